@@ -1,0 +1,170 @@
+//! What an interface, a peer and a link are told to do: plain values, already validated.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{
+    ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
+    time::Span,
+};
+
+/// An X25519 private key (RFC 7748). Erased when dropped, never printed.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct PrivateKey(pub [u8; 32]);
+
+impl core::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+/// A symmetric key shared by one pair of peers and mixed into the handshake (Noise `psk2`). All zero where
+/// none is configured.
+#[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct PresharedKey(pub [u8; 32]);
+
+impl core::fmt::Debug for PresharedKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PresharedKey(..)")
+    }
+}
+
+/// An X25519 public key in canonical encoding and not of low order: made only by
+/// `crypto::dh`, which refuses the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(pub(crate) [u8; 32]);
+
+impl PublicKey {
+    /// The 32 bytes of RFC 7748.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Which AEADs this machine offers. ChaCha20-Poly1305 is always offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SuiteOffer {
+    /// AES-256-GCM: only where the processor has AES and carry-less multiplication.
+    pub aes_256_gcm: bool,
+}
+
+/// One interface (overlay): a key, a TAP, its peers.
+#[derive(Clone, Debug)]
+pub struct InterfaceConfig {
+    /// The interface's static key.
+    pub private_key: PrivateKey,
+    /// Random, different at each start: tells peers that we have lost our state.
+    pub instance: u64,
+    /// The AEADs offered.
+    pub suites: SuiteOffer,
+    /// How long a learned MAC address is kept without traffic from it. 10 s..=1 h, default 300 s.
+    pub mac_ageing: Span,
+    /// Largest Ethernet frame accepted from the TAP or from a peer, without FCS, in bytes.
+    pub max_frame: u16,
+}
+
+/// How frames are spread over a peer's links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// One link at a time: the best priority, then the lowest id.
+    #[default]
+    Passive,
+    /// The same bytes on every link; the receiver keeps the first copy.
+    Active,
+    /// Frames in turn over all links, by weight.
+    RoundRobin,
+}
+
+/// A peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Its static public key: its identity.
+    pub public_key: PublicKey,
+    /// The key both sides share besides, or all zero.
+    pub preshared_key: PresharedKey,
+    /// How frames *to* this peer choose links. Each side decides for its own direction.
+    pub policy: PolicyKind,
+    /// Frames from an isolated peer go to the TAP only, never to another peer, and an isolated peer gets
+    /// frames from the TAP only.
+    pub isolate: bool,
+    /// Taken out of service by the operator: no session, no datagram.
+    pub shutdown: bool,
+    /// MAC addresses that are behind this peer, always.
+    pub static_macs: Vec<MacAddr>,
+    /// The links by id. A peer without any is *listened for*: links that it opens are accepted on every
+    /// socket, under the ids that it chooses.
+    pub links: [Option<LinkConfig>; MAX_LINKS],
+}
+
+impl PeerConfig {
+    /// Whether no link is configured, so that the peer itself opens them.
+    pub fn accepts_any_link(&self) -> bool {
+        self.links.iter().all(Option::is_none)
+    }
+
+    /// The configuration of `link`, if it has one.
+    pub fn link(&self, link: LinkId) -> Option<&LinkConfig> {
+        self.links.get(link.index()).and_then(Option::as_ref)
+    }
+}
+
+/// Where the other end of a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// At this address; an authenticated and validated move is followed while it lasts.
+    Static(SocketAddr),
+    /// Not known before the peer sends from there.
+    Dynamic,
+}
+
+/// One link of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// The socket it uses. `None` (only with a dynamic remote): the one the peer arrives on.
+    pub local: Option<SocketId>,
+    /// The far end.
+    pub remote: Remote,
+    /// For the passive policy: the highest wins, then the lowest link id. Default 100.
+    pub priority: u8,
+    /// Share of frames under round-robin, 1..=255. Default 1.
+    pub weight: u8,
+    /// Heartbeat timing.
+    pub timers: LinkTimers,
+    /// Answers in a row that bring a link back up, 1..=100. Default 5.
+    pub pong_count: u8,
+    /// Taken out of service by the operator.
+    pub shutdown: bool,
+}
+
+impl LinkConfig {
+    /// A link to `remote` with every other setting at its default.
+    pub fn new(local: Option<SocketId>, remote: Remote) -> Self {
+        Self {
+            local,
+            remote,
+            priority: 100,
+            weight: 1,
+            timers: LinkTimers::default(),
+            pong_count: 5,
+            shutdown: false,
+        }
+    }
+}
+
+/// Heartbeat timing of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkTimers {
+    /// Mean time between heartbeats of an idle link. 100 ms..=60 s, default 1 s.
+    pub interval: Span,
+    /// How long the *last* usable link of a peer may be silent before it is called down. At least three
+    /// intervals; default 3 s. (A link that has another beside it is judged by its round-trip time.)
+    pub timeout: Span,
+}
+
+impl Default for LinkTimers {
+    fn default() -> Self {
+        Self { interval: Span::from_secs(1), timeout: Span::from_secs(3) }
+    }
+}

@@ -1,0 +1,122 @@
+//! Why a packet was discarded. Nothing vanishes: each discarded packet is counted under one of these.
+
+macro_rules! drop_reasons {
+    ($($variant:ident $name:literal $help:literal,)*) => {
+        /// The reason for which a datagram or a frame was discarded.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason { $(#[doc = $help] $variant,)* }
+
+        impl DropReason {
+            /// Every reason, in the order of the discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name that `show interfaces` and JSON use.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// One sentence for people.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    // Datagrams from the network, before authentication
+    WireLength "wire-length" "The datagram's length does not fit its type.",
+    WireType "wire-type" "The datagram's first byte is no message type of this version.",
+    WireReserved "wire-reserved" "A reserved field of the datagram is not zero.",
+    UnknownIndex "unknown-index" "No session has the datagram's receiver index.",
+    // Handshake
+    HandshakeQueueFull "handshake-queue-full" "The queue to the handshake thread was full.",
+    HandshakeRate "handshake-rate" "Too many handshakes from this source address.",
+    HandshakePeerRate "handshake-peer-rate" "Too many handshakes of this peer.",
+    HandshakeMac1 "handshake-mac1" "MAC1 is wrong: the sender does not know our public key, or the bytes are damaged.",
+    HandshakeMac2 "handshake-mac2" "MAC2 is wrong or missing while cookies are demanded; a cookie was sent.",
+    HandshakeVersion "handshake-version" "No wire version in common.",
+    HandshakeCrypto "handshake-crypto" "The handshake message does not decrypt: other key, other preshared key, or damaged bytes.",
+    HandshakeUnknownPeer "handshake-unknown-peer" "The sender's public key is not configured here.",
+    HandshakeStale "handshake-stale" "The handshake's time stamp is not newer than the last; a RETRY was sent or withheld by its rate limit.",
+    HandshakeReplay "handshake-replay" "The handshake repeats one already accepted.",
+    HandshakeUnexpected "handshake-unexpected" "An answer to a handshake that we did not begin, or have already completed.",
+    HandshakePayload "handshake-payload" "An authenticated handshake whose contents make no sense.",
+    HandshakeNoIndex "handshake-no-index" "No receiver index was free for a new session.",
+    // Datagrams of a session
+    Replay "replay" "A counter seen before: a copy (normal under the active policy) or a replay.",
+    LateDrop "late" "A counter older than the replay window.",
+    AeadOpen "aead-open" "The datagram does not decrypt: damaged or forged.",
+    SessionExpired "session-expired" "The session is too old or has sent too much to be used.",
+    LaneInvalid "lane-invalid" "The lane was not agreed on.",
+    LinkMismatch "link-mismatch" "A control message came over another socket or from another address than its link's.",
+    LinkUnknown "link-unknown" "A control message for a link that this peer may not open.",
+    PathUnvalidated "path-unvalidated" "Data from an address that is no validated address of this peer.",
+    RecordInvalid "record-invalid" "An authenticated control message that breaks the rules.",
+    RecordRate "record-rate" "Control records beyond what a peer may send.",
+    FragmentRefused "fragment-refused" "A fragment: this version does not take them yet.",
+    // Frames
+    FrameShort "frame-short" "A frame shorter than an Ethernet header.",
+    FrameLong "frame-long" "A frame longer than the interface takes.",
+    FrameReserved "frame-reserved" "Addressed to 01:80:c2:00:00:00-0f, which no bridge forwards.",
+    FrameSourceGroup "frame-source-group" "The frame's source address is a group address.",
+    NoSession "no-session" "No session with the peer, and the waiting queue was full or the wait too long.",
+    NoLink "no-link" "No link to the peer can be used.",
+    PeerShutdown "peer-shutdown" "The peer is administratively down.",
+    Isolated "isolated" "From an isolated peer to another peer.",
+    SplitHorizon "split-horizon" "The destination is where the frame came from.",
+    MacFrozen "mac-frozen" "The source address moved between ports too often.",
+    StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
+    FloodBudget "flood-budget" "Copies of flooded frames beyond the budget.",
+    NoPort "no-port" "A flooded frame, and nobody to send it to.",
+    // The rim
+    TapWrite "tap-write" "The TAP did not take the frame.",
+    SendFailed "send-failed" "The kernel refused to send the datagram.",
+    SendBufferFull "send-buffer-full" "The socket's send buffer stayed full.",
+    ReceiveOverflow "receive-overflow" "The kernel dropped datagrams because the socket's receive buffer was full.",
+}
+
+/// One counter per reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropCounters([u64; DropReason::ALL.len()]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self([0; DropReason::ALL.len()])
+    }
+}
+
+impl DropCounters {
+    /// Counts one.
+    pub fn count(&mut self, reason: DropReason) {
+        self.add(reason, 1);
+    }
+
+    /// Counts `n`.
+    pub fn add(&mut self, reason: DropReason, n: u64) {
+        if let Some(c) = self.0.get_mut(reason as usize) {
+            *c = c.saturating_add(n);
+        }
+    }
+
+    /// How many were dropped for `reason`.
+    pub fn get(&self, reason: DropReason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// All reasons with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.iter().map(|r| (*r, self.get(*r)))
+    }
+
+    /// The sum over all reasons.
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, n)| n).sum()
+    }
+
+    /// Sets all to zero.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

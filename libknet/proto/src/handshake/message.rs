@@ -1,0 +1,134 @@
+//! What the data path ([`crate::shard`]) and the [`super::Handshaker`] say to each other.
+//!
+//! The handshaker has no sockets and no retry timers: the peer that wants a session asks again (with a fresh
+//! ephemeral key each time), and every datagram leaves through the data path. Keys are always installed
+//! *before* the message that lets the other side use them leaves: an [`Output::Session`] carries the answer
+//! to send along with the keys.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::net::SocketAddr;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{
+    config::{PresharedKey, PublicKey},
+    drop_reason::DropReason,
+    ids::{PeerId, ReceiverIndex},
+    path::Path,
+};
+
+/// What goes into the handshaker.
+#[derive(Debug)]
+pub enum Input {
+    /// A peer was added, or its keys changed.
+    SetPeer {
+        /// Its slot.
+        peer: PeerId,
+        /// Its identity.
+        public_key: PublicKey,
+        /// The shared key, or zeros.
+        preshared_key: PresharedKey,
+    },
+    /// A peer was removed: everything about it is erased.
+    RemovePeer(PeerId),
+    /// Begin a handshake with this peer now, over all of these paths. Sent again for each retry; an older
+    /// attempt that is still unanswered stays valid until it is 5 s old or two newer ones exist.
+    Start {
+        /// Whom to greet.
+        peer: PeerId,
+        /// Where it may be reached.
+        paths: Vec<Path>,
+    },
+    /// A datagram whose first byte says that it is a handshake message (types 1, 2, 3, 7).
+    Datagram {
+        /// Where it came from.
+        path: Path,
+        /// All of it.
+        bytes: Vec<u8>,
+    },
+    /// The session of this receive index is gone. The index rests for 540 s before it is used again.
+    Release(ReceiverIndex),
+}
+
+/// What comes out of the handshaker.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this datagram.
+    Transmit {
+        /// Along this path.
+        path: Path,
+        /// All of it.
+        bytes: Vec<u8>,
+    },
+    /// A handshake is complete: install the session, then send `reply`.
+    Session(Box<NewSession>),
+    /// A datagram was refused; to be counted.
+    Dropped(DropReason),
+}
+
+/// Which side of the handshake we were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We sent the first message: we may send data at once, and we keep the session's time.
+    Initiator,
+    /// We answered: we send no data before the first transport packet of the other side (key confirmation).
+    Responder,
+}
+
+/// The AEAD of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// ChaCha20-Poly1305 (RFC 8439).
+    ChaCha20Poly1305,
+    /// AES-256-GCM (NIST SP 800-38D).
+    Aes256Gcm,
+}
+
+/// The secrets of one direction of a session.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct DirectionKey {
+    /// The AEAD key.
+    pub key: [u8; 32],
+    /// XORed into every nonce.
+    pub iv: [u8; 12],
+}
+
+impl core::fmt::Debug for DirectionKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("DirectionKey(..)")
+    }
+}
+
+/// A session fresh from the handshake.
+#[derive(Debug)]
+pub struct NewSession {
+    /// With whom.
+    pub peer: PeerId,
+    /// Which side we were.
+    pub role: Role,
+    /// What we put into the header of what we send.
+    pub their_index: ReceiverIndex,
+    /// What arrives in the header of what we receive.
+    pub our_index: ReceiverIndex,
+    /// The AEAD chosen by the responder.
+    pub suite: Suite,
+    /// Lanes agreed on, 1..=16. This build offers 1.
+    pub lanes: u8,
+    /// The wire version agreed on.
+    pub version: u8,
+    /// The peer's instance number: another than last time says that it has restarted.
+    pub peer_instance: u64,
+    /// For what we seal.
+    pub send: DirectionKey,
+    /// For what we open.
+    pub receive: DirectionKey,
+    /// The path on which the message that completed the handshake arrived. For the initiator this path is
+    /// proven to work both ways.
+    pub path: Path,
+    /// The shortest heartbeat interval that the responder wishes for, in ms (initiator only, else 0).
+    pub hb_min_ms: u16,
+    /// Our own address as the responder saw it (initiator only).
+    pub observed: Option<SocketAddr>,
+    /// To be sent after the keys are installed, and not before (responder: the HS_RESP).
+    pub reply: Option<(Path, Vec<u8>)>,
+}

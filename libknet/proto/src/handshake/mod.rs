@@ -1,0 +1,6 @@
+//! The key exchange: Noise IKpsk2 with cookies and proof of freshness.
+//!
+//! Everything here runs on a thread of its own, because a handshake costs a hundred times what a frame
+//! costs and is what a stranger can make us do. It meets the data path only in [`message`].
+
+pub mod message;

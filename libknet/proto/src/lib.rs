@@ -1,0 +1,24 @@
+//! The protocol and forwarding core of knet.
+//!
+//! Sans-IO and deterministic: no socket, clock, thread, or ambient source of randomness. Time, random
+//! bytes and datagrams come in as arguments; datagrams, frames, messages and events go out through an
+//! [`shard::Outbox`]. `no_std` is used as a lint: the compiler refuses what the rule forbids.
+//!
+//! Start reading at [`shard::Shard`] (everything that happens to one interface's peers) and
+//! [`handshake::Handshaker`] (the key exchange, run on a thread of its own).
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+pub mod drop_reason;
+pub mod event;
+pub mod handshake;
+pub mod ids;
+pub mod path;
+pub mod rng;
+pub mod status;
+pub mod time;

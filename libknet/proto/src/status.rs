@@ -1,0 +1,202 @@
+//! Snapshots of the core's state: what `show` prints.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::{
+    drop_reason::DropCounters,
+    handshake::message::{Role, Suite},
+    ids::{LinkId, MacAddr, PeerId, SocketId},
+    time::Span,
+};
+
+/// State of the sending side of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkState {
+    /// Switched off by the operator here or at the other end.
+    AdminDown,
+    /// The local interface has no carrier or the address is gone.
+    LocalDown,
+    /// No address to send to yet, or probes go unanswered.
+    #[default]
+    Down,
+    /// Answers arrive; not enough of them yet, or held down after flapping.
+    Probing,
+    /// In doubt: something was sent and no sign of it came back in time.
+    Suspect,
+    /// In use, or ready to be.
+    Up,
+}
+
+impl LinkState {
+    /// The word that `show links` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AdminDown => "admin-down",
+            Self::LocalDown => "local-down",
+            Self::Down => "down",
+            Self::Probing => "probing",
+            Self::Suspect => "suspect",
+            Self::Up => "up",
+        }
+    }
+}
+
+/// A port of the learning bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Port {
+    /// The TAP.
+    Tap,
+    /// A peer.
+    Peer(PeerId),
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many packets.
+    pub packets: u64,
+    /// Bytes in them: of datagrams the UDP payload, of frames without FCS.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    /// Counts one packet of `bytes` bytes.
+    pub fn count(&mut self, bytes: usize) {
+        self.packets = self.packets.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(bytes as u64);
+    }
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default)]
+pub struct InterfaceStatus {
+    /// Peers configured.
+    pub peers: u32,
+    /// Peers with a confirmed session.
+    pub peers_up: u32,
+    /// Frames read from the TAP.
+    pub tap_rx: Traffic,
+    /// Frames written to the TAP.
+    pub tap_tx: Traffic,
+    /// Datagrams received.
+    pub wire_rx: Traffic,
+    /// Datagrams sent.
+    pub wire_tx: Traffic,
+    /// Frames relayed from one peer to another.
+    pub relayed: Traffic,
+    /// MAC addresses in the table.
+    pub macs: u32,
+    /// Sessions established since start.
+    pub handshakes: u64,
+    /// Times that our own loop stood still for too long.
+    pub gaps: u64,
+    /// Everything that was discarded, by reason.
+    pub drops: DropCounters,
+}
+
+/// One peer.
+#[derive(Clone, Debug)]
+pub struct PeerStatus {
+    /// Its slot.
+    pub peer: PeerId,
+    /// Whether a confirmed session exists.
+    pub session: Option<SessionStatus>,
+    /// Whether a handshake is under way.
+    pub handshaking: bool,
+    /// Frames sent to it.
+    pub tx: Traffic,
+    /// Frames received from it, once each.
+    pub rx: Traffic,
+    /// Frames discarded on the way to or from it.
+    pub drops: u64,
+    /// Copies dropped by the replay window (normal under the active policy).
+    pub duplicates: u64,
+    /// Frames waiting for a session.
+    pub queued: u32,
+    /// The links that frames go out on now.
+    pub active_links: Vec<LinkId>,
+    /// All links.
+    pub links: Vec<LinkStatus>,
+}
+
+/// The session of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// Which side began it.
+    pub role: Role,
+    /// Its AEAD.
+    pub suite: Suite,
+    /// Wire version.
+    pub version: u8,
+    /// Its age.
+    pub age: Span,
+    /// Rekeys since the peer came up.
+    pub rekeys: u32,
+    /// Since when the peer has been up without a break.
+    pub uptime: Span,
+}
+
+/// One link.
+#[derive(Clone, Debug)]
+pub struct LinkStatus {
+    /// Its id.
+    pub link: LinkId,
+    /// The socket it uses.
+    pub socket: Option<SocketId>,
+    /// Where it goes to now.
+    pub remote: Option<SocketAddr>,
+    /// Whether the remote address is configured (or else learned).
+    pub remote_configured: bool,
+    /// State of the sending side.
+    pub state: LinkState,
+    /// Whether what the peer sends arrives.
+    pub receiving: bool,
+    /// How long it has been in that state.
+    pub since: Span,
+    /// Whether frames go out on it now.
+    pub in_use: bool,
+    /// Priority in force.
+    pub priority: u8,
+    /// Weight in force.
+    pub weight: u8,
+    /// Smoothed round-trip time (RFC 6298), if measured.
+    pub srtt: Option<Span>,
+    /// Smallest round-trip time seen on this path.
+    pub rtt_min: Option<Span>,
+    /// Its variation (RFC 6298).
+    pub rttvar: Span,
+    /// Interarrival jitter of what the peer sends (RFC 3550).
+    pub jitter: Span,
+    /// Of what we sent lately, the share that did not arrive, in parts per million.
+    pub tx_loss_ppm: u32,
+    /// Of what the peer sent lately, the share that did not arrive, in parts per million.
+    pub rx_loss_ppm: u32,
+    /// Datagrams sent.
+    pub tx: Traffic,
+    /// Datagrams received.
+    pub rx: Traffic,
+    /// The report timeout: how long data may go unreported before the link is suspect.
+    pub report_timeout: Span,
+    /// Times that it was suspected.
+    pub suspects: u32,
+    /// Times that it went down.
+    pub downs: u32,
+    /// Times that it was called down and was only slow.
+    pub spurious: u32,
+    /// Flap penalty, in thousandths of one down.
+    pub penalty_milli: u32,
+}
+
+/// One entry of the MAC table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacEntry {
+    /// The address.
+    pub mac: MacAddr,
+    /// Where it is.
+    pub port: Port,
+    /// Whether it is configured and never ages.
+    pub is_static: bool,
+    /// Time since it was last heard of.
+    pub age: Span,
+}
