@@ -1,0 +1,143 @@
+//! What can be asked of a running interface, and what it tells unasked.
+
+use std::net::SocketAddr;
+
+use knet_proto::{
+    event::Event as CoreEvent,
+    ids::{LinkId, MacAddr, PeerId, SocketId},
+    status::{InterfaceStatus, MacEntry, PeerStatus},
+    time::Span,
+};
+
+/// A question to a running interface. Each is answered by one [`Reply`] of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// The interface as a whole.
+    Interface,
+    /// Peers in ascending order, in pages.
+    Peers {
+        /// The first slot of the page; `None` starts at the beginning.
+        from: Option<PeerId>,
+        /// At most this many; at most 1000 are given.
+        limit: usize,
+    },
+    /// One peer.
+    Peer(PeerId),
+    /// The MAC table in pages, in ascending order of addresses.
+    Macs {
+        /// Addresses greater than this one; `None` starts at the beginning.
+        after: Option<MacAddr>,
+        /// At most this many; at most 1000 are given.
+        limit: usize,
+    },
+    /// Sets all counters to zero.
+    ClearCounters,
+    /// Forgets the learned MAC addresses; static ones stay.
+    ClearMacs,
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// To [`Query::Interface`].
+    Interface(Box<InterfaceReport>),
+    /// To [`Query::Peers`].
+    Peers {
+        /// The page.
+        peers: Vec<PeerStatus>,
+        /// Where the next page starts, if there is one.
+        next: Option<PeerId>,
+    },
+    /// To [`Query::Peer`]: `None` where no such peer is configured.
+    Peer(Option<Box<PeerStatus>>),
+    /// To [`Query::Macs`].
+    Macs {
+        /// The page.
+        entries: Vec<MacEntry>,
+        /// The `after` of the next page, if there is one.
+        next: Option<MacAddr>,
+    },
+    /// To [`Query::ClearCounters`] and [`Query::ClearMacs`].
+    Done,
+}
+
+/// An interface as a whole.
+#[derive(Clone, Debug)]
+pub struct InterfaceReport {
+    /// The core's view.
+    pub status: InterfaceStatus,
+    /// The kernel's number of the TAP.
+    pub ifindex: u32,
+    /// Time since it was started.
+    pub uptime: Span,
+    /// The sockets in ascending order of their numbers.
+    pub sockets: Vec<SocketReport>,
+}
+
+/// One UDP socket.
+#[derive(Clone, Debug)]
+pub struct SocketReport {
+    /// The number of its `local` line.
+    pub id: SocketId,
+    /// Where it is bound.
+    pub address: SocketAddr,
+    /// The device it is bound to.
+    pub device: Option<String>,
+    /// Why nothing can be sent from it, if so.
+    pub down: Option<SocketDown>,
+    /// Datagrams that the kernel dropped because the receive buffer was full.
+    pub overflows: u64,
+    /// Its receive buffer in bytes, as the kernel granted it.
+    pub receive_buffer: usize,
+}
+
+/// Why a socket cannot be used at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketDown {
+    /// No interface has its address.
+    AddressMissing,
+    /// The interface with its address is administratively down.
+    InterfaceDown,
+    /// The interface with its address has no carrier.
+    NoCarrier,
+}
+
+/// What an interface tells as it happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// From the protocol core.
+    Core(CoreEvent),
+    /// A socket became usable (`None`) or unusable.
+    Socket {
+        /// Which.
+        socket: SocketId,
+        /// Why it cannot be used, if so.
+        down: Option<SocketDown>,
+    },
+    /// The TAP was removed or taken by somebody else while we ran, or a thread panicked: the interface is
+    /// dead, and the process should report this and exit with a failure so that it is started again.
+    Failed {
+        /// What happened, for people.
+        message: String,
+    },
+}
+
+/// How a ping over the control plane ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PingResult {
+    /// It was answered.
+    Answered {
+        /// The link it went over.
+        link: LinkId,
+        /// The round-trip time.
+        rtt: Span,
+    },
+    /// No answer came in time.
+    Timeout,
+    /// No such peer is configured.
+    UnknownPeer,
+    /// There is no session with the peer.
+    NoSession,
+    /// The peer has no such link, or none that could be tried.
+    NoLink,
+}

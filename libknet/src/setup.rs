@@ -1,0 +1,74 @@
+//! What an interface is started with, and how it is changed while it runs.
+
+use std::net::{IpAddr, SocketAddr};
+
+use knet_proto::{
+    config::{InterfaceConfig, PeerConfig},
+    ids::{MacAddr, PeerId, SocketId},
+    time::Span,
+};
+
+/// Everything that must exist before the first peer: the TAP and the sockets. Peers follow through
+/// [`Change::SetPeer`].
+#[derive(Clone, Debug)]
+pub struct InterfaceSetup {
+    /// The TAP's name, 1..=15 bytes as the kernel demands.
+    pub name: String,
+    /// The TAP's Ethernet address: unicast.
+    pub mac: MacAddr,
+    /// The TAP's MTU in bytes, 68..=65521; at least 1280 where it has an IPv6 address.
+    pub mtu: u16,
+    /// Addresses of the TAP, each with its prefix length.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Whether the TAP is brought up.
+    pub admin_up: bool,
+    /// The core's part.
+    pub config: InterfaceConfig,
+    /// The UDP sockets by the number of their `local` line.
+    pub sockets: Vec<(SocketId, SocketSetup)>,
+}
+
+/// One UDP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketSetup {
+    /// Address and port to bind. The wildcard address listens on all; answers then leave from the address
+    /// that was addressed.
+    pub address: SocketAddr,
+    /// Binds to this network device as well (`SO_BINDTODEVICE`).
+    pub device: Option<String>,
+}
+
+/// A change of a running interface. What it does not name is not disturbed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Adds a peer, or changes it to this.
+    SetPeer {
+        /// Its slot.
+        peer: PeerId,
+        /// All of its configuration.
+        config: Box<PeerConfig>,
+    },
+    /// Removes a peer.
+    RemovePeer(PeerId),
+    /// Adds a socket, or moves it to another address or device. Setting what is already so does nothing.
+    SetSocket {
+        /// The number of its `local` line.
+        id: SocketId,
+        /// All of its configuration.
+        setup: SocketSetup,
+    },
+    /// Closes a socket.
+    RemoveSocket(SocketId),
+    /// How long learned MAC addresses are kept.
+    SetMacAgeing(Span),
+    /// Adds an address to the TAP; nothing happens if it is there.
+    AddAddress(IpAddr, u8),
+    /// Removes an address from the TAP; nothing happens if it is not there.
+    RemoveAddress(IpAddr, u8),
+    /// Changes the TAP's MTU.
+    SetMtu(u16),
+    /// Changes the TAP's Ethernet address.
+    SetMac(MacAddr),
+    /// Brings the TAP up or down.
+    SetAdmin(bool),
+}
