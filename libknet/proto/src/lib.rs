@@ -14,6 +14,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod config;
+pub mod crypto;
 pub mod drop_reason;
 pub mod event;
 pub mod handshake;
