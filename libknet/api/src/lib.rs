@@ -1,1 +1,17 @@
-//! Filled by the next commits.
+//! What the shell and the daemon have in common: the configuration model, the grammar of the configuration
+//! and of the commands, and the messages on the control socket. Pure data: no sockets, no files, no clock.
+//!
+//! | question | module |
+//! |---|---|
+//! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
+//! | how a change of the configuration is named and applied | [`edit`] |
+//! | what the two programs say to each other | [`message`], [`codec`] |
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod edit;
+pub mod message;
+pub mod model;
+pub mod problem;
+pub mod validate;
+pub mod value;

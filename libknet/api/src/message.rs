@@ -1,0 +1,651 @@
+//! What the shell and the daemon say to each other.
+//!
+//! The client opens the Unix stream, sends [`Hello`] and gets a [`Welcome`] or an [`ApiError`]; after that it
+//! sends [`Request`]s, and each is answered by one [`Response`] of the same id, or by several of which all
+//! but the last have `more` set. Frames and their limits are in [`crate::codec`].
+//!
+//! The encoding (postcard) has no names in it: fields and variants are only ever appended, and
+//! [`API_VERSION`] rises when that does not do. Rows are what `--json` prints, field by field.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    edit::{Op, Place},
+    problem::Problem,
+};
+
+/// Version of these messages. The daemon refuses a client of another version.
+pub const API_VERSION: u16 = 1;
+
+/// First message of the client, and part of the daemon's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`API_VERSION`] of the sender.
+    pub api_version: u16,
+    /// Version of the program.
+    pub build: String,
+    /// Hash of the grammar tables of the sender. Where they differ the shell says so: its help may not
+    /// match what the daemon knows.
+    pub table_hash: u64,
+}
+
+/// What the connected user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Privilege {
+    /// Look.
+    Operator,
+    /// Look and change.
+    Admin,
+}
+
+/// The daemon's answer to [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The daemon's own.
+    pub hello: Hello,
+    /// For the prompt.
+    pub hostname: String,
+    /// Of this connection, from the credentials of the socket.
+    pub privilege: Privilege,
+    /// Revision of the running configuration.
+    pub revision: u64,
+}
+
+/// The daemon's first frame.
+pub type HelloReply = Result<Welcome, ApiError>;
+
+/// A question or an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the client, repeated in the answers.
+    pub id: u32,
+    /// What is wanted.
+    pub body: RequestBody,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// Change the running configuration: all or nothing. Answer: [`Reply::Edited`].
+    Edit {
+        /// What to do, in order.
+        ops: Vec<Op>,
+        /// Fail with [`ErrorCode::Conflict`] unless the configuration is still of this revision.
+        base: Option<u64>,
+    },
+    /// The running configuration. Answer: [`Reply::Text`] in pieces.
+    RunningConfig {
+        /// Settings at their default, too.
+        all: bool,
+    },
+    /// The configuration file. Answer: [`Reply::Text`] in pieces.
+    StartupConfig,
+    /// Make the running configuration the startup configuration. Answer: [`Reply::Written`].
+    WriteMemory,
+    /// Answer: [`Reply::Version`].
+    Version,
+    /// Answer: [`Reply::Interfaces`].
+    Interfaces {
+        /// Only this one ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+    },
+    /// All peers, without their links. Answer: [`Reply::Peers`].
+    Peers {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Which part of the list.
+        page: Page,
+    },
+    /// One peer with its links. Answer: [`Reply::Peer`]. [`ErrorCode::Ambiguous`] where interfaces have peers
+    /// of this name and none was given.
+    Peer {
+        /// Of which interface.
+        interface: Option<String>,
+        /// Its name.
+        peer: String,
+    },
+    /// Answer: [`Reply::Links`].
+    Links {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Only of peers with this name.
+        peer: Option<String>,
+        /// Which part of the list.
+        page: Page,
+    },
+    /// The bridge's table. Answer: [`Reply::Macs`].
+    Macs {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Which part of the list.
+        page: Page,
+    },
+    /// The latest lines of the daemon's log, the oldest first. Answer: [`Reply::Logging`].
+    Logging {
+        /// How many at most.
+        lines: u32,
+    },
+    /// Set counters to zero, harming no traffic. Answer: [`Reply::Done`].
+    ClearCounters {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Round trips of control messages through the tunnel. Answers: one [`Reply::Ping`] for each link and
+    /// turn as it comes in, then [`Reply::Done`].
+    Ping {
+        /// Of which interface; see [`RequestBody::Peer`].
+        interface: Option<String>,
+        /// Whom.
+        peer: String,
+        /// Over which link. `None`: over every link that has an address.
+        link: Option<u8>,
+        /// How many turns, 1..=10000.
+        count: u32,
+        /// Milliseconds between turns, 10..=60000.
+        interval_ms: u32,
+        /// Milliseconds to wait for an answer, 10..=60000.
+        timeout_ms: u32,
+    },
+    /// Events as they happen. Answers: [`Reply::Events`] with `more`, until it is cancelled.
+    Monitor,
+    /// Names that begin with `prefix`, sorted. Answer: [`Reply::Names`].
+    Complete {
+        /// Names of what.
+        source: Source,
+        /// How they begin.
+        prefix: String,
+        /// How many at most.
+        limit: u32,
+    },
+    /// End the request of this id, which is answered by [`ErrorCode::Cancelled`]. Answer: [`Reply::Done`].
+    Cancel {
+        /// Which one.
+        id: u32,
+    },
+}
+
+/// Part of a long list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Where the page before this ended ([`Rows::next`]). `None`: from the beginning.
+    pub cursor: Option<String>,
+    /// How many rows at most, 1..=1000. The daemon may send fewer.
+    pub limit: u32,
+}
+
+/// What live names to complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Interfaces.
+    Interfaces,
+    /// Peers of an interface, or of all.
+    Peers {
+        /// Of which one.
+        interface: Option<String>,
+    },
+    /// Ids of a peer's links.
+    Links {
+        /// Of which interface, or of all.
+        interface: Option<String>,
+        /// Name of the peer.
+        peer: String,
+    },
+    /// Numbers of an interface's locals.
+    Locals {
+        /// Name of the interface.
+        interface: String,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// The request's.
+    pub id: u32,
+    /// Whether another answer to the same request follows.
+    pub more: bool,
+    /// The answer. After an error nothing follows.
+    pub body: Result<Reply, ApiError>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// The change is in force.
+    Edited {
+        /// Of the configuration now.
+        revision: u64,
+        /// The host name now.
+        hostname: String,
+        /// What is incomplete in the objects that were changed.
+        notes: Vec<Problem>,
+    },
+    /// A piece of text, cut anywhere between characters.
+    Text(String),
+    /// The configuration is saved.
+    Written {
+        /// Path of the file.
+        path: String,
+        /// Its size.
+        bytes: u64,
+        /// Revision of what was saved.
+        revision: u64,
+    },
+    /// See [`RequestBody::Version`].
+    Version(VersionRow),
+    /// See [`RequestBody::Interfaces`].
+    Interfaces(Vec<InterfaceRow>),
+    /// See [`RequestBody::Peers`].
+    Peers(Rows<PeerRow>),
+    /// See [`RequestBody::Peer`].
+    Peer(PeerRow),
+    /// See [`RequestBody::Links`].
+    Links(Rows<LinkRow>),
+    /// See [`RequestBody::Macs`].
+    Macs(Rows<MacRow>),
+    /// See [`RequestBody::Logging`].
+    Logging(Vec<LogRow>),
+    /// See [`RequestBody::Ping`].
+    Ping(PingRow),
+    /// See [`RequestBody::Monitor`].
+    Events {
+        /// The oldest first.
+        events: Vec<EventRow>,
+        /// Events that were not sent before these, because the client was slow.
+        dropped: u64,
+    },
+    /// See [`RequestBody::Complete`].
+    Names(Vec<String>),
+}
+
+/// A page of rows, sorted by interface, then by the row's own name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page begins, if there is one. Meaningless to the client.
+    pub next: Option<String>,
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ErrorCode {
+    /// The change would make no sense.
+    Invalid,
+    /// The named object is not there.
+    NotFound,
+    /// The name fits several objects.
+    Ambiguous,
+    /// Somebody else has changed the configuration in between.
+    Conflict,
+    /// The user may not do that.
+    Denied,
+    /// The system refused: a file, a socket, an address.
+    System,
+    /// The daemon took too long.
+    Timeout,
+    /// Too many clients or requests.
+    Busy,
+    /// The two programs do not fit, or the message makes no sense.
+    Protocol,
+    /// Ended by [`RequestBody::Cancel`].
+    Cancelled,
+    /// A mistake of the daemon.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The word in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotFound => "not-found",
+            Self::Ambiguous => "ambiguous",
+            Self::Conflict => "conflict",
+            Self::Denied => "denied",
+            Self::System => "system",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::Protocol => "protocol",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// A request that failed. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The kind, for programs.
+    pub code: ErrorCode,
+    /// One sentence that names the thing, for people.
+    pub message: String,
+    /// Where in the configuration: the shell sets its caret there.
+    pub place: Option<Place>,
+    /// What would be right, or the remedy.
+    pub hint: Option<String>,
+}
+
+impl ApiError {
+    /// An error without place and hint.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            place: None,
+            hint: None,
+        }
+    }
+
+    /// The same error with a remedy.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: ErrorCode::Invalid,
+            message: problem.text,
+            place: problem.place,
+            hint: problem.expected,
+        }
+    }
+}
+
+/// The daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// Version of the daemon.
+    pub version: String,
+    /// [`API_VERSION`] of the daemon.
+    pub api_version: u16,
+    /// Version of the wire protocol.
+    pub wire_version: u8,
+    /// AEADs offered to peers, the preferred first.
+    pub suites: Vec<String>,
+    /// Host name.
+    pub hostname: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Process id.
+    pub pid: u32,
+    /// Milliseconds since start.
+    pub uptime_ms: u64,
+    /// The configuration file.
+    pub config_file: String,
+    /// Revision of the running configuration.
+    pub revision: u64,
+    /// Whether the running configuration differs from the file.
+    pub unsaved: bool,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// How many packets.
+    pub packets: u64,
+    /// Bytes in them: of datagrams the UDP payload, of frames without FCS.
+    pub bytes: u64,
+}
+
+/// Packets discarded for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRow {
+    /// The reason's stable name.
+    pub reason: String,
+    /// One sentence about it.
+    pub help: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A socket of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalRow {
+    /// Number of its `local` line.
+    pub local: u8,
+    /// Address and port that it is bound to.
+    pub address: String,
+    /// The device it is bound to.
+    pub device: Option<String>,
+    /// `up`, or why it cannot be used.
+    pub state: String,
+}
+
+/// An interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceRow {
+    /// Name of the TAP.
+    pub interface: String,
+    /// As configured.
+    pub description: Option<String>,
+    /// `up`, `admin-down`, `incomplete` or `failed`.
+    pub state: String,
+    /// What is missing or failed, where it is not `up`.
+    pub reason: Option<String>,
+    /// Base64.
+    pub public_key: Option<String>,
+    /// Of the TAP.
+    pub mac_address: Option<String>,
+    /// Of the TAP, in bytes.
+    pub mtu: u32,
+    /// IPv4 and IPv6 addresses with prefix length, as configured.
+    pub addresses: Vec<String>,
+    /// Its sockets.
+    pub locals: Vec<LocalRow>,
+    /// Peers configured.
+    pub peers: u32,
+    /// Peers with a session.
+    pub peers_up: u32,
+    /// Frames read from the TAP.
+    pub tap_rx: Traffic,
+    /// Frames written to the TAP.
+    pub tap_tx: Traffic,
+    /// Datagrams received.
+    pub wire_rx: Traffic,
+    /// Datagrams sent.
+    pub wire_tx: Traffic,
+    /// Frames relayed from one peer to another.
+    pub relayed: Traffic,
+    /// MAC addresses in the table.
+    pub macs: u32,
+    /// Sessions established.
+    pub handshakes: u64,
+    /// Times that the daemon's own loop stood still too long.
+    pub gaps: u64,
+    /// Everything discarded, by reason; reasons without a packet are left out.
+    pub drops: Vec<DropRow>,
+    /// Milliseconds since counters were cleared, or since the interface came up.
+    pub counting_ms: u64,
+}
+
+/// The session with a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// `initiator` or `responder`.
+    pub role: String,
+    /// The AEAD.
+    pub suite: String,
+    /// Wire version.
+    pub version: u8,
+    /// Milliseconds since its handshake.
+    pub age_ms: u64,
+    /// Rekeys since the peer came up.
+    pub rekeys: u32,
+    /// Milliseconds that the peer has been up without a break.
+    pub uptime_ms: u64,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Its name.
+    pub peer: String,
+    /// As configured.
+    pub description: Option<String>,
+    /// `up`, `handshaking`, `down`, `admin-down` or `incomplete`.
+    pub state: String,
+    /// What is missing, where it is `incomplete`.
+    pub reason: Option<String>,
+    /// Base64.
+    pub public_key: Option<String>,
+    /// `passive`, `active` or `round-robin`.
+    pub policy: String,
+    /// Whether it is kept apart from other peers.
+    pub isolate: bool,
+    /// The session, if there is one.
+    pub session: Option<SessionRow>,
+    /// Frames sent to it.
+    pub tx: Traffic,
+    /// Frames received from it, once each.
+    pub rx: Traffic,
+    /// Frames discarded on the way to or from it.
+    pub drops: u64,
+    /// Copies dropped on receipt (normal under the active policy).
+    pub duplicates: u64,
+    /// Frames waiting for a session.
+    pub queued: u32,
+    /// Links that frames go out on now.
+    pub active_links: Vec<u8>,
+    /// Links that are up.
+    pub links_up: u8,
+    /// Links configured or opened by the peer.
+    pub links_total: u8,
+    /// The links; left empty in lists of peers.
+    pub links: Vec<LinkRow>,
+}
+
+/// A link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Of which peer.
+    pub peer: String,
+    /// Its id.
+    pub link: u8,
+    /// As configured.
+    pub description: Option<String>,
+    /// Number of the local that it uses, if that is known.
+    pub local: Option<u8>,
+    /// Address and port of that local.
+    pub local_address: Option<String>,
+    /// Address and port where it goes to now.
+    pub remote: Option<String>,
+    /// Whether the remote address is configured (or else learned).
+    pub remote_configured: bool,
+    /// Sending side: `up`, `suspect`, `probing`, `down`, `local-down` or `admin-down`.
+    pub state: String,
+    /// Receiving side: whether what the peer sends arrives.
+    pub receiving: bool,
+    /// Milliseconds in that state.
+    pub since_ms: u64,
+    /// Whether frames go out on it now.
+    pub in_use: bool,
+    /// Priority in force.
+    pub priority: u8,
+    /// Weight in force.
+    pub weight: u8,
+    /// Milliseconds between heartbeats in force.
+    pub interval_ms: u32,
+    /// Milliseconds of silence that bring the last link down.
+    pub timeout_ms: u32,
+    /// Answers in a row that bring it up.
+    pub pong_count: u8,
+    /// Smoothed round-trip time in microseconds (RFC 6298).
+    pub rtt_us: Option<u64>,
+    /// Smallest round-trip time in microseconds.
+    pub rtt_min_us: Option<u64>,
+    /// Variation of the round-trip time in microseconds (RFC 6298).
+    pub rtt_var_us: u64,
+    /// Interarrival jitter of what the peer sends in microseconds (RFC 3550).
+    pub jitter_us: u64,
+    /// Share of what we sent lately that did not arrive, in parts per million.
+    pub tx_loss_ppm: u32,
+    /// Share of what the peer sent lately that did not arrive, in parts per million.
+    pub rx_loss_ppm: u32,
+    /// Datagrams sent.
+    pub tx: Traffic,
+    /// Datagrams received.
+    pub rx: Traffic,
+    /// Microseconds that data may go unreported before the link is suspect.
+    pub report_timeout_us: u64,
+    /// Times that it was suspected.
+    pub suspects: u32,
+    /// Times that it went down.
+    pub downs: u32,
+    /// Times that it was called down and was only slow.
+    pub spurious: u32,
+    /// Flap penalty, in thousandths of one down.
+    pub penalty_milli: u32,
+}
+
+/// An entry of the bridge's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacRow {
+    /// Of which interface.
+    pub interface: String,
+    /// The address.
+    pub mac_address: String,
+    /// The peer that it is behind. `None`: this host.
+    pub peer: Option<String>,
+    /// Configured, never ages.
+    pub is_static: bool,
+    /// Milliseconds since it was last heard of.
+    pub age_ms: u64,
+}
+
+/// A line of the daemon's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRow {
+    /// Milliseconds since 1970 (UTC).
+    pub unix_ms: u64,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// Part of the program.
+    pub target: String,
+    /// The line.
+    pub text: String,
+}
+
+/// One round trip of `ping peer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingRow {
+    /// The turn, from 1.
+    pub sequence: u32,
+    /// The link.
+    pub link: u8,
+    /// Where it went to.
+    pub remote: Option<String>,
+    /// Microseconds; `None`: no answer in time.
+    pub rtt_us: Option<u64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Milliseconds since 1970 (UTC).
+    pub unix_ms: u64,
+    /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
+    /// `roamed`, `gap`, `mac-frozen`, `configured`.
+    pub kind: String,
+    /// Of which interface.
+    pub interface: Option<String>,
+    /// Of which peer.
+    pub peer: Option<String>,
+    /// Of which link.
+    pub link: Option<u8>,
+    /// The whole event in one line for people.
+    pub text: String,
+    /// Its other fields by stable names (`from`, `to`, `reason`, `silent_us`, `srtt_us`, `suite`, ...).
+    pub details: Vec<(String, String)>,
+}

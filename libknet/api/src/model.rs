@@ -1,0 +1,207 @@
+//! The configuration: plain typed values. Ranges and defaults are in the grammar's schema table, rules
+//! between fields in [`crate::validate`].
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
+
+pub use crate::value::{IpPrefix, MacAddr, PublicKey};
+
+/// Most peers of one interface.
+pub const MAX_PEERS: usize = 65_536;
+/// `mtu` of an interface that sets none: a full frame of it fits a path of 1500 bytes until there are
+/// fragments (the largest that does is 1430 over IPv4 and 1410 over IPv6).
+pub const DEFAULT_MTU: u16 = 1400;
+
+/// The whole configuration of one daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The name in the prompt and in the log. `None`: the host's own name.
+    pub hostname: Option<String>,
+    /// The interfaces by the name of their TAP: at most 15 bytes, a valid Linux interface name.
+    pub interfaces: BTreeMap<String, InterfaceConfig>,
+}
+
+/// One interface (overlay): a key, a TAP, its peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceConfig {
+    /// For people.
+    pub description: Option<String>,
+    /// File with the private key, as written: relative paths are relative to the configuration file. The
+    /// interface stays down without it.
+    pub private_key_file: Option<String>,
+    /// The TAP's address. `None`: derived from the key.
+    pub mac_address: Option<MacAddr>,
+    /// The TAP's MTU in bytes, 576..=9216.
+    pub mtu: u16,
+    /// IPv4 addresses of the TAP, the primary one first.
+    pub ip_addresses: Vec<IpPrefix>,
+    /// IPv6 addresses of the TAP.
+    pub ipv6_addresses: Vec<IpPrefix>,
+    /// Sockets by number, 0..=15.
+    pub locals: BTreeMap<u8, Local>,
+    /// Seconds that a learned MAC address is kept without traffic from it, 10..=3600.
+    pub mac_ageing: u32,
+    /// Taken out of service: no TAP, no sockets.
+    pub shutdown: bool,
+    /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
+    pub peers: BTreeMap<String, PeerConfig>,
+}
+
+impl Default for InterfaceConfig {
+    fn default() -> Self {
+        Self {
+            description: None,
+            private_key_file: None,
+            mac_address: None,
+            mtu: DEFAULT_MTU,
+            ip_addresses: Vec::new(),
+            ipv6_addresses: Vec::new(),
+            locals: BTreeMap::new(),
+            mac_ageing: 300,
+            shutdown: false,
+            peers: BTreeMap::new(),
+        }
+    }
+}
+
+impl InterfaceConfig {
+    /// The number of the local that `link` sends from: the one it names, or the first of the family of its
+    /// remote address. `None` for a dynamic remote without a local (the peer's choice), and where there is
+    /// no local of that family.
+    pub fn local_of(&self, link: &LinkConfig) -> Option<u8> {
+        match (link.local, link.remote) {
+            (Some(local), _) => Some(local),
+            (None, Remote::Dynamic) => None,
+            (None, Remote::Static { address, .. }) => self
+                .locals
+                .iter()
+                .find(|(_, local)| local.address.is_ipv4() == address.is_ipv4())
+                .map(|(number, _)| *number),
+        }
+    }
+}
+
+/// A UDP socket of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The address it is bound to. `0.0.0.0` (written `any`) takes IPv4 to every address of the host, `::`
+    /// (written `any6`) IPv6 only.
+    pub address: IpAddr,
+    /// UDP port, 1..=65535.
+    pub port: u16,
+    /// The only network device that it uses (`SO_BINDTODEVICE`).
+    pub device: Option<String>,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 7700,
+            device: None,
+        }
+    }
+}
+
+/// How frames are spread over a peer's links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// One link at a time: the highest priority, then the lowest id.
+    #[default]
+    Passive,
+    /// The same bytes on every link; the receiver keeps the first copy.
+    Active,
+    /// Frames in turn over all links, by weight.
+    RoundRobin,
+}
+
+impl Policy {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Passive, Self::Active, Self::RoundRobin];
+
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passive => "passive",
+            Self::Active => "active",
+            Self::RoundRobin => "round-robin",
+        }
+    }
+}
+
+/// A peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// For people.
+    pub description: Option<String>,
+    /// Its identity. The peer stays down without it.
+    pub public_key: Option<PublicKey>,
+    /// File with the preshared key, as written: relative paths are relative to the configuration file.
+    pub preshared_key_file: Option<String>,
+    /// How frames to this peer choose links.
+    pub policy: Policy,
+    /// No frames between this peer and other peers, only between it and the TAP.
+    pub isolate: bool,
+    /// MAC addresses that are behind this peer, always.
+    pub static_macs: Vec<MacAddr>,
+    /// Taken out of service.
+    pub shutdown: bool,
+    /// The links by id, 0..=7. A peer without any is listened for: it opens links to us.
+    pub links: BTreeMap<u8, LinkConfig>,
+}
+
+/// Where the other end of a link is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Remote {
+    /// Known once the peer sends from there.
+    #[default]
+    Dynamic,
+    /// At this address.
+    Static {
+        /// IPv4 or IPv6.
+        address: IpAddr,
+        /// UDP port, 1..=65535.
+        port: u16,
+    },
+}
+
+/// One link of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// For people.
+    pub description: Option<String>,
+    /// The local socket it uses. See [`InterfaceConfig::local_of`] for what `None` means.
+    pub local: Option<u8>,
+    /// The far end.
+    pub remote: Remote,
+    /// For the passive policy: the highest wins, 0..=255.
+    pub priority: u8,
+    /// Share of frames under round-robin, 1..=255.
+    pub weight: u8,
+    /// Milliseconds between heartbeats of the idle link, 100..=60000.
+    pub interval_ms: u32,
+    /// Milliseconds of silence after which the last usable link is down: at least three intervals.
+    pub timeout_ms: u32,
+    /// Answers in a row that bring the link back up, 1..=100.
+    pub pong_count: u8,
+    /// Taken out of service.
+    pub shutdown: bool,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            description: None,
+            local: None,
+            remote: Remote::Dynamic,
+            priority: 100,
+            weight: 1,
+            interval_ms: 1000,
+            timeout_ms: 3000,
+            pong_count: 5,
+            shutdown: false,
+        }
+    }
+}

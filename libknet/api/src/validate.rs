@@ -1,0 +1,291 @@
+//! Rules between the fields of a configuration. Ranges of single values are the grammar's.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use crate::{
+    edit::{Context, Leaf, Place},
+    model::{Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, PeerConfig, PublicKey, Remote},
+    problem::{Problem, Severity},
+    value::{MacAddr, Value},
+};
+
+/// Smallest MTU that the kernel gives IPv6 to (RFC 8200, section 5).
+const IPV6_MIN_MTU: u16 = 1280;
+
+impl Config {
+    /// Everything that is wrong or missing, in the order of the configuration.
+    pub fn validate(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut sockets = Sockets::default();
+        for (name, interface) in &self.interfaces {
+            let mut report = Report {
+                problems: &mut problems,
+                interface: name,
+            };
+            if !interface.shutdown {
+                sockets.check(&mut report, interface);
+            }
+            check_interface(&mut report, interface);
+        }
+        problems
+    }
+
+    /// The problems for which the configuration is refused.
+    pub fn errors(&self) -> Vec<Problem> {
+        self.validate()
+            .into_iter()
+            .filter(|p| p.severity == Severity::Error)
+            .collect()
+    }
+}
+
+struct Report<'a> {
+    problems: &'a mut Vec<Problem>,
+    interface: &'a str,
+}
+
+impl Report<'_> {
+    fn add(&mut self, severity: Severity, place: Place, text: String, expected: &str) {
+        self.problems.push(Problem {
+            severity,
+            place: Some(place),
+            span: None,
+            text,
+            expected: Some(expected.to_owned()),
+        });
+    }
+
+    fn context(&self) -> Context {
+        Context::Interface {
+            interface: self.interface.to_owned(),
+        }
+    }
+
+    fn peer(&self, peer: &str) -> Context {
+        Context::Peer {
+            interface: self.interface.to_owned(),
+            peer: peer.to_owned(),
+        }
+    }
+
+    fn link(&self, peer: &str, link: u8) -> Context {
+        Context::Link {
+            interface: self.interface.to_owned(),
+            peer: peer.to_owned(),
+            link,
+        }
+    }
+}
+
+/// Sockets seen so far, by port, over all interfaces.
+#[derive(Default)]
+struct Sockets<'a>(BTreeMap<u16, Vec<(&'a Local, String)>>);
+
+impl<'a> Sockets<'a> {
+    fn check(&mut self, report: &mut Report<'_>, interface: &'a InterfaceConfig) {
+        for (number, local) in &interface.locals {
+            let seen = self.0.entry(local.port).or_default();
+            if let Some((_, other)) = seen.iter().find(|(other, _)| overlap(local, other)) {
+                let place = Place {
+                    key: vec![Value::Number(u32::from(*number))],
+                    argument: Some(1),
+                    ..Place::leaf(report.context(), Leaf::Local)
+                };
+                let text = format!("local {number} takes the same address and port as {other}");
+                report.add(Severity::Error, place, text, "another address, port or device");
+            }
+            seen.push((local, format!("local {number} of interface {}", report.interface)));
+        }
+    }
+}
+
+/// Whether the kernel would refuse to bind both.
+fn overlap(a: &Local, b: &Local) -> bool {
+    let same_address = a.address.is_ipv4() == b.address.is_ipv4()
+        && (a.address == b.address || a.address.is_unspecified() || b.address.is_unspecified());
+    let same_device = a.device.is_none() || b.device.is_none() || a.device == b.device;
+    a.port == b.port && same_address && same_device
+}
+
+fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
+    if interface.private_key_file.is_none() {
+        let place = Place::leaf(report.context(), Leaf::PrivateKey);
+        let text = format!("interface {} has no private key and stays down", report.interface);
+        report.add(Severity::Incomplete, place, text, "private-key file PATH");
+    }
+    if interface.locals.is_empty() && !interface.peers.is_empty() {
+        let text = format!(
+            "interface {} has no local address to reach its peers from",
+            report.interface
+        );
+        let place = Place::leaf(report.context(), Leaf::Local);
+        report.add(Severity::Incomplete, place, text, "local N ADDRESS port PORT");
+    }
+    if let Some(first) = interface.ipv6_addresses.first()
+        && interface.mtu < IPV6_MIN_MTU
+    {
+        let place = Place {
+            key: vec![Value::Prefix(*first)],
+            argument: Some(0),
+            ..Place::leaf(report.context(), Leaf::Ipv6Address)
+        };
+        let text = format!("the kernel has no IPv6 on an MTU of {}", interface.mtu);
+        report.add(Severity::Error, place, text, "mtu 1280 or more");
+    }
+    if interface.peers.len() > MAX_PEERS {
+        let place = Place::object(report.context());
+        let text = format!("{} peers", interface.peers.len());
+        report.add(Severity::Error, place, text, "at most 65536 peers");
+    }
+    let mut keys: BTreeMap<PublicKey, &str> = BTreeMap::new();
+    let mut macs: BTreeMap<MacAddr, &str> = BTreeMap::new();
+    for (name, peer) in &interface.peers {
+        check_keys(report, &mut keys, name, peer);
+        check_macs(report, &mut macs, name, peer, interface.mac_address);
+        for (id, link) in &peer.links {
+            check_link(report, interface, name, *id, link);
+        }
+    }
+}
+
+fn check_keys<'a>(
+    report: &mut Report<'_>,
+    keys: &mut BTreeMap<PublicKey, &'a str>,
+    name: &'a str,
+    peer: &PeerConfig,
+) {
+    let place = Place {
+        argument: Some(0),
+        ..Place::leaf(report.peer(name), Leaf::PublicKey)
+    };
+    let Some(key) = peer.public_key else {
+        let text = format!("peer {name} has no public key and stays down");
+        report.add(Severity::Incomplete, place, text, "public-key KEY");
+        return;
+    };
+    if let Some(other) = keys.insert(key, name) {
+        let text = format!("peer {name} has the same public key as peer {other}");
+        report.add(Severity::Error, place, text, "a key of its own for each peer");
+    }
+}
+
+fn check_macs<'a>(
+    report: &mut Report<'_>,
+    macs: &mut BTreeMap<MacAddr, &'a str>,
+    name: &'a str,
+    peer: &PeerConfig,
+    own: Option<MacAddr>,
+) {
+    for mac in &peer.static_macs {
+        let place = Place {
+            key: vec![Value::Mac(*mac)],
+            argument: Some(0),
+            ..Place::leaf(report.peer(name), Leaf::MacStatic)
+        };
+        if own == Some(*mac) {
+            let text = format!("{mac} is this interface's own address");
+            report.add(
+                Severity::Error,
+                place,
+                text,
+                "the address of a host behind the peer",
+            );
+        } else if let Some(other) = macs.insert(*mac, name)
+            && other != name
+        {
+            let text = format!("{mac} is behind peer {other} already");
+            report.add(Severity::Error, place, text, "one peer for each static address");
+        }
+    }
+}
+
+fn check_link(report: &mut Report<'_>, interface: &InterfaceConfig, peer: &str, id: u8, link: &LinkConfig) {
+    // Arguments of the link line: id, local, remote address, port.
+    let endpoint = |report: &Report<'_>, argument| Place {
+        argument: Some(argument),
+        ..Place::leaf(report.link(peer, id), Leaf::Endpoint)
+    };
+    let local = match link.local {
+        None => None,
+        Some(number) => match interface.locals.get(&number) {
+            Some(local) => Some((number, local.address)),
+            None => {
+                let place = endpoint(report, 1);
+                let text = format!(
+                    "link {id} of peer {peer} uses local {number}, which interface {} does not have",
+                    report.interface
+                );
+                report.add(Severity::Error, place, text, &numbers_of(interface));
+                None
+            }
+        },
+    };
+    if let Remote::Static { address, .. } = link.remote {
+        let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+        if let Some((number, local)) = local
+            && local.is_ipv4() != address.is_ipv4()
+        {
+            let text = format!(
+                "link {id} of peer {peer} goes to an {} address, and local {number} is {}",
+                family(address),
+                family(local)
+            );
+            let place = endpoint(report, 2);
+            report.add(
+                Severity::Error,
+                place,
+                text,
+                &format!("an {} address", family(local)),
+            );
+        }
+        if link.local.is_none() && interface.local_of(link).is_none() {
+            let text = format!(
+                "link {id} of peer {peer} goes to an {} address, and interface {} has no {0} local",
+                family(address),
+                report.interface
+            );
+            let place = endpoint(report, 2);
+            report.add(
+                Severity::Error,
+                place,
+                text,
+                &format!("a local with an {} address", family(address)),
+            );
+        }
+        if address.is_unspecified() || is_multicast_or_broadcast(address) {
+            let text = format!("link {id} of peer {peer} goes to {address}, which is no host");
+            let place = endpoint(report, 2);
+            report.add(Severity::Error, place, text, "a unicast address, or dynamic");
+        }
+    }
+    if link.timeout_ms < link.interval_ms.saturating_mul(3) {
+        let place = Place {
+            argument: Some(1),
+            ..Place::leaf(report.link(peer, id), Leaf::Timers)
+        };
+        let text = format!(
+            "link {id} of peer {peer} would give up after {} ms with a heartbeat every {} ms",
+            link.timeout_ms, link.interval_ms
+        );
+        let expected = format!(
+            "a timeout of at least three intervals, {} ms",
+            link.interval_ms.saturating_mul(3)
+        );
+        report.add(Severity::Error, place, text, &expected);
+    }
+}
+
+fn is_multicast_or_broadcast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
+    }
+}
+
+fn numbers_of(interface: &InterfaceConfig) -> String {
+    if interface.locals.is_empty() {
+        return "a local line first".to_owned();
+    }
+    let numbers: Vec<String> = interface.locals.keys().map(u8::to_string).collect();
+    format!("one of local {}", numbers.join(", "))
+}
