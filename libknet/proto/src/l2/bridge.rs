@@ -1,0 +1,261 @@
+//! Where a frame goes: a learning bridge with the TAP and the peers as its ports (IEEE 802.1Q clause 8,
+//! without spanning tree: peers form no loop among themselves, since no peer relays what it floods back).
+
+use alloc::vec::Vec;
+
+use super::{
+    mac_table::{Learned, MacTable, StaticMacError},
+    storm::{COPIES_TOTAL, StormControl, TokenBucket},
+};
+use crate::{
+    drop_reason::DropReason,
+    ids::{MacAddr, PeerId},
+    status::Port,
+    time::{Span, Time},
+    wire::ethernet::EthernetFrame,
+};
+
+/// What to do with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Discard it.
+    Drop(DropReason),
+    /// To the TAP only.
+    Tap,
+    /// To this peer only.
+    Peer(PeerId),
+    /// To the TAP, unless it came from there, and to every peer that [`Bridge::may_flood_to`] allows, as far
+    /// as [`Bridge::take_copies`] grants.
+    Flood,
+}
+
+/// What the bridge has seen since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BridgeCounters {
+    /// Addresses that moved from port to port.
+    pub moves: u64,
+    /// Addresses not learned because the table or the port's share of it was full.
+    pub table_full: u64,
+    /// Addresses not learned because the port brought too many at once.
+    pub learn_rate: u64,
+}
+
+/// An address that was frozen on a port because it moved too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrozenMac {
+    /// The address.
+    pub mac: MacAddr,
+    /// Where it stays.
+    pub port: Port,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct PeerPort {
+    isolate: bool,
+    storm: StormControl,
+}
+
+/// The bridge of one interface.
+#[derive(Debug)]
+pub struct Bridge {
+    macs: MacTable,
+    peers: Vec<Option<PeerPort>>,
+    copies: TokenBucket,
+    counters: BridgeCounters,
+    frozen: Option<FrozenMac>,
+}
+
+impl Bridge {
+    /// A bridge that knows no peer. `seed` must be random (see [`MacTable::new`]).
+    pub fn new(seed: [u64; 2], ageing: Span) -> Self {
+        Self::with_table(MacTable::new(seed, ageing))
+    }
+
+    /// A bridge that keeps its addresses in `macs`.
+    pub fn with_table(macs: MacTable) -> Self {
+        Self {
+            macs,
+            peers: Vec::new(),
+            copies: TokenBucket::FULL,
+            counters: BridgeCounters::default(),
+            frozen: None,
+        }
+    }
+
+    /// Adds a peer or changes it. What was learned behind it stays.
+    ///
+    /// # Errors
+    /// [`StaticMacError`] if an address cannot be configured there; nothing is changed then.
+    pub fn set_port(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        isolate: bool,
+        static_macs: &[MacAddr],
+    ) -> Result<(), StaticMacError> {
+        self.macs.set_static(now, Port::Peer(peer), static_macs)?;
+        let index = peer.0 as usize;
+        if index >= self.peers.len() {
+            self.peers.resize(index + 1, None);
+        }
+        self.peers[index].get_or_insert_default().isolate = isolate;
+        Ok(())
+    }
+
+    /// Configures addresses that are behind the TAP, always; no peer can draw them to itself.
+    ///
+    /// # Errors
+    /// [`StaticMacError`]; nothing is changed then.
+    pub fn set_tap_macs(&mut self, now: Time, static_macs: &[MacAddr]) -> Result<(), StaticMacError> {
+        self.macs.set_static(now, Port::Tap, static_macs)
+    }
+
+    /// Removes a peer and all addresses behind it.
+    pub fn remove_peer(&mut self, peer: PeerId) {
+        self.macs.remove_port(Port::Peer(peer));
+        if let Some(port) = self.peers.get_mut(peer.0 as usize) {
+            *port = None;
+        }
+    }
+
+    /// Changes the ageing time of learned addresses.
+    pub fn set_ageing(&mut self, ageing: Span) {
+        self.macs.set_ageing(ageing);
+    }
+
+    /// Decides where a frame from `ingress` goes, and learns from it.
+    pub fn forward(&mut self, now: Time, ingress: Port, frame: &[u8]) -> Decision {
+        self.decide(now, ingress, frame).unwrap_or_else(Decision::Drop)
+    }
+
+    fn decide(&mut self, now: Time, ingress: Port, bytes: &[u8]) -> Result<Decision, DropReason> {
+        let frame = EthernetFrame::new(bytes)?;
+        let isolated = match ingress {
+            Port::Tap => false,
+            Port::Peer(peer) => self.peer(peer).ok_or(DropReason::PeerShutdown)?.isolate,
+        };
+        if frame.src().is_group() {
+            return Err(DropReason::FrameSourceGroup);
+        }
+        if frame.is_reserved_group() {
+            return Err(DropReason::FrameReserved);
+        }
+        self.learn(now, ingress, frame.src())?;
+        let known = if frame.dst().is_group() {
+            None
+        } else {
+            self.macs.lookup(frame.dst())
+        };
+        match known {
+            Some(port) if port == ingress => Err(DropReason::SplitHorizon),
+            Some(Port::Tap) => Ok(Decision::Tap),
+            Some(Port::Peer(peer)) if ingress == Port::Tap || self.may_flood_to(ingress, peer) => {
+                Ok(Decision::Peer(peer))
+            }
+            Some(Port::Peer(_)) => Err(DropReason::Isolated),
+            None => {
+                self.admit_flood(now, ingress, bytes.len())?;
+                Ok(if isolated { Decision::Tap } else { Decision::Flood })
+            }
+        }
+    }
+
+    /// Whether a frame from `ingress` may go to `peer`: not back to where it came from, not between peers of
+    /// which one is isolated, and not to a peer that is not there.
+    pub fn may_flood_to(&self, ingress: Port, peer: PeerId) -> bool {
+        let Some(egress) = self.peer(peer) else {
+            return false;
+        };
+        match ingress {
+            Port::Tap => true,
+            Port::Peer(from) => {
+                from != peer && !egress.isolate && self.peer(from).is_some_and(|ingress| !ingress.isolate)
+            }
+        }
+    }
+
+    /// Takes copies of a flooded frame from the budgets, and returns how many of the `wanted` may be made (a
+    /// copy for the TAP costs nothing and is not to be counted). Where it is fewer, count
+    /// [`DropReason::FloodBudget`] for the rest.
+    pub fn take_copies(&mut self, now: Time, ingress: Port, wanted: u32) -> u32 {
+        let mut granted = u64::from(wanted).min(self.copies.available(COPIES_TOTAL, now));
+        if let Port::Peer(peer) = ingress {
+            let Some(port) = self.peer_mut(peer) else { return 0 };
+            granted = granted.min(port.storm.copies_available(now));
+            port.storm.take_copies(now, granted);
+        }
+        self.copies.take(COPIES_TOTAL, now, granted);
+        granted as u32
+    }
+
+    /// The table, to look at.
+    pub fn macs(&self) -> &MacTable {
+        &self.macs
+    }
+
+    /// Removes at most `budget` aged addresses, and returns how many.
+    pub fn expire(&mut self, now: Time, budget: usize) -> usize {
+        self.macs.expire(now, budget)
+    }
+
+    /// When [`Self::expire`] has something to do, at the earliest.
+    pub fn next_expiry(&self) -> Option<Time> {
+        self.macs.next_expiry()
+    }
+
+    /// Forgets every learned address.
+    pub fn clear_dynamic(&mut self) {
+        self.macs.clear_dynamic();
+    }
+
+    /// Forgets what was learned on `port`.
+    pub fn clear_dynamic_on(&mut self, port: Port) {
+        self.macs.clear_dynamic_on(port);
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> BridgeCounters {
+        self.counters
+    }
+
+    /// The address that the last [`Self::forward`] froze, once.
+    pub fn take_frozen(&mut self) -> Option<FrozenMac> {
+        self.frozen.take()
+    }
+
+    fn learn(&mut self, now: Time, ingress: Port, mac: MacAddr) -> Result<(), DropReason> {
+        match self.macs.learn(now, mac, ingress) {
+            Learned::New | Learned::Refreshed => {}
+            Learned::Moved { .. } => self.counters.moves += 1,
+            Learned::Full => self.counters.table_full += 1,
+            Learned::RateLimited => self.counters.learn_rate += 1,
+            Learned::Frozen { port, newly } => {
+                if newly {
+                    self.frozen = Some(FrozenMac { mac, port });
+                }
+                return Err(DropReason::MacFrozen);
+            }
+        }
+        Ok(())
+    }
+
+    fn admit_flood(&mut self, now: Time, ingress: Port, len: usize) -> Result<(), DropReason> {
+        let Port::Peer(peer) = ingress else { return Ok(()) };
+        let admitted = self
+            .peer_mut(peer)
+            .is_some_and(|port| port.storm.admit_flood(now, len));
+        if admitted {
+            Ok(())
+        } else {
+            Err(DropReason::StormControl)
+        }
+    }
+
+    fn peer(&self, peer: PeerId) -> Option<&PeerPort> {
+        self.peers.get(peer.0 as usize)?.as_ref()
+    }
+
+    fn peer_mut(&mut self, peer: PeerId) -> Option<&mut PeerPort> {
+        self.peers.get_mut(peer.0 as usize)?.as_mut()
+    }
+}

@@ -1,0 +1,545 @@
+//! Which port an Ethernet address is behind.
+//!
+//! Entries live in a slab. A seeded hash finds them by address, one list per port finds a port's entries, and
+//! one list in order of refresh finds the oldest; so nothing here looks at more entries than it changes.
+
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hasher};
+
+use hashbrown::HashMap;
+use thiserror::Error;
+
+use super::storm::{NEW_MACS, TokenBucket};
+use crate::{
+    ids::{MacAddr, PeerId},
+    intrusive_list::{Links, List},
+    status::{MacEntry, Port},
+    time::{Span, Time},
+};
+
+/// Addresses in a table (limits: row 30).
+pub const MAX_MACS: usize = 262_144;
+/// Addresses behind one peer, configured ones included (limits: row 30). The TAP has no limit of its own.
+pub const MAX_MACS_PER_PEER: usize = 1_024;
+/// Moves that an address may make within [`MOVE_WINDOW`] (RFC 7432, 15.1).
+pub const MAX_MOVES: u8 = 5;
+/// Within this time moves are counted, and for as long an address stays frozen (RFC 7432, 15.1).
+pub const MOVE_WINDOW: Span = Span::from_secs(180);
+
+/// An entry is refreshed at most this often, so that a busy address costs nothing.
+const REFRESH_INTERVAL: Span = Span::from_secs(1);
+
+/// What came of an attempt to learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// The address is in the table from now on.
+    New,
+    /// It was there, on this port.
+    Refreshed,
+    /// It was behind another port, and is behind this one now.
+    Moved {
+        /// Where it was.
+        from: Port,
+    },
+    /// It belongs to another port and stays there: it is configured, or it moved too often.
+    Frozen {
+        /// Where it stays.
+        port: Port,
+        /// It was frozen by this very attempt.
+        newly: bool,
+    },
+    /// Not learned: the table, or the port's share of it, is full.
+    Full,
+    /// Not learned: too many new addresses on this port at this time.
+    RateLimited,
+}
+
+/// Why configured addresses were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum StaticMacError {
+    /// It is a group address.
+    #[error("{0} is a group address; only the address of one station can be behind a port")]
+    Group(MacAddr),
+    /// Another port has it configured.
+    #[error("{mac} is already configured for {port:?}")]
+    Taken {
+        /// The address.
+        mac: MacAddr,
+        /// Where it is configured.
+        port: Port,
+    },
+    /// More addresses than a port or the table can have.
+    #[error("more than {0} configured addresses")]
+    TooMany(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Dynamic,
+    Static,
+}
+
+/// 64 bytes or less: 16 MiB for a full table.
+#[derive(Debug)]
+struct Entry {
+    mac: MacAddr,
+    port: Port,
+    state: State,
+    moves: u8,
+    refreshed: Time,
+    /// When the moves began to be counted.
+    moves_since: Time,
+    frozen_until: Time,
+    /// In `by_age`, `statics` or `free`, as `state` says.
+    state_links: Links,
+    port_links: Links,
+}
+
+fn state_links(entry: &mut Entry) -> &mut Links {
+    &mut entry.state_links
+}
+
+fn port_links(entry: &mut Entry) -> &mut Links {
+    &mut entry.port_links
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PortEntries {
+    list: List,
+    count: usize,
+    new_macs: TokenBucket,
+}
+
+impl PortEntries {
+    const EMPTY: Self = Self {
+        list: List::EMPTY,
+        count: 0,
+        new_macs: TokenBucket::FULL,
+    };
+}
+
+/// The table of one interface.
+#[derive(Debug)]
+pub struct MacTable {
+    ageing: Span,
+    capacity: usize,
+    per_peer: usize,
+    index: HashMap<MacAddr, u32, SeededHash>,
+    entries: Vec<Entry>,
+    free: List,
+    /// Learned entries, the one that was refreshed longest ago first.
+    by_age: List,
+    statics: List,
+    static_count: usize,
+    tap: PortEntries,
+    peers: Vec<PortEntries>,
+}
+
+impl MacTable {
+    /// A table whose learned entries last for `ageing` without a sign of life. `seed` must be random: stations
+    /// choose their addresses, and must not be able to choose them so that they collide.
+    pub fn new(seed: [u64; 2], ageing: Span) -> Self {
+        Self::with_capacity(seed, ageing, MAX_MACS, MAX_MACS_PER_PEER)
+    }
+
+    /// As [`Self::new`], for at most `capacity` addresses and `per_peer` behind one peer.
+    pub fn with_capacity(seed: [u64; 2], ageing: Span, capacity: usize, per_peer: usize) -> Self {
+        Self {
+            ageing,
+            capacity,
+            per_peer,
+            index: HashMap::with_hasher(SeededHash { seed }),
+            entries: Vec::new(),
+            free: List::EMPTY,
+            by_age: List::EMPTY,
+            statics: List::EMPTY,
+            static_count: 0,
+            tap: PortEntries::EMPTY,
+            peers: Vec::new(),
+        }
+    }
+
+    /// Changes the ageing time, for entries that are there as well.
+    pub fn set_ageing(&mut self, ageing: Span) {
+        self.ageing = ageing;
+    }
+
+    /// How many addresses are in the table.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether the table is empty.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many of them are configured.
+    pub fn static_len(&self) -> usize {
+        self.static_count
+    }
+
+    /// How many are behind `port`.
+    pub fn port_len(&self, port: Port) -> usize {
+        match port {
+            Port::Tap => self.tap.count,
+            Port::Peer(PeerId(peer)) => self.peers.get(peer as usize).map_or(0, |p| p.count),
+        }
+    }
+
+    /// The port that `mac` is behind.
+    pub fn lookup(&self, mac: MacAddr) -> Option<Port> {
+        self.index.get(&mac).map(|slot| self.entries[*slot as usize].port)
+    }
+
+    /// A frame from `mac`, which is no group address, came in by `port`.
+    pub fn learn(&mut self, now: Time, mac: MacAddr, port: Port) -> Learned {
+        match self.index.get(&mac) {
+            Some(&slot) if self.entries[slot as usize].port == port => {
+                self.refresh(slot, now);
+                Learned::Refreshed
+            }
+            Some(&slot) => self.move_to(slot, now, port),
+            None => {
+                if self.len() >= self.capacity || self.is_full(port) {
+                    return Learned::Full;
+                }
+                if !self.admit_new(now, port) {
+                    return Learned::RateLimited;
+                }
+                self.add(now, mac, port, State::Dynamic);
+                Learned::New
+            }
+        }
+    }
+
+    /// Replaces the configured addresses of `port`. They never age, never move, and displace what was learned
+    /// about them; where the table is full the oldest learned entry makes room.
+    ///
+    /// # Errors
+    /// [`StaticMacError`]; nothing is changed then.
+    pub fn set_static(&mut self, now: Time, port: Port, macs: &[MacAddr]) -> Result<(), StaticMacError> {
+        let limit = if port == Port::Tap {
+            self.capacity
+        } else {
+            self.per_peer
+        };
+        let old: Vec<u32> = self
+            .port_slots(port)
+            .filter(|s| self.state(*s) == State::Static)
+            .collect();
+        if macs.len() > limit || self.static_count - old.len() + macs.len() > self.capacity {
+            return Err(StaticMacError::TooMany(limit));
+        }
+        for &mac in macs {
+            if mac.is_group() {
+                return Err(StaticMacError::Group(mac));
+            }
+            if let Some(&slot) = self.index.get(&mac) {
+                let entry = &self.entries[slot as usize];
+                if entry.state == State::Static && entry.port != port {
+                    return Err(StaticMacError::Taken {
+                        mac,
+                        port: entry.port,
+                    });
+                }
+            }
+        }
+        for slot in old {
+            self.drop_entry(slot);
+        }
+        for &mac in macs {
+            match self.index.get(&mac) {
+                Some(&slot) if self.state(slot) == State::Static => continue,
+                Some(&slot) => self.drop_entry(slot),
+                None if self.len() >= self.capacity => self.drop_entry(self.by_age.head()),
+                None => {}
+            }
+            self.add(now, mac, port, State::Static);
+        }
+        Ok(())
+    }
+
+    /// Removes every entry of `port`, in time proportional to their number.
+    pub fn remove_port(&mut self, port: Port) {
+        let slots: Vec<u32> = self.port_slots(port).collect();
+        for slot in slots {
+            self.drop_entry(slot);
+        }
+    }
+
+    /// Removes what was learned on `port`, in time proportional to its entries.
+    pub fn clear_dynamic_on(&mut self, port: Port) {
+        let learned: Vec<u32> = self
+            .port_slots(port)
+            .filter(|s| self.state(*s) == State::Dynamic)
+            .collect();
+        for slot in learned {
+            self.drop_entry(slot);
+        }
+    }
+
+    /// Removes everything that was learned, in time proportional to what is configured and to the number of
+    /// ports, not to what was learned.
+    pub fn clear_dynamic(&mut self) {
+        let mut kept = Vec::with_capacity(self.static_count);
+        while let Some(slot) = self.statics.pop_front(&mut self.entries, state_links) {
+            let entry = &self.entries[slot as usize];
+            kept.push((entry.refreshed, entry.mac, entry.port));
+        }
+        self.index.clear();
+        self.entries.clear();
+        (self.free, self.by_age, self.static_count) = (List::EMPTY, List::EMPTY, 0);
+        for port in self.peers.iter_mut().chain([&mut self.tap]) {
+            (port.list, port.count) = (List::EMPTY, 0);
+        }
+        for (since, mac, port) in kept {
+            self.add(since, mac, port, State::Static);
+        }
+    }
+
+    /// Removes at most `budget` entries that have reached the ageing time, and returns how many.
+    pub fn expire(&mut self, now: Time, budget: usize) -> usize {
+        let mut removed = 0;
+        while removed < budget && self.next_expiry().is_some_and(|at| at <= now) {
+            self.drop_entry(self.by_age.head());
+            removed += 1;
+        }
+        removed
+    }
+
+    /// When the next entry reaches the ageing time, unless it is refreshed before.
+    pub fn next_expiry(&self) -> Option<Time> {
+        self.entries
+            .get(self.by_age.head() as usize)
+            .map(|oldest| oldest.refreshed + self.ageing)
+    }
+
+    /// Entries for display, from `cursor` on (0 at first), looking at no more than `limit` places; and the
+    /// cursor to go on with, or `None` at the end. An entry that is there all the while appears exactly once,
+    /// in no particular order; a page may hold fewer than `limit`, or none.
+    pub fn page(&self, now: Time, cursor: u32, limit: usize) -> (Vec<MacEntry>, Option<u32>) {
+        let start = (cursor as usize).min(self.entries.len());
+        let end = start.saturating_add(limit.max(1)).min(self.entries.len());
+        let page = self.entries[start..end]
+            .iter()
+            .filter(|entry| entry.state != State::Free)
+            .map(|entry| MacEntry {
+                mac: entry.mac,
+                port: entry.port,
+                is_static: entry.state == State::Static,
+                age: now.since(entry.refreshed),
+            })
+            .collect();
+        (page, (end < self.entries.len()).then_some(end as u32))
+    }
+
+    fn state(&self, slot: u32) -> State {
+        self.entries[slot as usize].state
+    }
+
+    fn refresh(&mut self, slot: u32, now: Time) {
+        let entry = &mut self.entries[slot as usize];
+        if now.since(entry.refreshed) < REFRESH_INTERVAL {
+            return;
+        }
+        entry.refreshed = now;
+        if entry.state == State::Dynamic {
+            self.by_age.remove(&mut self.entries, state_links, slot);
+            self.by_age.push_back(&mut self.entries, state_links, slot);
+        }
+    }
+
+    fn move_to(&mut self, slot: u32, now: Time, port: Port) -> Learned {
+        let entry = &mut self.entries[slot as usize];
+        let from = entry.port;
+        if entry.state == State::Static || now < entry.frozen_until {
+            return Learned::Frozen {
+                port: from,
+                newly: false,
+            };
+        }
+        let count_anew = now.since(entry.moves_since) >= MOVE_WINDOW;
+        if !count_anew && entry.moves >= MAX_MOVES {
+            entry.frozen_until = now + MOVE_WINDOW;
+            // After the thaw the count begins again.
+            entry.moves = 0;
+            return Learned::Frozen {
+                port: from,
+                newly: true,
+            };
+        }
+        if self.is_full(port) {
+            return Learned::Full;
+        }
+        if !self.admit_new(now, port) {
+            return Learned::RateLimited;
+        }
+        let entry = &mut self.entries[slot as usize];
+        if count_anew || entry.moves == 0 {
+            entry.moves = 0;
+            entry.moves_since = now;
+        }
+        entry.moves += 1;
+        self.unlink_from_port(slot);
+        self.entries[slot as usize].port = port;
+        self.link_to_port(slot);
+        self.entries[slot as usize].refreshed = now;
+        self.by_age.remove(&mut self.entries, state_links, slot);
+        self.by_age.push_back(&mut self.entries, state_links, slot);
+        Learned::Moved { from }
+    }
+
+    fn is_full(&self, port: Port) -> bool {
+        port != Port::Tap && self.port_len(port) >= self.per_peer
+    }
+
+    fn admit_new(&mut self, now: Time, port: Port) -> bool {
+        port == Port::Tap || self.port_mut(port).new_macs.take(NEW_MACS, now, 1)
+    }
+
+    fn add(&mut self, now: Time, mac: MacAddr, port: Port, state: State) {
+        let entry = Entry {
+            mac,
+            port,
+            state,
+            moves: 0,
+            refreshed: now,
+            moves_since: now,
+            frozen_until: Time::ZERO,
+            state_links: Links::UNLINKED,
+            port_links: Links::UNLINKED,
+        };
+        let slot = if let Some(slot) = self.free.pop_front(&mut self.entries, state_links) {
+            self.entries[slot as usize] = entry;
+            slot
+        } else {
+            self.entries.push(entry);
+            self.entries.len() as u32 - 1
+        };
+        self.index.insert(mac, slot);
+        if state == State::Static {
+            self.static_count += 1;
+            self.statics.push_back(&mut self.entries, state_links, slot);
+        } else {
+            self.by_age.push_back(&mut self.entries, state_links, slot);
+        }
+        self.link_to_port(slot);
+    }
+
+    fn drop_entry(&mut self, slot: u32) {
+        let Some(entry) = self.entries.get(slot as usize) else {
+            return;
+        };
+        self.index.remove(&entry.mac);
+        self.unlink_from_port(slot);
+        match self.state(slot) {
+            State::Free => return,
+            State::Dynamic => self.by_age.remove(&mut self.entries, state_links, slot),
+            State::Static => {
+                self.static_count -= 1;
+                self.statics.remove(&mut self.entries, state_links, slot);
+            }
+        }
+        self.entries[slot as usize].state = State::Free;
+        self.free.push_back(&mut self.entries, state_links, slot);
+    }
+
+    fn port_mut(&mut self, port: Port) -> &mut PortEntries {
+        match port {
+            Port::Tap => &mut self.tap,
+            Port::Peer(PeerId(peer)) => {
+                let peer = peer as usize;
+                if peer >= self.peers.len() {
+                    self.peers.resize(peer + 1, PortEntries::EMPTY);
+                }
+                &mut self.peers[peer]
+            }
+        }
+    }
+
+    fn link_to_port(&mut self, slot: u32) {
+        let port = self.entries[slot as usize].port;
+        let mut entries = *self.port_mut(port);
+        entries.list.push_back(&mut self.entries, port_links, slot);
+        entries.count += 1;
+        *self.port_mut(port) = entries;
+    }
+
+    fn unlink_from_port(&mut self, slot: u32) {
+        let port = self.entries[slot as usize].port;
+        let mut entries = *self.port_mut(port);
+        entries.list.remove(&mut self.entries, port_links, slot);
+        entries.count -= 1;
+        *self.port_mut(port) = entries;
+    }
+
+    fn port_slots(&self, port: Port) -> impl Iterator<Item = u32> {
+        let head = match port {
+            Port::Tap => self.tap.list.head(),
+            Port::Peer(PeerId(peer)) => self
+                .peers
+                .get(peer as usize)
+                .map_or(List::EMPTY.head(), |p| p.list.head()),
+        };
+        let at = |slot: u32| self.entries.get(slot as usize).map(|_| slot);
+        core::iter::successors(at(head), move |slot| {
+            at(self.entries[*slot as usize].port_links.next())
+        })
+    }
+}
+
+/// Makes [`MacHasher`]s from a secret.
+#[derive(Clone, Copy)]
+struct SeededHash {
+    seed: [u64; 2],
+}
+
+impl core::fmt::Debug for SeededHash {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SeededHash(..)")
+    }
+}
+
+impl BuildHasher for SeededHash {
+    type Hasher = MacHasher;
+    fn build_hasher(&self) -> MacHasher {
+        MacHasher {
+            seed: self.seed,
+            state: 0,
+        }
+    }
+}
+
+/// Two folded 64 x 64 bit multiplications with a secret: a universal-style hash of six bytes, far cheaper than
+/// `SipHash`, and without the secret nobody can prepare collisions.
+struct MacHasher {
+    seed: [u64; 2],
+    state: u64,
+}
+
+fn folded_multiply(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+impl Hasher for MacHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let [a, b] = self.seed;
+        self.state = folded_multiply(self.state ^ word ^ a, b | 1);
+    }
+
+    fn finish(&self) -> u64 {
+        let [a, b] = self.seed;
+        folded_multiply(self.state ^ b, a | 1)
+    }
+}

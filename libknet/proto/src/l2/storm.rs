@@ -1,0 +1,89 @@
+//! What one peer may make the bridge do per second.
+
+use crate::time::{Span, Time};
+
+/// A rate and how much of it may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    interval: Span,
+    burst: u64,
+}
+
+impl Rate {
+    /// `per_second` units a second on average, `burst` at once. `per_second` must divide 10^9 to be exact.
+    pub const fn new(per_second: u64, burst: u64) -> Self {
+        Self {
+            interval: Span::from_secs(1).divided_by(per_second),
+            burst,
+        }
+    }
+
+    const fn depth(self) -> Span {
+        self.interval.times(self.burst)
+    }
+}
+
+/// A token bucket kept as the time at which it would be full again (the generic cell rate algorithm of ITU-T
+/// I.371): eight bytes, and nothing to refill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenBucket {
+    full_at: Time,
+}
+
+impl TokenBucket {
+    /// A bucket from which nothing was taken yet.
+    pub const FULL: Self = Self { full_at: Time::ZERO };
+
+    /// Units that could be taken now.
+    pub fn available(&self, rate: Rate, now: Time) -> u64 {
+        let spare = rate.depth() - self.full_at.since(now);
+        spare.as_nanos() / rate.interval.as_nanos().max(1)
+    }
+
+    /// Takes `units`, if that many are there; else none.
+    pub fn take(&mut self, rate: Rate, now: Time, units: u64) -> bool {
+        let enough = self.available(rate, now) >= units;
+        if enough {
+            self.full_at = self.full_at.max(now) + rate.interval.times(units);
+        }
+        enough
+    }
+}
+
+/// Broadcast, multicast and unknown unicast frames from one peer (limits: row 33).
+pub const FLOODED_FRAMES: Rate = Rate::new(1_000, 2_000);
+/// Bytes in them: 8 Mb/s, and as long a burst as of the frames.
+pub const FLOODED_BYTES: Rate = Rate::new(1_000_000, 2_000_000);
+/// Copies made of one peer's flooded frames (limits: row 34).
+pub const COPIES: Rate = Rate::new(20_000, 100_000);
+/// Copies made of everybody's flooded frames, the TAP's included (limits: row 34).
+pub const COPIES_TOTAL: Rate = Rate::new(500_000, 500_000);
+/// Addresses learned or moved to one peer (limits: row 32).
+pub const NEW_MACS: Rate = Rate::new(200, 200);
+
+/// The buckets of one peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StormControl {
+    frames: TokenBucket,
+    bytes: TokenBucket,
+    copies: TokenBucket,
+}
+
+impl StormControl {
+    /// Whether a frame of `len` bytes from the peer may be flooded.
+    pub fn admit_flood(&mut self, now: Time, len: usize) -> bool {
+        self.bytes.available(FLOODED_BYTES, now) >= len as u64
+            && self.frames.take(FLOODED_FRAMES, now, 1)
+            && self.bytes.take(FLOODED_BYTES, now, len as u64)
+    }
+
+    /// Copies of the peer's flooded frames that could be made now.
+    pub fn copies_available(&self, now: Time) -> u64 {
+        self.copies.available(COPIES, now)
+    }
+
+    /// Takes copies; see [`Self::copies_available`].
+    pub fn take_copies(&mut self, now: Time, copies: u64) {
+        self.copies.take(COPIES, now, copies);
+    }
+}

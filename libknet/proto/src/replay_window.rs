@@ -1,0 +1,255 @@
+//! Which counters were seen: the filter for replays and for the copies that arrive over other links.
+//!
+//! A ring of 64-bit words indexed by the counter (RFC 6479): nothing is ever shifted, and a step forward
+//! clears whole words. One word more than the window is wide lies between the newest and the oldest bit.
+//! Counters are 32 bits, begin at 0 and never wrap, so comparing them is plain comparison.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+use alloc::{boxed::Box, vec};
+
+use crate::drop_reason::DropReason;
+
+/// Width of a new window of a lane, in counters (limits: row 15).
+pub const INITIAL_BITS: u32 = 2_048;
+/// Widest window of a lane, in counters (limits: row 15).
+pub const MAX_BITS: u32 = 65_536;
+/// Width of the window of a link's control datagrams, in counters.
+pub const CTRL_BITS: u32 = 256;
+
+const WORD_BITS: u32 = 64;
+const CTRL_WORDS: usize = (CTRL_BITS / WORD_BITS + 1) as usize;
+
+/// The algorithm, over words that either window owns. `bits` is a multiple of 64 and the ring one word longer.
+struct Ring<W> {
+    words: W,
+    bits: u32,
+    /// One more than the highest counter seen; 0 while none was.
+    next: u64,
+}
+
+impl<W: AsRef<[u64]> + AsMut<[u64]>> Ring<W> {
+    /// The highest counter that the window has left behind, plus one.
+    fn floor(&self) -> u64 {
+        self.next.saturating_sub(u64::from(self.bits))
+    }
+
+    fn position(&self, counter: u64) -> (usize, u64) {
+        let word = (counter >> WORD_BITS.trailing_zeros()) as usize;
+        let index = word.checked_rem(self.words.as_ref().len()).unwrap_or(0);
+        (index, 1 << (counter & u64::from(WORD_BITS.saturating_sub(1))))
+    }
+
+    fn is_set(&self, counter: u64) -> bool {
+        let (index, bit) = self.position(counter);
+        self.words.as_ref().get(index).is_none_or(|word| word & bit != 0)
+    }
+
+    fn set(&mut self, counter: u64) {
+        let (index, bit) = self.position(counter);
+        if let Some(word) = self.words.as_mut().get_mut(index) {
+            *word |= bit;
+        }
+    }
+
+    fn check(&self, counter: u32) -> Result<(), DropReason> {
+        let counter = u64::from(counter);
+        if counter >= self.next {
+            Ok(())
+        } else if counter < self.floor() {
+            Err(DropReason::LateDrop)
+        } else if self.is_set(counter) {
+            Err(DropReason::Replay)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn commit(&mut self, counter: u32) -> Result<(), DropReason> {
+        self.check(counter)?;
+        let counter = u64::from(counter);
+        if counter >= self.next {
+            self.advance_to(counter);
+        }
+        self.set(counter);
+        Ok(())
+    }
+
+    /// Makes `counter` the highest one and clears the words that come into the ring.
+    fn advance_to(&mut self, counter: u64) {
+        let words = self.words.as_mut();
+        // While nothing was seen the ring is clear already, its first word included.
+        let first_new = self
+            .next
+            .saturating_sub(1)
+            .checked_div(u64::from(WORD_BITS))
+            .unwrap_or(0);
+        let last_new = counter.checked_div(u64::from(WORD_BITS)).unwrap_or(0);
+        let fresh = last_new.saturating_sub(first_new).min(words.len() as u64);
+        let mut index = first_new
+            .saturating_add(1)
+            .checked_rem(words.len() as u64)
+            .unwrap_or(0) as usize;
+        for _ in 0..fresh {
+            if let Some(word) = words.get_mut(index) {
+                *word = 0;
+            }
+            index = index.saturating_add(1);
+            if index == words.len() {
+                index = 0;
+            }
+        }
+        self.next = counter.saturating_add(1);
+    }
+
+    fn bitmap64_below(&self, highest: u32) -> u64 {
+        let mut bitmap = 0;
+        let floor = self.floor();
+        for back in 0..WORD_BITS {
+            let Some(counter) = u64::from(highest).checked_sub(u64::from(back).saturating_add(1)) else {
+                break;
+            };
+            if counter < floor {
+                break;
+            }
+            if counter < self.next && self.is_set(counter) {
+                bitmap |= 1 << back;
+            }
+        }
+        bitmap
+    }
+
+    fn highest(&self) -> Option<u32> {
+        self.next.checked_sub(1).map(|highest| highest as u32)
+    }
+}
+
+/// The window of one lane: 2048 counters wide at first, up to 65,536.
+pub struct ReplayWindow(Ring<Box<[u64]>>);
+
+/// The window of one link's control datagrams: 256 counters, in place.
+pub struct CtrlWindow(Ring<[u64; CTRL_WORDS]>);
+
+macro_rules! window_methods {
+    ($window:ty) => {
+        impl $window {
+            /// Whether `counter` would be accepted. Changes nothing: it is asked before decryption.
+            ///
+            /// # Errors
+            /// [`DropReason::Replay`] if it was seen, [`DropReason::LateDrop`] if it lies before the window.
+            pub fn check(&self, counter: u32) -> Result<(), DropReason> {
+                self.0.check(counter)
+            }
+
+            /// Marks `counter` as seen: after decryption, and only then.
+            ///
+            /// # Errors
+            /// As [`Self::check`]; nothing is changed then.
+            pub fn commit(&mut self, counter: u32) -> Result<(), DropReason> {
+                self.0.commit(counter)
+            }
+
+            /// The 64 counters below `highest`: bit `i` is set if `highest - 1 - i` was seen. Those before the
+            /// window read as not seen.
+            pub fn bitmap64_below(&self, highest: u32) -> u64 {
+                self.0.bitmap64_below(highest)
+            }
+
+            /// The highest counter seen.
+            pub fn highest(&self) -> Option<u32> {
+                self.0.highest()
+            }
+
+            /// How many counters wide it is.
+            pub fn bits(&self) -> u32 {
+                self.0.bits
+            }
+        }
+
+        impl Default for $window {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl core::fmt::Debug for $window {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.debug_struct(stringify!($window))
+                    .field("bits", &self.bits())
+                    .field("highest", &self.highest())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+window_methods!(ReplayWindow);
+window_methods!(CtrlWindow);
+
+impl CtrlWindow {
+    /// A window in which nothing was seen.
+    pub const fn new() -> Self {
+        Self(Ring {
+            words: [0; CTRL_WORDS],
+            bits: CTRL_BITS,
+            next: 0,
+        })
+    }
+}
+
+impl ReplayWindow {
+    /// A window of [`INITIAL_BITS`] in which nothing was seen.
+    pub fn new() -> Self {
+        Self(Ring {
+            words: words_for(INITIAL_BITS),
+            bits: INITIAL_BITS,
+            next: 0,
+        })
+    }
+
+    /// Doubles the width up to [`MAX_BITS`], and returns whether it did. What lay before the old window counts
+    /// as seen for ever: nobody knows any longer whether it was.
+    pub fn grow(&mut self) -> bool {
+        let bits = self.0.bits.saturating_mul(2);
+        if bits > MAX_BITS {
+            return false;
+        }
+        let mut grown = Ring {
+            words: words_for(bits),
+            bits,
+            next: self.0.next,
+        };
+        let (old_floor, next) = (self.0.floor(), self.0.next);
+        for counter in old_floor..next {
+            if self.0.is_set(counter) {
+                grown.set(counter);
+            }
+        }
+        for counter in grown.floor()..old_floor {
+            grown.set(counter);
+        }
+        self.0 = grown;
+        true
+    }
+}
+
+/// The words of a ring `bits` wide, one spare word included.
+fn words_for(bits: u32) -> Box<[u64]> {
+    let words = bits.div_ceil(WORD_BITS).saturating_add(1);
+    vec![0; words as usize].into_boxed_slice()
+}

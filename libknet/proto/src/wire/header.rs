@@ -1,0 +1,169 @@
+//! Message types, their lengths, and the 12-byte header of everything that belongs to a session.
+//!
+//! ```text
+//! 0   1   type: 4 DATA, 5 CTRL, 6 FRAG
+//! 1   1   lane 0..15 (DATA, FRAG) or link 0..7 (CTRL)
+//! 2   2   reserved
+//! 4   4   receiver index
+//! 8   4   counter in the nonce space of that lane or link
+//! ```
+
+use crate::{
+    drop_reason::DropReason,
+    ids::{MAX_LINKS, ReceiverIndex},
+};
+
+/// Bytes of the transport header; all of them are the AEAD's associated data.
+pub const HEADER_LEN: usize = 12;
+/// Bytes of the AEAD tag at the end of each DATA, CTRL and FRAG.
+pub const TAG_LEN: usize = 16;
+/// Most lanes a session can have (limits: row 14).
+pub const MAX_LANES: u8 = 16;
+/// Largest plaintext of a DATA datagram in bytes.
+pub const MAX_FRAME: usize = 65_535;
+
+/// UDP payload bytes of an `HS_INIT`.
+pub const HS_INIT_LEN: usize = 184;
+/// UDP payload bytes of an `HS_RESP`.
+pub const HS_RESP_LEN: usize = 132;
+/// UDP payload bytes of a COOKIE and of a RETRY.
+pub const COOKIE_LEN: usize = 64;
+
+/// Shortest Ethernet frame that is carried: a header without payload.
+const MIN_FRAME: usize = 14;
+/// Shortest record of a CTRL: kind and length.
+const MIN_RECORDS: usize = 2;
+/// Shortest plaintext of a FRAG: its header and one byte.
+const MIN_FRAGMENT: usize = 13;
+const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
+
+/// What a datagram is: its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum MessageType {
+    /// First message of a handshake.
+    HsInit = 1,
+    /// Second message of a handshake.
+    HsResp = 2,
+    /// Answer to a handshake message under load: prove that you get mail at this address.
+    Cookie = 3,
+    /// One Ethernet frame.
+    Data = 4,
+    /// Control records of a link.
+    Ctrl = 5,
+    /// A piece of a frame or of a datagram.
+    Frag = 6,
+    /// Answer to a handshake with an old time stamp: prove that you are there now.
+    Retry = 7,
+}
+
+impl MessageType {
+    /// The type of this first byte.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::HsInit,
+            2 => Self::HsResp,
+            3 => Self::Cookie,
+            4 => Self::Data,
+            5 => Self::Ctrl,
+            6 => Self::Frag,
+            7 => Self::Retry,
+            _ => return None,
+        })
+    }
+
+    /// Shortest and longest UDP payload of this type, in bytes.
+    pub const fn length_range(self) -> (usize, usize) {
+        const MAX: usize = OVERHEAD + MAX_FRAME;
+        match self {
+            Self::HsInit => (HS_INIT_LEN, HS_INIT_LEN),
+            Self::HsResp => (HS_RESP_LEN, HS_RESP_LEN),
+            Self::Cookie | Self::Retry => (COOKIE_LEN, COOKIE_LEN),
+            Self::Data => (OVERHEAD + MIN_FRAME, MAX),
+            Self::Ctrl => (OVERHEAD + MIN_RECORDS, MAX),
+            Self::Frag => (OVERHEAD + MIN_FRAGMENT, MAX),
+        }
+    }
+
+    /// Whether it belongs to the handshake (types 1, 2, 3, 7), and not to a session.
+    pub const fn is_handshake(self) -> bool {
+        matches!(self, Self::HsInit | Self::HsResp | Self::Cookie | Self::Retry)
+    }
+}
+
+/// The type of a datagram whose length fits that type.
+///
+/// # Errors
+/// [`DropReason::WireType`] for an unknown or missing first byte, [`DropReason::WireLength`] for a known type
+/// of a wrong length.
+pub fn classify(datagram: &[u8]) -> Result<MessageType, DropReason> {
+    let first = datagram.first().ok_or(DropReason::WireType)?;
+    let kind = MessageType::from_byte(*first).ok_or(DropReason::WireType)?;
+    let (min, max) = kind.length_range();
+    if (min..=max).contains(&datagram.len()) {
+        Ok(kind)
+    } else {
+        Err(DropReason::WireLength)
+    }
+}
+
+/// The header of DATA, CTRL and FRAG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransportHeader {
+    /// [`MessageType::Data`], [`MessageType::Ctrl`] or [`MessageType::Frag`].
+    pub kind: MessageType,
+    /// The lane (0..=15) of DATA and FRAG, the link (0..=7) of CTRL.
+    pub space: u8,
+    /// The receiver's name for the session.
+    pub receiver: ReceiverIndex,
+    /// The number of this datagram in its nonce space.
+    pub counter: u32,
+}
+
+impl TransportHeader {
+    /// Reads the header of a whole datagram.
+    ///
+    /// # Errors
+    /// As [`classify`]; besides [`DropReason::WireType`] for a handshake message,
+    /// [`DropReason::LaneInvalid`] or [`DropReason::LinkUnknown`] for a lane or link out of range, and
+    /// [`DropReason::WireReserved`] for reserved bytes that are not zero.
+    pub fn parse(datagram: &[u8]) -> Result<Self, DropReason> {
+        let kind = classify(datagram)?;
+        if kind.is_handshake() {
+            return Err(DropReason::WireType);
+        }
+        let [_, space, rsv0, rsv1, i0, i1, i2, i3, c0, c1, c2, c3] = *datagram
+            .first_chunk::<HEADER_LEN>()
+            .ok_or(DropReason::WireLength)?;
+        if (rsv0, rsv1) != (0, 0) {
+            return Err(DropReason::WireReserved);
+        }
+        match kind {
+            MessageType::Ctrl if space as usize >= MAX_LINKS => return Err(DropReason::LinkUnknown),
+            _ if space >= MAX_LANES => return Err(DropReason::LaneInvalid),
+            _ => {}
+        }
+        Ok(Self {
+            kind,
+            space,
+            receiver: ReceiverIndex(u32::from_le_bytes([i0, i1, i2, i3])),
+            counter: u32::from_le_bytes([c0, c1, c2, c3]),
+        })
+    }
+
+    /// The bytes of the header.
+    pub fn emit(&self) -> [u8; HEADER_LEN] {
+        let [i0, i1, i2, i3] = self.receiver.0.to_le_bytes();
+        let [c0, c1, c2, c3] = self.counter.to_le_bytes();
+        [self.kind as u8, self.space, 0, 0, i0, i1, i2, i3, c0, c1, c2, c3]
+    }
+
+    /// The first byte of the nonce: the lane, or `0x80 | link` for CTRL. Spaces never overlap, so that one
+    /// key serves all lanes and links of a direction.
+    pub const fn nonce_space(&self) -> u8 {
+        match self.kind {
+            MessageType::Ctrl => 0x80 | self.space,
+            _ => self.space,
+        }
+    }
+}
