@@ -1,4 +1,4 @@
-//! Points in time and spans of time, in nanoseconds of a clock that never goes back.
+//! Points in time and spans of time, in nanoseconds of a clock that never goes back; and the time of day.
 //!
 //! Nothing here can obtain "now": the caller passes it in.
 
@@ -11,6 +11,38 @@ pub struct Time(u64);
 /// A length of time in nanoseconds, never negative. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);
+
+/// The time of day (`CLOCK_REALTIME`), which steps and may be wrong by years. Used only as the time stamp of
+/// a handshake; every timer uses [`Time`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallClock {
+    secs: i64,
+    nanos: u32,
+}
+
+impl WallClock {
+    /// `secs` seconds and `nanos` nanoseconds (0..=999,999,999; more is cut to that) after 1970-01-01 00:00 UTC.
+    pub const fn from_unix(secs: i64, nanos: u32) -> Self {
+        Self { secs, nanos: if nanos > 999_999_999 { 999_999_999 } else { nanos } }
+    }
+
+    /// This point moved forward by `span`, saturating.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        let nanos = self.nanos as u64 + span.0 % 1_000_000_000;
+        let secs = (span.0 / 1_000_000_000 + nanos / 1_000_000_000) as i64;
+        Self { secs: self.secs.saturating_add(secs), nanos: (nanos % 1_000_000_000) as u32 }
+    }
+
+    /// As a TAI64N label: later points compare greater byte by byte. TAI is taken to be UTC + 10 s, as is
+    /// usual where only the order matters.
+    pub const fn to_tai64n(self) -> [u8; 12] {
+        let label = (self.secs.saturating_add((1 << 62) + 10) as u64).to_be_bytes();
+        let [a, b, c, d, e, f, g, h] = label;
+        let [w, x, y, z] = self.nanos.to_be_bytes();
+        [a, b, c, d, e, f, g, h, w, x, y, z]
+    }
+}
 
 impl Time {
     /// The start of the clock.
