@@ -1,0 +1,226 @@
+//! The TAP device: an Ethernet interface whose wire is this process.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+};
+
+use crate::check;
+
+/// An open TAP. The interface disappears when it is dropped.
+#[derive(Debug)]
+pub struct Tap {
+    fd: OwnedFd,
+    name: String,
+    ifindex: u32,
+}
+
+/// Why a TAP could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TapError {
+    /// The name breaks the kernel's rules.
+    #[error(
+        "'{0}' cannot be the name of an interface: 1 to 15 bytes without space, '/', ':' and '%', and not '.' or '..'"
+    )]
+    BadName(String),
+    /// The driver is not there.
+    #[error(
+        "/dev/net/tun is missing: load the driver with 'modprobe tun' (in a container: pass the device in)"
+    )]
+    NoDriver(#[source] io::Error),
+    /// The device node cannot be opened.
+    #[error("/dev/net/tun cannot be opened: {0}")]
+    Open(#[source] io::Error),
+    /// Not allowed.
+    #[error("creating the TAP '{0}' is not permitted: run as root or with CAP_NET_ADMIN")]
+    NotPermitted(String),
+    /// The name is taken.
+    #[error(
+        "the interface name '{0}' is taken by another interface or process: choose another name, or see \
+         'ip link show {0}' and remove it with 'ip link delete {0}'"
+    )]
+    NameTaken(String),
+    /// Anything else.
+    #[error("the TAP '{name}' cannot be created: {source}")]
+    Create {
+        /// The name asked for.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// What became of a frame that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapWrite {
+    /// The kernel has it.
+    Done,
+    /// Not taken: the interface is down, the kernel is out of memory, or the frame is shorter than a header.
+    Refused,
+}
+
+impl Tap {
+    /// Creates the interface `name`, down and without address, in the network namespace of the calling thread.
+    pub fn create(name: &str) -> Result<Self, TapError> {
+        if !is_interface_name(name) {
+            return Err(TapError::BadName(name.to_owned()));
+        }
+        // SAFETY: the path is a C string; no other pointer is passed.
+        let fd = check(unsafe {
+            libc::open(
+                c"/dev/net/tun".as_ptr(),
+                libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC,
+            )
+        })
+        .map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TapError::NoDriver(e),
+            Some(libc::EPERM | libc::EACCES) => TapError::NotPermitted(name.to_owned()),
+            _ => TapError::Open(e),
+        })?;
+        // SAFETY: `fd` was just opened and belongs to nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+
+        let mut request = interface_request(name);
+        // EXCL: never share or take over an interface that exists. The offload issue adds IFF_VNET_HDR here,
+        // TUNSETVNETHDRSZ and TUNSETOFFLOAD below, and the header to `read` and `write`.
+        request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_TUN_EXCL) as libc::c_short;
+        // SAFETY: TUNSETIFF reads and writes one ifreq, which `request` is.
+        let set = check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) });
+        set.map_err(|e| match e.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => TapError::NotPermitted(name.to_owned()),
+            Some(libc::EBUSY | libc::EEXIST) => TapError::NameTaken(name.to_owned()),
+            _ => TapError::Create {
+                name: name.to_owned(),
+                source: e,
+            },
+        })?;
+        let ifindex = interface_index(name).map_err(|source| TapError::Create {
+            name: name.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            fd,
+            name: name.to_owned(),
+            ifindex,
+        })
+    }
+
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The kernel's number of the interface.
+    pub fn ifindex(&self) -> u32 {
+        self.ifindex
+    }
+
+    /// Reads one frame (without FCS) into `buffer` and gives its length; `None` where none waits. A frame longer
+    /// than `buffer` is cut off: give 65,550 bytes to be sure, or the MTU and 14, and 4 for each VLAN tag.
+    ///
+    /// An error other than a passing one means that the interface was deleted ([`is_gone`]).
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            // SAFETY: `buffer` is writable for its length.
+            let n = unsafe { libc::read(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+            if n >= 0 {
+                return Ok(Some(n as usize));
+            }
+            let e = io::Error::last_os_error();
+            match e.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => return Ok(None),
+                _ => return Err(e),
+            }
+        }
+    }
+
+    /// Writes one frame (without FCS). An error means that the interface was deleted ([`is_gone`]).
+    pub fn write(&self, frame: &[u8]) -> io::Result<TapWrite> {
+        loop {
+            // SAFETY: `frame` is readable for its length.
+            let n = unsafe { libc::write(self.fd.as_raw_fd(), frame.as_ptr().cast(), frame.len()) };
+            if n >= 0 {
+                // Writing nothing at all never reaches the driver.
+                return Ok(if n == 0 { TapWrite::Refused } else { TapWrite::Done });
+            }
+            let e = io::Error::last_os_error();
+            match e.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EBADFD | libc::EBADF) => return Err(e),
+                _ => return Ok(TapWrite::Refused),
+            }
+        }
+    }
+}
+
+impl AsFd for Tap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Whether an error of [`Tap::read`] or [`Tap::write`] says that somebody deleted the interface.
+pub fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBADFD | libc::EBADF))
+}
+
+/// Whether the kernel takes `name` as the name of an interface, and takes it literally (no `%d` template).
+pub fn is_interface_name(name: &str) -> bool {
+    (1..libc::IFNAMSIZ).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%'))
+}
+
+fn interface_request(name: &str) -> libc::ifreq {
+    // SAFETY: an ifreq is integers and a union of integers; all zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays zero.
+    for (to, from) in request
+        .ifr_name
+        .iter_mut()
+        .take(libc::IFNAMSIZ - 1)
+        .zip(name.bytes())
+    {
+        *to = from as libc::c_char;
+    }
+    request
+}
+
+fn interface_index(name: &str) -> io::Result<u32> {
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: `name` is a C string that outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        n => Ok(n),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_the_kernel_would_refuse_or_expand() {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "tap%d",
+            "a b",
+            "a:1",
+            "sixteen-bytes-xx",
+            "ümlaut",
+        ] {
+            assert!(!is_interface_name(bad), "{bad}");
+            assert!(matches!(Tap::create(bad), Err(TapError::BadName(_))), "{bad}");
+        }
+        for good in ["knet0", "fifteen-bytes-x", "a.b", "..."] {
+            assert!(is_interface_name(good), "{good}");
+        }
+    }
+}

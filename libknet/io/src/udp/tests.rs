@@ -1,0 +1,280 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::*;
+
+fn bind(address: &str) -> UdpSocket {
+    let address = address.parse().unwrap_or_else(|e| panic!("{address}: {e}"));
+    UdpSocket::bind(address, &UdpOptions::default()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn send_all(from: &UdpSocket, items: &[SendItem<'_>]) -> (SendReport, Vec<SendFailure>) {
+    let mut failures = Vec::new();
+    let report = from.send(&mut SendBatch::new(), items.len(), |i| items[i], &mut failures);
+    (report, failures)
+}
+
+fn receive_all(socket: &mut UdpSocket) -> Vec<(Vec<u8>, ReceiveMeta)> {
+    let mut batch = RecvBatch::new(64, 2048);
+    let mut all = Vec::new();
+    loop {
+        let outcome = socket.receive(&mut batch).unwrap_or_else(|e| panic!("{e}"));
+        all.extend(
+            batch
+                .iter_mut()
+                .take(outcome.received)
+                .map(|(b, m)| (b.to_vec(), m)),
+        );
+        if outcome.received == 0 && !outcome.more {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn two_hundred_datagrams_in_order_with_their_addresses() {
+    for ip in ["127.0.0.1:0", "[::1]:0"] {
+        let (a, mut b) = (bind(ip), bind(ip));
+        let payloads: Vec<Vec<u8>> = (0..200_u16).map(|i| vec![i as u8; usize::from(i) + 1]).collect();
+        let items: Vec<_> = payloads
+            .iter()
+            .map(|p| SendItem {
+                remote: b.local_addr(),
+                local: None,
+                bytes: p,
+            })
+            .collect();
+        let (report, failures) = send_all(&a, &items);
+        assert_eq!(
+            report,
+            SendReport {
+                done: 200,
+                blocked: false,
+                queue_drops: 0
+            }
+        );
+        assert!(failures.is_empty());
+        let got = receive_all(&mut b);
+        assert_eq!(
+            got.iter().map(|(bytes, _)| bytes.clone()).collect::<Vec<_>>(),
+            payloads
+        );
+        for (_, meta) in &got {
+            assert_eq!(meta.remote, a.local_addr());
+            assert_eq!(meta.local, Some(b.local_addr().ip()));
+            assert!(meta.ifindex > 0 && !meta.truncated);
+        }
+    }
+}
+
+#[test]
+fn answers_leave_from_the_address_that_was_addressed() {
+    let mut server = bind("0.0.0.0:0");
+    let mut client = bind("127.0.0.1:0");
+    let port = server.local_addr().port();
+    let remote = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port));
+    send_all(
+        &client,
+        &[SendItem {
+            remote,
+            local: None,
+            bytes: b"to 2",
+        }],
+    );
+    let got = receive_all(&mut server);
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].1.local, Some(remote.ip()));
+    let answer = SendItem {
+        remote: client.local_addr(),
+        local: got[0].1.local,
+        bytes: b"from 2",
+    };
+    let (_, failures) = send_all(&server, &[answer]);
+    assert!(failures.is_empty(), "{failures:?}");
+    let got = receive_all(&mut client);
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].1.remote, remote);
+}
+
+#[test]
+fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
+    let server = bind("[::]:0");
+    let mut client = bind("[::1]:0");
+    let remote = client.local_addr();
+    let item = |ip: Ipv6Addr| SendItem {
+        remote,
+        local: Some(ip.into()),
+        bytes: b"x",
+    };
+    let (report, failures) = send_all(
+        &server,
+        &[
+            item(Ipv6Addr::LOCALHOST),
+            item(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        ],
+    );
+    assert_eq!(report.done, 2);
+    assert_eq!(failures.iter().map(|f| f.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(receive_all(&mut client).len(), 1);
+}
+
+#[test]
+fn a_longer_datagram_is_marked_as_cut_off() {
+    let (a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    send_all(
+        &a,
+        &[SendItem {
+            remote: b.local_addr(),
+            local: None,
+            bytes: &[1; 3000],
+        }],
+    );
+    let got = receive_all(&mut b);
+    assert_eq!((got[0].0.len(), got[0].1.truncated), (2048, true));
+}
+
+/// On the loopback the ICMP error is there before the send returns, so that each send to the closed port leaves an
+/// error for whatever comes next.
+#[test]
+fn errors_left_by_icmp_cost_no_datagram() {
+    for ip in ["127.0.0.1:0", "[::1]:0"] {
+        let mut a = bind(ip);
+        let mut b = bind(ip);
+        let closed = bind(ip).local_addr();
+        let item = |remote, bytes| SendItem {
+            remote,
+            local: None,
+            bytes,
+        };
+        let mut items = Vec::new();
+        for i in 0..100 {
+            items.push(item(
+                if i % 3 == 0 { closed } else { b.local_addr() },
+                &b"data"[..],
+            ));
+        }
+        let (report, failures) = send_all(&a, &items);
+        assert_eq!(report.done, 100);
+        assert!(failures.is_empty(), "{failures:?}");
+        assert_eq!(receive_all(&mut b).len(), 66);
+
+        // What waits is received although an error is pending.
+        send_all(&b, &[item(a.local_addr(), b"answer")]);
+        send_all(&a, &[item(closed, b"leaves an error")]);
+        assert_eq!(receive_all(&mut a).len(), 1);
+
+        let mut hints = Vec::new();
+        a.drain_errors(1000, &mut hints).unwrap_or_else(|e| panic!("{e}"));
+        assert!(hints.len() >= 30, "{}", hints.len());
+        for hint in hints {
+            assert_eq!(hint.remote, closed);
+            assert_eq!(
+                (hint.kind, hint.errno, hint.is_local),
+                (IcmpKind::Unreachable, libc::ECONNREFUSED, false)
+            );
+        }
+        let mut none = Vec::new();
+        a.drain_errors(1000, &mut none).unwrap_or_else(|e| panic!("{e}"));
+        assert!(none.is_empty());
+    }
+}
+
+#[test]
+fn a_refused_datagram_is_named_and_the_rest_goes() {
+    let (a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let good = SendItem {
+        remote: b.local_addr(),
+        local: None,
+        bytes: b"good",
+    };
+    // Broadcast without SO_BROADCAST is refused.
+    let bad = SendItem {
+        remote: SocketAddr::from(([255; 4], 9)),
+        local: None,
+        bytes: b"bad",
+    };
+    let other_family = SendItem {
+        remote: SocketAddr::from((Ipv6Addr::LOCALHOST, 9)),
+        local: None,
+        bytes: b"bad",
+    };
+    let items = [bad, good, good, bad, other_family, good];
+    let (report, failures) = send_all(&a, &items);
+    assert_eq!((report.done, report.blocked), (6, false));
+    assert_eq!(failures.iter().map(|f| f.index).collect::<Vec<_>>(), [0, 3, 4]);
+    assert_eq!(receive_all(&mut b).len(), 3);
+}
+
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    let options = UdpOptions {
+        receive_buffer: 16 << 10,
+        ..UdpOptions::default()
+    };
+    let a = bind("127.0.0.1:0");
+    let Ok(mut b) = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options) else {
+        panic!()
+    };
+    let item = SendItem {
+        remote: b.local_addr(),
+        local: None,
+        bytes: &[0; 1000],
+    };
+    send_all(&a, &vec![item; 500]);
+    let got = receive_all(&mut b).len();
+    // The count travels with the next datagram that fits.
+    send_all(&a, &[item]);
+    assert_eq!(receive_all(&mut b).len(), 1);
+    assert!(got > 0 && got < 500, "{got}");
+    assert_eq!(b.overflows(), 500 - got as u64);
+}
+
+#[test]
+fn errors_of_binding_name_the_address_and_the_remedy() {
+    let a = bind("127.0.0.1:0");
+    let options = UdpOptions::default();
+    let text = |address: SocketAddr, options: &UdpOptions| match UdpSocket::bind(address, options) {
+        Ok(_) => panic!("{address} could be bound"),
+        Err(e) => e.to_string(),
+    };
+    let used = text(a.local_addr(), &options);
+    assert!(
+        used.contains(&a.local_addr().to_string()) && used.contains("in use"),
+        "{used}"
+    );
+    let foreign = text(SocketAddr::from(([192, 0, 2, 77], 7700)), &options);
+    assert!(
+        foreign.contains("192.0.2.77:7700") && foreign.contains("not an address of this host"),
+        "{foreign}"
+    );
+    let device = UdpOptions {
+        device: Some("no-such-dev".into()),
+        ..options.clone()
+    };
+    let missing = text(SocketAddr::from(([127, 0, 0, 1], 0)), &device);
+    assert!(missing.contains("'no-such-dev'"), "{missing}");
+    let Ok(link_local) = "[fe80::1]:7700".parse() else {
+        panic!()
+    };
+    let unscoped = text(link_local, &options);
+    assert!(unscoped.contains("link-local"), "{unscoped}");
+}
+
+#[test]
+fn the_options_are_in_force() {
+    let options = UdpOptions {
+        dscp: Some(46),
+        ..UdpOptions::default()
+    };
+    let Ok(v4) = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options) else {
+        panic!()
+    };
+    assert_eq!(v4.socket.tos_v4().ok(), Some(46 << 2));
+    assert!(v4.socket.nonblocking().is_ok_and(|n| n));
+    let Ok(v6) = UdpSocket::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), &options) else {
+        panic!()
+    };
+    // Both families on one port: the IPv6 socket takes IPv6 only.
+    let same_port = SocketAddr::from((Ipv4Addr::UNSPECIFIED, v6.local_addr().port()));
+    assert!(UdpSocket::bind(same_port, &options).is_ok());
+    assert!(v4.receive_buffer() >= 200 << 10);
+}

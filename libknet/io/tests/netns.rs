@@ -1,0 +1,340 @@
+//! TAP, netlink and UDP against a real kernel. Each test runs in a network namespace of its own, which vanishes with
+//! its thread. Needs root; without it the tests say so and pass.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use knet_io::{
+    netlink::{Address, Monitor, NetEvent, Netlink, NetlinkError},
+    tap::{Tap, TapError, TapWrite, is_gone},
+    udp::{RecvBatch, SendBatch, SendItem, UdpOptions, UdpSocket},
+};
+
+/// Runs `test` on a thread in a new network namespace with the loopback up.
+fn in_namespace(test: impl FnOnce() + Send + 'static) {
+    // SAFETY: no pointers are passed; a thread may leave its network namespace at any time.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped: needs root");
+        return;
+    }
+    let thread = std::thread::spawn(|| {
+        // SAFETY: as above.
+        let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        assert_eq!(result, 0, "unshare: {}", io::Error::last_os_error());
+        sh("ip link set lo up");
+        test();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn sh(command: &str) {
+    let status = Command::new("sh").args(["-ec", command]).status().unwrap();
+    assert!(status.success(), "{command}");
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "waited in vain for: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
+    in_namespace(|| {
+        let tap = Tap::create("knet0").unwrap();
+        let mut netlink = Netlink::open().unwrap();
+        assert_eq!(netlink.link_by_name("knet0").unwrap().ifindex, tap.ifindex());
+        let mut buffer = vec![0; 65_550];
+        assert_eq!(tap.read(&mut buffer).unwrap(), None);
+        assert_eq!(
+            tap.write(&[0; 60]).unwrap(),
+            TapWrite::Refused,
+            "the interface is down"
+        );
+
+        netlink.set_mac(tap.ifindex(), [2, 0, 0, 0, 0, 1]).unwrap();
+        netlink.set_mtu(tap.ifindex(), 1400).unwrap();
+        netlink.add_address(tap.ifindex(), ip("10.1.0.1"), 24).unwrap();
+        netlink.set_up(tap.ifindex(), true).unwrap();
+        let link = netlink.link(tap.ifindex()).unwrap();
+        assert_eq!(
+            (link.mac, link.mtu, link.up, link.carrier),
+            (Some([2, 0, 0, 0, 0, 1]), 1400, true, true)
+        );
+
+        // The kernel asks for a neighbour: an ARP request comes out.
+        let socket = UdpSocket::bind(addr("10.1.0.1:0"), &UdpOptions::default()).unwrap();
+        let item = SendItem {
+            remote: addr("10.1.0.2:7"),
+            local: None,
+            bytes: b"hello",
+        };
+        socket.send(&mut SendBatch::new(), 1, |_| item, &mut Vec::new());
+        let mut arp = Vec::new();
+        wait_for("the ARP request", || match tap.read(&mut buffer).unwrap() {
+            Some(n) if buffer[12..14] == [8, 6] => {
+                arp = buffer[..n].to_vec();
+                true
+            }
+            _ => false,
+        });
+        assert_eq!(arp[6..12], [2, 0, 0, 0, 0, 1]);
+        assert_eq!(arp[38..42], [10, 1, 0, 2]);
+
+        // It is answered, and the datagram comes out.
+        let mut reply = arp.clone();
+        reply[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+        reply[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
+        reply[21] = 2;
+        reply[22..28].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
+        reply[28..32].copy_from_slice(&[10, 1, 0, 2]);
+        reply[32..38].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+        reply[38..42].copy_from_slice(&[10, 1, 0, 1]);
+        assert_eq!(tap.write(&reply).unwrap(), TapWrite::Done);
+        wait_for("the datagram", || {
+            tap.read(&mut buffer)
+                .unwrap()
+                .is_some_and(|n| buffer[..n].ends_with(b"hello"))
+        });
+        assert_eq!(buffer[..6], [2, 0, 0, 0, 0, 2]);
+
+        for odd in [0, 1, 13] {
+            assert_eq!(
+                tap.write(&vec![0; odd]).unwrap(),
+                TapWrite::Refused,
+                "{odd} bytes"
+            );
+        }
+
+        drop(tap);
+        assert!(matches!(netlink.link_by_name("knet0"), Err(NetlinkError::NoLink(n)) if n == "knet0"));
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_and_a_deleted_tap_says_so() {
+    in_namespace(|| {
+        let tap = Tap::create("knet0").unwrap();
+        let taken = Tap::create("knet0").unwrap_err();
+        assert!(
+            matches!(&taken, TapError::NameTaken(n) if n == "knet0"),
+            "{taken}"
+        );
+        assert!(taken.to_string().contains("ip link show knet0"));
+        assert!(matches!(Tap::create("lo"), Err(TapError::NameTaken(_))));
+        sh("ip link delete knet0");
+        let error = tap.read(&mut [0; 100]).unwrap_err();
+        assert!(is_gone(&error), "{error}");
+        assert!(is_gone(&tap.write(&[0; 60]).unwrap_err()));
+    });
+}
+
+#[test]
+fn addresses_can_be_set_twice_used_at_once_and_removed_twice() {
+    in_namespace(|| {
+        let tap = Tap::create("knet0").unwrap();
+        let mut netlink = Netlink::open().unwrap();
+        netlink.set_up(tap.ifindex(), true).unwrap();
+        for (address, prefix) in [("10.1.0.1", 24), ("fd00::1", 64)] {
+            for _ in 0..2 {
+                netlink.add_address(tap.ifindex(), ip(address), prefix).unwrap();
+            }
+            let of_tap = |netlink: &mut Netlink| {
+                let all = netlink.addresses().unwrap();
+                all.into_iter()
+                    .filter(|a| a.ip == ip(address))
+                    .collect::<Vec<_>>()
+            };
+            let want = Address {
+                ifindex: tap.ifindex(),
+                ip: ip(address),
+                prefix,
+                unusable: false,
+            };
+            assert_eq!(of_tap(&mut netlink), [want]);
+            UdpSocket::bind(SocketAddr::new(ip(address), 7700), &UdpOptions::default()).unwrap();
+            for _ in 0..2 {
+                netlink
+                    .remove_address(tap.ifindex(), ip(address), prefix)
+                    .unwrap();
+            }
+            assert_eq!(of_tap(&mut netlink), []);
+        }
+        let error = netlink
+            .add_address(tap.ifindex(), ip("10.1.0.1"), 77)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("10.1.0.1/77"), "{error}");
+        let error = netlink.set_mtu(tap.ifindex(), 10).unwrap_err().to_string();
+        assert!(error.contains("MTU") && error.contains("10"), "{error}");
+        assert!(netlink.set_up(99_999, true).is_err());
+    });
+}
+
+#[test]
+fn the_monitor_tells_of_carrier_addresses_and_removal() {
+    in_namespace(|| {
+        let mut monitor = Monitor::open().unwrap();
+        sh("ip link add va type veth peer name vb");
+        let a = Netlink::open().unwrap().link_by_name("va").unwrap().ifindex;
+        let mut after = |command: &str, wanted: &[&dyn Fn(&NetEvent) -> bool]| {
+            sh(command);
+            let start = Instant::now();
+            let mut events = Vec::new();
+            wait_for(command, || {
+                monitor.drain(64, &mut events).unwrap();
+                wanted.iter().all(|w| events.iter().any(w))
+            });
+            println!("{:?} after '{command}' returned", start.elapsed());
+            events
+        };
+        let carrier = |up: bool| move |e: &NetEvent| matches!(e, NetEvent::LinkChanged(l) if l.ifindex == a && l.up && l.carrier == up);
+        let added = |e: &NetEvent| matches!(e, NetEvent::AddressChanged(x) if x.ifindex == a && x.ip == ip("10.9.0.1"));
+        let removed = |e: &NetEvent| matches!(e, NetEvent::AddressRemoved(x) if x.ip == ip("10.9.0.1"));
+        after(
+            "ip link set va up; ip link set vb up; ip addr add 10.9.0.1/24 dev va",
+            &[&carrier(true), &added],
+        );
+        after("ip link set vb down", &[&carrier(false)]);
+        after("ip link set vb up", &[&carrier(true)]);
+        after("ip addr del 10.9.0.1/24 dev va", &[&removed]);
+        let down =
+            |e: &NetEvent| matches!(e, NetEvent::LinkChanged(l) if l.ifindex == a && !l.up && !l.carrier);
+        after("ip link set va down", &[&down]);
+
+        // A bridge port that leaves its bridge is not a deleted interface.
+        let joined =
+            |e: &NetEvent| matches!(e, NetEvent::LinkChanged(l) if l.ifindex == a && l.master.is_some());
+        let gone = |e: &NetEvent| matches!(e, NetEvent::LinkRemoved { ifindex, .. } if *ifindex == a);
+        after(
+            "ip link add vbr type bridge; ip link set va master vbr",
+            &[&joined],
+        );
+        let left = after(
+            "ip link set va nomaster; ip addr add 10.9.0.1/24 dev va",
+            &[&added],
+        );
+        assert!(!left.iter().any(gone), "{left:?}");
+        after("ip link del va", &[&gone]);
+    });
+}
+
+#[test]
+fn lost_events_are_noticed() {
+    in_namespace(|| {
+        let mut monitor = Monitor::open().unwrap();
+        sh(
+            "for i in $(seq 1 20); do for j in $(seq 1 200); do echo addr add 10.2.$i.$j/32 dev lo; done; done \
+            | ip -batch -",
+        );
+        let mut events = Vec::new();
+        monitor.drain(100_000, &mut events).unwrap();
+        assert!(
+            events.contains(&NetEvent::Resync),
+            "{} events, none lost",
+            events.len()
+        );
+    });
+}
+
+/// The socket stays bound to an address that vanishes, and works again when it returns.
+#[test]
+fn a_socket_survives_the_loss_of_its_address() {
+    in_namespace(|| {
+        sh(
+            "ip addr add 10.3.0.1/32 dev lo; ip addr add fd03::1/128 dev lo nodad; \
+            ip addr add 10.3.0.2/32 dev lo; ip addr add fd03::2/128 dev lo nodad",
+        );
+        for (a, b, del) in [
+            ("10.3.0.1:77", "10.3.0.2:77", "10.3.0.1/32"),
+            ("[fd03::1]:77", "[fd03::2]:77", "fd03::1/128"),
+        ] {
+            let mut a = UdpSocket::bind(addr(a), &UdpOptions::default()).unwrap();
+            let mut b = UdpSocket::bind(addr(b), &UdpOptions::default()).unwrap();
+            let exchange = |from: &UdpSocket, to: &mut UdpSocket| {
+                let item = SendItem {
+                    remote: to.local_addr(),
+                    local: None,
+                    bytes: b"x",
+                };
+                let mut failures = Vec::new();
+                from.send(&mut SendBatch::new(), 1, |_| item, &mut failures);
+                let received = to.receive(&mut RecvBatch::new(8, 100)).unwrap().received;
+                (received, failures.pop().and_then(|f| f.error.raw_os_error()))
+            };
+            assert_eq!(exchange(&a, &mut b), (1, None));
+            assert_eq!(exchange(&b, &mut a), (1, None));
+            sh(&format!("ip addr del {del} dev lo"));
+            let (received, errno) = exchange(&a, &mut b);
+            println!("{del} gone: received {received}, errno {errno:?}");
+            // IPv4 refuses to send from it. IPv6 sends, and only the answers fail to arrive: netlink alone tells.
+            if del.contains('.') {
+                assert!(
+                    received == 0 && errno == Some(libc::ENETUNREACH),
+                    "{received} {errno:?}"
+                );
+            }
+            assert_eq!(exchange(&b, &mut a).0, 0);
+            sh(&format!("ip addr add {del} dev lo"));
+            wait_for("traffic", || exchange(&a, &mut b) == (1, None));
+            assert_eq!(exchange(&b, &mut a), (1, None));
+        }
+    });
+}
+
+/// A slow device fills the send buffer: the batch is handed back for later, nothing waits, nothing is lost.
+#[test]
+fn a_full_send_buffer_is_back_pressure() {
+    in_namespace(|| {
+        sh(
+            "ip link add va type veth peer name vb; ip link set va up; ip link set vb up; ip addr add 10.4.0.1/24 dev va; \
+            ip neigh add 10.4.0.2 lladdr 02:00:00:00:00:02 dev va nud permanent; \
+            tc qdisc add dev va root tbf rate 1mbit burst 4kb limit 100mb",
+        );
+        let options = UdpOptions {
+            send_buffer: 64 << 10,
+            ..UdpOptions::default()
+        };
+        let socket = UdpSocket::bind(addr("10.4.0.1:0"), &options).unwrap();
+        let item = SendItem {
+            remote: addr("10.4.0.2:7"),
+            local: None,
+            bytes: &[0; 1400],
+        };
+        let mut failures = Vec::new();
+        let start = Instant::now();
+        let report = socket.send(&mut SendBatch::new(), 1000, |_| item, &mut failures);
+        assert!(
+            report.blocked && report.done > 0 && report.done < 1000,
+            "{report:?}"
+        );
+        assert!(failures.is_empty() && start.elapsed() < Duration::from_millis(200));
+
+        // A queue of the device that is shorter than the buffer drops instead.
+        sh("tc qdisc replace dev va root tbf rate 1mbit burst 4kb limit 8kb");
+        let roomy = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
+        let report = roomy.send(&mut SendBatch::new(), 100, |_| item, &mut failures);
+        assert_eq!((report.done, report.blocked), (100, false));
+        assert!(report.queue_drops > 50 && failures.is_empty(), "{report:?}");
+    });
+}
