@@ -8,6 +8,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -49,8 +50,8 @@ impl Default for UdpOptions {
 pub struct UdpSocket {
     socket: Socket,
     local: SocketAddr,
-    overflows: u64,
-    overflows_raw: u32,
+    overflows: AtomicU64,
+    overflows_raw: AtomicU32,
 }
 
 /// Why a socket could not be bound.
@@ -120,14 +121,9 @@ impl UdpSocket {
         if v6 {
             socket.set_only_v6(true).map_err(failed("IPV6_V6ONLY"))?;
         }
-        if let Some(device) = &options.device {
-            socket
-                .bind_device(Some(device.as_bytes()))
-                .map_err(|e| match e.raw_os_error() {
-                    Some(libc::ENODEV) => BindError::NoDevice(device.clone()),
-                    Some(libc::EPERM) => BindError::NotPermitted { address },
-                    _ => failed("SO_BINDTODEVICE")(e),
-                })?;
+        if let Some(device) = options.device.as_deref() {
+            let bound = socket.bind_device(Some(device.as_bytes()));
+            bound.map_err(|e| device_error(address, Some(device), e))?;
         }
         set_buffers(&socket, options);
         for (level, name, value, step) in settings(v6, options.dscp) {
@@ -148,8 +144,8 @@ impl UdpSocket {
         Ok(Self {
             socket,
             local,
-            overflows: 0,
-            overflows_raw: 0,
+            overflows: AtomicU64::new(0),
+            overflows_raw: AtomicU32::new(0),
         })
     }
 
@@ -166,12 +162,22 @@ impl UdpSocket {
     /// Datagrams that the kernel has dropped since the socket was bound because the receive buffer was full, as far
     /// as the datagrams received since then have told (`SO_RXQ_OVFL`).
     pub fn overflows(&self) -> u64 {
-        self.overflows
+        self.overflows.load(Ordering::Relaxed)
     }
 
-    fn note_overflows(&mut self, raw: u32) {
-        self.overflows += u64::from(raw.wrapping_sub(self.overflows_raw));
-        self.overflows_raw = raw;
+    /// Binds to `device`, or to none, from now on (`SO_BINDTODEVICE`).
+    pub fn set_device(&self, device: Option<&str>) -> Result<(), BindError> {
+        let address = self.local;
+        self.socket
+            .bind_device(device.map(str::as_bytes))
+            .map_err(|e| device_error(address, device, e))
+    }
+
+    /// Takes the kernel's running count, which wraps, and gives how much it has grown.
+    fn note_overflows(&self, raw: u32) -> u64 {
+        let grown = u64::from(raw.wrapping_sub(self.overflows_raw.swap(raw, Ordering::Relaxed)));
+        self.overflows.fetch_add(grown, Ordering::Relaxed);
+        grown
     }
 
     /// The source address that must be told to the kernel: none where the socket is bound to it anyway.
@@ -256,6 +262,18 @@ fn set(socket: &Socket, level: libc::c_int, name: libc::c_int, value: libc::c_in
     // SAFETY: `value` is a c_int that outlives the call, and `len` is its size.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len) })?;
     Ok(())
+}
+
+fn device_error(address: SocketAddr, device: Option<&str>, source: io::Error) -> BindError {
+    match source.raw_os_error() {
+        Some(libc::ENODEV) => BindError::NoDevice(device.unwrap_or_default().to_owned()),
+        Some(libc::EPERM) => BindError::NotPermitted { address },
+        _ => BindError::Other {
+            address,
+            step: "SO_BINDTODEVICE",
+            source,
+        },
+    }
 }
 
 fn is_unscoped_link_local(address: SocketAddr) -> bool {

@@ -111,8 +111,7 @@ impl RecvBatch {
 impl UdpSocket {
     /// Receives what waits, up to the size of `batch`. Nothing waiting is no error. Errors that ICMP left on the
     /// socket are passed over: they stay in the error queue, and cost no datagram.
-    pub fn receive(&mut self, batch: &mut RecvBatch) -> io::Result<ReceiveOutcome> {
-        let before = self.overflows;
+    pub fn receive(&self, batch: &mut RecvBatch) -> io::Result<ReceiveOutcome> {
         for _ in 0..ATTEMPTS {
             batch.prepare();
             // SAFETY: each header points to buffers of `batch` with their true sizes; they outlive the call and are
@@ -128,13 +127,13 @@ impl UdpSocket {
             });
             match result {
                 Ok(n) => {
-                    self.read_metas(batch, n as usize);
+                    let overflowed = self.read_metas(batch, n as usize);
                     let received = n as usize;
                     let more = received == batch.headers.len();
                     return Ok(ReceiveOutcome {
                         received,
                         more,
-                        overflowed: self.overflows - before,
+                        overflowed,
                     });
                 }
                 Err(e) => match e.raw_os_error() {
@@ -152,7 +151,8 @@ impl UdpSocket {
         })
     }
 
-    fn read_metas(&mut self, batch: &mut RecvBatch, received: usize) {
+    fn read_metas(&self, batch: &mut RecvBatch, received: usize) -> u64 {
+        let mut overflowed = 0;
         let parts = batch.headers.iter().zip(&batch.names).zip(&batch.controls);
         for ((header, name), control) in parts.take(received) {
             let mut meta = ReceiveMeta {
@@ -165,7 +165,7 @@ impl UdpSocket {
                 match (message.level, message.kind) {
                     (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                         if let Some(raw) = message.u32_at(0) {
-                            self.note_overflows(raw);
+                            overflowed += self.note_overflows(raw);
                         }
                     }
                     _ => read_pktinfo(&message, &mut meta),
@@ -177,6 +177,7 @@ impl UdpSocket {
                     .map(|remote| (header.msg_len as usize, ReceiveMeta { remote, ..meta })),
             );
         }
+        overflowed
     }
 }
 

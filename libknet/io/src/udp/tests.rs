@@ -13,7 +13,7 @@ fn send_all(from: &UdpSocket, items: &[SendItem<'_>]) -> (SendReport, Vec<SendFa
     (report, failures)
 }
 
-fn receive_all(socket: &mut UdpSocket) -> Vec<(Vec<u8>, ReceiveMeta)> {
+fn receive_all(socket: &UdpSocket) -> Vec<(Vec<u8>, ReceiveMeta)> {
     let mut batch = RecvBatch::new(64, 2048);
     let mut all = Vec::new();
     loop {
@@ -33,7 +33,7 @@ fn receive_all(socket: &mut UdpSocket) -> Vec<(Vec<u8>, ReceiveMeta)> {
 #[test]
 fn two_hundred_datagrams_in_order_with_their_addresses() {
     for ip in ["127.0.0.1:0", "[::1]:0"] {
-        let (a, mut b) = (bind(ip), bind(ip));
+        let (a, b) = (bind(ip), bind(ip));
         let payloads: Vec<Vec<u8>> = (0..200_u16).map(|i| vec![i as u8; usize::from(i) + 1]).collect();
         let items: Vec<_> = payloads
             .iter()
@@ -53,7 +53,7 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
             }
         );
         assert!(failures.is_empty());
-        let got = receive_all(&mut b);
+        let got = receive_all(&b);
         assert_eq!(
             got.iter().map(|(bytes, _)| bytes.clone()).collect::<Vec<_>>(),
             payloads
@@ -68,8 +68,8 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
 
 #[test]
 fn answers_leave_from_the_address_that_was_addressed() {
-    let mut server = bind("0.0.0.0:0");
-    let mut client = bind("127.0.0.1:0");
+    let server = bind("0.0.0.0:0");
+    let client = bind("127.0.0.1:0");
     let port = server.local_addr().port();
     let remote = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port));
     send_all(
@@ -80,7 +80,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
             bytes: b"to 2",
         }],
     );
-    let got = receive_all(&mut server);
+    let got = receive_all(&server);
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].1.local, Some(remote.ip()));
     let answer = SendItem {
@@ -90,7 +90,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
     };
     let (_, failures) = send_all(&server, &[answer]);
     assert!(failures.is_empty(), "{failures:?}");
-    let got = receive_all(&mut client);
+    let got = receive_all(&client);
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].1.remote, remote);
 }
@@ -98,7 +98,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
 #[test]
 fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
     let server = bind("[::]:0");
-    let mut client = bind("[::1]:0");
+    let client = bind("[::1]:0");
     let remote = client.local_addr();
     let item = |ip: Ipv6Addr| SendItem {
         remote,
@@ -114,12 +114,12 @@ fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
     );
     assert_eq!(report.done, 2);
     assert_eq!(failures.iter().map(|f| f.index).collect::<Vec<_>>(), [1]);
-    assert_eq!(receive_all(&mut client).len(), 1);
+    assert_eq!(receive_all(&client).len(), 1);
 }
 
 #[test]
 fn a_longer_datagram_is_marked_as_cut_off() {
-    let (a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
     send_all(
         &a,
         &[SendItem {
@@ -128,7 +128,7 @@ fn a_longer_datagram_is_marked_as_cut_off() {
             bytes: &[1; 3000],
         }],
     );
-    let got = receive_all(&mut b);
+    let got = receive_all(&b);
     assert_eq!((got[0].0.len(), got[0].1.truncated), (2048, true));
 }
 
@@ -137,8 +137,8 @@ fn a_longer_datagram_is_marked_as_cut_off() {
 #[test]
 fn errors_left_by_icmp_cost_no_datagram() {
     for ip in ["127.0.0.1:0", "[::1]:0"] {
-        let mut a = bind(ip);
-        let mut b = bind(ip);
+        let a = bind(ip);
+        let b = bind(ip);
         let closed = bind(ip).local_addr();
         let item = |remote, bytes| SendItem {
             remote,
@@ -155,12 +155,12 @@ fn errors_left_by_icmp_cost_no_datagram() {
         let (report, failures) = send_all(&a, &items);
         assert_eq!(report.done, 100);
         assert!(failures.is_empty(), "{failures:?}");
-        assert_eq!(receive_all(&mut b).len(), 66);
+        assert_eq!(receive_all(&b).len(), 66);
 
         // What waits is received although an error is pending.
         send_all(&b, &[item(a.local_addr(), b"answer")]);
         send_all(&a, &[item(closed, b"leaves an error")]);
-        assert_eq!(receive_all(&mut a).len(), 1);
+        assert_eq!(receive_all(&a).len(), 1);
 
         let mut hints = Vec::new();
         a.drain_errors(1000, &mut hints).unwrap_or_else(|e| panic!("{e}"));
@@ -180,7 +180,7 @@ fn errors_left_by_icmp_cost_no_datagram() {
 
 #[test]
 fn a_refused_datagram_is_named_and_the_rest_goes() {
-    let (a, mut b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
     let good = SendItem {
         remote: b.local_addr(),
         local: None,
@@ -201,7 +201,7 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
     let (report, failures) = send_all(&a, &items);
     assert_eq!((report.done, report.blocked), (6, false));
     assert_eq!(failures.iter().map(|f| f.index).collect::<Vec<_>>(), [0, 3, 4]);
-    assert_eq!(receive_all(&mut b).len(), 3);
+    assert_eq!(receive_all(&b).len(), 3);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn what_the_kernel_drops_is_counted() {
         ..UdpOptions::default()
     };
     let a = bind("127.0.0.1:0");
-    let Ok(mut b) = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options) else {
+    let Ok(b) = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options) else {
         panic!()
     };
     let item = SendItem {
@@ -220,10 +220,10 @@ fn what_the_kernel_drops_is_counted() {
         bytes: &[0; 1000],
     };
     send_all(&a, &vec![item; 500]);
-    let got = receive_all(&mut b).len();
+    let got = receive_all(&b).len();
     // The count travels with the next datagram that fits.
     send_all(&a, &[item]);
-    assert_eq!(receive_all(&mut b).len(), 1);
+    assert_eq!(receive_all(&b).len(), 1);
     assert!(got > 0 && got < 500, "{got}");
     assert_eq!(b.overflows(), 500 - got as u64);
 }
