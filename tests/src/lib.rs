@@ -1,1 +1,3 @@
-//! Filled by the next commits.
+//! What the tests of knet have in common.
+
+pub mod lab;

@@ -1,0 +1,299 @@
+//! A laboratory of network namespaces: hosts, switches, cables that can be cut, and real programs (`knetd`,
+//! `ping -f`, `tcpdump`) running in them.
+//!
+//! A [`Lab`] is a set of namespaces with a name of its own. Each host is a namespace; all switches are Linux
+//! bridges in one more. A *cut* happens at the switch's port, so that the host cannot know of it unless the
+//! carrier goes.
+//! Whatever ends the program (return, panic, Ctrl-C, SIGKILL), everything is removed: see [`guardian`].
+
+pub mod capture;
+pub mod config;
+pub mod daemon;
+pub mod echo;
+pub mod guardian;
+pub mod mesh;
+pub mod monitor;
+pub mod ping;
+pub mod process;
+pub mod stall;
+pub mod switch;
+pub mod time;
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use guardian::Guardian;
+pub use switch::Cut;
+use switch::Switch;
+
+/// What went wrong, in one line for people.
+pub struct LabError(String);
+
+impl LabError {
+    /// An error that says `message`.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// A test that returns the error shows it by `Debug`.
+impl fmt::Debug for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LabError {}
+
+impl From<std::io::Error> for LabError {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for LabError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(format!("not the JSON that was expected: {error}"))
+    }
+}
+
+/// What the laboratory's functions return.
+pub type Result<T> = std::result::Result<T, LabError>;
+
+/// Which kinds of addresses an underlay network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// 10.70.NETWORK.HOST/24.
+    V4,
+    /// `fd70:NETWORK::HOST/64`.
+    V6,
+    /// Both.
+    Dual,
+}
+
+/// An underlay network of a [`Lab`]: the number of its switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NetworkId(pub usize);
+
+/// A host of a [`Lab`], from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostId(pub usize);
+
+#[derive(Debug)]
+struct Network {
+    family: Family,
+    mtu: u16,
+}
+
+#[derive(Debug)]
+struct Host {
+    name: String,
+}
+
+/// A set of namespaces. Dropping it removes them and ends every process in them.
+#[derive(Debug)]
+pub struct Lab {
+    name: String,
+    directory: PathBuf,
+    switch: Switch,
+    networks: Vec<Network>,
+    hosts: Vec<Host>,
+    // Dropped last: it clears away what the fields above have left.
+    guardian: Guardian,
+}
+
+impl Lab {
+    /// An empty laboratory. Needs root.
+    pub fn new() -> Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        require_root()?;
+        let name = format!(
+            "kn{}x{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
+        let directory = std::env::temp_dir().join(format!("knet-lab-{name}"));
+        let guardian = Guardian::start(&name, &directory)?;
+        std::fs::create_dir_all(&directory)?;
+        let switch = Switch::new(&format!("{name}-switch"))?;
+        Ok(Self {
+            name,
+            directory,
+            switch,
+            networks: Vec::new(),
+            hosts: Vec::new(),
+            guardian,
+        })
+    }
+
+    /// What the names of all its namespaces begin with, before a `-`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where configurations, keys, sockets and logs are; removed with the laboratory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Adds an underlay network: a switch without ports.
+    pub fn add_network(&mut self, family: Family, mtu: u16) -> Result<NetworkId> {
+        let id = NetworkId(self.networks.len());
+        self.switch.add_bridge(id, mtu)?;
+        self.networks.push(Network { family, mtu });
+        Ok(id)
+    }
+
+    /// Adds a host with a cable to each of `networks`; the device on network N is `linkN`.
+    #[allow(clippy::format_push_string, reason = "a handful of lines: brevity wins")]
+    pub fn add_host(&mut self, name: &str, networks: &[NetworkId]) -> Result<HostId> {
+        let id = HostId(self.hosts.len());
+        self.hosts.push(Host { name: name.into() });
+        let namespace = self.namespace(id);
+        process::run("ip", &["netns", "add", &namespace])?;
+        let mut batch = String::from("link set dev lo up\n");
+        for network in networks {
+            self.switch
+                .add_port(id, *network, &namespace, self.networks[network.0].mtu)?;
+            let device = Self::device(*network);
+            for address in self.addresses(id, *network) {
+                let (length, nodad) = if address.is_ipv4() {
+                    (24, "")
+                } else {
+                    (64, " nodad")
+                };
+                batch += &format!("address add {address}/{length} dev {device}{nodad}\n");
+            }
+            batch += &format!("link set dev {device} up\n");
+        }
+        process::feed("ip", &["-n", &namespace, "-batch", "-"], &batch)?;
+        std::fs::create_dir_all(self.directory.join(name))?;
+        Ok(id)
+    }
+
+    /// The name of a host's namespace.
+    pub fn namespace(&self, host: HostId) -> String {
+        format!("{}-{}", self.name, self.hosts[host.0].name)
+    }
+
+    /// The host's name.
+    pub fn host_name(&self, host: HostId) -> &str {
+        &self.hosts[host.0].name
+    }
+
+    /// The directory of a host's files.
+    pub fn host_directory(&self, host: HostId) -> PathBuf {
+        self.directory.join(&self.hosts[host.0].name)
+    }
+
+    /// The name of a host's device on `network`.
+    pub fn device(network: NetworkId) -> String {
+        format!("link{}", network.0)
+    }
+
+    /// The address of `host` on `network`: IPv6 only where there is no IPv4.
+    pub fn address(&self, host: HostId, network: NetworkId) -> IpAddr {
+        self.addresses(host, network)[0]
+    }
+
+    fn addresses(&self, host: HostId, network: NetworkId) -> Vec<IpAddr> {
+        let number = host.0 as u8 + 1;
+        let v4 = IpAddr::V4(Ipv4Addr::new(10, 70, network.0 as u8, number));
+        let v6 = IpAddr::V6(Ipv6Addr::new(
+            0xfd70,
+            network.0 as u16,
+            0,
+            0,
+            0,
+            0,
+            0,
+            u16::from(number),
+        ));
+        match self.networks[network.0].family {
+            Family::V4 => vec![v4],
+            Family::V6 => vec![v6],
+            Family::Dual => vec![v4, v6],
+        }
+    }
+
+    /// A command that runs `program` in the namespace of `host`, at a priority that a busy machine does not
+    /// take from it.
+    pub fn command(&self, host: HostId, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        process::in_namespace(&self.namespace(host), program)
+    }
+
+    /// Runs `program` in the namespace of `host` to its end and returns what it printed.
+    pub fn run(&self, host: HostId, program: &str, arguments: &[&str]) -> Result<String> {
+        process::output(self.command(host, program).args(arguments))
+    }
+
+    /// Makes `cuts`, all at one moment except for carriers. Returns a time just before.
+    pub fn cut(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
+        self.switch.cut(cuts)
+    }
+
+    /// Undoes `cuts`. Returns a time just before.
+    pub fn restore(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
+        self.switch.restore(cuts)
+    }
+
+    /// UDP datagrams counted at the switch's port of `host` on `network` since the laboratory began.
+    pub fn datagrams(&self, host: HostId, network: NetworkId) -> Result<switch::Datagrams> {
+        self.switch.datagrams(host, network)
+    }
+
+    /// Leaves everything as it is when this program ends.
+    pub fn keep(&mut self) -> Result<()> {
+        self.guardian.keep()
+    }
+}
+
+/// Whether a test can make network namespaces; says so if it cannot. `scripts/test` demands root, so that
+/// nothing is left out there.
+pub fn can_run() -> bool {
+    let root = require_root();
+    if let Err(reason) = &root {
+        eprintln!("SKIPPED: {reason}");
+    }
+    root.is_ok()
+}
+
+/// An error unless this is root.
+pub fn require_root() -> Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let effective = status
+        .lines()
+        .find_map(|l| l.strip_prefix("Uid:"))
+        .and_then(|l| l.split_whitespace().nth(1));
+    match effective {
+        Some("0") => Ok(()),
+        _ => Err(LabError::new("making network namespaces needs root")),
+    }
+}
+
+/// The path of one of our programs, which cargo has put beside (or one above) the program that is running.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    here.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|d| d.join(name))
+        .find(|p| p.is_file())
+        .ok_or_else(|| {
+            LabError::new(format!(
+                "no {name} near {}: build it first (cargo build -p knetd -p knet-cli, with the same profile)",
+                here.display()
+            ))
+        })
+}
