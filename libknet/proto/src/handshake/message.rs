@@ -84,6 +84,25 @@ pub enum Suite {
     Aes256Gcm,
 }
 
+impl Suite {
+    /// Its number on the wire, one bit, so that a set of suites is the sum of their numbers.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::ChaCha20Poly1305 => 1,
+            Self::Aes256Gcm => 2,
+        }
+    }
+
+    /// The suite of this number.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::ChaCha20Poly1305),
+            2 => Some(Self::Aes256Gcm),
+            _ => None,
+        }
+    }
+}
+
 /// The secrets of one direction of a session.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct DirectionKey {

@@ -23,4 +23,5 @@
 pub mod control_record;
 pub mod ethernet;
 pub mod fragment_header;
+pub mod handshake_message;
 pub mod header;
