@@ -165,6 +165,9 @@ pub struct LinkTimers {
 
 impl Default for LinkTimers {
     fn default() -> Self {
-        Self { interval: Span::from_secs(1), timeout: Span::from_secs(3) }
+        Self {
+            interval: Span::from_secs(1),
+            timeout: Span::from_secs(3),
+        }
     }
 }

@@ -118,8 +118,10 @@ pub enum LinkReason {
     Admin,
     /// The configuration changed.
     Configured,
-    /// There is a new session with a peer that has restarted.
-    PeerRestart,
+    /// There is a session with the peer, after none or with one that has restarted.
+    SessionBegins,
+    /// The session with the peer is gone.
+    SessionEnds,
     /// The path was validated.
     Validated,
 }

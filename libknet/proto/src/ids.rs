@@ -19,7 +19,11 @@ pub struct LinkId(u8);
 impl LinkId {
     /// The id `n`, or `None` where `n` is not within 0..=7.
     pub const fn new(n: u8) -> Option<Self> {
-        if (n as usize) < MAX_LINKS { Some(Self(n)) } else { None }
+        if (n as usize) < MAX_LINKS {
+            Some(Self(n))
+        } else {
+            None
+        }
     }
 
     /// The number, 0..=7.
@@ -67,6 +71,12 @@ impl LinkSet {
     #[must_use]
     pub const fn without(self, link: LinkId) -> Self {
         Self(self.0 & !(1 << link.0))
+    }
+
+    /// All links of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether `link` is in it.

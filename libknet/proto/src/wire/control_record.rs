@@ -444,3 +444,6 @@ impl<'a> RecordWriter<'a> {
         self.out.extend_from_slice(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests;

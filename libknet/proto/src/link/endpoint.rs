@@ -1,0 +1,307 @@
+//! Where a link leads, and how it follows a peer that moves.
+//!
+//! A new address is used only after it has answered a random challenge there (RFC 9000 section 9.3), and
+//! until then it gets at most three times the bytes that came from it. If the old address still answers,
+//! the link stays where it is: then somebody on the path has copied a datagram, and nobody has moved.
+
+use crate::{
+    config::{LinkConfig, Remote},
+    path::Path,
+    rng::Entropy,
+    time::{Span, Time},
+};
+
+const START_INTERVAL: Span = Span::from_millis(100);
+const TRIES: u8 = 3;
+const AMPLIFICATION: u64 = 3;
+
+/// A challenge under way.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    path: Path,
+    token: [u8; 16],
+    old_token: [u8; 16],
+    tries: u8,
+    next_try: Time,
+    bytes_in: u64,
+    bytes_out: u64,
+    old_answered: bool,
+}
+
+/// What to do with a control datagram, by where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// From the link's own address: all of it counts.
+    Known,
+    /// From the configured address, which the link now uses (again).
+    Adopted,
+    /// From elsewhere: only challenges and their answers count.
+    Elsewhere,
+    /// Over a socket that the configuration does not allow for this link.
+    WrongSocket,
+}
+
+/// A challenge to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Challenge {
+    /// To the candidate.
+    pub path: Path,
+    /// The random bytes to be returned.
+    pub token: [u8; 16],
+    /// To the address in use so far.
+    pub old: Option<(Path, [u8; 16])>,
+}
+
+/// The address of a link.
+#[derive(Debug)]
+pub struct Endpoint {
+    configured: Option<Path>,
+    current: Option<Path>,
+    candidate: Option<Candidate>,
+    last_start: Option<Time>,
+    pinned: Option<crate::ids::SocketId>,
+}
+
+impl Endpoint {
+    /// The endpoint that `config` describes.
+    pub fn new(config: &LinkConfig) -> Self {
+        let configured = match (config.local, config.remote) {
+            (Some(socket), Remote::Static(remote)) => Some(Path {
+                socket,
+                local: None,
+                remote,
+            }),
+            _ => None,
+        };
+        Self {
+            configured,
+            current: configured,
+            candidate: None,
+            last_start: None,
+            pinned: config.local,
+        }
+    }
+
+    /// Where to send.
+    pub const fn current(&self) -> Option<Path> {
+        self.current
+    }
+
+    /// Where the configuration says.
+    pub const fn configured(&self) -> Option<Path> {
+        self.configured
+    }
+
+    /// Whether `path` is the address in use.
+    pub fn is_current(&self, path: &Path) -> bool {
+        self.current.is_some_and(|c| same(&c, path))
+    }
+
+    /// An authenticated control datagram of this link came over `path`.
+    pub fn arrival(&mut self, path: &Path) -> Arrival {
+        if self.pinned.is_some_and(|socket| socket != path.socket) {
+            return Arrival::WrongSocket;
+        }
+        if let Some(current) = self.current.filter(|c| same(c, path)) {
+            // Answers leave from the address that was addressed, which a rebinding may have changed.
+            if self.configured.is_none() && path.local.is_some() {
+                self.current = Some(Path {
+                    local: path.local,
+                    ..current
+                });
+            }
+            return Arrival::Known;
+        }
+        if let Some(configured) = self.configured.filter(|c| same(c, path)) {
+            self.current = Some(configured);
+            self.candidate = None;
+            return Arrival::Adopted;
+        }
+        Arrival::Elsewhere
+    }
+
+    /// A datagram with the highest counter so far came from `path`, which is not the address in use.
+    /// Returns the challenges to send, if a validation is due.
+    pub fn challenge(
+        &mut self,
+        now: Time,
+        path: &Path,
+        bytes: usize,
+        entropy: &mut dyn Entropy,
+    ) -> Option<Challenge> {
+        if let Some(c) = self.candidate.as_mut().filter(|c| same(&c.path, path)) {
+            c.bytes_in = c.bytes_in.saturating_add(bytes as u64);
+            if c.tries >= TRIES || now < c.next_try {
+                return None;
+            }
+            c.tries += 1;
+            c.next_try = now + START_INTERVAL;
+            return Some(Challenge {
+                path: c.path,
+                token: c.token,
+                old: None,
+            });
+        }
+        if self
+            .last_start
+            .is_some_and(|last| now.since(last) < START_INTERVAL)
+        {
+            return None;
+        }
+        self.last_start = Some(now);
+        let mut token = [0; 16];
+        let mut old_token = [0; 16];
+        entropy.fill(&mut token);
+        entropy.fill(&mut old_token);
+        self.candidate = Some(Candidate {
+            path: *path,
+            token,
+            old_token,
+            tries: 1,
+            next_try: now + START_INTERVAL,
+            bytes_in: bytes as u64,
+            bytes_out: 0,
+            old_answered: false,
+        });
+        Some(Challenge {
+            path: *path,
+            token,
+            old: self.current.map(|old| (old, old_token)),
+        })
+    }
+
+    /// Whether `bytes` more may go to `path` before it is validated; counts them if so.
+    pub fn may_send_unvalidated(&mut self, path: &Path, bytes: usize) -> bool {
+        let Some(c) = self.candidate.as_mut().filter(|c| same(&c.path, path)) else {
+            return false;
+        };
+        let after = c.bytes_out.saturating_add(bytes as u64);
+        if after > c.bytes_in.saturating_mul(AMPLIFICATION) {
+            return false;
+        }
+        c.bytes_out = after;
+        true
+    }
+
+    /// A PATH_RESPONSE came over `path`. Returns the address before, if the link has moved.
+    pub fn response(&mut self, path: &Path, token: &[u8; 16]) -> Option<Option<Path>> {
+        let candidate = self.candidate.as_mut()?;
+        if *token == candidate.old_token && self.current.is_some_and(|c| same(&c, path)) {
+            candidate.old_answered = true;
+            return None;
+        }
+        if *token != candidate.token || !same(&candidate.path, path) {
+            return None;
+        }
+        let moved = candidate.path;
+        let stay = candidate.old_answered;
+        self.candidate = None;
+        if stay {
+            return None;
+        }
+        Some(self.current.replace(moved))
+    }
+
+    /// The link stopped working where it is: go back to the configured address, if it has moved from there.
+    pub fn go_home(&mut self) -> bool {
+        match self.configured {
+            Some(home) if self.current != Some(home) => {
+                self.current = Some(home);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The local address may differ: it is what the kernel tells about each datagram, not part of the identity.
+fn same(a: &Path, b: &Path) -> bool {
+    a.socket == b.socket && a.remote == b.remote
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::{ids::SocketId, rng::SeededEntropy};
+
+    fn path(remote: &str) -> Path {
+        Path {
+            socket: SocketId(0),
+            local: None,
+            remote: remote.parse::<SocketAddr>().expect("an address"),
+        }
+    }
+
+    fn dynamic() -> Endpoint {
+        Endpoint::new(&LinkConfig::new(None, Remote::Dynamic))
+    }
+
+    #[test]
+    fn a_new_address_is_used_only_after_it_answered() {
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let a = path("192.0.2.1:7");
+        assert_eq!(e.arrival(&a), Arrival::Elsewhere);
+        let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
+        assert!(e.current().is_none());
+        assert!(
+            e.response(&path("192.0.2.2:7"), &c.token).is_none(),
+            "from another address"
+        );
+        assert!(e.response(&a, &[0; 16]).is_none(), "another token");
+        assert_eq!(e.response(&a, &c.token), Some(None));
+        assert!(e.is_current(&a));
+        assert!(e.response(&a, &c.token).is_none(), "an old challenge");
+    }
+
+    #[test]
+    fn the_link_stays_if_the_old_address_answers_too() {
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let (a, b) = (path("192.0.2.1:7"), path("192.0.2.2:7"));
+        let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
+        e.response(&a, &c.token);
+        let later = Time::ZERO + Span::from_secs(1);
+        let c = e.challenge(later, &b, 66, &mut rng).expect("a challenge");
+        let (old, old_token) = c.old.expect("the old address is asked too");
+        assert_eq!(old, a);
+        assert!(e.response(&a, &old_token).is_none());
+        assert!(e.response(&b, &c.token).is_none());
+        assert!(e.is_current(&a));
+    }
+
+    #[test]
+    fn starts_are_rare_tries_are_few_and_bytes_are_bounded() {
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let (a, b) = (path("192.0.2.1:7"), path("192.0.2.2:7"));
+        assert!(e.challenge(Time::ZERO, &a, 66, &mut rng).is_some());
+        assert!(
+            e.challenge(Time::ZERO + Span::from_millis(50), &b, 66, &mut rng)
+                .is_none()
+        );
+        assert!(e.may_send_unvalidated(&a, 66 * 3));
+        assert!(!e.may_send_unvalidated(&a, 1));
+        assert!(!e.may_send_unvalidated(&b, 1));
+        let tries = (1..100_u64)
+            .filter(|i| {
+                e.challenge(Time::ZERO + START_INTERVAL.times(*i), &a, 66, &mut rng)
+                    .is_some()
+            })
+            .count();
+        assert_eq!(tries, 2, "three in all");
+    }
+
+    #[test]
+    fn a_pinned_link_takes_nothing_from_another_socket() {
+        let remote = "192.0.2.1:7".parse().expect("an address");
+        let mut e = Endpoint::new(&LinkConfig::new(Some(SocketId(1)), Remote::Static(remote)));
+        assert_eq!(e.arrival(&path("192.0.2.1:7")), Arrival::WrongSocket);
+        assert_eq!(
+            e.arrival(&Path {
+                socket: SocketId(1),
+                ..path("192.0.2.1:7")
+            }),
+            Arrival::Known
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! One-way loss of a link from real counters.
+//!
+//! The sender tells in each heartbeat how many datagrams it has put on the link; the receiver knows how
+//! many had arrived by then. Two such pairs give the loss between them, exactly, because a link is FIFO.
+
+use crate::time::{Span, Time};
+
+/// After this time an old loss counts half.
+const HALF_LIFE: Span = Span::from_secs(10);
+
+/// Loss of one direction of one link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LossMeter {
+    last: Option<(u32, u32)>,
+    sent: u64,
+    lost: u64,
+    halved: Time,
+}
+
+impl LossMeter {
+    /// When `arrived` datagrams had arrived, `sent` had been put on the link (both modulo 2^32).
+    pub fn pair(&mut self, now: Time, sent: u32, arrived: u32) {
+        let Some((last_sent, last_arrived)) = self.last.replace((sent, arrived)) else {
+            self.halved = now;
+            return;
+        };
+        let sent = sent.wrapping_sub(last_sent);
+        let arrived = arrived.wrapping_sub(last_arrived);
+        if sent > u32::MAX / 2 || arrived > u32::MAX / 2 {
+            // The other side began to count anew.
+            return;
+        }
+        if now.since(self.halved) >= HALF_LIFE {
+            self.halved = now;
+            self.sent /= 2;
+            self.lost /= 2;
+        }
+        // Weighted by 1024 so that halving keeps small numbers.
+        self.sent = self.sent.saturating_add(u64::from(sent) * 1024);
+        self.lost = self
+            .lost
+            .saturating_add(u64::from(sent.saturating_sub(arrived)) * 1024);
+    }
+
+    /// Forgets all: the path changed, or the peer restarted.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Loss in parts per million.
+    pub fn ppm(&self) -> u32 {
+        match self.sent {
+            0 => 0,
+            sent => (u128::from(self.lost) * 1_000_000 / u128::from(sent)).min(1_000_000) as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_what_was_sent_and_did_not_arrive() {
+        let mut m = LossMeter::default();
+        m.pair(Time::ZERO, 100, 90);
+        assert_eq!(m.ppm(), 0, "one pair says nothing");
+        m.pair(Time::ZERO, 200, 185);
+        assert_eq!(m.ppm(), 50_000);
+        m.pair(Time::ZERO, 300, 285);
+        assert_eq!(m.ppm(), 25_000);
+    }
+
+    #[test]
+    fn counters_wrap_and_restart_without_nonsense() {
+        let mut m = LossMeter::default();
+        m.pair(Time::ZERO, u32::MAX - 9, u32::MAX - 9);
+        m.pair(Time::ZERO, 90, 90);
+        assert_eq!(m.ppm(), 0);
+        m.pair(Time::ZERO, 5, 90);
+        assert_eq!(m.ppm(), 0, "a restart of the counter is no loss");
+    }
+
+    #[test]
+    fn old_loss_fades() {
+        let mut m = LossMeter::default();
+        m.pair(Time::ZERO, 0, 0);
+        m.pair(Time::ZERO, 100, 50);
+        let mut now = Time::ZERO;
+        for i in 1..20_u32 {
+            now = now + HALF_LIFE;
+            m.pair(now, 100 + i * 100, 50 + i * 100);
+        }
+        assert!(m.ppm() < 100, "{}", m.ppm());
+    }
+}

@@ -1,0 +1,91 @@
+//! What time does to a peer.
+
+use super::Peer;
+use crate::{
+    event::Event,
+    ids::LinkId,
+    link::{PingDue, Surroundings},
+    shard::env::Env,
+    time::Time,
+};
+
+impl Peer {
+    /// Does all that is due.
+    pub fn timeout(&mut self, env: &mut Env) {
+        if self.report_at.is_some_and(|at| at <= env.now) {
+            self.send_reports(env);
+        }
+        if self.is_up() {
+            for id in LinkId::all() {
+                self.judge_link(env, id);
+            }
+            // A link may have settled, or its mirroring ended.
+            self.choose(env);
+        }
+        self.keep_sessions(env);
+        self.expire_waiting(env);
+    }
+
+    /// When [`Peer::timeout`] wants to be called next, in judged time.
+    pub fn deadline(&self, env: &Env) -> Time {
+        let mut at = self.session_deadline(env);
+        if let Some(report) = self.report_at {
+            at = at.min(report);
+        }
+        if let Some(waiting) = self.waiting_deadline() {
+            at = at.min(waiting);
+        }
+        if self.is_up() {
+            for link in self.links() {
+                at = at.min(link.deadline(env.now, &self.surroundings(link.id)));
+            }
+        }
+        at
+    }
+
+    /// The operator asks for a round trip: on `link`, or on every link in use. Returns whether a probe left.
+    pub fn probe(&mut self, env: &mut Env, link: Option<LinkId>, token: u64) -> bool {
+        if !self.is_up() {
+            return false;
+        }
+        let link = link.or_else(|| self.best_link(crate::ids::LinkSet::EMPTY));
+        let Some(link) = link.filter(|l| self.link(*l).is_some_and(crate::link::Link::can_send)) else {
+            return false;
+        };
+        self.send_ping(env, link, PingDue::OPERATOR, Some(token));
+        true
+    }
+
+    fn judge_link(&mut self, env: &mut Env, id: LinkId) {
+        let around = self.surroundings(id);
+        let Some(link) = self.link_mut(id) else { return };
+        if link.can_send() && link.went_deaf(env.now) {
+            env.event(Event::LinkReceive {
+                peer: self.id,
+                link: id,
+                ok: false,
+            });
+            self.send_link_state(env, id);
+        }
+        // One step may make the next one due, as Suspect does for its first probe; never more than a few.
+        for _ in 0..4 {
+            let Some(link) = self.link_mut(id) else { return };
+            let (transition, ping) = link.timeout(env.now, &around, &mut *env.entropy);
+            if transition.is_none() && ping.is_none() {
+                return;
+            }
+            self.after(env, id, transition);
+            if let Some(ping) = ping {
+                self.send_ping(env, id, ping, None);
+            }
+        }
+    }
+
+    fn surroundings(&self, id: LinkId) -> Surroundings {
+        Surroundings {
+            alone: self.is_alone(id),
+            peer_heard: self.heard,
+            driver: self.drives(),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! One peer: its sessions, its links, and the policy that chooses among them.
+//!
+//! This file holds the state and hands it on; what is done with it is told by concern: [`send`] frames and
+//! control messages out, [`receive`] datagrams in, [`sessions`] come and go, [`judge`] links as time passes.
+
+mod judge;
+mod receive;
+mod send;
+mod sessions;
+mod snapshot;
+
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use core::net::SocketAddr;
+
+use crate::{
+    config::{LinkConfig, PeerConfig, Remote},
+    event::{Event, LinkReason, SessionDownReason},
+    ids::{LinkId, MAX_LINKS, PeerId, SocketId},
+    link::{Link, PingDue, Transition},
+    path::Path,
+    policy::{self, ActiveSet, LinkView, round_robin::Rotation},
+    session::Session,
+    shard::env::Env,
+    status::{LinkState, Traffic},
+    time::{Span, Time},
+    timer_wheel::TimerId,
+};
+use sessions::Attempt;
+
+/// A peer.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its slot.
+    pub id: PeerId,
+    /// What the operator said.
+    pub config: PeerConfig,
+    /// Its place in the list of peers that are up.
+    pub up_slot: Option<u32>,
+    /// Its entry in the timer wheel, and the time that is set for.
+    pub timer: Option<(TimerId, Time)>,
+    previous: Option<Box<Session>>,
+    current: Option<Box<Session>>,
+    next: Option<Box<Session>>,
+    links: [Option<Box<Link>>; MAX_LINKS],
+    /// Where they lead, as the shard has noted it down.
+    pub places: [Option<Place>; MAX_LINKS],
+    set: ActiveSet,
+    rotation: Rotation,
+    attempt: Attempt,
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    /// When anything authentic came, on any link, in judged time.
+    heard: Time,
+    report_at: Option<Time>,
+    stalled: bool,
+    instance: Option<u64>,
+    up_since: Time,
+    rekeys: u32,
+    tx: Traffic,
+    rx: Traffic,
+    drops: u64,
+    duplicates: u64,
+    operator_probes: Vec<OperatorProbe>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Time,
+    frame: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct OperatorProbe {
+    id: u32,
+    token: u64,
+    sent: Time,
+}
+
+/// A remote address as seen from one of our sockets.
+pub type Place = (SocketId, SocketAddr);
+
+/// Operator's probes remembered per peer.
+const OPERATOR_PROBES: usize = 16;
+
+impl Peer {
+    /// A peer that has just been configured.
+    pub fn new(id: PeerId, config: PeerConfig, env: &mut Env) -> Self {
+        let mut peer = Self {
+            id,
+            config,
+            up_slot: None,
+            timer: None,
+            previous: None,
+            current: None,
+            next: None,
+            links: [const { None }; MAX_LINKS],
+            places: [None; MAX_LINKS],
+            set: ActiveSet::default(),
+            rotation: Rotation::default(),
+            attempt: Attempt::default(),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            heard: env.now,
+            report_at: None,
+            stalled: false,
+            instance: None,
+            up_since: env.real,
+            rekeys: 0,
+            tx: Traffic::default(),
+            rx: Traffic::default(),
+            drops: 0,
+            duplicates: 0,
+            operator_probes: Vec::new(),
+        };
+        for link in LinkId::all() {
+            if let Some(config) = peer.config.link(link).cloned() {
+                peer.add_link(env, link, config);
+            }
+        }
+        peer.attempt.begin(env.now);
+        peer
+    }
+
+    /// The operator changed the configuration. Links that it does not touch go on undisturbed. Returns false
+    /// if the keys differ: then the peer must be made anew.
+    pub fn reconfigure(&mut self, env: &mut Env, config: PeerConfig) -> bool {
+        if config.public_key != self.config.public_key || config.preshared_key != self.config.preshared_key {
+            return false;
+        }
+        let was_down = self.config.shutdown;
+        let opened_by_peer = self.config.accepts_any_link();
+        self.config = config;
+        if self.config.shutdown && !was_down {
+            self.close(env, SessionDownReason::Configured);
+        } else if was_down && !self.config.shutdown {
+            self.attempt.begin(env.now);
+        }
+        for link in LinkId::all() {
+            match (self.config.link(link).cloned(), self.link(link).is_some()) {
+                (None, true) if !(opened_by_peer && self.config.accepts_any_link()) => {
+                    self.say_link_is_gone(env, link);
+                    self.links[link.index()] = None;
+                }
+                (Some(config), false) => self.add_link(env, link, config),
+                (Some(config), true) => {
+                    if config.shutdown && self.link(link).is_some_and(|l| !l.config.shutdown) {
+                        self.say_link_is_gone(env, link);
+                    }
+                    let t = self.link_mut(link).and_then(|l| l.reconfigure(env.now, config));
+                    self.after(env, link, t);
+                }
+                (None, _) => {}
+            }
+        }
+        self.choose(env);
+        if self.current.is_none() {
+            self.attempt.begin(env.now);
+        }
+        true
+    }
+
+    /// The session ends, at both ends: the peer is removed, shut down, or the daemon stops.
+    pub fn close(&mut self, env: &mut Env, reason: SessionDownReason) {
+        self.say_goodbye(env);
+        self.end_session(env, reason);
+        while let Some(w) = self.waiting.pop_front() {
+            env.waiting = env.waiting.saturating_sub(w.frame.len());
+        }
+        self.waiting_bytes = 0;
+    }
+
+    /// Whether frames can be sent to it.
+    pub fn is_up(&self) -> bool {
+        self.current.as_ref().is_some_and(|s| s.confirmed)
+    }
+
+    /// The addresses of its links that have changed since the last call: before and after.
+    pub fn moved_paths(&mut self) -> Vec<(Option<Place>, Option<Place>)> {
+        let mut moved = Vec::new();
+        for (known, link) in self.places.iter_mut().zip(&self.links) {
+            let now = link
+                .as_ref()
+                .and_then(|l| l.endpoint.current())
+                .map(|p| (p.socket, p.remote));
+            if *known != now {
+                moved.push((core::mem::replace(known, now), now));
+            }
+        }
+        moved
+    }
+
+    /// What a data datagram can change so that somebody else must know: whether the peer is up, and whether a
+    /// report is due.
+    pub fn hot_state(&self) -> (bool, Option<Time>) {
+        (self.is_up(), self.report_at)
+    }
+
+    /// One of its links.
+    pub fn link(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(link.index()).and_then(|l| l.as_deref())
+    }
+
+    fn link_mut(&mut self, link: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(link.index()).and_then(|l| l.as_deref_mut())
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter_map(|l| l.as_deref())
+    }
+
+    /// The link that `path` belongs to.
+    fn link_of(&self, path: &Path) -> Option<LinkId> {
+        self.links().find(|l| l.endpoint.is_current(path)).map(|l| l.id)
+    }
+
+    fn add_link(&mut self, env: &mut Env, id: LinkId, config: LinkConfig) {
+        let mut link = Link::new(id, config, env.now);
+        if link.config.local.is_some_and(|s| !env.socket_is_up(s)) {
+            link.local(env.now, false);
+        }
+        let t = if self.is_up() {
+            link.session_begins(env.now, true)
+        } else {
+            None
+        };
+        self.links[id.index()] = Some(Box::new(link));
+        self.after(env, id, t);
+    }
+
+    /// The peer sent on a link that it may open: from now on there is one.
+    fn open_link(&mut self, env: &mut Env, id: LinkId) {
+        self.add_link(env, id, LinkConfig::new(None, Remote::Dynamic));
+    }
+
+    /// The local address or interface of a socket came or went.
+    pub fn socket_changed(&mut self, env: &mut Env, socket: SocketId, up: bool) {
+        for id in LinkId::all() {
+            let uses = |l: &Link| {
+                l.config.local == Some(socket) || l.endpoint.current().is_some_and(|p| p.socket == socket)
+            };
+            let Some(link) = self.link_mut(id).filter(|l| uses(l)) else {
+                continue;
+            };
+            let t = link.local(env.now, up);
+            self.after(env, id, t);
+        }
+        if up && self.current.is_none() {
+            self.attempt.begin(env.now);
+        }
+    }
+
+    /// The kernel refused to send along `path`.
+    pub fn send_error(&mut self, env: &mut Env, path: &Path) {
+        let Some(id) = self.link_of(path) else { return };
+        let alone = self.is_alone(id);
+        let t = self.link_mut(id).and_then(|l| l.send_error(env.now, alone));
+        self.after(env, id, t);
+    }
+
+    /// An ICMP message says that `remote` cannot be reached.
+    pub fn icmp_hint(&mut self, env: &mut Env, path: &Path) {
+        let Some(id) = self.link_of(path) else { return };
+        if self.link_mut(id).is_some_and(|l| l.hint(env.now)) {
+            self.send_ping(env, id, PingDue::DOUBT, None);
+        }
+    }
+
+    /// No *other* link of the peer is up.
+    fn is_alone(&self, id: LinkId) -> bool {
+        !self.links().any(|l| l.id != id && l.state() == LinkState::Up)
+    }
+
+    /// A link changed its state: tell everybody whom it concerns.
+    fn after(&mut self, env: &mut Env, id: LinkId, transition: Option<Transition>) {
+        let Some(t) = transition else { return };
+        let srtt = self.link(id).and_then(|l| l.rtt.srtt()).unwrap_or_default();
+        env.transition(self.id, id, &t, srtt);
+        self.choose(env);
+        match t.to {
+            LinkState::Suspect => self.link_is_suspect(env, id),
+            LinkState::Down | LinkState::LocalDown | LinkState::AdminDown => {
+                if t.from >= LinkState::Suspect || t.to < LinkState::Down {
+                    self.send_link_state(env, id);
+                }
+                self.find_out_whether_the_peer_restarted(env);
+            }
+            LinkState::Up => {
+                self.stalled = false;
+                self.flush_waiting(env);
+            }
+            LinkState::Probing => {}
+        }
+    }
+
+    /// In doubt about one link: hear at once what the others are worth, and whether the peer lives.
+    fn link_is_suspect(&mut self, env: &mut Env, id: LinkId) {
+        let mut any_up = false;
+        for other in LinkId::all().filter(|o| *o != id) {
+            if self.link(other).is_some_and(|l| l.state() == LinkState::Up) {
+                any_up = true;
+                self.send_ping(env, other, PingDue::DOUBT, None);
+            }
+        }
+        if !any_up && !self.stalled && self.links().filter(|l| l.can_send()).count() > 1 {
+            self.stalled = true;
+            env.event(Event::PeerStall { peer: self.id });
+        }
+    }
+
+    /// Every link is down: the peer may have restarted and know nothing of us.
+    fn find_out_whether_the_peer_restarted(&mut self, env: &mut Env) {
+        if !self.links().any(|l| l.state() >= LinkState::Suspect) {
+            self.attempt.begin(env.now);
+        }
+    }
+
+    /// Asks the policy again.
+    fn choose(&mut self, env: &Env) {
+        let mut views = [const { None }; MAX_LINKS];
+        let mut n = 0;
+        for l in self
+            .links()
+            .filter(|l| l.can_send() && l.state() >= LinkState::Probing)
+        {
+            views[n] = Some(LinkView {
+                link: l.id,
+                state: l.state(),
+                priority: l.config.priority,
+                weight: l.config.weight,
+                settled: l.settled(env.now),
+                warm: l.warm(env.now),
+                mirror: l.mirror(env.now),
+            });
+            n += 1;
+        }
+        let views: Vec<LinkView> = views.into_iter().flatten().collect();
+        let set = policy::choose(self.config.policy, &views, self.set);
+        if set != self.set {
+            self.set = set;
+            self.rotation.reset();
+        }
+    }
+
+    /// The path of a link was validated or adopted.
+    fn path_moved(&mut self, env: &mut Env, id: LinkId, from: Option<Path>, to: Path) {
+        let same_host = from.is_some_and(|f| f.remote.ip() == to.remote.ip());
+        if let Some(link) = self.link_mut(id) {
+            link.path_changed(same_host);
+        }
+        env.event(Event::Roamed {
+            peer: self.id,
+            link: id,
+            from: from.map(|f| f.remote),
+            to: to.remote,
+        });
+        let t = self
+            .link_mut(id)
+            .and_then(|l| l.path_proven(env.now, LinkReason::Validated));
+        self.after(env, id, t);
+        self.choose(env);
+    }
+
+    /// How long data may wait for its report on `link`.
+    fn report_delay(&self, link: LinkId) -> Span {
+        self.link(link).map_or(Span::from_millis(2), Link::report_delay)
+    }
+}

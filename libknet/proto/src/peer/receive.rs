@@ -1,0 +1,351 @@
+//! What comes from the peer.
+
+use super::Peer;
+use crate::{
+    drop_reason::DropReason,
+    event::{Event, SessionDownReason},
+    ids::{LinkId, ReceiverIndex},
+    link::{HeldPong, PingDue, endpoint::Arrival, sent_log::DataSeq},
+    path::Path,
+    session::{Data, Session},
+    shard::{env::Env, outbox::ProbeReply},
+    status::LinkState,
+    time::Span,
+    wire::{
+        control_record::{self, LinkStateRecord, Ping, Pong, Record, Report},
+        header::TransportHeader,
+    },
+};
+
+/// Which of the three sessions a datagram belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Previous,
+    Current,
+    Next,
+}
+
+impl Peer {
+    /// A DATA datagram came over `path`. Returns the frame in it, if it is seen for the first time.
+    pub fn receive_data<'a>(
+        &mut self,
+        env: &mut Env,
+        header: &TransportHeader,
+        path: &Path,
+        datagram: &'a mut [u8],
+    ) -> Option<&'a [u8]> {
+        let link = self.link_of(path);
+        let bytes = datagram.len();
+        let evidence_after = link.map_or(Span::MAX, |l| self.report_delay(l));
+        let (now, real) = (env.now, env.real);
+        let Some((which, session)) = self.session_of(header.receiver).filter(|(_, s)| s.is_alive(real))
+        else {
+            env.drop(DropReason::SessionExpired);
+            return None;
+        };
+        let data = session.open_data(header, link, now, evidence_after, datagram);
+        if !session.unreported.is_empty() && self.report_at.is_none() {
+            self.report_at = Some(now + link.map_or(Span::ZERO, |l| self.report_delay(l)));
+        }
+        match data {
+            Data::Drop(reason) => {
+                if reason == DropReason::Replay {
+                    self.duplicates = self.duplicates.saturating_add(1);
+                    // A copy counts for the link's loss, not as a sign of life: it was not authenticated.
+                    if let Some(l) = link.and_then(|l| self.link_mut(l)) {
+                        l.rx.count(bytes);
+                    }
+                } else {
+                    self.drops = self.drops.saturating_add(1);
+                }
+                env.drop(reason);
+                None
+            }
+            Data::FreshCopy => {
+                self.duplicates = self.duplicates.saturating_add(1);
+                env.drop(DropReason::Replay);
+                self.heard_on(env, link, bytes);
+                None
+            }
+            Data::Frame(frame) => {
+                self.rx.count(frame.len());
+                if which == Which::Next {
+                    self.promote(env);
+                }
+                self.heard_on(env, link, bytes);
+                Some(frame)
+            }
+        }
+    }
+
+    /// A CTRL datagram came over `path`.
+    pub fn receive_ctrl(
+        &mut self,
+        env: &mut Env,
+        header: &TransportHeader,
+        path: &Path,
+        datagram: &mut [u8],
+    ) {
+        let bytes = datagram.len();
+        let real = env.real;
+        let Some(link) = LinkId::new(header.space) else {
+            return env.drop(DropReason::LinkUnknown);
+        };
+        let Some((which, session)) = self.session_of(header.receiver).filter(|(_, s)| s.is_alive(real))
+        else {
+            return env.drop(DropReason::SessionExpired);
+        };
+        let serial = session.serial;
+        let (plaintext, newest) = match session.open_ctrl(header, datagram) {
+            Ok(opened) => opened,
+            Err(reason) => return env.drop(reason),
+        };
+        let records = match control_record::parse(plaintext) {
+            Ok(records) => records,
+            Err(reason) => return env.drop(reason),
+        };
+        if which == Which::Next {
+            self.promote(env);
+        }
+        self.heard = env.now;
+        if self.link(link).is_none() {
+            if !self.config.accepts_any_link() {
+                return env.drop(DropReason::LinkUnknown);
+            }
+            self.open_link(env, link);
+        }
+        let Some(l) = self.link_mut(link) else { return };
+        if l.config.shutdown {
+            return env.drop(DropReason::LinkUnknown);
+        }
+        match l.endpoint.arrival(path) {
+            Arrival::WrongSocket => env.drop(DropReason::LinkMismatch),
+            Arrival::Elsewhere => {
+                env.drop(DropReason::LinkMismatch);
+                self.receive_elsewhere(env, link, path, bytes, newest, records);
+            }
+            arrival @ (Arrival::Known | Arrival::Adopted) => {
+                if arrival == Arrival::Adopted {
+                    self.path_moved(env, link, None, *path);
+                }
+                self.heard_on(env, Some(link), bytes);
+                self.receive_records(env, link, path, serial, records);
+            }
+        }
+    }
+
+    /// Something authentic arrived, over `link` if its address was known.
+    fn heard_on(&mut self, env: &mut Env, link: Option<LinkId>, bytes: usize) {
+        self.heard = env.now;
+        let Some((id, l)) = link.and_then(|id| Some((id, self.link_mut(id)?))) else {
+            return;
+        };
+        l.rx.count(bytes);
+        if l.heard(env.now) {
+            env.event(Event::LinkReceive {
+                peer: self.id,
+                link: id,
+                ok: true,
+            });
+            self.send_link_state(env, id);
+        }
+    }
+
+    /// A control datagram of `link` from an address that is not the link's: only challenges count.
+    fn receive_elsewhere(
+        &mut self,
+        env: &mut Env,
+        link: LinkId,
+        path: &Path,
+        bytes: usize,
+        newest: bool,
+        records: control_record::Records<'_>,
+    ) {
+        for record in records {
+            match record {
+                Record::PathResponse(token) => {
+                    let Some(l) = self.link_mut(link) else { return };
+                    if let Some(from) = l.endpoint.response(path, &token) {
+                        self.path_moved(env, link, from, *path);
+                        return;
+                    }
+                }
+                Record::PathChallenge(token) => {
+                    self.send_ctrl_to(env, link, *path, |out| {
+                        out.push(&Record::PathResponse(token));
+                    });
+                }
+                _ => {}
+            }
+        }
+        if !newest {
+            return;
+        }
+        let Some(l) = self.link_mut(link) else { return };
+        let Some(challenge) = l.endpoint.challenge(env.now, path, bytes, &mut *env.entropy) else {
+            return;
+        };
+        self.send_ctrl_to(env, link, challenge.path, |out| {
+            out.push(&Record::PathChallenge(challenge.token));
+        });
+        if let Some((old, token)) = challenge.old {
+            self.send_ctrl_to(env, link, old, |out| {
+                out.push(&Record::PathChallenge(token));
+            });
+        }
+    }
+
+    fn receive_records(
+        &mut self,
+        env: &mut Env,
+        link: LinkId,
+        path: &Path,
+        serial: u32,
+        records: control_record::Records<'_>,
+    ) {
+        // What the same datagram says of the link it came over belongs to the answer in it.
+        let arrived = records.clone().find_map(|r| match r {
+            Record::Report(r) if r.link == link => Some(r.rx_pkts),
+            _ => None,
+        });
+        for record in records {
+            match record {
+                Record::Ping(ping) => self.receive_ping(env, link, &ping),
+                Record::Pong(pong) => self.receive_pong(env, link, &pong, arrived),
+                Record::Report(report) => self.receive_report(env, serial, &report),
+                Record::LinkState(state) => self.receive_link_state(env, link, &state),
+                Record::PathChallenge(token) => self.send_ctrl_to(env, link, *path, |out| {
+                    out.push(&Record::PathResponse(token));
+                }),
+                Record::PathResponse(token) => {
+                    if let Some(l) = self.link_mut(link) {
+                        l.endpoint.response(path, &token);
+                    }
+                }
+                Record::Close { scope: 1, .. } => {
+                    if self.current.as_ref().is_some_and(|s| s.serial == serial) {
+                        self.end_session(env, SessionDownReason::ClosedByPeer);
+                        self.attempt.rest(env.now);
+                    }
+                    return;
+                }
+                // Path MTU discovery is not offered by this version, and a link is closed by its state.
+                Record::Close { .. } | Record::PmtuProbe { .. } | Record::PmtuAck { .. } => {}
+            }
+        }
+    }
+
+    fn receive_ping(&mut self, env: &mut Env, link: LinkId, ping: &Ping) {
+        let now = env.now;
+        let Some(l) = self.link_mut(link) else { return };
+        l.jitter.arrival(now, ping.t_tx_us);
+        l.rx_loss.pair(now, ping.tx_pkts, l.rx.packets as u32);
+        if ping.deferred {
+            l.hold_pong(HeldPong {
+                id: ping.id,
+                arrived: now,
+            });
+            return;
+        }
+        if !l.may_pong(now) {
+            return env.drop(DropReason::RecordRate);
+        }
+        self.answer_ping(env, link, ping);
+    }
+
+    fn receive_pong(&mut self, env: &mut Env, link: LinkId, pong: &Pong, arrived: Option<u32>) {
+        let Some(of) = LinkId::new((pong.id & 7) as u8) else {
+            return;
+        };
+        let here = of == link;
+        let hold = Span::from_micros(u64::from(pong.hold_us));
+        // The count of arrivals belongs to the moment of the probe only if the answer came at once.
+        let arrived = arrived.filter(|_| here && hold < Span::from_millis(1));
+        let Some(l) = self.link_mut(of) else { return };
+        let (probe, t) = l.answered(env.now, pong.id, hold, here, arrived);
+        self.after(env, of, t);
+        let Some(probe) = probe else { return };
+        if let Some(i) = self.operator_probes.iter().position(|p| p.id == pong.id) {
+            let asked = self.operator_probes.swap_remove(i);
+            let rtt = env.now.since(asked.sent) - hold;
+            let reply = ProbeReply {
+                token: asked.token,
+                peer: self.id,
+                link: of,
+                rtt,
+            };
+            env.outbox.probe_replies.push(reply);
+        }
+        debug_assert!(probe.sent <= env.now);
+    }
+
+    fn receive_report(&mut self, env: &mut Env, serial: u32, report: &Report) {
+        let Some(highest) = report.highest else { return };
+        let sent = self
+            .session_by_serial(serial)
+            .is_some_and(|s| s.has_sent(highest));
+        if !sent {
+            return env.drop(DropReason::RecordInvalid);
+        }
+        let now = env.now;
+        let Some(l) = self.link_mut(report.link) else {
+            return;
+        };
+        let t = l.reported(
+            now,
+            DataSeq {
+                session: serial,
+                counter: highest,
+            },
+        );
+        self.after(env, report.link, t);
+    }
+
+    fn receive_link_state(&mut self, env: &mut Env, over: LinkId, state: &LinkStateRecord) {
+        let alone = self.is_alone(state.link);
+        let adopt = self.config.accepts_any_link();
+        let now = env.now;
+        let Some(l) = self.link_mut(state.link) else {
+            return;
+        };
+        if adopt && (l.config.priority, l.config.weight) != (state.priority, state.weight) {
+            l.config.priority = state.priority;
+            l.config.weight = state.weight.max(1);
+            self.choose(env);
+        }
+        let Some(l) = self.link_mut(state.link) else {
+            return;
+        };
+        // On the link itself only the receiving end's view counts.
+        let rx_ok = state.rx_ok;
+        let t = l.peer_state(now, rx_ok, state.admin_up, alone);
+        self.after(env, state.link, t);
+        if !state.tx_ok
+            && over != state.link
+            && self.link(state.link).is_some_and(|l| l.state() == LinkState::Up)
+        {
+            // The peer cannot use it. Find out whether we can.
+            self.send_ping(env, state.link, PingDue::DOUBT, None);
+        }
+    }
+
+    // ---- sessions -----------------------------------------------------------------------------------
+
+    /// The session that `index` names.
+    fn session_of(&mut self, index: ReceiverIndex) -> Option<(Which, &mut Session)> {
+        [
+            (Which::Current, self.current.as_deref_mut()),
+            (Which::Previous, self.previous.as_deref_mut()),
+            (Which::Next, self.next.as_deref_mut()),
+        ]
+        .into_iter()
+        .find_map(|(which, s)| s.filter(|s| s.our_index == index).map(|s| (which, s)))
+    }
+
+    fn session_by_serial(&self, serial: u32) -> Option<&Session> {
+        [self.current.as_deref(), self.previous.as_deref()]
+            .into_iter()
+            .flatten()
+            .find(|s| s.serial == serial)
+    }
+}

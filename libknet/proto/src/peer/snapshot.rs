@@ -1,0 +1,85 @@
+//! A peer as `show peer` prints it.
+
+use alloc::vec::Vec;
+
+use super::Peer;
+use crate::{
+    config::Remote,
+    link::Link,
+    shard::env::Env,
+    status::{LinkStatus, PeerStatus, SessionStatus},
+    time::Span,
+};
+
+impl Peer {
+    /// All that is known of the peer now.
+    pub fn status(&self, env: &Env) -> PeerStatus {
+        PeerStatus {
+            peer: self.id,
+            session: self
+                .current
+                .as_ref()
+                .filter(|s| s.confirmed)
+                .map(|s| SessionStatus {
+                    role: s.role,
+                    suite: s.suite,
+                    version: s.version,
+                    age: env.real.since(s.established),
+                    rekeys: self.rekeys,
+                    uptime: env.real.since(self.up_since),
+                }),
+            handshaking: self.attempt.is_trying(),
+            tx: self.tx,
+            rx: self.rx,
+            drops: self.drops,
+            duplicates: self.duplicates,
+            queued: self.waiting.len() as u32,
+            active_links: self.set.all().collect(),
+            links: self.links().map(|l| self.link_status(env, l)).collect::<Vec<_>>(),
+        }
+    }
+
+    /// Sets its counters to zero.
+    pub fn clear_counters(&mut self) {
+        self.tx = Default::default();
+        self.rx = Default::default();
+        self.drops = 0;
+        self.duplicates = 0;
+        for link in self.links.iter_mut().flatten() {
+            link.clear_counters();
+        }
+    }
+
+    fn link_status(&self, env: &Env, l: &Link) -> LinkStatus {
+        let (tx, rx) = l.shown_traffic();
+        LinkStatus {
+            link: l.id,
+            socket: l.endpoint.current().map(|p| p.socket).or(l.config.local),
+            remote: l.endpoint.current().map(|p| p.remote),
+            remote_configured: matches!(l.config.remote, Remote::Static(_)),
+            state: l.state(),
+            receiving: l.receiving() && self.is_up(),
+            since: env.now.since(l.since()),
+            in_use: self.set.all().any(|id| id == l.id),
+            priority: l.config.priority,
+            weight: l.config.weight,
+            srtt: l.rtt.srtt(),
+            rtt_min: l.rtt.min(),
+            rttvar: l.rtt.rttvar(),
+            jitter: l.jitter.jitter(),
+            tx_loss_ppm: l.tx_loss.ppm(),
+            rx_loss_ppm: l.rx_loss.ppm(),
+            tx,
+            rx,
+            report_timeout: if l.rtt.srtt().is_some() {
+                l.report_timeout()
+            } else {
+                Span::ZERO
+            },
+            suspects: l.suspects,
+            downs: l.downs_shown,
+            spurious: l.spurious,
+            penalty_milli: l.damping.milli(env.now),
+        }
+    }
+}

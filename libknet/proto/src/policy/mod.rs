@@ -1,0 +1,92 @@
+//! Policies: which links the next frame goes out on.
+//!
+//! A policy sees what is known of the links and never a frame. It is asked only when something about a link
+//! has changed; between two changes its answer is used as it is.
+
+pub mod active;
+pub mod passive;
+pub mod round_robin;
+
+use crate::{
+    config::PolicyKind,
+    ids::{LinkId, LinkSet},
+    status::LinkState,
+};
+
+/// What a policy may know of a link.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkView {
+    /// Which.
+    pub link: LinkId,
+    /// State of its sending side. Links in a state below [`LinkState::Probing`], or without an address to
+    /// send to, are not shown.
+    pub state: LinkState,
+    /// The highest wins under `passive`.
+    pub priority: u8,
+    /// Share under `round-robin`.
+    pub weight: u8,
+    /// Whether it has been up long enough (or was never down) to take over from a link that works.
+    pub settled: bool,
+    /// Whether it has been proven to work within the last two seconds.
+    pub warm: bool,
+    /// In doubt, and for so short a time that frames are still mirrored on it.
+    pub mirror: bool,
+}
+
+/// The decision: how frames go out until something changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActiveSet {
+    /// Each frame goes out on every one of these.
+    pub copies: LinkSet,
+    /// And on one of these, in turn by weight. Empty but for round-robin.
+    pub rotation: LinkSet,
+}
+
+impl ActiveSet {
+    /// Every link that frames may go out on.
+    pub fn all(self) -> impl Iterator<Item = LinkId> {
+        LinkId::all().filter(move |l| self.copies.contains(*l) || self.rotation.contains(*l))
+    }
+
+    /// Whether no frame can go out.
+    pub const fn is_empty(self) -> bool {
+        self.copies.is_empty() && self.rotation.is_empty()
+    }
+}
+
+/// Asks the policy. `in_use` is its last answer: links that work are not left without need.
+pub fn choose(kind: PolicyKind, links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
+    match kind {
+        PolicyKind::Passive => passive::choose(links, in_use),
+        PolicyKind::Active => active::choose(links),
+        PolicyKind::RoundRobin => round_robin::choose(links),
+    }
+}
+
+/// The links of the best state there is, if any: up; else suspect; else probing.
+fn best_state(links: &[LinkView]) -> Option<LinkState> {
+    links.iter().map(|l| l.state).max()
+}
+
+#[cfg(test)]
+pub(crate) mod test_views {
+    use super::*;
+
+    pub(crate) fn view(link: u8, state: LinkState, priority: u8) -> LinkView {
+        LinkView {
+            link: LinkId::new(link).expect("a link id"),
+            state,
+            priority,
+            weight: 1,
+            settled: true,
+            warm: true,
+            mirror: state == LinkState::Suspect,
+        }
+    }
+
+    pub(crate) fn set(links: &[u8]) -> LinkSet {
+        links
+            .iter()
+            .fold(LinkSet::EMPTY, |s, l| s.with(LinkId::new(*l).expect("a link id")))
+    }
+}

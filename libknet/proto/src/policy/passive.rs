@@ -1,0 +1,128 @@
+//! Passive: one link at a time, the best priority, then the lowest id.
+//!
+//! While the link in use is in doubt, frames go out on it *and* on the best other link: if the doubt was
+//! unfounded nothing has moved, and if it was right nothing more is lost.
+
+use core::cmp::Reverse;
+
+use super::{ActiveSet, LinkView, best_state};
+use crate::{
+    ids::{LinkId, LinkSet},
+    status::LinkState,
+};
+
+/// The link to use, and its stand-in while it is in doubt.
+pub fn choose(links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
+    let Some(best) = best_state(links) else {
+        return ActiveSet::default();
+    };
+    let used = |l: &LinkView| in_use.copies.contains(l.link);
+    // A working link in use is left only for a link that has proven stable.
+    let leave_alone = links.iter().any(|l| used(l) && l.state == LinkState::Up);
+    let candidates = || {
+        links
+            .iter()
+            .filter(move |l| l.state == best && (!leave_alone || l.settled || used(l)))
+    };
+    let Some(first) = candidates().max_by_key(|l| rank(l)) else {
+        return ActiveSet::default();
+    };
+    let mut copies = LinkSet::of(first.link);
+    if best == LinkState::Up {
+        let doubted = links.iter().filter(|l| l.mirror && used(l));
+        let mut any_doubted = false;
+        for l in doubted {
+            copies = copies.with(l.link);
+            any_doubted = true;
+        }
+        // A stand-in that nobody has heard of lately may be dead too: take the next one along.
+        if any_doubted && !first.warm {
+            let second = candidates()
+                .filter(|l| l.link != first.link)
+                .max_by_key(|l| rank(l));
+            if let Some(second) = second {
+                copies = copies.with(second.link);
+            }
+        }
+    }
+    ActiveSet {
+        copies,
+        rotation: LinkSet::EMPTY,
+    }
+}
+
+fn rank(l: &LinkView) -> (u8, Reverse<LinkId>) {
+    (l.priority, Reverse(l.link))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_views::{set, view};
+    use super::*;
+    use LinkState::{Probing, Suspect, Up};
+
+    fn using(links: &[u8]) -> ActiveSet {
+        ActiveSet {
+            copies: set(links),
+            rotation: LinkSet::EMPTY,
+        }
+    }
+
+    #[test]
+    fn priority_then_lowest_id() {
+        let links = [view(0, Up, 100), view(1, Up, 200), view(2, Up, 200)];
+        assert_eq!(choose(&links, using(&[])), using(&[1]));
+    }
+
+    #[test]
+    fn no_link_no_set() {
+        assert!(choose(&[], using(&[0])).is_empty());
+    }
+
+    #[test]
+    fn a_link_in_doubt_is_mirrored_on_the_best_other() {
+        let links = [view(0, Suspect, 200), view(1, Up, 100), view(2, Up, 50)];
+        assert_eq!(choose(&links, using(&[0])), using(&[0, 1]));
+        assert_eq!(
+            choose(&links, using(&[1])),
+            using(&[1]),
+            "a doubted standby is no concern"
+        );
+    }
+
+    #[test]
+    fn a_cold_stand_in_gets_a_second() {
+        let mut cold = view(1, Up, 100);
+        cold.warm = false;
+        let links = [view(0, Suspect, 200), cold, view(2, Up, 50)];
+        assert_eq!(choose(&links, using(&[0])), using(&[0, 1, 2]));
+    }
+
+    #[test]
+    fn the_better_link_must_settle_before_it_takes_over() {
+        let mut back = view(0, Up, 200);
+        back.settled = false;
+        assert_eq!(choose(&[back, view(1, Up, 100)], using(&[1])), using(&[1]));
+        assert_eq!(
+            choose(&[view(0, Up, 200), view(1, Up, 100)], using(&[1])),
+            using(&[0])
+        );
+        assert_eq!(
+            choose(&[back, view(1, Suspect, 100)], using(&[1])),
+            using(&[0, 1]),
+            "but not when needed"
+        );
+    }
+
+    #[test]
+    fn something_is_better_than_nothing() {
+        assert_eq!(
+            choose(&[view(0, Probing, 100), view(1, Probing, 200)], using(&[])),
+            using(&[1])
+        );
+        assert_eq!(
+            choose(&[view(0, Suspect, 100), view(1, Probing, 200)], using(&[0])),
+            using(&[0])
+        );
+    }
+}

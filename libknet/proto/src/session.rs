@@ -1,0 +1,325 @@
+//! A session: the keys of both directions, and every counter that belongs to them.
+//!
+//! Data counters are per session, not per link: the same bytes may leave on any link, on all, or again. So
+//! the replay window is at the same time the filter for copies. Control counters are per link, and the link
+//! is part of the nonce: a control datagram cannot be moved to another link.
+
+use alloc::vec::Vec;
+
+use crate::{
+    crypto::aead::{OpenKey, SealKey},
+    drop_reason::DropReason,
+    handshake::message::{NewSession, Role, Suite},
+    ids::{LinkId, LinkSet, MAX_LINKS, ReceiverIndex},
+    replay_window::{CtrlWindow, MAX_BITS, ReplayWindow},
+    time::{Span, Time},
+    wire::header::{HEADER_LEN, MessageType, TAG_LEN, TransportHeader},
+};
+
+/// The initiator begins a new handshake at this age, less up to [`REKEY_JITTER`] (WireGuard's number).
+pub const REKEY_AFTER: Span = Span::from_secs(120);
+/// Peers that came up together do not rekey together.
+pub const REKEY_JITTER: Span = Span::from_secs(12);
+/// The responder begins one if the initiator has not by this age.
+pub const REKEY_AFTER_RESPONDER: Span = Span::from_secs(150);
+/// No datagram is sealed or opened with a session older than this.
+pub const REJECT_AFTER: Span = Span::from_secs(180);
+
+/// Datagrams in one counter space after which a new session is wanted.
+const REKEY_AFTER_DATAGRAMS: u32 = 1 << 31;
+/// Datagrams in one counter space at which sealing stops: a counter never wraps.
+const STOP_AT_DATAGRAMS: u32 = u32::MAX - (1 << 14);
+/// AES-GCM: 16-byte blocks under one key after which a new session is wanted, and at which sealing stops
+/// (RFC 9001 appendix B: 2^35 keeps an attacker's advantage below 2^-57).
+const REKEY_AFTER_BLOCKS: u64 = 1 << 34;
+const STOP_AT_BLOCKS: u64 = 1 << 35;
+
+/// A session with a peer.
+#[derive(Debug)]
+pub struct Session {
+    /// Which side we were in the handshake.
+    pub role: Role,
+    /// The AEAD.
+    pub suite: Suite,
+    /// Wire version.
+    pub version: u8,
+    /// The process at the other end.
+    pub peer_instance: u64,
+    /// Local serial number: later sessions are greater.
+    pub serial: u32,
+    /// Names this session in what we receive.
+    pub our_index: ReceiverIndex,
+    /// When it was made, in real time.
+    pub established: Time,
+    /// When this side begins the next handshake, in real time.
+    pub rekey_at: Time,
+    /// The peer has proven that it has the keys.
+    pub confirmed: bool,
+    /// Links over which data came that is not reported yet.
+    pub unreported: LinkSet,
+    /// Links of the last two reports: they are reported again, so that a link on which nothing arrives any
+    /// more is seen to stand still.
+    reported: [LinkSet; 2],
+    their_index: ReceiverIndex,
+    lanes: u8,
+    seal: SealKey,
+    open: OpenKey,
+    next_data: u32,
+    next_ctrl: [u32; MAX_LINKS],
+    blocks: u64,
+    data_window: ReplayWindow,
+    ctrl_windows: [CtrlWindow; MAX_LINKS],
+    arrived: [Arrived; MAX_LINKS],
+    failed_opens: u64,
+}
+
+/// Which data came over one link.
+#[derive(Clone, Copy, Debug, Default)]
+struct Arrived {
+    highest: Option<u32>,
+    /// When `highest` was last proven, in judged time.
+    proven: Time,
+}
+
+/// What became of a data datagram.
+#[derive(Debug)]
+pub enum Data<'a> {
+    /// A frame seen for the first time.
+    Frame(&'a mut [u8]),
+    /// A copy; authentic, and the newest that came over its link.
+    FreshCopy,
+    /// Dropped.
+    Drop(DropReason),
+}
+
+impl Session {
+    /// The session that the handshake has agreed on. `jitter` is subtracted from the age at which an
+    /// initiator rekeys.
+    pub fn new(new: &NewSession, serial: u32, real: Time, jitter: Span) -> Self {
+        let rekey_after = match new.role {
+            Role::Initiator => REKEY_AFTER - jitter,
+            Role::Responder => REKEY_AFTER_RESPONDER - jitter,
+        };
+        Self {
+            role: new.role,
+            suite: new.suite,
+            version: new.version,
+            peer_instance: new.peer_instance,
+            serial,
+            our_index: new.our_index,
+            established: real,
+            rekey_at: real + rekey_after,
+            confirmed: new.role == Role::Initiator,
+            unreported: LinkSet::EMPTY,
+            reported: [LinkSet::EMPTY; 2],
+            their_index: new.their_index,
+            lanes: new.lanes,
+            seal: SealKey::new(new.suite, &new.send),
+            open: OpenKey::new(new.suite, &new.receive),
+            next_data: 0,
+            next_ctrl: [0; MAX_LINKS],
+            blocks: 0,
+            data_window: ReplayWindow::new(),
+            ctrl_windows: core::array::from_fn(|_| CtrlWindow::new()),
+            arrived: [Arrived::default(); MAX_LINKS],
+            failed_opens: 0,
+        }
+    }
+
+    /// Whether it may still be used.
+    pub fn is_alive(&self, real: Time) -> bool {
+        real.since(self.established) < REJECT_AFTER
+    }
+
+    /// Whether its time or use is up and a successor is wanted.
+    pub fn wants_rekey(&self, real: Time) -> bool {
+        real >= self.rekey_at
+            || self.next_data >= REKEY_AFTER_DATAGRAMS
+            || self.suite == Suite::Aes256Gcm && self.blocks >= REKEY_AFTER_BLOCKS
+            || self.failed_opens >= self.failed_open_limit().0
+    }
+
+    /// Whether forgery attempts have used up the integrity limit: it must be closed.
+    pub fn is_spent(&self) -> bool {
+        self.failed_opens >= self.failed_open_limit().1
+    }
+
+    /// Seals `frame` onto the end of `arena`. Returns its counter, or why it cannot.
+    pub fn seal_data(&mut self, frame: &[u8], arena: &mut Vec<u8>) -> Result<u32, DropReason> {
+        let counter = self.next_data;
+        self.charge(counter, frame.len())?;
+        self.next_data = counter.wrapping_add(1);
+        self.seal(MessageType::Data, 0, counter, arena, |out| {
+            out.extend_from_slice(frame)
+        });
+        Ok(counter)
+    }
+
+    /// Seals control records, written by `write`, onto the end of `arena`.
+    pub fn seal_ctrl(
+        &mut self,
+        link: LinkId,
+        arena: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), DropReason> {
+        let next = self
+            .next_ctrl
+            .get_mut(link.index())
+            .ok_or(DropReason::LinkUnknown)?;
+        let counter = *next;
+        *next = counter.wrapping_add(1);
+        self.charge(counter, 64)?;
+        self.seal(MessageType::Ctrl, link.get(), counter, arena, write);
+        Ok(())
+    }
+
+    /// Opens a data datagram that came over `link` (if it came from a known address), at judged time `now`.
+    ///
+    /// A copy of what was seen is dropped without decrypting it, unless it is the first word of its link for
+    /// `evidence_after`: then it is opened, because only what is authentic may count as proof that a link works.
+    pub fn open_data<'a>(
+        &mut self,
+        header: &TransportHeader,
+        link: Option<LinkId>,
+        now: Time,
+        evidence_after: Span,
+        datagram: &'a mut [u8],
+    ) -> Data<'a> {
+        if header.space >= self.lanes {
+            return Data::Drop(DropReason::LaneInvalid);
+        }
+        if let Err(reason) = self.data_window.check(header.counter) {
+            let evidence = link.is_some_and(|l| self.is_evidence(l, header.counter, now, evidence_after));
+            let too_small = reason == DropReason::LateDrop && self.data_window.bits() < MAX_BITS;
+            if !(evidence || too_small) || self.open(header, datagram).is_none() {
+                return Data::Drop(reason);
+            }
+            if too_small {
+                // Links differ by more than the window spans. What it has forgotten stays refused.
+                self.data_window.grow();
+                return Data::Drop(reason);
+            }
+            self.note_arrival(link, header.counter, now);
+            return Data::FreshCopy;
+        }
+        let Some(frame) = self.open(header, datagram) else {
+            return Data::Drop(DropReason::AeadOpen);
+        };
+        if let Err(reason) = self.data_window.commit(header.counter) {
+            return Data::Drop(reason);
+        }
+        self.note_arrival(link, header.counter, now);
+        Data::Frame(frame)
+    }
+
+    /// Opens a control datagram. Also tells whether its counter is the highest of its link so far.
+    pub fn open_ctrl<'a>(
+        &mut self,
+        header: &TransportHeader,
+        datagram: &'a mut [u8],
+    ) -> Result<(&'a mut [u8], bool), DropReason> {
+        let index = usize::from(header.space);
+        let window = self.ctrl_windows.get(index).ok_or(DropReason::LinkUnknown)?;
+        window.check(header.counter)?;
+        let newest = window.highest().is_none_or(|h| header.counter > h);
+        let plaintext = self.open(header, datagram).ok_or(DropReason::AeadOpen)?;
+        if let Some(window) = self.ctrl_windows.get_mut(index) {
+            window.commit(header.counter)?;
+        }
+        Ok((plaintext, newest))
+    }
+
+    /// The highest data counter that came over `link`, and which of the 64 before it came over any link.
+    pub fn arrived(&self, link: LinkId) -> (Option<u32>, u64) {
+        let highest = self.arrived.get(link.index()).and_then(|a| a.highest);
+        (highest, highest.map_or(0, |h| self.data_window.bitmap64_below(h)))
+    }
+
+    /// The links to report now; they count as reported.
+    pub fn take_unreported(&mut self) -> LinkSet {
+        let due = core::mem::replace(&mut self.unreported, LinkSet::EMPTY);
+        let [last, before] = self.reported;
+        self.reported = [due, last];
+        due.union(last).union(before)
+    }
+
+    /// Whether `counter` has been given to a datagram.
+    pub const fn has_sent(&self, counter: u32) -> bool {
+        counter < self.next_data
+    }
+
+    fn charge(&mut self, counter: u32, len: usize) -> Result<(), DropReason> {
+        let blocks = self.blocks.saturating_add(len as u64 / 16 + 2);
+        if counter >= STOP_AT_DATAGRAMS || self.suite == Suite::Aes256Gcm && blocks >= STOP_AT_BLOCKS {
+            return Err(DropReason::SessionExpired);
+        }
+        self.blocks = blocks;
+        Ok(())
+    }
+
+    fn seal(
+        &self,
+        kind: MessageType,
+        space: u8,
+        counter: u32,
+        arena: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let header = TransportHeader {
+            kind,
+            space,
+            receiver: self.their_index,
+            counter,
+        };
+        let aad = header.emit();
+        arena.extend_from_slice(&aad);
+        let start = arena.len();
+        write(arena);
+        let plaintext = arena.get_mut(start..).unwrap_or_default();
+        let tag = self.seal.seal(header.nonce_space(), counter, &aad, plaintext);
+        arena.extend_from_slice(&tag);
+    }
+
+    fn open<'a>(&mut self, header: &TransportHeader, datagram: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        debug_assert!(datagram.len() >= HEADER_LEN + TAG_LEN);
+        let (aad, sealed) = datagram.split_at_mut_checked(HEADER_LEN)?;
+        let opened = self.open.open(header.nonce_space(), header.counter, aad, sealed);
+        if opened.is_none() {
+            self.failed_opens = self.failed_opens.saturating_add(1);
+        }
+        opened
+    }
+
+    fn is_evidence(&self, link: LinkId, counter: u32, now: Time, after: Span) -> bool {
+        self.arrived
+            .get(link.index())
+            .is_some_and(|a| a.highest.is_none_or(|h| counter > h) && now.since(a.proven) >= after)
+            && self.has_window(counter)
+    }
+
+    /// Whether the window still reaches back to `counter`: older copies prove nothing.
+    fn has_window(&self, counter: u32) -> bool {
+        self.data_window
+            .highest()
+            .is_some_and(|h| h.saturating_sub(counter) < self.data_window.bits())
+    }
+
+    fn note_arrival(&mut self, link: Option<LinkId>, counter: u32, now: Time) {
+        let Some(link) = link else { return };
+        if let Some(arrived) = self.arrived.get_mut(link.index()) {
+            arrived.proven = now;
+            if arrived.highest.is_none_or(|h| counter > h) {
+                arrived.highest = Some(counter);
+            }
+            self.unreported = self.unreported.with(link);
+        }
+    }
+
+    /// Failed opens after which we rekey, and after which we close (RFC 9001 section 6.6 and appendix B).
+    const fn failed_open_limit(&self) -> (u64, u64) {
+        match self.suite {
+            Suite::Aes256Gcm => (1 << 40, 1 << 52),
+            Suite::ChaCha20Poly1305 => (1 << 30, 1 << 36),
+        }
+    }
+}

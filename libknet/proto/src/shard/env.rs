@@ -1,0 +1,113 @@
+//! What all peers of a shard share while one of them acts: the time, the outbox, the counters.
+
+use alloc::boxed::Box;
+
+use super::outbox::{Outbox, Transmit};
+use crate::{
+    config::PublicKey,
+    drop_reason::DropReason,
+    event::Event,
+    ids::{LinkId, PeerId, SocketId},
+    path::Path,
+    rng::Entropy,
+    status::InterfaceStatus,
+    time::{Span, Time},
+};
+
+/// Frames that wait for a session, over all peers (limits: row 13).
+pub const WAITING_TOTAL: usize = 64 << 20;
+
+/// The surroundings of a peer.
+pub struct Env {
+    /// Time by which links are judged. It stands still while our own loop does (gap guard).
+    pub now: Time,
+    /// Time by which keys age.
+    pub real: Time,
+    /// What goes out.
+    pub outbox: Outbox,
+    /// Random bytes.
+    pub entropy: Box<dyn Entropy>,
+    /// Counters of the interface.
+    pub status: InterfaceStatus,
+    /// Our own identity.
+    pub own_key: PublicKey,
+    /// Bytes waiting for sessions, all peers together.
+    pub waiting: usize,
+    /// Sockets whose address or carrier is gone.
+    pub sockets_down: [u64; 4],
+    next_serial: u32,
+}
+
+impl Env {
+    /// Nothing has happened yet.
+    pub fn new(now: Time, own_key: PublicKey, entropy: Box<dyn Entropy>) -> Self {
+        Self {
+            now,
+            real: now,
+            outbox: Outbox::default(),
+            entropy,
+            status: InterfaceStatus::default(),
+            own_key,
+            waiting: 0,
+            sockets_down: [0; 4],
+            next_serial: 0,
+        }
+    }
+
+    /// Serial number for a new session.
+    pub fn serial(&mut self) -> u32 {
+        self.next_serial = self.next_serial.wrapping_add(1);
+        self.next_serial
+    }
+
+    /// Counts a discarded packet.
+    pub fn drop(&mut self, reason: DropReason) {
+        self.status.drops.count(reason);
+    }
+
+    /// Tells what happened.
+    pub fn event(&mut self, event: Event) {
+        self.outbox.events.push(event);
+    }
+
+    /// Tells what happened to a link.
+    pub fn transition(&mut self, peer: PeerId, link: LinkId, t: &crate::link::Transition, srtt: Span) {
+        let (from, to, reason, silent) = (t.from, t.to, t.reason, t.silent);
+        self.event(Event::LinkState {
+            peer,
+            link,
+            from,
+            to,
+            reason,
+            silent,
+            srtt,
+        });
+    }
+
+    /// Sends what has been sealed onto the arena since `start`.
+    pub fn transmit(&mut self, path: Path, start: usize) {
+        let range = start..self.outbox.arena.len();
+        self.status.wire_tx.count(range.len());
+        self.outbox.transmits.push(Transmit { path, range });
+    }
+
+    /// The point of judged time that corresponds to `real`.
+    pub fn judged(&self, real: Time) -> Time {
+        real - self.real.since(self.now)
+    }
+
+    /// Whether the socket's address and interface are there.
+    pub fn socket_is_up(&self, socket: SocketId) -> bool {
+        self.sockets_down
+            .get(usize::from(socket.0 >> 6))
+            .is_none_or(|w| w & (1 << (socket.0 & 63)) == 0)
+    }
+
+    /// Remembers that a socket's address or interface came or went.
+    pub fn set_socket(&mut self, socket: SocketId, up: bool) {
+        if let Some(word) = self.sockets_down.get_mut(usize::from(socket.0 >> 6)) {
+            let bit = 1 << (socket.0 & 63);
+            *word = if up { *word & !bit } else { *word | bit };
+        }
+    }
+}

@@ -1,0 +1,563 @@
+//! A shard: one interface's peers, its bridge and its timers, owned by one thread.
+//!
+//! Feed it, then drain it: after each `handle_*` call (or a burst of them) the runtime takes everything out of
+//! the [`Outbox`] and clears it. No algorithm lives here; the shard finds whom something concerns and hands
+//! it on.
+
+pub mod env;
+mod index;
+pub mod outbox;
+
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use core::{net::SocketAddr, ops::ControlFlow};
+
+use crate::{
+    config::{InterfaceConfig, PeerConfig},
+    drop_reason::DropReason,
+    event::{Event, SessionDownReason},
+    handshake::message::{Input, Output},
+    ids::{LinkId, MacAddr, PeerId, SocketId},
+    l2::{
+        bridge::{Bridge, Decision},
+        mac_table::StaticMacError,
+    },
+    path::Path,
+    peer::Peer,
+    rng::Entropy,
+    status::{InterfaceStatus, MacEntry, PeerStatus, Port},
+    time::{Span, Time},
+    timer_wheel::TimerWheel,
+    wire::header::{MessageType, TransportHeader, classify},
+};
+use env::Env;
+use index::IndexTable;
+pub use outbox::{Outbox, ProbeReply, Transmit};
+
+/// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
+const EXPIRIES_PER_TURN: usize = 1024;
+/// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
+const MACS_PER_TURN: usize = 256;
+
+/// One interface's share of the work of one thread.
+pub struct Shard {
+    env: Env,
+    peers: Vec<Option<Box<Peer>>>,
+    /// Peers with a session, in no order: floods go to these.
+    up: Vec<PeerId>,
+    index: IndexTable,
+    /// Whose link leads where: for errors that name only an address.
+    paths: BTreeMap<(SocketId, SocketAddr), PeerId>,
+    wheel: TimerWheel<PeerId>,
+    bridge: Bridge,
+    max_frame: usize,
+    /// How long our own loop has stood still in all: judged time is real time less this.
+    stood_still: Span,
+}
+
+impl Shard {
+    /// A shard without peers.
+    pub fn new(config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, now: Time) -> Self {
+        let seed = [entropy.next_u64(), entropy.next_u64()];
+        Self {
+            env: Env::new(now, config.private_key.public_key(), entropy),
+            peers: Vec::new(),
+            up: Vec::new(),
+            index: IndexTable::default(),
+            paths: BTreeMap::new(),
+            wheel: TimerWheel::new(),
+            bridge: Bridge::new(seed, config.mac_ageing),
+            max_frame: usize::from(config.max_frame),
+            stood_still: Span::ZERO,
+        }
+    }
+
+    // ---- configuration ------------------------------------------------------------------------------
+
+    /// Adds a peer or changes it. What the change does not touch goes on undisturbed: other peers never
+    /// notice, nor do links of this peer that stay as they are.
+    ///
+    /// # Errors
+    /// A static MAC address that another port has; nothing is changed then.
+    pub fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) -> Result<(), StaticMacError> {
+        self.tick(now);
+        self.bridge
+            .set_port(now, id, config.isolate, &config.static_macs)?;
+        let index = usize::from(id.0);
+        if index >= self.peers.len() {
+            self.peers.resize_with(index + 1, || None);
+        }
+        let Some(slot) = self.peers.get_mut(index) else {
+            return Ok(());
+        };
+        if let Some(peer) = slot {
+            if peer.reconfigure(&mut self.env, config.clone()) {
+                self.settle(id);
+                return Ok(());
+            }
+            self.take_out(id);
+        }
+        self.env.outbox.handshake.push(Input::SetPeer {
+            peer: id,
+            public_key: config.public_key,
+            preshared_key: config.preshared_key.clone(),
+        });
+        let peer = Box::new(Peer::new(id, config, &mut self.env));
+        if let Some(slot) = self.peers.get_mut(index) {
+            *slot = Some(peer);
+        }
+        self.env.status.peers += 1;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Removes a peer: its session is closed, its keys are erased, its addresses forgotten.
+    pub fn remove_peer(&mut self, now: Time, id: PeerId) {
+        self.tick(now);
+        self.take_out(id);
+        self.bridge.remove_peer(id);
+    }
+
+    /// Changes how long learned MAC addresses are kept.
+    pub fn set_mac_ageing(&mut self, ageing: Span) {
+        self.bridge.set_ageing(ageing);
+    }
+
+    /// MAC addresses that are always behind the TAP: first of all the TAP's own.
+    ///
+    /// # Errors
+    /// An address that is configured behind a peer; nothing is changed then.
+    pub fn set_tap_macs(&mut self, now: Time, macs: &[MacAddr]) -> Result<(), StaticMacError> {
+        self.bridge.set_tap_macs(now, macs)
+    }
+
+    /// The local address or interface of a socket came or went (netlink). A socket is taken to be up before
+    /// anything else is said of it.
+    pub fn handle_socket(&mut self, now: Time, socket: SocketId, up: bool) {
+        self.tick(now);
+        if self.env.socket_is_up(socket) == up {
+            return;
+        }
+        self.env.set_socket(socket, up);
+        for id in self.ids() {
+            if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
+                peer.socket_changed(&mut self.env, socket, up);
+            }
+            self.settle(id);
+        }
+    }
+
+    // ---- input --------------------------------------------------------------------------------------
+
+    /// A datagram came over `path`. Returns the frame in it, if it is for the TAP. `datagram` is decrypted in
+    /// place.
+    pub fn handle_datagram<'a>(
+        &mut self,
+        now: Time,
+        path: &Path,
+        datagram: &'a mut [u8],
+    ) -> Option<&'a [u8]> {
+        self.tick(now);
+        self.env.status.wire_rx.count(datagram.len());
+        match self.receive(path, datagram) {
+            ControlFlow::Continue(frame) => frame,
+            ControlFlow::Break(reason) => {
+                self.env.drop(reason);
+                None
+            }
+        }
+    }
+
+    /// A frame came from the TAP.
+    pub fn handle_frame(&mut self, now: Time, frame: &[u8]) {
+        self.tick(now);
+        self.env.status.tap_rx.count(frame.len());
+        if frame.len() > self.max_frame {
+            return self.env.drop(DropReason::FrameLong);
+        }
+        self.forward(Port::Tap, frame);
+    }
+
+    /// The handshake thread says something.
+    pub fn handle_handshake(&mut self, now: Time, output: Output) {
+        self.tick(now);
+        match output {
+            Output::Transmit { path, bytes } => {
+                let start = self.env.outbox.arena.len();
+                self.env.outbox.arena.extend_from_slice(&bytes);
+                self.env.transmit(path, start);
+            }
+            Output::Dropped(reason) => self.env.drop(reason),
+            Output::Session(new) => {
+                let (id, index) = (new.peer, new.our_index);
+                let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
+                    self.env.outbox.handshake.push(Input::Release(index));
+                    return;
+                };
+                self.index.insert(index, id);
+                peer.install(&mut self.env, new);
+                self.settle(id);
+            }
+        }
+    }
+
+    /// The kernel refused to send along `path`: no route, no such address, interface down.
+    pub fn handle_send_error(&mut self, now: Time, path: &Path) {
+        self.tick(now);
+        if let Some(id) = self.peer_at(path.socket, path.remote) {
+            self.with(id, |peer, env| peer.send_error(env, path));
+        }
+    }
+
+    /// An ICMP message to `socket` claims that `remote` cannot be reached. It may be forged: it can only cause
+    /// one question.
+    pub fn handle_icmp_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr) {
+        self.tick(now);
+        if let Some(id) = self.peer_at(socket, remote) {
+            self.with(id, |peer, env| {
+                peer.icmp_hint(
+                    env,
+                    &Path {
+                        socket,
+                        local: None,
+                        remote,
+                    },
+                )
+            });
+        }
+    }
+
+    /// The thread that runs the shard stood still for `gap` (it was stopped, or starved). What was missed in
+    /// that time is our own fault and not the network's: all deadlines move by as much. To be called after the
+    /// sockets have been drained.
+    pub fn handle_gap(&mut self, now: Time, gap: Span) {
+        self.stood_still = self.stood_still + gap;
+        self.tick(now);
+        self.env.status.gaps += 1;
+        self.env.event(Event::Gap { gap });
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.tick(now);
+        for _ in 0..EXPIRIES_PER_TURN {
+            let Some(id) = self.wheel.pop_expired(self.env.now) else {
+                break;
+            };
+            if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
+                peer.timer = None;
+                peer.timeout(&mut self.env);
+            }
+            self.settle(id);
+        }
+        self.bridge.expire(now, MACS_PER_TURN);
+    }
+
+    /// When [`Shard::handle_timeout`] wants to be called, in the caller's time.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let wheel = self.wheel.next_deadline().map(|at| at + self.stood_still);
+        let macs = self.bridge.next_expiry();
+        [wheel, macs].into_iter().flatten().min()
+    }
+
+    /// Says goodbye to every peer.
+    pub fn close_all(&mut self, now: Time) {
+        self.tick(now);
+        for id in self.up.clone() {
+            self.with(id, |peer, env| peer.close(env, SessionDownReason::Configured));
+        }
+    }
+
+    // ---- output -------------------------------------------------------------------------------------
+
+    /// What there is to do.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.env.outbox
+    }
+
+    /// Counts `n` packets discarded at the rim.
+    pub fn count_drops(&mut self, reason: DropReason, n: u64) {
+        self.env.status.drops.add(reason, n);
+    }
+
+    /// Sends the operator's probe to `peer`, over `link` or the best one; the answer comes as a
+    /// [`ProbeReply`] with this token. Returns false if there is no session or no such link.
+    pub fn probe(&mut self, now: Time, peer: PeerId, link: Option<LinkId>, token: u64) -> bool {
+        self.tick(now);
+        let mut sent = false;
+        self.with(peer, |peer, env| sent = peer.probe(env, link, token));
+        sent
+    }
+
+    /// The interface as a whole.
+    pub fn interface_status(&self) -> InterfaceStatus {
+        let mut status = self.env.status.clone();
+        status.peers_up = self.up.len() as u32;
+        status.macs = self.bridge.macs().len() as u32;
+        status
+    }
+
+    /// One peer.
+    pub fn peer_status(&self, id: PeerId) -> Option<PeerStatus> {
+        self.peers
+            .get(usize::from(id.0))?
+            .as_ref()
+            .map(|p| p.status(&self.env))
+    }
+
+    /// Peers in ascending order from `from` on, at most `limit`, and where to go on.
+    pub fn peers_page(&self, from: PeerId, limit: usize) -> (Vec<PeerStatus>, Option<PeerId>) {
+        let mut rest = self.peers.iter().skip(usize::from(from.0)).flatten();
+        let page = rest.by_ref().take(limit).map(|p| p.status(&self.env)).collect();
+        (page, rest.next().map(|p| p.id))
+    }
+
+    /// The MAC table from `cursor` (0 at first) on, and the cursor to go on with.
+    pub fn macs_page(&self, cursor: u32, limit: usize) -> (Vec<MacEntry>, Option<u32>) {
+        self.bridge.macs().page(self.env.real, cursor, limit)
+    }
+
+    /// Forgets the learned MAC addresses.
+    pub fn clear_macs(&mut self) {
+        self.bridge.clear_dynamic();
+    }
+
+    /// Sets every counter to zero.
+    pub fn clear_counters(&mut self) {
+        let peers = self.env.status.peers;
+        self.env.status = InterfaceStatus {
+            peers,
+            ..InterfaceStatus::default()
+        };
+        for peer in self.peers.iter_mut().flatten() {
+            peer.clear_counters();
+        }
+    }
+
+    // ---- inside -------------------------------------------------------------------------------------
+
+    /// Time never goes back: an earlier `now` counts as the last one.
+    fn tick(&mut self, now: Time) {
+        self.env.real = self.env.real.max(now);
+        self.env.now = self.env.now.max(self.env.real - self.stood_still);
+    }
+
+    fn receive<'a>(
+        &mut self,
+        path: &Path,
+        datagram: &'a mut [u8],
+    ) -> ControlFlow<DropReason, Option<&'a [u8]>> {
+        let or_drop = |r: DropReason| ControlFlow::Break(r);
+        let kind = match classify(datagram) {
+            Ok(kind) => kind,
+            Err(reason) => return or_drop(reason),
+        };
+        if kind.is_handshake() {
+            self.env.outbox.handshake.push(Input::Datagram {
+                path: *path,
+                bytes: datagram.to_vec(),
+            });
+            return ControlFlow::Continue(None);
+        }
+        let header = match TransportHeader::parse(datagram) {
+            Ok(header) => header,
+            Err(reason) => return or_drop(reason),
+        };
+        let Some(id) = self.index.get(header.receiver) else {
+            return or_drop(DropReason::UnknownIndex);
+        };
+        let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
+            return or_drop(DropReason::UnknownIndex);
+        };
+        match kind {
+            MessageType::Data => {
+                let was = peer.hot_state();
+                let frame = peer.receive_data(&mut self.env, &header, path, datagram);
+                if peer.hot_state() != was {
+                    self.settle(id);
+                }
+                let Some(frame) = frame else {
+                    return ControlFlow::Continue(None);
+                };
+                if frame.len() > self.max_frame {
+                    return or_drop(DropReason::FrameLong);
+                }
+                ControlFlow::Continue(self.forward(Port::Peer(id), frame).then_some(frame))
+            }
+            MessageType::Ctrl => {
+                peer.receive_ctrl(&mut self.env, &header, path, datagram);
+                self.settle(id);
+                ControlFlow::Continue(None)
+            }
+            _ => or_drop(DropReason::FragmentRefused),
+        }
+    }
+
+    /// Sends a frame where the bridge says. Returns whether it is (also) for the TAP.
+    fn forward(&mut self, from: Port, frame: &[u8]) -> bool {
+        let decision = self.bridge.forward(self.env.real, from, frame);
+        if let Some(frozen) = self.bridge.take_frozen() {
+            self.env.event(Event::MacFrozen {
+                mac: frozen.mac,
+                port: frozen.port,
+            });
+        }
+        let to_tap = match decision {
+            Decision::Drop(reason) => {
+                self.env.drop(reason);
+                false
+            }
+            Decision::Tap => true,
+            Decision::Peer(peer) => {
+                self.send(peer, from, frame);
+                false
+            }
+            Decision::Flood => {
+                self.flood(from, frame);
+                from != Port::Tap
+            }
+        };
+        if to_tap {
+            self.env.status.tap_tx.count(frame.len());
+        }
+        to_tap
+    }
+
+    fn flood(&mut self, from: Port, frame: &[u8]) {
+        let targets: u32 = self
+            .up
+            .iter()
+            .filter(|p| self.bridge.may_flood_to(from, **p))
+            .count() as u32;
+        if targets == 0 {
+            if from == Port::Tap {
+                self.env.drop(DropReason::NoPort);
+            }
+            return;
+        }
+        let mut granted = self.bridge.take_copies(self.env.real, from, targets);
+        self.count_drops(DropReason::FloodBudget, u64::from(targets - granted));
+        for i in 0..self.up.len() {
+            let Some(peer) = self.up.get(i).copied() else {
+                break;
+            };
+            if granted > 0 && self.bridge.may_flood_to(from, peer) {
+                granted -= 1;
+                self.send(peer, from, frame);
+            }
+        }
+    }
+
+    fn send(&mut self, to: PeerId, from: Port, frame: &[u8]) {
+        if from != Port::Tap {
+            self.env.status.relayed.count(frame.len());
+        }
+        let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
+            return;
+        };
+        if peer.send_frame(&mut self.env, frame) {
+            self.settle(to);
+        }
+    }
+
+    fn peer_at(&self, socket: SocketId, remote: SocketAddr) -> Option<PeerId> {
+        self.paths.get(&(socket, remote)).copied()
+    }
+
+    fn with(&mut self, id: PeerId, act: impl FnOnce(&mut Peer, &mut Env)) {
+        if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
+            act(peer, &mut self.env);
+            self.settle(id);
+        }
+    }
+
+    fn ids(&self) -> Vec<PeerId> {
+        self.peers.iter().flatten().map(|p| p.id).collect()
+    }
+
+    fn take_out(&mut self, id: PeerId) {
+        let Some(mut peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::take) else {
+            return;
+        };
+        peer.close(&mut self.env, SessionDownReason::Configured);
+        if let Some((timer, _)) = peer.timer.take() {
+            self.wheel.remove(timer);
+        }
+        if let Some(slot) = peer.up_slot.take() {
+            self.leave_up_list(slot);
+        }
+        for place in peer.places.iter().flatten() {
+            if self.paths.get(place) == Some(&id) {
+                self.paths.remove(place);
+            }
+        }
+        self.release_indices();
+        self.env.outbox.handshake.push(Input::RemovePeer(id));
+        self.env.status.peers = self.env.status.peers.saturating_sub(1);
+    }
+
+    /// After something happened to a peer: its timer, its place among the peers that are up, its indices.
+    fn settle(&mut self, id: PeerId) {
+        self.release_indices();
+        let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
+            return;
+        };
+        for (old, new) in peer.moved_paths() {
+            if let Some(old) = old
+                && self.paths.get(&old) == Some(&id)
+            {
+                self.paths.remove(&old);
+            }
+            if let Some(new) = new {
+                self.paths.insert(new, id);
+            }
+        }
+        let deadline = peer.deadline(&self.env);
+        match peer.timer {
+            Some((_, at)) if at == deadline => {}
+            // Firing early costs less than moving the timer each time a deadline recedes.
+            Some((_, at)) if at < deadline && deadline != Time::NEVER && at > self.env.now => {}
+            Some((timer, _)) if deadline == Time::NEVER => {
+                self.wheel.remove(timer);
+                peer.timer = None;
+            }
+            Some((timer, _)) => {
+                let moved = self.wheel.reschedule(timer, deadline);
+                debug_assert!(moved, "a timer that has fired is taken from its peer");
+                peer.timer = Some((timer, deadline));
+            }
+            None if deadline == Time::NEVER => {}
+            None => peer.timer = Some((self.wheel.insert(deadline, id), deadline)),
+        }
+        match (peer.is_up(), peer.up_slot) {
+            (true, None) => {
+                peer.up_slot = Some(self.up.len() as u32);
+                self.up.push(id);
+            }
+            (false, Some(slot)) => {
+                peer.up_slot = None;
+                self.leave_up_list(slot);
+            }
+            _ => {}
+        }
+    }
+
+    fn leave_up_list(&mut self, slot: u32) {
+        let slot = slot as usize;
+        if slot >= self.up.len() {
+            return;
+        }
+        self.up.swap_remove(slot);
+        if let Some(moved) = self.up.get(slot)
+            && let Some(peer) = self.peers.get_mut(usize::from(moved.0)).and_then(Option::as_mut)
+        {
+            peer.up_slot = Some(slot as u32);
+        }
+    }
+
+    fn release_indices(&mut self) {
+        while let Some(index) = self.env.outbox.released.pop() {
+            self.index.remove(index);
+            self.env.outbox.handshake.push(Input::Release(index));
+        }
+    }
+}

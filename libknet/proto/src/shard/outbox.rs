@@ -1,0 +1,74 @@
+//! What the shard wants done. The runtime drains it completely after each burst of calls.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::{
+    event::Event,
+    handshake::message::Input,
+    ids::{LinkId, PeerId, ReceiverIndex},
+    path::Path,
+    time::Span,
+};
+
+/// A datagram to send. The same bytes may be named by several transmits.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// Along this path.
+    pub path: Path,
+    /// Where the datagram is in [`Outbox::arena`].
+    pub range: Range<usize>,
+}
+
+/// The answer to [`super::Shard::probe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeReply {
+    /// What the caller gave.
+    pub token: u64,
+    /// Whom it came from.
+    pub peer: PeerId,
+    /// The link probed.
+    pub link: LinkId,
+    /// The round-trip time.
+    pub rtt: Span,
+}
+
+/// Everything that goes out.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// The bytes of the datagrams, one after the other.
+    pub arena: Vec<u8>,
+    /// Datagrams to send, in this order.
+    pub transmits: Vec<Transmit>,
+    /// For the handshake thread.
+    pub handshake: Vec<Input>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Answers to the operator's probes.
+    pub probe_replies: Vec<ProbeReply>,
+    pub(crate) released: Vec<ReceiverIndex>,
+}
+
+impl Outbox {
+    /// The bytes of `transmit`.
+    pub fn bytes(&self, transmit: &Transmit) -> &[u8] {
+        self.arena.get(transmit.range.clone()).unwrap_or_default()
+    }
+
+    /// Forgets what was drained and keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.transmits.clear();
+        self.handshake.clear();
+        self.events.clear();
+        self.probe_replies.clear();
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.transmits.is_empty()
+            && self.handshake.is_empty()
+            && self.events.is_empty()
+            && self.probe_replies.is_empty()
+    }
+}
