@@ -4,14 +4,20 @@
 //! | question | module |
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
-//! | how a change of the configuration is named and applied | [`edit`] |
+//! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
+//! | what a line means, what may come next, what is wrong | [`grammar`] |
 //! | what the two programs say to each other | [`message`], [`codec`] |
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod codec;
+pub mod diff;
 pub mod edit;
+pub mod grammar;
+pub mod load;
 pub mod message;
 pub mod model;
 pub mod problem;
+pub mod render;
 pub mod validate;
 pub mod value;

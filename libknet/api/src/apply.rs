@@ -1,0 +1,236 @@
+//! Applies operations to a configuration, whole or not at all.
+
+use std::collections::btree_map::Entry;
+
+use crate::{
+    edit::{Context, Op, Place},
+    grammar::{
+        access::{Object, ObjectMut},
+        line_of,
+        schema::{self, Mode, Row},
+    },
+    model::Config,
+    problem::{Problem, Severity},
+    value::Value,
+};
+
+/// A configuration after a change.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// The configuration.
+    pub config: Config,
+    /// What is incomplete in the objects that were named.
+    pub notes: Vec<Problem>,
+}
+
+impl Config {
+    /// This configuration with `ops` applied, if all of them can be and the result makes sense.
+    pub fn edited(&self, ops: &[Op]) -> Result<Edited, Vec<Problem>> {
+        let mut config = self.clone();
+        for op in ops {
+            config.apply(op).map_err(|problem| vec![problem])?;
+        }
+        let (errors, mut notes): (Vec<_>, Vec<_>) = config
+            .validate()
+            .into_iter()
+            .partition(|p| p.severity == Severity::Error);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        notes.retain(|note| {
+            note.place
+                .as_ref()
+                .is_some_and(|p| ops.iter().any(|op| *op.context() == p.context))
+        });
+        Ok(Edited { config, notes })
+    }
+
+    /// Applies one operation, without looking at rules between fields. After an error nothing was changed.
+    pub fn apply(&mut self, op: &Op) -> Result<(), Problem> {
+        match op {
+            Op::Create(context) => self.create(context),
+            Op::Require(context) => self.object(context).map(|_| ()).ok_or_else(|| missing(context)),
+            Op::Delete(context) => self.delete(context),
+            Op::Set(context, leaf, values) => {
+                let row = schema::row_of(Mode::of(context), *leaf).ok_or_else(|| misfit(op))?;
+                // From the socket anything can come: only what could be typed is taken.
+                line_of(row, values).ok_or_else(|| misfit(op))?;
+                let object = self.object_mut(context).ok_or_else(|| missing(context))?;
+                let (_, access) = row.setting().ok_or_else(|| misfit(op))?;
+                if access.set(object, values) {
+                    Ok(())
+                } else {
+                    Err(misfit(op))
+                }
+            }
+            Op::Unset(context, leaf, values) => {
+                let row = schema::row_of(Mode::of(context), *leaf).ok_or_else(|| misfit(op))?;
+                let object = self.object_mut(context).ok_or_else(|| missing(context))?;
+                let (_, access) = row.setting().ok_or_else(|| misfit(op))?;
+                if access.clear(object, values) {
+                    Ok(())
+                } else {
+                    Err(not_there(op, row, values))
+                }
+            }
+        }
+    }
+
+    /// The object of `context`, if it is there.
+    pub fn object(&self, context: &Context) -> Option<Object<'_>> {
+        Some(match context {
+            Context::Global => Object::Global(self),
+            Context::Interface { interface } => Object::Interface(self.interfaces.get(interface)?),
+            Context::Peer { interface, peer } => {
+                Object::Peer(self.interfaces.get(interface)?.peers.get(peer)?)
+            }
+            Context::Link {
+                interface,
+                peer,
+                link,
+            } => Object::Link(self.interfaces.get(interface)?.peers.get(peer)?.links.get(link)?),
+        })
+    }
+
+    fn object_mut(&mut self, context: &Context) -> Option<ObjectMut<'_>> {
+        Some(match context {
+            Context::Global => ObjectMut::Global(self),
+            Context::Interface { interface } => ObjectMut::Interface(self.interfaces.get_mut(interface)?),
+            Context::Peer { interface, peer } => {
+                ObjectMut::Peer(self.interfaces.get_mut(interface)?.peers.get_mut(peer)?)
+            }
+            Context::Link {
+                interface,
+                peer,
+                link,
+            } => ObjectMut::Link(
+                self.interfaces
+                    .get_mut(interface)?
+                    .peers
+                    .get_mut(peer)?
+                    .links
+                    .get_mut(link)?,
+            ),
+        })
+    }
+
+    fn create(&mut self, context: &Context) -> Result<(), Problem> {
+        if let Some((mode, key)) = key_of(context) {
+            let named = schema::object_row(mode)
+                .and_then(|row| crate::grammar::types::lookup(row.key.split_once('<')?.1.strip_suffix('>')?))
+                .is_some_and(|name| name.admits(&key));
+            if !named {
+                return Err(misfit(&Op::Create(context.clone())));
+            }
+        }
+        let Some(parent) = context.parent() else {
+            return Ok(());
+        };
+        let object = self.object_mut(&parent).ok_or_else(|| missing(&parent))?;
+        match (object, context) {
+            (ObjectMut::Global(config), Context::Interface { interface }) => {
+                vacant(config.interfaces.entry(interface.clone()));
+            }
+            (ObjectMut::Interface(holder), Context::Peer { peer, .. }) => {
+                vacant(holder.peers.entry(peer.clone()))
+            }
+            (ObjectMut::Peer(holder), Context::Link { link, .. }) => vacant(holder.links.entry(*link)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, context: &Context) -> Result<(), Problem> {
+        let removed = match (
+            context.parent().and_then(|parent| self.object_mut(&parent)),
+            context,
+        ) {
+            (Some(ObjectMut::Global(config)), Context::Interface { interface }) => {
+                config.interfaces.remove(interface).is_some()
+            }
+            (Some(ObjectMut::Interface(holder)), Context::Peer { peer, .. }) => {
+                holder.peers.remove(peer).is_some()
+            }
+            (Some(ObjectMut::Peer(holder)), Context::Link { link, .. }) => {
+                holder.links.remove(link).is_some()
+            }
+            _ => false,
+        };
+        if removed { Ok(()) } else { Err(missing(context)) }
+    }
+}
+
+fn vacant<K: Ord, V: Default>(entry: Entry<'_, K, V>) {
+    entry.or_default();
+}
+
+/// The mode of the object's own lines, and the value that names it.
+fn key_of(context: &Context) -> Option<(Mode, Value)> {
+    Some(match context {
+        Context::Global => return None,
+        Context::Interface { interface } => (Mode::Interface, Value::Word(interface.clone())),
+        Context::Peer { peer, .. } => (Mode::Peer, Value::Word(peer.clone())),
+        Context::Link { link, .. } => (Mode::Link, Value::Number(u32::from(*link))),
+    })
+}
+
+impl Op {
+    /// The object that it is about.
+    pub const fn context(&self) -> &Context {
+        match self {
+            Self::Create(context) | Self::Require(context) | Self::Delete(context) => context,
+            Self::Set(context, ..) | Self::Unset(context, ..) => context,
+        }
+    }
+}
+
+fn problem(place: Place, text: String, expected: Option<String>) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        place: Some(place),
+        span: None,
+        text,
+        expected,
+    }
+}
+
+fn missing(context: &Context) -> Problem {
+    let expected = match context {
+        Context::Link { .. } => {
+            Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned())
+        }
+        _ => None,
+    };
+    problem(
+        Place::object(context.clone()),
+        format!("there is no {context}"),
+        expected,
+    )
+}
+
+fn not_there(op: &Op, row: &Row, values: &[Value]) -> Problem {
+    let texts: Vec<String> = values.iter().map(crate::grammar::types::text_of).collect();
+    let words = row.key.split('<').next().unwrap_or_default().trim();
+    let context = op.context().clone();
+    problem(
+        Place::object(context),
+        format!("`{words} {}` is not configured", texts.join(" ").trim_end()),
+        None,
+    )
+}
+
+/// The operation could not have come from a line of the grammar.
+fn misfit(op: &Op) -> Problem {
+    let kind = match Mode::of(op.context()) {
+        Mode::Exec | Mode::Global => "global setting",
+        Mode::Interface => "interface setting",
+        Mode::Peer => "peer setting",
+        Mode::Link => "link setting",
+    };
+    let expected = Some("what the configuration's grammar allows".to_owned());
+    problem(
+        Place::object(op.context().clone()),
+        format!("a {kind} that cannot be"),
+        expected,
+    )
+}

@@ -1,0 +1,102 @@
+//! How a row of the schema reads and writes its field of the model.
+
+use crate::{
+    model::{Config, InterfaceConfig, LinkConfig, PeerConfig},
+    value::Value,
+};
+
+/// Reads and writes one setting of an object of type `T`. Values are the arguments of the setting's line.
+#[derive(Debug)]
+pub struct Accessor<T: 'static> {
+    /// One list of values for each line there is.
+    pub get: fn(&T) -> Vec<Vec<Value>>,
+    /// Sets the line, or adds one where there can be several. `false`: the values do not fit.
+    pub set: fn(&mut T, &[Value]) -> bool,
+    /// Puts back the default, or removes the line with these first values, or without values all.
+    /// `false`: there is no such line.
+    pub clear: fn(&mut T, &[Value]) -> bool,
+}
+
+/// An accessor for one kind of object.
+#[derive(Debug)]
+pub enum Access {
+    /// Of the daemon.
+    Global(Accessor<Config>),
+    /// Of an interface.
+    Interface(Accessor<InterfaceConfig>),
+    /// Of a peer.
+    Peer(Accessor<PeerConfig>),
+    /// Of a link.
+    Link(Accessor<LinkConfig>),
+}
+
+/// An object of the model.
+#[derive(Clone, Copy, Debug)]
+pub enum Object<'a> {
+    /// The daemon.
+    Global(&'a Config),
+    /// An interface.
+    Interface(&'a InterfaceConfig),
+    /// A peer.
+    Peer(&'a PeerConfig),
+    /// A link.
+    Link(&'a LinkConfig),
+}
+
+/// An object of the model that can be changed.
+#[derive(Debug)]
+pub enum ObjectMut<'a> {
+    /// The daemon.
+    Global(&'a mut Config),
+    /// An interface.
+    Interface(&'a mut InterfaceConfig),
+    /// A peer.
+    Peer(&'a mut PeerConfig),
+    /// A link.
+    Link(&'a mut LinkConfig),
+}
+
+impl Access {
+    /// The lines that `object` has.
+    pub fn get(&self, object: Object<'_>) -> Vec<Vec<Value>> {
+        match (self, object) {
+            (Self::Global(a), Object::Global(o)) => (a.get)(o),
+            (Self::Interface(a), Object::Interface(o)) => (a.get)(o),
+            (Self::Peer(a), Object::Peer(o)) => (a.get)(o),
+            (Self::Link(a), Object::Link(o)) => (a.get)(o),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The lines of an object in which nothing is configured.
+    pub fn defaults(&self) -> Vec<Vec<Value>> {
+        match self {
+            Self::Global(a) => (a.get)(&Config::default()),
+            Self::Interface(a) => (a.get)(&InterfaceConfig::default()),
+            Self::Peer(a) => (a.get)(&PeerConfig::default()),
+            Self::Link(a) => (a.get)(&LinkConfig::default()),
+        }
+    }
+
+    /// See [`Accessor::set`].
+    pub fn set(&self, object: ObjectMut<'_>, values: &[Value]) -> bool {
+        match (self, object) {
+            (Self::Global(a), ObjectMut::Global(o)) => (a.set)(o, values),
+            (Self::Interface(a), ObjectMut::Interface(o)) => (a.set)(o, values),
+            (Self::Peer(a), ObjectMut::Peer(o)) => (a.set)(o, values),
+            (Self::Link(a), ObjectMut::Link(o)) => (a.set)(o, values),
+            _ => false,
+        }
+    }
+
+    /// See [`Accessor::clear`].
+    pub fn clear(&self, object: ObjectMut<'_>, values: &[Value]) -> bool {
+        match (self, object) {
+            (Self::Global(a), ObjectMut::Global(o)) => (a.clear)(o, values),
+            (Self::Interface(a), ObjectMut::Interface(o)) => (a.clear)(o, values),
+            (Self::Peer(a), ObjectMut::Peer(o)) => (a.clear)(o, values),
+            (Self::Link(a), ObjectMut::Link(o)) => (a.clear)(o, values),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! From the words of a line to what it does.
+
+use std::ops::Range;
+
+use super::{
+    arena::{ARENA, Prefix, Sentence, Token},
+    commands::{Arguments, Command},
+    error::SyntaxError,
+    lexer,
+    matcher::{Reading, Step, Walk, prefix_of},
+    schema::{Kind, Mode, Row},
+};
+use crate::{
+    edit::{Context, Leaf, Op, Place},
+    value::Value,
+};
+
+/// What a line means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Nothing: it is empty or a comment.
+    Nothing,
+    /// A change of the configuration.
+    Edit(Edit),
+    /// A command.
+    Command(Command),
+}
+
+/// A change of the configuration, as one line says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// What to do.
+    pub ops: Vec<Op>,
+    /// Where the shell stands afterwards, where that is not where it stood.
+    pub enter: Option<Context>,
+    /// Where the words of the line stand in it, in bytes.
+    pub words: Words,
+}
+
+/// Where the words of a configuration line stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    leaf: Option<Leaf>,
+    first: Range<usize>,
+    arguments: Vec<(u8, Range<usize>)>,
+}
+
+impl Edit {
+    /// The object that the line begins, where it is one that begins an object.
+    pub fn begins(&self) -> Option<&Context> {
+        match self.ops.first() {
+            Some(Op::Create(object) | Op::Require(object)) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+impl Words {
+    /// The part of the line that `place` is about, in bytes.
+    pub fn span(&self, place: Option<&Place>) -> Range<usize> {
+        place
+            .filter(|place| place.leaf.is_none() || place.leaf == self.leaf)
+            .and_then(|place| place.argument)
+            .and_then(|argument| self.arguments.iter().find(|(index, _)| *index == argument))
+            .map_or(self.first.clone(), |(_, span)| span.clone())
+    }
+}
+
+/// Reads a line that is typed in `context`, or outside the configuration (`None`).
+///
+/// What cannot be read in the object at hand is tried in the objects around it, and at last as a command.
+pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError> {
+    if lexer::is_comment(line) {
+        return Ok(Line::Nothing);
+    }
+    let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
+    let mut worst: Option<SyntaxError> = None;
+    let mut here = context.cloned();
+    loop {
+        let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
+        let mut walk = Walk::new(mode, line);
+        match walk.read(&words, broken.as_ref()) {
+            Ok(()) => {
+                let mut line = walk.finish(&words).map(|reading| bind(here.as_ref(), &reading))?;
+                // A line of an outer object takes the shell there.
+                if let Line::Edit(edit) = &mut line
+                    && edit.enter.is_none()
+                    && here.as_ref() != context
+                {
+                    edit.enter = here;
+                }
+                return Ok(line);
+            }
+            Err(error) => {
+                if worst.as_ref().is_none_or(|worst| error.depth > worst.depth) {
+                    worst = Some(error);
+                }
+            }
+        }
+        match here {
+            Some(object) => here = object.parent(),
+            None => break,
+        }
+    }
+    // The loop has run at least once.
+    worst.map_or(Ok(Line::Nothing), Err)
+}
+
+fn bind(context: Option<&Context>, reading: &Reading) -> Line {
+    let prefix = prefix_of(reading);
+    let steps = if prefix.is_some() {
+        &reading[1..]
+    } else {
+        &reading[..]
+    };
+    let Some(last) = steps.last() else {
+        return Line::Nothing;
+    };
+    match ARENA.nodes[last.node].sentence {
+        Sentence::Command(def) => {
+            let mut arguments = Arguments {
+                keywords: Vec::new(),
+                values: vec![Value::Absent; ARENA.argument_count(def)],
+            };
+            for step in steps {
+                match (ARENA.nodes[step.node].token, &step.value) {
+                    (
+                        Token::Keyword {
+                            argument: Some(index),
+                            ..
+                        }
+                        | Token::Argument { index, .. },
+                        Some(value),
+                    ) => {
+                        if let Some(slot) = arguments.values.get_mut(index) {
+                            slot.clone_from(value);
+                        }
+                    }
+                    (Token::Keyword { word, .. }, _) => arguments.keywords.push(word),
+                    (Token::Argument { .. }, None) => {}
+                }
+            }
+            Line::Command((def.bind)(&arguments))
+        }
+        Sentence::Row(row) => Line::Edit(bind_edit(context, row, steps, prefix)),
+        Sentence::Prefix(_) => Line::Nothing,
+    }
+}
+
+fn bind_edit(context: Option<&Context>, row: &'static Row, steps: &[Step], prefix: Option<Prefix>) -> Edit {
+    let mut holder = context.cloned().unwrap_or_default();
+    let mut values: Vec<Value> = Vec::new();
+    let mut words = Words {
+        leaf: row.setting().map(|(leaf, _)| leaf),
+        ..Words::default()
+    };
+    let mut object = None;
+    let mut current: Option<&Row> = None;
+    for step in steps {
+        let node = &ARENA.nodes[step.node];
+        let Sentence::Row(of) = node.sentence else {
+            continue;
+        };
+        // A new sentence begins where the one before has named its object.
+        if current.is_none_or(|current| !std::ptr::eq(current, of)) {
+            holder = object.take().unwrap_or(holder);
+            values = vec![Value::Absent; ARENA.pattern(of).map_or(0, |p| p.arguments().len())];
+            words.first = step.span.clone();
+            words.arguments.clear();
+            current = Some(of);
+        }
+        if let (
+            Token::Keyword {
+                argument: Some(index),
+                ..
+            }
+            | Token::Argument { index, .. },
+            Some(value),
+        ) = (node.token, &step.value)
+        {
+            if let Some(slot) = values.get_mut(index) {
+                slot.clone_from(value);
+            }
+            words.arguments.push((index as u8, step.span.clone()));
+        }
+        if let Some(mode) = node.opens {
+            object = child(&holder, mode, values.first());
+        }
+    }
+    let removes = matches!(prefix, Some(Prefix::No | Prefix::Default));
+    let only_named = steps
+        .last()
+        .is_some_and(|step| ARENA.nodes[step.node].opens.is_some());
+    let (ops, enter) = match (&row.kind, object) {
+        (Kind::Leaf(leaf, _), _) if removes => {
+            while values.last() == Some(&Value::Absent) {
+                values.pop();
+            }
+            (vec![Op::Unset(holder, *leaf, values)], None)
+        }
+        (Kind::Leaf(leaf, _), _) => (vec![Op::Set(holder, *leaf, values)], None),
+        (Kind::Object(..), Some(object)) if removes => (vec![Op::Delete(object)], None),
+        // A new object of this kind needs more than a name, so this one must be there.
+        (Kind::Object(_, Some(_)), Some(object)) if only_named => {
+            (vec![Op::Require(object.clone())], Some(object))
+        }
+        (Kind::Object(_, Some((leaf, _))), Some(object)) => (
+            vec![Op::Create(object.clone()), Op::Set(object.clone(), *leaf, values)],
+            Some(object),
+        ),
+        (Kind::Object(_, None), Some(object)) => (vec![Op::Create(object.clone())], Some(object)),
+        (Kind::Object(..), None) => (Vec::new(), None),
+    };
+    Edit { ops, enter, words }
+}
+
+/// The object in `holder` that lines of `mode` belong to.
+fn child(holder: &Context, mode: Mode, name: Option<&Value>) -> Option<Context> {
+    match (holder, mode, name?) {
+        (Context::Global, Mode::Interface, Value::Word(name)) => Some(Context::Interface {
+            interface: name.clone(),
+        }),
+        (Context::Interface { interface }, Mode::Peer, Value::Word(name)) => Some(Context::Peer {
+            interface: interface.clone(),
+            peer: name.clone(),
+        }),
+        (Context::Peer { interface, peer }, Mode::Link, Value::Number(link)) => {
+            let (interface, peer) = (interface.clone(), peer.clone());
+            Some(Context::Link {
+                interface,
+                peer,
+                link: u8::try_from(*link).ok()?,
+            })
+        }
+        _ => None,
+    }
+}

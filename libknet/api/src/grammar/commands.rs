@@ -1,0 +1,387 @@
+//! The commands as a table: sentences that do something or show something, and what each means.
+
+use crate::{message::Privilege, value::Value};
+
+/// Where a command can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Outside the configuration, and from within it with `do` or where nothing else fits.
+    Exec,
+    /// In the configuration only.
+    Config,
+}
+
+/// One sentence.
+#[derive(Debug)]
+pub struct CommandDef {
+    /// Its syntax.
+    pub syntax: &'static str,
+    /// Help for its words; arguments have theirs in their type.
+    pub help: &'static [(&'static str, &'static str)],
+    /// Where it can be given.
+    pub scope: Scope,
+    /// Who may give it. The daemon decides; the shell's help leaves out what would be refused.
+    pub privilege: Privilege,
+    /// What it means.
+    pub bind: fn(&Arguments) -> Command,
+}
+
+/// What the words of a sentence were.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    /// Its keywords in full, in order.
+    pub keywords: Vec<&'static str>,
+    /// Its arguments in the order of the syntax, [`Value::Absent`] where not given.
+    pub values: Vec<Value>,
+}
+
+impl Arguments {
+    fn has(&self, keyword: &str) -> bool {
+        self.keywords.contains(&keyword)
+    }
+
+    fn name(&self, index: usize) -> Option<String> {
+        match self.values.get(index) {
+            Some(Value::Word(name)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    fn number(&self, index: usize) -> Option<u32> {
+        match self.values.get(index) {
+            Some(Value::Number(n)) => Some(*n),
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// From looking to changing.
+    Enable,
+    /// Back to looking.
+    Disable,
+    /// Into the configuration.
+    Configure,
+    /// One level out.
+    Exit,
+    /// Out of the configuration.
+    End,
+    /// How to use the shell.
+    Help,
+    /// Show something.
+    Show(Show),
+    /// Counters to zero.
+    ClearCounters {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Save the running configuration.
+    WriteMemory,
+    /// Round trips of control messages.
+    Ping {
+        /// Whom.
+        peer: String,
+        /// Over which link.
+        link: Option<u8>,
+        /// How many.
+        count: u32,
+        /// Of which interface.
+        interface: Option<String>,
+    },
+    /// Events on this terminal: on or off.
+    Monitor(bool),
+}
+
+/// What is to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// The daemon.
+    Version,
+    /// Interfaces.
+    Interfaces {
+        /// Only this one.
+        interface: Option<String>,
+    },
+    /// Peers, one line each.
+    Peers {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// All about one peer.
+    Peer {
+        /// Its name.
+        peer: String,
+        /// Of which interface.
+        interface: Option<String>,
+    },
+    /// Links, one line each.
+    Links {
+        /// Only of this peer.
+        peer: Option<String>,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// The bridge's table.
+    MacTable {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// The configuration in force.
+    RunningConfig {
+        /// Settings at their default, too.
+        all: bool,
+    },
+    /// The configuration file.
+    StartupConfig,
+    /// The daemon's log.
+    Logging {
+        /// How many of the latest lines.
+        lines: u32,
+    },
+    /// What was typed.
+    History,
+}
+
+/// Lines that `show logging` shows where no number is given.
+const LOGGING_LINES: u32 = 100;
+/// Turns that `ping` takes where no number is given.
+const PING_COUNT: u32 = 5;
+
+const SHOW: (&str, &str) = ("show", "Show state and configuration");
+const ONLY: (&str, &str) = ("interface", "Of one interface only");
+
+const fn exec(
+    syntax: &'static str,
+    privilege: Privilege,
+    bind: fn(&Arguments) -> Command,
+    help: &'static [(&'static str, &'static str)],
+) -> CommandDef {
+    CommandDef {
+        syntax,
+        help,
+        scope: Scope::Exec,
+        privilege,
+        bind,
+    }
+}
+
+const fn config(
+    syntax: &'static str,
+    bind: fn(&Arguments) -> Command,
+    help: &'static [(&'static str, &'static str)],
+) -> CommandDef {
+    CommandDef {
+        syntax,
+        help,
+        scope: Scope::Config,
+        privilege: Privilege::Admin,
+        bind,
+    }
+}
+
+/// Every command.
+pub static COMMANDS: &[CommandDef] = &[
+    exec(
+        "show version",
+        Privilege::Operator,
+        |_| Command::Show(Show::Version),
+        &[SHOW, ("version", "Versions, uptime, configuration file")],
+    ),
+    exec(
+        "show interfaces [<interface>]",
+        Privilege::Operator,
+        |a| Command::Show(Show::Interfaces { interface: a.name(0) }),
+        &[
+            SHOW,
+            ("interfaces", "Interfaces, their counters and discarded packets"),
+        ],
+    ),
+    exec(
+        "show peers [interface <interface>]",
+        Privilege::Operator,
+        |a| Command::Show(Show::Peers { interface: a.name(0) }),
+        &[SHOW, ("peers", "All peers, one line each"), ONLY],
+    ),
+    exec(
+        "show peer <peer> [interface <interface>]",
+        Privilege::Operator,
+        |a| {
+            Command::Show(Show::Peer {
+                peer: a.name(0).unwrap_or_default(),
+                interface: a.name(1),
+            })
+        },
+        &[SHOW, ("peer", "Everything about one peer"), ONLY],
+    ),
+    exec(
+        "show links [peer <peer>] [interface <interface>]",
+        Privilege::Operator,
+        |a| {
+            Command::Show(Show::Links {
+                peer: a.name(0),
+                interface: a.name(1),
+            })
+        },
+        &[
+            SHOW,
+            ("links", "All links, one line each"),
+            ("peer", "Of one peer only"),
+            ONLY,
+        ],
+    ),
+    exec(
+        "show mac address-table [interface <interface>]",
+        Privilege::Operator,
+        |a| Command::Show(Show::MacTable { interface: a.name(0) }),
+        &[
+            SHOW,
+            ("mac", "MAC addresses"),
+            ("address-table", "Which address is behind which peer"),
+            ONLY,
+        ],
+    ),
+    exec(
+        "show running-config [all]",
+        Privilege::Operator,
+        |a| Command::Show(Show::RunningConfig { all: a.has("all") }),
+        &[
+            SHOW,
+            ("running-config", "The configuration in force"),
+            ("all", "Settings at their default, too"),
+        ],
+    ),
+    exec(
+        "show startup-config",
+        Privilege::Operator,
+        |_| Command::Show(Show::StartupConfig),
+        &[SHOW, ("startup-config", "The configuration file")],
+    ),
+    exec(
+        "show logging [<lines>]",
+        Privilege::Operator,
+        |a| {
+            Command::Show(Show::Logging {
+                lines: a.number(0).unwrap_or(LOGGING_LINES),
+            })
+        },
+        &[
+            SHOW,
+            ("logging", "The latest lines of the daemon's log (default 100)"),
+        ],
+    ),
+    exec(
+        "show history",
+        Privilege::Operator,
+        |_| Command::Show(Show::History),
+        &[SHOW, ("history", "What was typed in this session")],
+    ),
+    exec(
+        "ping peer <peer> [link <link>] [count <count>] [interface <interface>]",
+        Privilege::Operator,
+        |a| Command::Ping {
+            peer: a.name(0).unwrap_or_default(),
+            link: a.number(1).and_then(|n| n.try_into().ok()),
+            count: a.number(2).unwrap_or(PING_COUNT),
+            interface: a.name(3),
+        },
+        &[
+            ("ping", "Round trips of control messages through the tunnel"),
+            ("peer", "To a peer"),
+            ("link", "Over one link only (default: over each)"),
+            ("count", "How many (default 5)"),
+            ("interface", "Of this interface"),
+        ],
+    ),
+    exec(
+        "terminal monitor",
+        Privilege::Operator,
+        |_| Command::Monitor(true),
+        &[
+            ("terminal", "This terminal"),
+            ("monitor", "Show events as they happen"),
+        ],
+    ),
+    exec(
+        "no terminal monitor",
+        Privilege::Operator,
+        |_| Command::Monitor(false),
+        &[
+            ("no", "Undo"),
+            ("terminal", "This terminal"),
+            ("monitor", "Show events as they happen"),
+        ],
+    ),
+    exec(
+        "clear counters [<interface>]",
+        Privilege::Admin,
+        |a| Command::ClearCounters { interface: a.name(0) },
+        &[
+            ("clear", "Reset what harms no traffic"),
+            ("counters", "Counters to zero (default: of all interfaces)"),
+        ],
+    ),
+    exec(
+        "write [memory]",
+        Privilege::Admin,
+        |_| Command::WriteMemory,
+        &[
+            ("write", "Save the running configuration"),
+            ("memory", "To the configuration file"),
+        ],
+    ),
+    exec(
+        "copy running-config startup-config",
+        Privilege::Admin,
+        |_| Command::WriteMemory,
+        &[
+            ("copy", "Save the running configuration"),
+            ("running-config", "From the configuration in force"),
+            ("startup-config", "To the configuration file"),
+        ],
+    ),
+    exec(
+        "configure [terminal]",
+        Privilege::Admin,
+        |_| Command::Configure,
+        &[
+            ("configure", "Change the configuration"),
+            ("terminal", "From this terminal"),
+        ],
+    ),
+    exec(
+        "enable",
+        Privilege::Operator,
+        |_| Command::Enable,
+        &[("enable", "Turn on commands that change")],
+    ),
+    exec(
+        "disable",
+        Privilege::Operator,
+        |_| Command::Disable,
+        &[("disable", "Turn off commands that change")],
+    ),
+    exec(
+        "help",
+        Privilege::Operator,
+        |_| Command::Help,
+        &[("help", "How to use this shell")],
+    ),
+    exec(
+        "(exit|quit|logout)",
+        Privilege::Operator,
+        |_| Command::Exit,
+        &[
+            ("exit", "Leave the shell"),
+            ("quit", "Leave the shell"),
+            ("logout", "Leave the shell"),
+        ],
+    ),
+    config("exit", |_| Command::Exit, &[("exit", "One level out")]),
+    config(
+        "end",
+        |_| Command::End,
+        &[("end", "Out of the configuration (Ctrl-Z)")],
+    ),
+];

@@ -1,0 +1,362 @@
+//! Finds what a line means: follows all readings of it through the arena at once.
+//!
+//! Words may be abbreviated everywhere. Where several things fit a word, the best kind wins: a keyword in
+//! full, then the beginning of a keyword, then an argument of a narrow type, then one of a wide type, then
+//! free text. Readings of the same kind are kept, and the words after decide.
+
+use std::ops::Range;
+
+use super::{
+    arena::{ARENA, Node, NodeId, Prefix, Sentence, Token},
+    error::{ErrorKind, SyntaxError},
+    lexer::{LexError, Word},
+    schema::{Kind, Mode},
+    types::Form,
+};
+use crate::value::Value;
+
+/// One word, as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) node: NodeId,
+    pub(crate) value: Option<Value>,
+    pub(crate) span: Range<usize>,
+}
+
+/// One reading of the words so far.
+pub(crate) type Reading = Vec<Step>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Text,
+    Wide,
+    Narrow,
+    Prefix,
+    Exact,
+}
+
+/// The words of a line, and how far they could be read.
+pub(crate) struct Walk<'a> {
+    line: &'a str,
+    mode: Mode,
+    pub(crate) readings: Vec<Reading>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(mode: Mode, line: &'a str) -> Self {
+        Self {
+            line,
+            mode,
+            readings: vec![Vec::new()],
+        }
+    }
+
+    /// Reads all words. `broken` is what the lexer stumbled on: free text may begin before it.
+    pub(crate) fn read(&mut self, words: &[Word], broken: Option<&LexError>) -> Result<(), SyntaxError> {
+        for (count, word) in words.iter().enumerate() {
+            let broken = broken.filter(|error| error.span.start == word.span.start);
+            if self.read_word(count, word, broken)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one word; `true` where it took the rest of the line with it.
+    fn read_word(
+        &mut self,
+        count: usize,
+        word: &Word,
+        broken: Option<&LexError>,
+    ) -> Result<bool, SyntaxError> {
+        let mut best: Option<Rank> = None;
+        let mut found: Vec<(usize, Step)> = Vec::new();
+        let mut reasons = Vec::new();
+        for (index, reading) in self.readings.iter().enumerate() {
+            for id in successors(self.mode, reading) {
+                let node = &ARENA.nodes[*id];
+                if broken.is_some() && !takes_rest(node) {
+                    continue;
+                }
+                match self.fit(node, word) {
+                    Ok((rank, value)) => {
+                        if best.is_none_or(|best| rank > best) {
+                            best = Some(rank);
+                            found.clear();
+                        }
+                        if best == Some(rank) {
+                            let end = if takes_rest(node) {
+                                self.line.trim_end().len()
+                            } else {
+                                word.span.end
+                            };
+                            found.push((
+                                index,
+                                Step {
+                                    node: *id,
+                                    value,
+                                    span: word.span.start..end,
+                                },
+                            ));
+                        }
+                    }
+                    Err(reason) => reasons.extend(reason),
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(match broken {
+                Some(error) => SyntaxError::lexical(error),
+                None => self.no_match(count, word, reasons),
+            });
+        }
+        let rest = found.iter().any(|(_, step)| takes_rest(&ARENA.nodes[step.node]));
+        self.readings = found
+            .into_iter()
+            .map(|(index, step)| {
+                let mut reading = self.readings[index].clone();
+                reading.push(step);
+                reading
+            })
+            .collect();
+        Ok(rest)
+    }
+
+    fn fit(&self, node: &Node, word: &Word) -> Result<(Rank, Option<Value>), Option<String>> {
+        match node.token {
+            Token::Keyword {
+                word: keyword,
+                argument,
+            } => {
+                let value = argument.map(|_| Value::Word(keyword.to_owned()));
+                if word.quoted || word.text.is_empty() {
+                    Err(None)
+                } else if keyword.eq_ignore_ascii_case(&word.text) {
+                    Ok((Rank::Exact, value))
+                } else if begins_with(keyword, &word.text) {
+                    Ok((Rank::Prefix, value))
+                } else {
+                    Err(None)
+                }
+            }
+            Token::Argument {
+                form: form @ Form::Text(_),
+                ..
+            } => form
+                .parse(self.line[word.span.start..].trim_end())
+                .map(|value| (Rank::Text, Some(value))),
+            Token::Argument { form, .. } => {
+                let rank = if form.is_narrow() {
+                    Rank::Narrow
+                } else {
+                    Rank::Wide
+                };
+                form.parse(&word.text).map(|value| (rank, Some(value)))
+            }
+        }
+    }
+
+    /// The one reading of the whole line, if it is complete and there is only one.
+    pub(crate) fn finish(mut self, words: &[Word]) -> Result<Reading, SyntaxError> {
+        if let Some(at) = self.first_difference() {
+            let mut candidates: Vec<String> = Vec::new();
+            for reading in &self.readings {
+                let text = reading.get(at).map(|step| describe(&ARENA.nodes[step.node]));
+                if let Some(text) = text.filter(|text| !candidates.contains(text)) {
+                    candidates.push(text);
+                }
+            }
+            let span = words.get(at).map_or(0..self.line.len(), |word| word.span.clone());
+            return Err(SyntaxError {
+                kind: ErrorKind::Ambiguous,
+                span,
+                depth: words.len(),
+                reason: None,
+                expected: candidates,
+                suggestion: None,
+            });
+        }
+        match self.readings.iter().position(|reading| self.complete(reading)) {
+            Some(index) => Ok(self.readings.swap_remove(index)),
+            None => {
+                let end = self.line.trim_end().len();
+                Err(SyntaxError {
+                    kind: ErrorKind::Incomplete,
+                    span: end..end,
+                    depth: words.len(),
+                    reason: None,
+                    expected: self.expected(),
+                    suggestion: None,
+                })
+            }
+        }
+    }
+
+    /// Whether the line may end after `reading`.
+    pub(crate) fn complete(&self, reading: &[Step]) -> bool {
+        let Some(last) = reading.last() else { return false };
+        let node = &ARENA.nodes[last.node];
+        match (prefix_of(reading), node.sentence) {
+            (Some(Prefix::No), Sentence::Row(_)) => node.named,
+            (Some(Prefix::Default), Sentence::Row(row)) => node.named && matches!(row.kind, Kind::Leaf(..)),
+            // An object's name alone enters it.
+            (_, Sentence::Row(_)) => node.ends || node.opens.is_some(),
+            (_, Sentence::Command(_)) => node.ends,
+            (_, Sentence::Prefix(_)) => false,
+        }
+    }
+
+    /// What may stand next.
+    pub(crate) fn next_nodes(&self) -> Vec<NodeId> {
+        let mut next = Vec::new();
+        for reading in &self.readings {
+            for id in successors(self.mode, reading) {
+                if !next.contains(id) {
+                    next.push(*id);
+                }
+            }
+        }
+        next
+    }
+
+    /// What may stand next, as it is written in messages.
+    pub(crate) fn expected(&self) -> Vec<String> {
+        let mut expected: Vec<String> = Vec::new();
+        for id in self.next_nodes() {
+            let text = describe(&ARENA.nodes[id]);
+            if !expected.contains(&text) {
+                expected.push(text);
+            }
+        }
+        if self.readings.iter().any(|reading| self.complete(reading)) {
+            expected.push("the end of the line".to_owned());
+        }
+        expected
+    }
+
+    fn no_match(&self, count: usize, word: &Word, mut reasons: Vec<String>) -> SyntaxError {
+        reasons.dedup();
+        let keywords = self
+            .next_nodes()
+            .into_iter()
+            .filter_map(|id| match ARENA.nodes[id].token {
+                Token::Keyword { word, .. } => Some(word),
+                Token::Argument { .. } => None,
+            });
+        SyntaxError {
+            kind: ErrorKind::Invalid,
+            span: word.span.clone(),
+            depth: count,
+            reason: (reasons.len() == 1).then(|| reasons.swap_remove(0)),
+            expected: self.expected(),
+            suggestion: nearest(&word.text, keywords).map(str::to_owned),
+        }
+    }
+
+    /// The first word that the readings take for different keywords.
+    fn first_difference(&self) -> Option<usize> {
+        let (first, others) = self.readings.split_first()?;
+        let differs = |at: usize| {
+            let text = |reading: &Reading| reading.get(at).map(|step| keyword(&ARENA.nodes[step.node]));
+            others.iter().any(|other| text(other) != text(first))
+        };
+        (0..first.len()).find(|at| differs(*at))
+    }
+}
+
+fn successors(mode: Mode, reading: &[Step]) -> &'static [NodeId] {
+    match reading.last() {
+        Some(step) => &ARENA.nodes[step.node].next,
+        None => ARENA.roots(mode),
+    }
+}
+
+/// `no`, `default` or `do`, if the line begins with one.
+pub(crate) fn prefix_of(reading: &[Step]) -> Option<Prefix> {
+    match ARENA.nodes[reading.first()?.node].sentence {
+        Sentence::Prefix(prefix) => Some(prefix),
+        _ => None,
+    }
+}
+
+fn takes_rest(node: &Node) -> bool {
+    matches!(
+        node.token,
+        Token::Argument {
+            form: Form::Text(_),
+            ..
+        }
+    )
+}
+
+fn keyword(node: &Node) -> Option<&'static str> {
+    match node.token {
+        Token::Keyword { word, .. } => Some(word),
+        Token::Argument { .. } => None,
+    }
+}
+
+/// A node as messages name it: the keyword, or the notation of the argument.
+pub(crate) fn describe(node: &Node) -> String {
+    match node.token {
+        Token::Keyword { word, .. } => word.to_owned(),
+        Token::Argument { form, .. } => match form.requirement() {
+            Some(requirement) => format!("{} ({requirement})", form.notation()),
+            None => form.notation(),
+        },
+    }
+}
+
+/// Whether `keyword` can be abbreviated to `text`.
+pub(crate) fn begins_with(keyword: &str, text: &str) -> bool {
+    keyword
+        .get(..text.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(text))
+}
+
+/// The keyword that was probably meant: at most two letters away, or one where the word is short.
+fn nearest(typed: &str, keywords: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let typed: Vec<char> = typed.chars().take(40).map(|c| c.to_ascii_lowercase()).collect();
+    let allowed = if typed.len() < 4 { 1 } else { 2 };
+    keywords
+        .map(|keyword| (distance(&typed, keyword), keyword))
+        .filter(|(distance, _)| *distance <= allowed && *distance < typed.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, keyword)| keyword)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).
+fn distance(a: &[char], b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut best = (last[j] + usize::from(x != y))
+                .min(last[j + 1] + 1)
+                .min(row[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_mistake_is_guessed() {
+        let keywords = ["shutdown", "description", "mtu", "timers"];
+        assert_eq!(nearest("shutdwon", keywords.into_iter()), Some("shutdown"));
+        assert_eq!(nearest("mut", keywords.into_iter()), Some("mtu"));
+        assert_eq!(nearest("timer5", keywords.into_iter()), Some("timers"));
+        assert_eq!(nearest("xyz", keywords.into_iter()), None);
+        assert_eq!(nearest("q", keywords.into_iter()), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! The grammar: one table of what can be configured, one of what can be commanded, and the engine that reads
+//! lines by them. The shell and the daemon link the same tables, so that file, shell and
+//! `show running-config` cannot differ.
+//!
+//! | question | module |
+//! |---|---|
+//! | which lines there are | [`schema`], [`commands`], [`types`] |
+//! | what a line means | [`parse`] |
+//! | what is wrong with a line | [`SyntaxError`] |
+//! | what may come next (`?`, Tab) | [`help`], [`complete`] |
+
+pub mod access;
+mod arena;
+mod bind;
+pub mod commands;
+mod complete;
+mod error;
+mod help;
+pub mod lexer;
+mod matcher;
+pub mod schema;
+mod syntax;
+pub mod types;
+
+use self::{arena::ARENA, schema::Row};
+pub use self::{
+    bind::{Edit, Line, Words, parse},
+    commands::{Command, Show},
+    complete::{Completion, complete},
+    error::{ErrorKind, SyntaxError, caret},
+    help::{HelpLine, help},
+    schema::Mode,
+};
+use crate::value::Value;
+
+/// The line of `row` with these arguments; `None` where they do not fit.
+pub fn line_of(row: &'static Row, values: &[Value]) -> Option<String> {
+    let mut rest = values;
+    let words = ARENA.pattern(row)?.words(&mut rest)?;
+    rest.is_empty().then(|| words.join(" "))
+}
+
+/// A number that changes with the tables: 64 bits of FNV-1a over all that is in them.
+pub fn table_hash() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |text: &str| {
+        for byte in text.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for row in schema::SCHEMA {
+        add(row.key);
+        add(row.tail);
+        add(&format!(
+            "{:?} {:?}",
+            row.mode,
+            row.setting().map(|(leaf, _)| leaf)
+        ));
+    }
+    for command in commands::COMMANDS {
+        add(command.syntax);
+    }
+    for argument in types::TYPES {
+        add(argument.name);
+        argument.forms.iter().for_each(|form| add(&format!("{form:?}")));
+    }
+    hash
+}

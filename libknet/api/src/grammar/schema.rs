@@ -1,0 +1,622 @@
+//! The configuration as a table: each line that can be configured, once. Parsing, help, completion, `no`,
+//! rendering, differences and the reference are all read from here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::access::{Access, Accessor};
+use crate::{
+    edit::{Context, Leaf},
+    model::{InterfaceConfig, LinkConfig, Local, PeerConfig, Policy, Remote},
+    value::Value,
+};
+
+/// What kind of object a line belongs to: a mode of the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Not in the configuration: commands.
+    Exec,
+    /// The top of the configuration.
+    Global,
+    /// In an interface.
+    Interface,
+    /// In a peer.
+    Peer,
+    /// In a link.
+    Link,
+}
+
+impl Mode {
+    /// All modes of the configuration, from the outside in.
+    pub const CONFIG: [Self; 4] = [Self::Global, Self::Interface, Self::Peer, Self::Link];
+
+    /// The mode of an object.
+    pub const fn of(context: &Context) -> Self {
+        match context {
+            Context::Global => Self::Global,
+            Context::Interface { .. } => Self::Interface,
+            Context::Peer { .. } => Self::Peer,
+            Context::Link { .. } => Self::Link,
+        }
+    }
+}
+
+/// What a change of the line does to traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impact {
+    /// Takes effect at once, and nothing is lost.
+    Live,
+    /// The link, or the links of the socket, start afresh.
+    Relink,
+    /// The session with the peer is made anew.
+    Rehandshake,
+    /// The interface and all its sessions start afresh.
+    Restart,
+}
+
+/// One line of the configuration.
+#[derive(Debug)]
+pub struct Row {
+    /// Where it stands.
+    pub mode: Mode,
+    /// The beginning of its syntax: enough to name it, so that `no` needs no more.
+    pub key: &'static str,
+    /// The rest of its syntax.
+    pub tail: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether there can be several in one object.
+    pub multi: bool,
+    /// Whether it points to a secret: kept out of support bundles.
+    pub secret: bool,
+    /// What a change does to traffic.
+    pub impact: Impact,
+    /// Help for the words of its syntax; arguments have theirs in their type.
+    pub help: &'static [(&'static str, &'static str)],
+}
+
+/// What a line holds.
+#[derive(Debug)]
+pub enum Kind {
+    /// A setting.
+    Leaf(Leaf, Access),
+    /// An object with lines of its own, in the mode that it opens; perhaps with a setting in the same line.
+    Object(Mode, Option<(Leaf, Access)>),
+}
+
+impl Row {
+    /// The setting that it holds, if it holds one.
+    pub fn setting(&self) -> Option<(Leaf, &Access)> {
+        match &self.kind {
+            Kind::Leaf(leaf, access) | Kind::Object(_, Some((leaf, access))) => Some((*leaf, access)),
+            Kind::Object(_, None) => None,
+        }
+    }
+
+    /// Key and tail together.
+    pub fn syntax(&self) -> String {
+        format!("{} {}", self.key, self.tail).trim_end().to_owned()
+    }
+}
+
+/// A row whose setting stands once in an object.
+const fn leaf(
+    (mode, impact): (Mode, Impact),
+    (key, tail): (&'static str, &'static str),
+    setting: Leaf,
+    access: Access,
+    help: &'static [(&'static str, &'static str)],
+) -> Row {
+    Row {
+        mode,
+        key,
+        tail,
+        kind: Kind::Leaf(setting, access),
+        multi: false,
+        secret: false,
+        impact,
+        help,
+    }
+}
+
+const fn multi(row: Row) -> Row {
+    Row { multi: true, ..row }
+}
+
+const fn secret(row: Row) -> Row {
+    Row { secret: true, ..row }
+}
+
+const fn object(
+    (mode, impact): (Mode, Impact),
+    (key, tail): (&'static str, &'static str),
+    opens: Mode,
+    setting: Option<(Leaf, Access)>,
+    help: &'static [(&'static str, &'static str)],
+) -> Row {
+    Row {
+        mode,
+        key,
+        tail,
+        kind: Kind::Object(opens, setting),
+        multi: true,
+        secret: false,
+        impact,
+        help,
+    }
+}
+
+/// A flag: there or not.
+macro_rules! flag {
+    ($kind:ident . $field:ident) => {
+        Access::$kind(Accessor {
+            get: |object| {
+                if object.$field {
+                    vec![Vec::new()]
+                } else {
+                    Vec::new()
+                }
+            },
+            set: |object, values| {
+                object.$field = values.is_empty();
+                values.is_empty()
+            },
+            clear: |object, _| {
+                object.$field = false;
+                true
+            },
+        })
+    };
+}
+
+/// A value that may be missing.
+macro_rules! optional {
+    ($kind:ident . $field:ident : $variant:ident) => {
+        Access::$kind(Accessor {
+            get: |object| {
+                object
+                    .$field
+                    .iter()
+                    .map(|v| vec![Value::$variant(v.clone())])
+                    .collect()
+            },
+            set: |object, values| {
+                let [Value::$variant(value)] = values else {
+                    return false;
+                };
+                object.$field = Some(value.clone());
+                true
+            },
+            clear: |object, _| {
+                object.$field = None;
+                true
+            },
+        })
+    };
+}
+
+/// A number with a default.
+macro_rules! number {
+    ($kind:ident($object:ident) . $field:ident) => {
+        Access::$kind(Accessor {
+            get: |object| vec![vec![Value::Number(u32::from(object.$field))]],
+            set: |object, values| {
+                let [Value::Number(n)] = values else { return false };
+                (*n).try_into().map(|n| object.$field = n).is_ok()
+            },
+            clear: |object, _| {
+                object.$field = $object::default().$field;
+                true
+            },
+        })
+    };
+}
+
+/// Values of which there can be several, in the order in which they were added.
+macro_rules! list {
+    ($kind:ident . $field:ident : $variant:ident) => {
+        Access::$kind(Accessor {
+            get: |object| object.$field.iter().map(|v| vec![Value::$variant(*v)]).collect(),
+            set: |object, values| {
+                let [Value::$variant(value)] = values else {
+                    return false;
+                };
+                if !object.$field.contains(value) {
+                    object.$field.push(*value);
+                }
+                true
+            },
+            clear: |object, values| {
+                let before = object.$field.len();
+                match values {
+                    [] => object.$field.clear(),
+                    [Value::$variant(value)] => object.$field.retain(|v| v != value),
+                    _ => return false,
+                }
+                values.is_empty() || object.$field.len() < before
+            },
+        })
+    };
+}
+
+const LOCAL: Accessor<InterfaceConfig> = Accessor {
+    get: |interface| {
+        let address = |local: &Local| match local.address {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Value::Word("any".to_owned()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Value::Word("any6".to_owned()),
+            address => Value::Address(address),
+        };
+        let line = |(number, local): (&u8, &Local)| {
+            vec![
+                Value::Number(u32::from(*number)),
+                address(local),
+                Value::Number(u32::from(local.port)),
+                local.device.clone().map_or(Value::Absent, Value::Word),
+            ]
+        };
+        interface.locals.iter().map(line).collect()
+    },
+    set: |interface, values| {
+        let [Value::Number(number), address, Value::Number(port), device] = values else {
+            return false;
+        };
+        let address = match address {
+            Value::Address(address) => *address,
+            Value::Word(any) if any == "any" => Ipv4Addr::UNSPECIFIED.into(),
+            Value::Word(any6) if any6 == "any6" => Ipv6Addr::UNSPECIFIED.into(),
+            _ => return false,
+        };
+        let device = match device {
+            Value::Word(name) => Some(name.clone()),
+            _ => None,
+        };
+        let (Ok(number), Ok(port)) = ((*number).try_into(), (*port).try_into()) else {
+            return false;
+        };
+        interface.locals.insert(
+            number,
+            Local {
+                address,
+                port,
+                device,
+            },
+        );
+        true
+    },
+    clear: |interface, values| {
+        let [Value::Number(number), ..] = values else {
+            interface.locals.clear();
+            return values.is_empty();
+        };
+        u8::try_from(*number).is_ok_and(|number| interface.locals.remove(&number).is_some())
+    },
+};
+
+const POLICY: Accessor<PeerConfig> = Accessor {
+    get: |peer| vec![vec![Value::Word(peer.policy.name().to_owned())]],
+    set: |peer, values| {
+        let [Value::Word(name)] = values else { return false };
+        let policy = Policy::ALL.into_iter().find(|p| p.name() == name);
+        policy.map(|policy| peer.policy = policy).is_some()
+    },
+    clear: |peer, _| {
+        peer.policy = Policy::default();
+        true
+    },
+};
+
+/// The first value is the link's id, which is known from the context.
+const ENDPOINT: Accessor<LinkConfig> = Accessor {
+    get: |link| {
+        let local = link
+            .local
+            .map_or(Value::Absent, |local| Value::Number(u32::from(local)));
+        let (address, port) = match link.remote {
+            Remote::Dynamic => (Value::Absent, Value::Absent),
+            Remote::Static { address, port } => (Value::Address(address), Value::Number(u32::from(port))),
+        };
+        vec![vec![Value::Absent, local, address, port]]
+    },
+    set: |link, values| {
+        let [_, local, address, port] = values else {
+            return false;
+        };
+        let local = match local {
+            Value::Absent => None,
+            Value::Number(n) => match u8::try_from(*n) {
+                Ok(n) => Some(n),
+                Err(_) => return false,
+            },
+            _ => return false,
+        };
+        let remote = match (address, port) {
+            (Value::Absent, Value::Absent) => Remote::Dynamic,
+            (Value::Address(address), Value::Number(port)) => match u16::try_from(*port) {
+                Ok(port) => Remote::Static {
+                    address: *address,
+                    port,
+                },
+                Err(_) => return false,
+            },
+            _ => return false,
+        };
+        (link.local, link.remote) = (local, remote);
+        true
+    },
+    clear: |link, _| {
+        let LinkConfig { local, remote, .. } = LinkConfig::default();
+        (link.local, link.remote) = (local, remote);
+        true
+    },
+};
+
+const TIMERS: Accessor<LinkConfig> = Accessor {
+    get: |link| {
+        vec![vec![
+            Value::Number(link.interval_ms),
+            Value::Number(link.timeout_ms),
+        ]]
+    },
+    set: |link, values| {
+        let [Value::Number(interval), Value::Number(timeout)] = values else {
+            return false;
+        };
+        (link.interval_ms, link.timeout_ms) = (*interval, *timeout);
+        true
+    },
+    clear: |link, _| {
+        let LinkConfig {
+            interval_ms,
+            timeout_ms,
+            ..
+        } = LinkConfig::default();
+        (link.interval_ms, link.timeout_ms) = (interval_ms, timeout_ms);
+        true
+    },
+};
+
+/// Every line, in the order in which an object is written: settings before what stands inside, so that a line
+/// never goes to an object inside when it is read back.
+pub static SCHEMA: &[Row] = &[
+    leaf(
+        (Mode::Global, Impact::Live),
+        ("hostname", "<hostname>"),
+        Leaf::Hostname,
+        optional!(Global.hostname: Word),
+        &[("hostname", "Name of this node")],
+    ),
+    object(
+        (Mode::Global, Impact::Restart),
+        ("interface <interface>", ""),
+        Mode::Interface,
+        None,
+        &[("interface", "An overlay: a key, a TAP, its peers")],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("description", "<description>"),
+        Leaf::Description,
+        optional!(Interface.description: Text),
+        &[("description", "Text about this interface")],
+    ),
+    secret(leaf(
+        (Mode::Interface, Impact::Restart),
+        ("private-key", "file <path>"),
+        Leaf::PrivateKey,
+        optional!(Interface.private_key_file: Word),
+        &[
+            ("private-key", "This node's key in the overlay"),
+            ("file", "It is in a file, as `knetd genkey` writes it"),
+        ],
+    )),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("mac-address", "<mac>"),
+        Leaf::MacAddress,
+        optional!(Interface.mac_address: Mac),
+        &[(
+            "mac-address",
+            "Ethernet address of the TAP (default: derived from the key)",
+        )],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("mtu", "<mtu>"),
+        Leaf::Mtu,
+        number!(Interface(InterfaceConfig).mtu),
+        &[("mtu", "Largest packet in the overlay")],
+    ),
+    multi(leaf(
+        (Mode::Interface, Impact::Live),
+        ("ip address", "<ipv4-prefix>"),
+        Leaf::IpAddress,
+        list!(Interface.ip_addresses: Prefix),
+        &[
+            ("ip", "IPv4"),
+            (
+                "address",
+                "An IPv4 address of the TAP; the first is the primary one",
+            ),
+        ],
+    )),
+    multi(leaf(
+        (Mode::Interface, Impact::Live),
+        ("ipv6 address", "<ipv6-prefix>"),
+        Leaf::Ipv6Address,
+        list!(Interface.ipv6_addresses: Prefix),
+        &[("ipv6", "IPv6"), ("address", "An IPv6 address of the TAP")],
+    )),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("mac ageing-time", "<ageing-time>"),
+        Leaf::MacAgeing,
+        number!(Interface(InterfaceConfig).mac_ageing),
+        &[
+            ("mac", "The table of MAC addresses"),
+            ("ageing-time", "When learned addresses are forgotten"),
+        ],
+    ),
+    multi(leaf(
+        (Mode::Interface, Impact::Relink),
+        ("local <local>", "<local-address> port <port> [device <device>]"),
+        Leaf::Local,
+        Access::Interface(LOCAL),
+        &[
+            ("local", "A UDP socket of this interface"),
+            ("port", "Its UDP port"),
+            ("device", "Use this network device only"),
+        ],
+    )),
+    leaf(
+        (Mode::Interface, Impact::Restart),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Interface.shutdown),
+        &[("shutdown", "Take the interface out of service")],
+    ),
+    object(
+        (Mode::Interface, Impact::Rehandshake),
+        ("peer <peer>", ""),
+        Mode::Peer,
+        None,
+        &[("peer", "A node at the other end of links")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("description", "<description>"),
+        Leaf::Description,
+        optional!(Peer.description: Text),
+        &[("description", "Text about this peer")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Rehandshake),
+        ("public-key", "<key>"),
+        Leaf::PublicKey,
+        optional!(Peer.public_key: Key),
+        &[("public-key", "The peer's identity")],
+    ),
+    secret(leaf(
+        (Mode::Peer, Impact::Rehandshake),
+        ("preshared-key", "file <path>"),
+        Leaf::PresharedKey,
+        optional!(Peer.preshared_key_file: Word),
+        &[
+            ("preshared-key", "A secret that only this peer and this node have"),
+            ("file", "It is in a file, as `knetd genpsk` writes it"),
+        ],
+    )),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("policy", "<policy>"),
+        Leaf::Policy,
+        Access::Peer(POLICY),
+        &[("policy", "How frames to this peer choose links")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("isolate", ""),
+        Leaf::Isolate,
+        flag!(Peer.isolate),
+        &[("isolate", "No frames between this peer and other peers")],
+    ),
+    multi(leaf(
+        (Mode::Peer, Impact::Live),
+        ("mac static", "<mac>"),
+        Leaf::MacStatic,
+        list!(Peer.static_macs: Mac),
+        &[
+            ("mac", "The table of MAC addresses"),
+            ("static", "An address that is always behind this peer"),
+        ],
+    )),
+    leaf(
+        (Mode::Peer, Impact::Rehandshake),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Peer.shutdown),
+        &[("shutdown", "Take the peer out of service")],
+    ),
+    object(
+        (Mode::Peer, Impact::Relink),
+        (
+            "link <link>",
+            "[local <local>] remote (dynamic | <remote-address> port <port>)",
+        ),
+        Mode::Link,
+        Some((Leaf::Endpoint, Access::Link(ENDPOINT))),
+        &[
+            ("link", "A path to the peer"),
+            (
+                "local",
+                "From this local socket (default: the first of the same family)",
+            ),
+            ("remote", "Where the peer is"),
+            ("dynamic", "Wherever it sends from: the peer opens this link"),
+            ("port", "The peer's UDP port"),
+        ],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("description", "<description>"),
+        Leaf::Description,
+        optional!(Link.description: Text),
+        &[("description", "Text about this link")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("priority", "<priority>"),
+        Leaf::Priority,
+        number!(Link(LinkConfig).priority),
+        &[("priority", "Preference under the passive policy")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("weight", "<weight>"),
+        Leaf::Weight,
+        number!(Link(LinkConfig).weight),
+        &[("weight", "Share under the round-robin policy")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("timers", "<interval> <timeout>"),
+        Leaf::Timers,
+        Access::Link(TIMERS),
+        &[("timers", "Heartbeats: interval and timeout")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("pong-count", "<pong-count>"),
+        Leaf::PongCount,
+        number!(Link(LinkConfig).pong_count),
+        &[("pong-count", "Answers that bring the link back up")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Link.shutdown),
+        &[("shutdown", "Take the link out of service")],
+    ),
+];
+
+/// The row of a setting.
+pub fn row_of(mode: Mode, leaf: Leaf) -> Option<&'static Row> {
+    SCHEMA.iter().find(|row| {
+        let holder = match row.kind {
+            Kind::Leaf(..) => row.mode,
+            Kind::Object(opens, _) => opens,
+        };
+        holder == mode && row.setting().is_some_and(|(l, _)| l == leaf)
+    })
+}
+
+/// The row that makes the objects of `mode`.
+pub fn object_row(mode: Mode) -> Option<&'static Row> {
+    SCHEMA
+        .iter()
+        .find(|row| matches!(row.kind, Kind::Object(opens, _) if opens == mode))
+}
+
+/// The rows that stand in objects of `mode`, in order.
+pub fn rows_in(mode: Mode) -> impl Iterator<Item = &'static Row> {
+    SCHEMA.iter().filter(move |row| row.mode == mode)
+}

@@ -1,0 +1,525 @@
+//! The types of arguments: how each is read, shown in help, completed, and ranked against the others.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::value::{IpPrefix, MacAddr, PublicKey, Value};
+
+/// A named kind of argument, as `<name>` in a syntax line.
+#[derive(Debug)]
+pub struct ArgumentType {
+    /// Its name in syntax lines.
+    pub name: &'static str,
+    /// The forms that it can take.
+    pub forms: &'static [Form],
+    /// What it means.
+    pub help: &'static str,
+    /// Of what the values can be completed.
+    pub live: Option<Live>,
+}
+
+/// One form of an argument.
+#[derive(Debug)]
+pub enum Form {
+    /// A decimal number.
+    Range {
+        /// The smallest.
+        low: u32,
+        /// The largest.
+        high: u32,
+        /// Its unit, in the plural, or nothing.
+        unit: &'static str,
+    },
+    /// One of these words, each with its help. They can be abbreviated like keywords.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// `A.B.C.D`
+    Ipv4,
+    /// `X:X::X`
+    Ipv6,
+    /// `A.B.C.D/M`
+    Ipv4Prefix,
+    /// `X:X::X/M`
+    Ipv6Prefix,
+    /// `H:H:H:H:H:H` of a single host.
+    HostMac,
+    /// A public key in base64.
+    Key,
+    /// A peer's name.
+    PeerName,
+    /// The name of a TAP or of another network device.
+    DeviceName,
+    /// A host name.
+    HostName,
+    /// The path of a file.
+    Path,
+    /// The rest of the line, at most so many characters.
+    Text(usize),
+}
+
+/// What live names complete an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// Interfaces.
+    Interfaces,
+    /// Peers of the interface at hand, or of all.
+    Peers,
+    /// Links of the peer at hand.
+    Links,
+    /// Locals of the interface at hand.
+    Locals,
+}
+
+/// Every argument type.
+pub const TYPES: &[ArgumentType] = &[
+    ArgumentType {
+        name: "hostname",
+        forms: &[Form::HostName],
+        help: "Name of this node in prompt and log",
+        live: None,
+    },
+    ArgumentType {
+        name: "interface",
+        forms: &[Form::DeviceName],
+        help: "Interface: the name of its TAP",
+        live: Some(Live::Interfaces),
+    },
+    ArgumentType {
+        name: "peer",
+        forms: &[Form::PeerName],
+        help: "Name of the peer",
+        live: Some(Live::Peers),
+    },
+    ArgumentType {
+        name: "link",
+        forms: &[Form::Range {
+            low: 0,
+            high: 7,
+            unit: "",
+        }],
+        help: "Id of the link, the same at both ends",
+        live: Some(Live::Links),
+    },
+    ArgumentType {
+        name: "description",
+        forms: &[Form::Text(240)],
+        help: "Any text up to the end of the line",
+        live: None,
+    },
+    ArgumentType {
+        name: "path",
+        forms: &[Form::Path],
+        help: "File, relative to the configuration file",
+        live: None,
+    },
+    ArgumentType {
+        name: "mac",
+        forms: &[Form::HostMac],
+        help: "Ethernet address of one host",
+        live: None,
+    },
+    ArgumentType {
+        name: "mtu",
+        forms: &[Form::Range {
+            low: 576,
+            high: 9216,
+            unit: "bytes",
+        }],
+        help: "Largest packet in the overlay; a path of 1500 bytes takes 1430 over IPv4, 1410 over IPv6",
+        live: None,
+    },
+    ArgumentType {
+        name: "ipv4-prefix",
+        forms: &[Form::Ipv4Prefix],
+        help: "Address and prefix length",
+        live: None,
+    },
+    ArgumentType {
+        name: "ipv6-prefix",
+        forms: &[Form::Ipv6Prefix],
+        help: "Address and prefix length",
+        live: None,
+    },
+    ArgumentType {
+        name: "local",
+        forms: &[Form::Range {
+            low: 0,
+            high: 15,
+            unit: "",
+        }],
+        help: "Number of the local socket",
+        live: Some(Live::Locals),
+    },
+    ArgumentType {
+        name: "local-address",
+        forms: &[
+            Form::Choice(&[
+                ("any", "Every IPv4 address of this host"),
+                ("any6", "Every IPv6 address of this host"),
+            ]),
+            Form::Ipv4,
+            Form::Ipv6,
+        ],
+        help: "Address of this host",
+        live: None,
+    },
+    ArgumentType {
+        name: "port",
+        forms: &[Form::Range {
+            low: 1,
+            high: 65_535,
+            unit: "",
+        }],
+        help: "UDP port",
+        live: None,
+    },
+    ArgumentType {
+        name: "device",
+        forms: &[Form::DeviceName],
+        help: "Network device of this host",
+        live: None,
+    },
+    ArgumentType {
+        name: "ageing-time",
+        forms: &[Form::Range {
+            low: 10,
+            high: 3600,
+            unit: "seconds",
+        }],
+        help: "How long an address is kept without traffic from it",
+        live: None,
+    },
+    ArgumentType {
+        name: "key",
+        forms: &[Form::Key],
+        help: "Public key in base64, as `knetd pubkey` prints it",
+        live: None,
+    },
+    ArgumentType {
+        name: "policy",
+        forms: &[Form::Choice(&[
+            (
+                "passive",
+                "One link at a time: the highest priority, then the lowest id",
+            ),
+            (
+                "active",
+                "Every frame on every link; the peer keeps the first copy",
+            ),
+            ("round-robin", "Frames in turn over all links, by weight"),
+        ])],
+        help: "How frames to this peer choose links",
+        live: None,
+    },
+    ArgumentType {
+        name: "remote-address",
+        forms: &[Form::Ipv4, Form::Ipv6],
+        help: "Address of the peer",
+        live: None,
+    },
+    ArgumentType {
+        name: "priority",
+        forms: &[Form::Range {
+            low: 0,
+            high: 255,
+            unit: "",
+        }],
+        help: "For the passive policy; the highest wins",
+        live: None,
+    },
+    ArgumentType {
+        name: "weight",
+        forms: &[Form::Range {
+            low: 1,
+            high: 255,
+            unit: "",
+        }],
+        help: "Share of the frames under round-robin",
+        live: None,
+    },
+    ArgumentType {
+        name: "interval",
+        forms: &[Form::Range {
+            low: 100,
+            high: 60_000,
+            unit: "milliseconds",
+        }],
+        help: "Time between heartbeats of the idle link",
+        live: None,
+    },
+    ArgumentType {
+        name: "timeout",
+        forms: &[Form::Range {
+            low: 300,
+            high: 600_000,
+            unit: "milliseconds",
+        }],
+        help: "Silence after which the last usable link is down; at least three intervals",
+        live: None,
+    },
+    ArgumentType {
+        name: "pong-count",
+        forms: &[Form::Range {
+            low: 1,
+            high: 100,
+            unit: "",
+        }],
+        help: "Answers in a row that bring the link back up",
+        live: None,
+    },
+    ArgumentType {
+        name: "count",
+        forms: &[Form::Range {
+            low: 1,
+            high: 10_000,
+            unit: "",
+        }],
+        help: "How many times",
+        live: None,
+    },
+    ArgumentType {
+        name: "lines",
+        forms: &[Form::Range {
+            low: 1,
+            high: 10_000,
+            unit: "",
+        }],
+        help: "How many of the latest lines",
+        live: None,
+    },
+];
+
+/// The type of this name.
+pub fn lookup(name: &str) -> Option<&'static ArgumentType> {
+    TYPES.iter().find(|t| t.name == name)
+}
+
+impl ArgumentType {
+    /// Reads `text` as any of the forms but the choices, which are keywords to the matcher.
+    pub fn parse(&self, text: &str) -> Option<Value> {
+        self.forms.iter().find_map(|form| form.parse(text).ok())
+    }
+
+    /// Whether `value` is one that this type produces: what arrives from outside need not be.
+    pub fn admits(&self, value: &Value) -> bool {
+        match value {
+            Value::Absent => false,
+            Value::Word(word) => self.forms.iter().any(|form| match form {
+                Form::Choice(words) => words.iter().any(|(choice, _)| choice == word),
+                form => form.parse(word).as_ref() == Ok(value),
+            }),
+            value => self
+                .forms
+                .iter()
+                .any(|form| form.parse(&text_of(value)).as_ref() == Ok(value)),
+        }
+    }
+}
+
+/// A value as it stands in a line, before quoting.
+pub fn text_of(value: &Value) -> String {
+    match value {
+        Value::Absent => String::new(),
+        Value::Number(n) => n.to_string(),
+        Value::Word(text) | Value::Text(text) => text.clone(),
+        Value::Address(address) => address.to_string(),
+        Value::Prefix(prefix) => prefix.to_string(),
+        Value::Mac(mac) => mac.to_string(),
+        Value::Key(key) => key.to_string(),
+    }
+}
+
+impl Form {
+    /// Reads `text`; otherwise says what is wrong with it where that is more than "not of this form".
+    pub fn parse(&self, text: &str) -> Result<Value, Option<String>> {
+        match self {
+            Self::Range { low, high, .. } => {
+                if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(None);
+                }
+                match text.parse::<u32>() {
+                    Ok(n) if (*low..=*high).contains(&n) => Ok(Value::Number(n)),
+                    _ => Err(Some(format!("{} is out of range", shorten(text)))),
+                }
+            }
+            Self::Choice(_) => Err(None),
+            Self::Ipv4 => text
+                .parse::<Ipv4Addr>()
+                .map(|a| Value::Address(a.into()))
+                .map_err(|_| None),
+            Self::Ipv6 => text
+                .parse::<Ipv6Addr>()
+                .map(|a| Value::Address(a.into()))
+                .map_err(|_| None),
+            Self::Ipv4Prefix => parse_prefix(text, true),
+            Self::Ipv6Prefix => parse_prefix(text, false),
+            Self::HostMac => match text.parse::<MacAddr>() {
+                Ok(mac) if mac.is_group() => Err(Some(format!("{mac} is a group address"))),
+                Ok(MacAddr([0, 0, 0, 0, 0, 0])) => Err(Some("the address of no host".to_owned())),
+                Ok(mac) => Ok(Value::Mac(mac)),
+                Err(_) => Err(None),
+            },
+            Self::Key => text
+                .parse::<PublicKey>()
+                .map(Value::Key)
+                .map_err(|e| Some(e.to_string())),
+            Self::PeerName => parse_name(text, 64, |c| c.is_ascii_alphanumeric() || "._-".contains(c)),
+            Self::DeviceName if matches!(text, "." | "..") => Err(Some("not a name for a device".to_owned())),
+            // The kernel allows more; the rest are characters that the shell and printf give a meaning.
+            Self::DeviceName => parse_name(text, 15, |c| c.is_ascii_alphanumeric() || "._-+@".contains(c)),
+            Self::HostName if text.starts_with(['.', '-']) || text.ends_with(['.', '-']) => Err(Some(
+                "a host name begins and ends with a letter or digit".to_owned(),
+            )),
+            Self::HostName => parse_name(text, 63, |c| c.is_ascii_alphanumeric() || ".-".contains(c)),
+            Self::Path if text.is_empty() => Err(None),
+            Self::Path => Ok(Value::Word(text.to_owned())),
+            Self::Text(longest) => {
+                if text.is_empty() || text.trim() != text {
+                    Err(None)
+                } else if text.chars().count() > *longest {
+                    Err(Some(format!("longer than {longest} characters")))
+                } else if text.chars().any(char::is_control) {
+                    Err(Some("a control character".to_owned()))
+                } else {
+                    Ok(Value::Text(text.to_owned()))
+                }
+            }
+        }
+    }
+
+    /// How the form is written in help.
+    pub fn notation(&self) -> String {
+        match self {
+            Self::Range { low, high, .. } => format!("<{low}-{high}>"),
+            Self::Choice(words) => words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join("|"),
+            Self::Ipv4 => "A.B.C.D".to_owned(),
+            Self::Ipv6 => "X:X::X".to_owned(),
+            Self::Ipv4Prefix => "A.B.C.D/M".to_owned(),
+            Self::Ipv6Prefix => "X:X::X/M".to_owned(),
+            Self::HostMac => "H:H:H:H:H:H".to_owned(),
+            Self::Key => "KEY".to_owned(),
+            Self::PeerName | Self::DeviceName | Self::HostName => "NAME".to_owned(),
+            Self::Path => "PATH".to_owned(),
+            Self::Text(_) => "LINE".to_owned(),
+        }
+    }
+
+    /// What the notation leaves open, for error messages.
+    pub fn requirement(&self) -> Option<String> {
+        match self {
+            Self::Range { unit: "", .. } => None,
+            Self::Range { unit, .. } => Some((*unit).to_owned()),
+            Self::Key => Some("44 characters of base64".to_owned()),
+            Self::PeerName => Some("1-64 of A-Z a-z 0-9 . _ -".to_owned()),
+            Self::DeviceName => Some("1-15 of A-Z a-z 0-9 . _ - + @".to_owned()),
+            Self::HostName => Some("1-63 of A-Z a-z 0-9 . -".to_owned()),
+            Self::Text(longest) => Some(format!("1-{longest} characters")),
+            _ => None,
+        }
+    }
+
+    /// Whether only few texts are of this form, so that it is preferred where a wide one fits too.
+    pub fn is_narrow(&self) -> bool {
+        !matches!(
+            self,
+            Self::PeerName | Self::DeviceName | Self::HostName | Self::Path | Self::Text(_)
+        )
+    }
+}
+
+fn parse_prefix(text: &str, v4: bool) -> Result<Value, Option<String>> {
+    match text.parse::<IpPrefix>() {
+        Ok(prefix) if prefix.address.is_ipv4() != v4 => Err(None),
+        Ok(prefix) if prefix.address.is_unspecified() || prefix.address.is_multicast() => {
+            Err(Some(format!("{} is no address of a host", prefix.address)))
+        }
+        Ok(prefix) => Ok(Value::Prefix(prefix)),
+        Err(e) => Err(Some(e.to_string())),
+    }
+}
+
+fn parse_name(text: &str, longest: usize, allowed: impl Fn(char) -> bool) -> Result<Value, Option<String>> {
+    match text.chars().find(|c| !allowed(*c)) {
+        _ if text.is_empty() => Err(None),
+        Some(c) => Err(Some(format!("a name with {c:?}"))),
+        None if text.len() > longest => Err(Some(format!(
+            "a name of {} characters, at most {longest} are allowed",
+            text.len()
+        ))),
+        None => Ok(Value::Word(text.to_owned())),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    if text.len() <= 20 {
+        text.to_owned()
+    } else {
+        format!("{}...", text.chars().take(20).collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &str, text: &str) -> Option<Value> {
+        lookup(name).expect("a type").parse(text)
+    }
+
+    #[test]
+    fn numbers_end_where_their_range_ends() {
+        assert_eq!(parse("mtu", "576"), Some(Value::Number(576)));
+        assert_eq!(parse("mtu", "9216"), Some(Value::Number(9216)));
+        for wrong in ["575", "9217", "", "1400x", "+1400", "-1", "99999999999999999999"] {
+            assert_eq!(parse("mtu", wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        assert!(parse("peer", &"a".repeat(64)).is_some());
+        assert!(parse("peer", &"a".repeat(65)).is_none());
+        assert!(parse("interface", &"a".repeat(15)).is_some());
+        for wrong in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "knet%d",
+            "0123456789abcdef",
+            "kn\u{e9}t",
+        ] {
+            assert_eq!(parse("interface", wrong), None, "{wrong}");
+        }
+        for wrong in ["-a", "a.", "a_b", ""] {
+            assert_eq!(parse("hostname", wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_no_host_are_refused() {
+        assert_eq!(parse("mac", "01:00:5e:00:00:01"), None);
+        assert_eq!(parse("mac", "00:00:00:00:00:00"), None);
+        assert_eq!(parse("mac", "0200.0000.0001"), parse("mac", "02-00-00-00-00-01"));
+        assert!(parse("mac", "02:00:00:00:00:01").is_some());
+        assert_eq!(parse("ipv4-prefix", "224.0.0.1/24"), None);
+        assert_eq!(parse("ipv4-prefix", "10.0.0.1/33"), None);
+        assert_eq!(parse("ipv4-prefix", "10.0.0.1"), None);
+        assert_eq!(parse("ipv4-prefix", "fd00::1/64"), None);
+        assert!(parse("ipv6-prefix", "fd00:200::1/64").is_some());
+    }
+
+    #[test]
+    fn values_from_outside_are_checked() {
+        let mtu = lookup("mtu").expect("mtu");
+        assert!(mtu.admits(&Value::Number(1400)));
+        assert!(!mtu.admits(&Value::Number(1)));
+        assert!(!mtu.admits(&Value::Text("1400".into())));
+        assert!(!mtu.admits(&Value::Absent));
+        let policy = lookup("policy").expect("policy");
+        assert!(policy.admits(&Value::Word("active".into())));
+        assert!(!policy.admits(&Value::Word("act".into())));
+        let text = lookup("description").expect("description");
+        assert!(!text.admits(&Value::Text("two\nlines".into())));
+        assert!(!text.admits(&Value::Text(" padded".into())));
+    }
+}
