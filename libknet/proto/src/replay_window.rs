@@ -253,3 +253,6 @@ fn words_for(bits: u32) -> Box<[u64]> {
     let words = bits.div_ceil(WORD_BITS).saturating_add(1);
     vec![0; words as usize].into_boxed_slice()
 }
+
+#[cfg(test)]
+mod tests;

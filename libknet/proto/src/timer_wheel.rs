@@ -301,3 +301,233 @@ struct Step {
 fn tick_at_or_after(at: Time) -> u64 {
     at.as_nanos().div_ceil(TICK.as_nanos())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{collections::BTreeMap, vec::Vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Insert(u64),
+        InsertPast(u64),
+        InsertNever,
+        Reschedule(usize, u64),
+        Remove(usize),
+        /// Time passes.
+        Advance(u64),
+        /// As much time passes as the wheel says, as in the worker's loop.
+        Sleep,
+    }
+
+    /// Spans of every magnitude, so that every level of the wheel and what lies beyond it is reached.
+    fn any_span() -> impl Strategy<Value = u64> {
+        (0_u32..58, any::<u64>()).prop_map(|(bits, n)| n & ((1 << bits) - 1))
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => any_span().prop_map(Op::Insert),
+            1 => any_span().prop_map(Op::InsertPast),
+            1 => Just(Op::InsertNever),
+            3 => (any::<usize>(), any_span()).prop_map(|(i, span)| Op::Reschedule(i, span)),
+            2 => any::<usize>().prop_map(Op::Remove),
+            3 => any_span().prop_map(Op::Advance),
+            3 => Just(Op::Sleep),
+        ]
+    }
+
+    /// The wheel next to a sorted map of what is armed.
+    struct Pair {
+        now: Time,
+        wheel: TimerWheel<u32>,
+        model: BTreeMap<u32, (TimerId, Time)>,
+        dead: Vec<TimerId>,
+        inserted: u32,
+    }
+
+    impl Pair {
+        fn pick(&self, index: usize) -> Option<(u32, TimerId)> {
+            let nth = index.checked_rem(self.model.len())?;
+            self.model.iter().nth(nth).map(|(key, (id, _))| (*key, *id))
+        }
+
+        fn insert(&mut self, at: Time) {
+            let key = self.inserted;
+            self.inserted += 1;
+            self.model.insert(key, (self.wheel.insert(at, key), at));
+        }
+
+        fn run(&mut self, op: Op) -> Result<(), TestCaseError> {
+            match op {
+                Op::Insert(span) => self.insert(self.now + Span::from_nanos(span)),
+                Op::InsertPast(span) => self.insert(self.now - Span::from_nanos(span)),
+                Op::InsertNever => self.insert(Time::NEVER),
+                Op::Reschedule(index, span) => {
+                    if let Some((key, id)) = self.pick(index) {
+                        let at = self.now + Span::from_nanos(span);
+                        prop_assert!(self.wheel.reschedule(id, at));
+                        self.model.insert(key, (id, at));
+                    }
+                }
+                Op::Remove(index) => {
+                    if let Some((key, id)) = self.pick(index) {
+                        prop_assert!(self.wheel.remove(id));
+                        self.model.remove(&key);
+                        self.dead.push(id);
+                    }
+                }
+                Op::Advance(span) => {
+                    self.now = self.now + Span::from_nanos(span);
+                    self.fire()?;
+                }
+                Op::Sleep => {
+                    if let Some(deadline) = self.wheel.next_deadline() {
+                        self.now = self.now.max(deadline);
+                        self.fire()?;
+                    }
+                }
+            }
+            self.compare()
+        }
+
+        fn fire(&mut self) -> Result<(), TestCaseError> {
+            while let Some(key) = self.wheel.pop_expired(self.now) {
+                let Some((id, at)) = self.model.remove(&key) else {
+                    return Err(TestCaseError::fail("fired what was not armed"));
+                };
+                prop_assert!(at <= self.now, "fired early");
+                self.dead.push(id);
+            }
+            for (_, at) in self.model.values() {
+                prop_assert!(self.now.since(*at) < TICK, "more than a tick late");
+            }
+            if let Some(deadline) = self.wheel.next_deadline() {
+                prop_assert!(
+                    deadline > self.now,
+                    "nothing to do, and would be called at once again"
+                );
+            }
+            Ok(())
+        }
+
+        fn compare(&self) -> Result<(), TestCaseError> {
+            prop_assert_eq!(self.wheel.len(), self.model.len());
+            let earliest = self.model.values().map(|(_, at)| *at).min();
+            match (self.wheel.next_deadline(), earliest) {
+                (None, None) => {}
+                (Some(deadline), Some(earliest)) => {
+                    let latest = earliest.max(self.now) + TICK;
+                    prop_assert!(
+                        deadline <= latest,
+                        "deadline {:?} after timer {:?}",
+                        deadline,
+                        earliest
+                    );
+                }
+                (deadline, earliest) => {
+                    return Err(TestCaseError::fail(std::format!("{deadline:?} for {earliest:?}")));
+                }
+            }
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_wheel_is_a_sorted_map(
+            start in prop_oneof![Just(0_u64), any::<u64>().prop_map(|n| n >> 4)], ops in prop::collection::vec(any_op(), 1..200),
+        ) {
+            let now = Time::from_nanos(start);
+            let mut pair =
+                Pair { now, wheel: TimerWheel::new(), model: BTreeMap::new(), dead: Vec::new(), inserted: 0 };
+            for op in ops {
+                pair.run(op)?;
+                // Names of timers that are gone stay without effect, also after their place was taken again.
+                for id in pair.dead.clone() {
+                    prop_assert!(!pair.wheel.is_armed(id));
+                    prop_assert!(!pair.wheel.remove(id));
+                    prop_assert!(!pair.wheel.reschedule(id, pair.now));
+                }
+            }
+            // Nothing is forgotten: only what is never to fire is left.
+            pair.now = Time::NEVER - TICK.times(2);
+            pair.fire()?;
+            prop_assert!(pair.model.values().all(|(_, at)| *at == Time::NEVER));
+            prop_assert!(pair.wheel.entries.len() <= pair.inserted as usize);
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_order_and_equal_ones_in_the_order_of_arming() {
+        let mut wheel = TimerWheel::new();
+        for (key, ms) in [
+            (0, 70),
+            (1, 5),
+            (2, 5_000),
+            (3, 5),
+            (4, 300_000),
+            (5, 4_096),
+            (6, 70),
+        ] {
+            wheel.insert(Time::ZERO + Span::from_millis(ms), key);
+        }
+        let fired: Vec<u32> =
+            core::iter::from_fn(|| wheel.pop_expired(Time::ZERO + Span::from_secs(301))).collect();
+        assert_eq!(fired, [1, 3, 0, 6, 5, 2, 4]);
+    }
+
+    #[test]
+    fn a_sleeper_wakes_at_most_once_per_level() {
+        for ms in [
+            1_u64,
+            63,
+            64,
+            65,
+            4_097,
+            262_145,
+            1 << 30,
+            (1 << 36) - 1,
+            (1 << 36) + 1,
+        ] {
+            let mut wheel = TimerWheel::new();
+            let at = Time::ZERO + Span::from_millis(ms);
+            wheel.insert(at, ());
+            let mut wakes = 0;
+            loop {
+                let now = wheel.next_deadline().unwrap();
+                wakes += 1;
+                if wheel.pop_expired(now).is_some() {
+                    assert_eq!(now, at);
+                    break;
+                }
+            }
+            assert!(wakes <= 7, "{wakes} wake-ups for {ms} ms");
+        }
+    }
+
+    #[test]
+    fn sub_tick_times_fire_after_and_never_before() {
+        let mut wheel = TimerWheel::new();
+        let at = Time::from_nanos(10_000_001);
+        wheel.insert(at, ());
+        assert_eq!(wheel.next_deadline(), Some(Time::from_nanos(11_000_000)));
+        assert_eq!(wheel.pop_expired(Time::from_nanos(10_999_999)), None);
+        assert_eq!(wheel.pop_expired(Time::from_nanos(11_000_000)), Some(()));
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn places_are_used_again() {
+        let mut wheel = TimerWheel::new();
+        for round in 0..1_000 {
+            let id = wheel.insert(Time::from_nanos(round * 1_000_000), ());
+            assert!(wheel.remove(id));
+        }
+        assert_eq!(wheel.entries.len(), 1);
+    }
+}

@@ -1,5 +1,7 @@
-//! Where a frame goes: a learning bridge with the TAP and the peers as its ports (IEEE 802.1Q clause 8,
-//! without spanning tree: peers form no loop among themselves, since no peer relays what it floods back).
+//! Where a frame goes: a learning bridge with the TAP and the peers as its ports (IEEE 802.1Q clause 8).
+//!
+//! There is no spanning tree. A frame that came from one peer is relayed to others, so peers that form a loop
+//! (every full mesh does) must be isolated from each other: then a frame crosses one session at most.
 
 use alloc::vec::Vec;
 
@@ -259,3 +261,6 @@ impl Bridge {
         self.peers.get_mut(peer.0 as usize)?.as_mut()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -543,3 +543,6 @@ impl Hasher for MacHasher {
         folded_multiply(self.state ^ b, a | 1)
     }
 }
+
+#[cfg(test)]
+mod tests;

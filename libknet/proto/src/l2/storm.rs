@@ -87,3 +87,80 @@ impl StormControl {
         self.copies.take(COPIES, now, copies);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: [Rate; 5] = [FLOODED_FRAMES, FLOODED_BYTES, COPIES, COPIES_TOTAL, NEW_MACS];
+
+    #[test]
+    fn every_rate_is_exact() {
+        let per_second = [1_000, 1_000_000, 20_000, 500_000, 200];
+        for (rate, per_second) in ALL.into_iter().zip(per_second) {
+            assert_eq!(rate.interval.times(per_second), Span::from_secs(1));
+        }
+    }
+
+    #[test]
+    fn a_full_bucket_gives_its_burst_and_then_its_rate() {
+        for rate in ALL {
+            let mut bucket = TokenBucket::FULL;
+            let start = Time::from_nanos(12_345);
+            assert_eq!(bucket.available(rate, start), rate.burst);
+            assert!(!bucket.take(rate, start, rate.burst + 1), "all or nothing");
+            assert!(bucket.take(rate, start, rate.burst));
+            assert!(!bucket.take(rate, start, 1));
+            assert!(!bucket.take(rate, start + rate.interval - Span::from_nanos(1), 1));
+            assert!(bucket.take(rate, start + rate.interval, 1));
+            assert!(!bucket.take(rate, start + rate.interval, 1));
+            assert_eq!(
+                bucket.available(rate, start + Span::from_secs(1_000_000)),
+                rate.burst
+            );
+        }
+    }
+
+    #[test]
+    fn a_refused_flood_costs_nothing() {
+        let mut storm = StormControl::default();
+        let now = Time::ZERO;
+        let frames = (0..10_000).filter(|_| storm.admit_flood(now, 60)).count();
+        assert_eq!(frames, 2_000);
+        let mut storm = StormControl::default();
+        let long = (0..10_000).filter(|_| storm.admit_flood(now, 9_000)).count();
+        assert_eq!(long, 2_000_000 / 9_000);
+        // Too many bytes: the frames that were refused were not counted as frames.
+        let rest = (0..10_000).filter(|_| storm.admit_flood(now, 1)).count();
+        assert_eq!(rest, 2_000 - long);
+    }
+
+    proptest! {
+        /// P7: never more than rate x time + burst, in any stretch of time.
+        #[test]
+        fn a_bucket_never_gives_more_than_its_rate(
+            per_second in prop::sample::select(std::vec![1_u64, 200, 1_000, 20_000, 1_000_000]), burst in 1_u64..500,
+            asks in prop::collection::vec((0_u64..20_000_000, 1_u64..50), 1..200),
+        ) {
+            let rate = Rate::new(per_second, burst);
+            let mut bucket = TokenBucket::FULL;
+            let mut now = Time::ZERO;
+            let mut given = std::vec::Vec::new();
+            for (pause, units) in asks {
+                now = now + Span::from_nanos(pause);
+                let expected = bucket.available(rate, now) >= units;
+                prop_assert_eq!(bucket.take(rate, now, units), expected);
+                if expected {
+                    given.push((now, units));
+                }
+                let mut sum = 0;
+                for (since, units) in given.iter().rev() {
+                    sum += units;
+                    prop_assert!(sum <= burst + now.since(*since).as_nanos() / rate.interval.as_nanos());
+                }
+            }
+        }
+    }
+}

@@ -93,3 +93,77 @@ impl<'a> EthernetFrame<'a> {
         (tags, ethertype)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn frame(ethertype_and_rest: &[u8]) -> Vec<u8> {
+        [
+            &[1, 2, 3, 4, 5, 6, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f],
+            ethertype_and_rest,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn fourteen_bytes_are_enough_and_thirteen_are_not() {
+        let bytes = frame(&[0x08, 0x00]);
+        assert_eq!(EthernetFrame::new(&bytes[..13]), Err(DropReason::FrameShort));
+        assert_eq!(EthernetFrame::new(&[]), Err(DropReason::FrameShort));
+        let view = EthernetFrame::new(&bytes).unwrap();
+        assert_eq!(view.dst(), MacAddr([1, 2, 3, 4, 5, 6]));
+        assert_eq!(view.src(), MacAddr([0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f]));
+        assert_eq!(view.ethertype(), 0x0800);
+        assert_eq!(view.vlan_tags(), ([None, None], 0x0800));
+    }
+
+    #[test]
+    fn exactly_sixteen_group_addresses_are_reserved() {
+        let mut bytes = frame(&[0x08, 0x00]);
+        bytes[..6].copy_from_slice(&[0x01, 0x80, 0xc2, 0, 0, 0]);
+        for last in 0..=255 {
+            bytes[5] = last;
+            assert_eq!(
+                EthernetFrame::new(&bytes).unwrap().is_reserved_group(),
+                last <= 0x0f
+            );
+        }
+        for at in 0..5 {
+            let mut other = bytes.clone();
+            other[5] = 0;
+            other[at] ^= 0x10;
+            assert!(!EthernetFrame::new(&other).unwrap().is_reserved_group());
+        }
+    }
+
+    #[test]
+    fn two_tags_are_looked_through_and_no_more() {
+        let tagged = [
+            0x88, 0xa8, 0xe0, 0x64, 0x81, 0x00, 0x0f, 0xff, 0x81, 0x00, 0x00, 0x01, 0x86, 0xdd,
+        ];
+        let bytes = frame(&tagged);
+        let (tags, ethertype) = EthernetFrame::new(&bytes).unwrap().vlan_tags();
+        let [outer, inner] = tags.map(Option::unwrap);
+        assert_eq!((outer.tpid, outer.vid(), outer.pcp()), (0x88a8, 100, 7));
+        assert_eq!((inner.tpid, inner.vid(), inner.pcp()), (0x8100, 4095, 0));
+        assert_eq!(ethertype, 0x8100);
+
+        let one = frame(&[0x81, 0x00, 0x00, 0x05, 0x08, 0x06]);
+        let (tags, ethertype) = EthernetFrame::new(&one).unwrap().vlan_tags();
+        assert_eq!((tags[0].unwrap().vid(), tags[1], ethertype), (5, None, 0x0806));
+    }
+
+    #[test]
+    fn a_tag_cut_off_is_no_tag() {
+        for len in 0..4 {
+            let bytes = frame(&[&[0x81, 0x00][..], &[0; 4][..len]].concat());
+            assert_eq!(
+                EthernetFrame::new(&bytes).unwrap().vlan_tags(),
+                ([None, None], 0x8100)
+            );
+        }
+    }
+}

@@ -102,3 +102,123 @@ impl FragmentHeader {
         [self.kind as u8, 0, t0, t1, o0, o1, 0, 0, i0, i1, i2, i3]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAX_FRAME: u16 = 9_234;
+
+    fn fragment(header: FragmentHeader, len: usize) -> Vec<u8> {
+        let mut bytes = header.emit().to_vec();
+        bytes.resize(FRAGMENT_HEADER_LEN + len, 0x55);
+        bytes
+    }
+
+    fn frame(total: u16, offset: u16) -> FragmentHeader {
+        FragmentHeader {
+            kind: FragmentKind::Frame,
+            total,
+            offset,
+            id: 7,
+        }
+    }
+
+    #[test]
+    fn bytes_are_where_the_protocol_puts_them() {
+        let header = FragmentHeader {
+            kind: FragmentKind::Datagram,
+            total: 0x0201,
+            offset: 0x0403,
+            id: 0x0807_0605,
+        };
+        assert_eq!(header.emit(), [1, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8]);
+    }
+
+    /// All 65,536 offsets against the lengths that sit on an edge: what CVE-2026-15813 was about elsewhere.
+    #[test]
+    fn a_piece_never_sticks_out_and_only_the_last_may_be_short() {
+        for total in [
+            0,
+            13,
+            14,
+            511,
+            512,
+            513,
+            1_500,
+            MAX_FRAME,
+            MAX_FRAME + 1,
+            u16::MAX,
+        ] {
+            for len in [0_usize, 1, 2, 511, 512, 513, 9_222, 9_234, 65_523] {
+                let mut bytes = fragment(frame(total, 0), len);
+                for offset in 0..=u16::MAX {
+                    bytes[4..6].copy_from_slice(&offset.to_le_bytes());
+                    let end = usize::from(offset) + len;
+                    let legal = (14..=MAX_FRAME).contains(&total)
+                        && len >= 1
+                        && end <= usize::from(total)
+                        && (len >= 512 || end == usize::from(total));
+                    let parsed = FragmentHeader::parse(&bytes, MAX_FRAME);
+                    assert_eq!(
+                        parsed.is_ok(),
+                        legal,
+                        "total {total}, offset {offset}, {len} bytes"
+                    );
+                    if let Ok((header, piece)) = parsed {
+                        assert_eq!((header, piece.len()), (frame(total, offset), len));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_may_be_longer_by_its_overhead() {
+        let parse = |total: u16| {
+            let header = FragmentHeader {
+                kind: FragmentKind::Datagram,
+                ..frame(total, 0)
+            };
+            FragmentHeader::parse(&fragment(header, 512.min(usize::from(total))), MAX_FRAME).is_ok()
+        };
+        assert!(!parse(41) && parse(42) && parse(MAX_FRAME + 28) && !parse(MAX_FRAME + 29));
+    }
+
+    #[test]
+    fn reserved_bytes_and_unknown_kinds_are_refused() {
+        let good = fragment(frame(600, 0), 600);
+        assert!(FragmentHeader::parse(&good, MAX_FRAME).is_ok());
+        for (at, value) in [(0, 2), (0, 255), (1, 1), (6, 1), (7, 0x80)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert_eq!(
+                FragmentHeader::parse(&bad, MAX_FRAME),
+                Err(DropReason::FragmentRefused)
+            );
+        }
+        for len in 0..=FRAGMENT_HEADER_LEN {
+            assert_eq!(
+                FragmentHeader::parse(&good[..len], MAX_FRAME),
+                Err(DropReason::FragmentRefused)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parse_then_emit_is_the_identity(
+            start in prop::collection::vec(0_u8..4, FRAGMENT_HEADER_LEN), len in 0_usize..1_500, max_frame: u16,
+        ) {
+            let bytes = [start, vec![1; len]].concat();
+            if let Ok((header, piece)) = FragmentHeader::parse(&bytes, max_frame) {
+                prop_assert_eq!(&header.emit()[..], &bytes[..FRAGMENT_HEADER_LEN]);
+                prop_assert_eq!(piece, &bytes[FRAGMENT_HEADER_LEN..]);
+            }
+        }
+    }
+}

@@ -167,3 +167,138 @@ impl TransportHeader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn datagram(kind: u8, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        if let Some(first) = bytes.first_mut() {
+            *first = kind;
+        }
+        bytes
+    }
+
+    #[test]
+    fn every_type_takes_exactly_its_lengths() {
+        // (type, shortest, longest), written down from the protocol and not computed.
+        let table = [
+            (1, 184, 184),
+            (2, 132, 132),
+            (3, 64, 64),
+            (4, 42, 65_563),
+            (5, 30, 65_563),
+            (6, 41, 65_563),
+            (7, 64, 64),
+        ];
+        for (kind, min, max) in table {
+            for len in (1..300).chain(65_500..65_600) {
+                let expected = if (min..=max).contains(&len) {
+                    Ok(MessageType::from_byte(kind).unwrap())
+                } else {
+                    Err(DropReason::WireLength)
+                };
+                assert_eq!(
+                    classify(&datagram(kind, len)),
+                    expected,
+                    "type {kind}, {len} bytes"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_first_byte_is_refused() {
+        assert_eq!(classify(&[]), Err(DropReason::WireType));
+        for kind in (8..=255).chain([0]) {
+            for len in [1, 42, 64, 132, 184] {
+                assert_eq!(classify(&datagram(kind, len)), Err(DropReason::WireType));
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_links_and_reserved_bytes_are_checked() {
+        let with = |kind, at: usize, value| {
+            let mut bytes = datagram(kind, 64);
+            bytes[at] = value;
+            TransportHeader::parse(&bytes)
+        };
+        assert!(with(4, 1, 15).is_ok() && with(6, 1, 15).is_ok() && with(5, 1, 7).is_ok());
+        assert_eq!(with(4, 1, 16), Err(DropReason::LaneInvalid));
+        assert_eq!(with(6, 1, 255), Err(DropReason::LaneInvalid));
+        assert_eq!(with(5, 1, 8), Err(DropReason::LinkUnknown));
+        assert_eq!(with(5, 1, 15), Err(DropReason::LinkUnknown));
+        for kind in [4, 5, 6] {
+            for at in [2, 3] {
+                assert_eq!(with(kind, at, 1), Err(DropReason::WireReserved));
+            }
+        }
+        for (kind, len) in [(1, 184), (2, 132), (3, 64), (7, 64)] {
+            assert_eq!(
+                TransportHeader::parse(&datagram(kind, len)),
+                Err(DropReason::WireType)
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_are_where_the_protocol_puts_them() {
+        let header = TransportHeader {
+            kind: MessageType::Ctrl,
+            space: 3,
+            receiver: ReceiverIndex(0x0403_0201),
+            counter: 0x0807_0605,
+        };
+        assert_eq!(header.emit(), [5, 3, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(header.nonce_space(), 0x83);
+    }
+
+    #[test]
+    fn nonce_spaces_are_disjoint() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (kind, spaces) in [(MessageType::Data, 16), (MessageType::Ctrl, 8)] {
+            for space in 0..spaces {
+                let header = TransportHeader {
+                    kind,
+                    space,
+                    receiver: ReceiverIndex(0),
+                    counter: 0,
+                };
+                assert!(seen.insert(header.nonce_space()));
+                // Fragments share the counters, and so the nonces, of their lane.
+                if kind == MessageType::Data {
+                    let fragment = TransportHeader {
+                        kind: MessageType::Frag,
+                        ..header
+                    };
+                    assert_eq!(fragment.nonce_space(), header.nonce_space());
+                }
+            }
+        }
+        assert_eq!(seen.len(), 24);
+    }
+
+    proptest! {
+        #[test]
+        fn emit_then_parse_is_the_identity(kind in 4_u8..=6, space in 0_u8..8, receiver: u32, counter: u32) {
+            let kind = MessageType::from_byte(kind).unwrap();
+            let header = TransportHeader { kind, space, receiver: ReceiverIndex(receiver), counter };
+            let mut bytes = header.emit().to_vec();
+            bytes.resize(64, 0xaa);
+            prop_assert_eq!(TransportHeader::parse(&bytes), Ok(header));
+        }
+
+        #[test]
+        fn parse_then_emit_is_the_identity(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(header) = TransportHeader::parse(&bytes) {
+                prop_assert_eq!(&header.emit()[..], &bytes[..HEADER_LEN]);
+            }
+        }
+    }
+}
