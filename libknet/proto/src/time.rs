@@ -23,7 +23,10 @@ pub struct WallClock {
 impl WallClock {
     /// `secs` seconds and `nanos` nanoseconds (0..=999,999,999; more is cut to that) after 1970-01-01 00:00 UTC.
     pub const fn from_unix(secs: i64, nanos: u32) -> Self {
-        Self { secs, nanos: if nanos > 999_999_999 { 999_999_999 } else { nanos } }
+        Self {
+            secs,
+            nanos: if nanos > 999_999_999 { 999_999_999 } else { nanos },
+        }
     }
 
     /// This point moved forward by `span`, saturating.
@@ -31,16 +34,19 @@ impl WallClock {
     pub const fn plus(self, span: Span) -> Self {
         let nanos = self.nanos as u64 + span.0 % 1_000_000_000;
         let secs = (span.0 / 1_000_000_000 + nanos / 1_000_000_000) as i64;
-        Self { secs: self.secs.saturating_add(secs), nanos: (nanos % 1_000_000_000) as u32 }
+        Self {
+            secs: self.secs.saturating_add(secs),
+            nanos: (nanos % 1_000_000_000) as u32,
+        }
     }
 
     /// As a TAI64N label: later points compare greater byte by byte. TAI is taken to be UTC + 10 s, as is
     /// usual where only the order matters.
-    pub const fn to_tai64n(self) -> [u8; 12] {
-        let label = (self.secs.saturating_add((1 << 62) + 10) as u64).to_be_bytes();
-        let [a, b, c, d, e, f, g, h] = label;
-        let [w, x, y, z] = self.nanos.to_be_bytes();
-        [a, b, c, d, e, f, g, h, w, x, y, z]
+    pub fn to_tai64n(self) -> [u8; 12] {
+        let secs = self.secs.saturating_add((1 << 62) + 10) as u64;
+        let label = (u128::from(secs) << 32 | u128::from(self.nanos)).to_be_bytes();
+        let [_, _, _, _, label @ ..] = label;
+        label
     }
 }
 

@@ -124,9 +124,12 @@ impl Keyed {
 
     /// `iv XOR (space || 0^7 || counter)`, the counter big-endian.
     fn nonce(&self, space: u8, counter: u32) -> Nonce {
-        let [s, a, b, c, d, e, f, g, rest @ ..] = self.iv;
-        let [w, x, y, z] = (u32::from_be_bytes(rest) ^ counter).to_be_bytes();
-        Nonce::assume_unique_for_key([s ^ space, a, b, c, d, e, f, g, w, x, y, z])
+        let [c0, c1, c2, c3] = counter.to_be_bytes();
+        let mut nonce = [space, 0, 0, 0, 0, 0, 0, 0, c0, c1, c2, c3];
+        for (n, iv) in nonce.iter_mut().zip(&self.iv) {
+            *n ^= iv;
+        }
+        Nonce::assume_unique_for_key(nonce)
     }
 }
 

@@ -31,9 +31,15 @@ pub(crate) mod tests {
 
     /// The bytes that `text` spells in hexadecimal; white space is skipped.
     pub(crate) fn hex(text: &str) -> Vec<u8> {
-        let digits: Vec<u8> =
-            text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).unwrap() as u8).collect();
-        assert!(digits.len().is_multiple_of(2), "an odd number of hexadecimal digits");
+        let digits: Vec<u8> = text
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .map(|c| c.to_digit(16).unwrap() as u8)
+            .collect();
+        assert!(
+            digits.len().is_multiple_of(2),
+            "an odd number of hexadecimal digits"
+        );
         digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 

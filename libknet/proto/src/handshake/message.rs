@@ -148,6 +148,6 @@ pub struct NewSession {
     pub hb_min_ms: u16,
     /// Our own address as the responder saw it (initiator only).
     pub observed: Option<SocketAddr>,
-    /// To be sent after the keys are installed, and not before (responder: the HS_RESP).
+    /// To be sent after the keys are installed, and not before (responder: the `HS_RESP`).
     pub reply: Option<(Path, Vec<u8>)>,
 }

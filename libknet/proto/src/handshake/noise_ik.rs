@@ -194,7 +194,7 @@ fn dh(private: &PrivateKey, public: &PublicKey) -> Result<SharedSecret, NotAuthe
     private.shared(public).map_err(|_| NotAuthentic)
 }
 
-/// Noise's SymmetricState: the chaining key and the hash of all that was said.
+/// Noise's `SymmetricState`: the chaining key and the hash of all that was said.
 #[derive(Clone)]
 struct Symmetric {
     chaining_key: Secret,

@@ -1,0 +1,334 @@
+//! The side that answers: everything about a first message that arrives.
+//!
+//! The order of work is from cheap to dear, and nothing is remembered of a stranger: length, MAC1, cookie or
+//! a known copy, rate of the source, one Diffie-Hellman exchange, who it is, the payload, freshness; only
+//! then an index, the other two exchanges, and keys.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+
+use super::{
+    cookie::mapped,
+    freshness::Verdict,
+    handshaker::Handshaker,
+    message::{NewSession, Output, Role, Suite},
+    noise_ik::{Responder, direction_key},
+    prologue,
+};
+use crate::{
+    config::{PrivateKey, PublicKey},
+    crypto::aead::TAG_LEN,
+    drop_reason::DropReason,
+    ids::{PeerId, ReceiverIndex},
+    path::Path,
+    time::{Span, Time, WallClock},
+    wire::{
+        handshake_message::{
+            HsInit, HsResp, InitPayload, RESP_PAYLOAD_LEN, RespPayload, SuiteSet, VERSION_MAX, VERSION_MIN,
+        },
+        header::{HS_RESP_LEN, MessageType},
+    },
+};
+
+/// How long an answer is kept for copies of the first message that took another link.
+const ANSWER_LIFETIME: Span = Span::from_secs(2);
+/// How often it is sent again.
+const ANSWER_COPIES: u8 = 8;
+/// One first message of a peer is accepted in this span ... (limits: row 8)
+const ACCEPT_INTERVAL: Span = Span::from_millis(250);
+/// ... and so many at once.
+const ACCEPT_BURST: u64 = 4;
+/// One RETRY is sent to a peer in this span (limits: row 9).
+const RETRY_INTERVAL: Span = Span::from_secs(1);
+/// One COOKIE or RETRY is sent to anybody in this span ... (limits: row 9)
+const REPLY_INTERVAL: Span = Span::from_micros(100);
+/// ... and so many at once.
+const REPLY_BURST: u64 = 1000;
+/// One Diffie-Hellman exchange is made for anybody in this span ... (limits: row 7)
+const EXCHANGE_INTERVAL: Span = Span::from_micros(500);
+/// ... and so many at once.
+const EXCHANGE_BURST: u64 = 256;
+/// How long cookies are demanded after that was too little.
+const OVERLOAD: Span = Span::from_secs(1);
+
+/// The answers sent last, for copies of the messages that they answer, by the ephemeral key of these. Bounded
+/// by the rate at which first messages are accepted.
+#[derive(Default)]
+pub(super) struct Answers {
+    by_ephemeral: BTreeMap<[u8; 32], Answer>,
+    order: VecDeque<(Time, [u8; 32])>,
+}
+
+struct Answer {
+    peer: PeerId,
+    /// MAC1 of the message answered: stands for all of it but MAC2.
+    mac1: [u8; 16],
+    bytes: [u8; HS_RESP_LEN],
+    copies: u8,
+}
+
+impl Answers {
+    fn insert(&mut self, ephemeral: [u8; 32], answer: Answer, now: Time) {
+        self.by_ephemeral.insert(ephemeral, answer);
+        self.order.push_back((now + ANSWER_LIFETIME, ephemeral));
+    }
+
+    pub(super) fn expire(&mut self, now: Time) {
+        while let Some((until, ephemeral)) = self.order.front().copied() {
+            if until > now {
+                break;
+            }
+            self.order.pop_front();
+            self.by_ephemeral.remove(&ephemeral);
+        }
+    }
+}
+
+impl Handshaker {
+    /// Answers an `HS_INIT`, or says why not.
+    pub(super) fn answer_init(
+        &mut self,
+        now: Time,
+        wall: WallClock,
+        path: Path,
+        bytes: &[u8],
+        out: &mut Vec<Output>,
+    ) -> Result<(), DropReason> {
+        let init = HsInit::parse(bytes)?;
+        if !self.own.mac1.verify(bytes) {
+            return Err(DropReason::HandshakeMac1);
+        }
+        let proven = *init.mac2 != [0; 16] && self.cookies.verify(bytes, path.remote);
+        if !proven && now < self.cookies_until {
+            self.send_cookie(now, path, &init, out);
+            return Err(DropReason::HandshakeMac2);
+        }
+        if let Some(answer) = self.answers.by_ephemeral.get_mut(init.ephemeral)
+            && self.peers.contains_key(&answer.peer)
+        {
+            if answer.mac1 != *init.mac1 || answer.copies >= ANSWER_COPIES {
+                return Err(DropReason::HandshakeReplay);
+            }
+            answer.copies = answer.copies.saturating_add(1);
+            out.push(Output::Transmit {
+                path,
+                bytes: answer.bytes.to_vec(),
+            });
+            return Ok(());
+        }
+        if !self.sources.allow(path.remote.ip(), proven, now) {
+            // Somebody else may be using up this source's share in its name: let it prove itself.
+            if !proven {
+                self.send_cookie(now, path, &init, out);
+            }
+            return Err(DropReason::HandshakeRate);
+        }
+        let version = choose_version(init.version_min, init.version_max)?;
+        if !self.exchanges.take(now, EXCHANGE_INTERVAL, EXCHANGE_BURST) {
+            self.cookies_until = now + OVERLOAD;
+            return Err(DropReason::HandshakeRate);
+        }
+
+        let (mut noise, static_key) = Responder::read_static(
+            &prologue(*init.header),
+            &self.own.private_key,
+            &self.own.public_key,
+            init.ephemeral,
+            init.encrypted_static,
+        )
+        .map_err(|_| DropReason::HandshakeCrypto)?;
+        // Another encoding of a peer's key is not that peer.
+        let static_key = PublicKey::from_bytes(static_key).map_err(|_| DropReason::HandshakeUnknownPeer)?;
+        let id = *self
+            .by_key
+            .get(&static_key)
+            .ok_or(DropReason::HandshakeUnknownPeer)?;
+        let peer = self.peers.get_mut(&id).ok_or(DropReason::HandshakeUnknownPeer)?;
+        let shared = peer
+            .static_static(&self.own.private_key)
+            .map_err(|_| DropReason::HandshakeCrypto)?;
+        let mut payload = *init.encrypted_payload;
+        let plaintext = noise
+            .read_payload(shared, &mut payload)
+            .map_err(|_| DropReason::HandshakeCrypto)?;
+        let offer = InitPayload::parse(plaintext)?;
+        let suite = choose_suite(self.own.suites, offer.suites)?;
+
+        let (own, echoes) = (&self.own, &self.echoes);
+        let echo_valid =
+            offer.echo != [0; 16] && echoes.verify(&offer.echo, path.remote, static_key.as_bytes(), now);
+        match peer
+            .freshness
+            .judge(&offer.timestamp, init.ephemeral, wall, echo_valid)
+        {
+            Verdict::Replay => return Err(DropReason::HandshakeReplay),
+            Verdict::Stale => {
+                if peer.retries.take(now, RETRY_INTERVAL, 1)
+                    && self.replies.take(now, REPLY_INTERVAL, REPLY_BURST)
+                {
+                    let echo = echoes.mint(path.remote, static_key.as_bytes(), now);
+                    let bytes = own.seal.seal(
+                        MessageType::Retry,
+                        init.sender,
+                        init.mac1,
+                        &echo,
+                        &mut *self.entropy,
+                    );
+                    out.push(Output::Transmit {
+                        path,
+                        bytes: bytes.to_vec(),
+                    });
+                }
+                return Err(DropReason::HandshakeStale);
+            }
+            Verdict::Fresh => {}
+        }
+        if !peer.accepted.take(now, ACCEPT_INTERVAL, ACCEPT_BURST) {
+            return Err(DropReason::HandshakePeerRate);
+        }
+        let preshared_key = peer.preshared_key.clone();
+        let our_index = self
+            .indices
+            .allocate(&mut *self.entropy, self.peers.len(), now)
+            .ok_or(DropReason::HandshakeNoIndex)?;
+        let accepted = Accepted {
+            id,
+            static_key,
+            preshared_key,
+            our_index,
+            version,
+            suite,
+        };
+        let answered = self.accept(&accepted, noise, &init, &offer, path);
+        let (session, bytes) = match answered {
+            Ok(done) => done,
+            Err(reason) => {
+                self.indices.abandon(our_index);
+                return Err(reason);
+            }
+        };
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.freshness.accept(&offer.timestamp, init.ephemeral, wall);
+        }
+        let answer = Answer {
+            peer: id,
+            mac1: *init.mac1,
+            bytes,
+            copies: 0,
+        };
+        self.answers.insert(*init.ephemeral, answer, now);
+        out.push(Output::Session(Box::new(session)));
+        Ok(())
+    }
+
+    /// Makes keys and answer for a first message that has passed every check.
+    fn accept(
+        &mut self,
+        accepted: &Accepted,
+        noise: Responder,
+        init: &HsInit<'_>,
+        offer: &InitPayload,
+        path: Path,
+    ) -> Result<(NewSession, [u8; HS_RESP_LEN]), DropReason> {
+        let lanes = self.own.lanes_max.min(offer.lanes_max);
+        let mut payload = [0; RESP_PAYLOAD_LEN + TAG_LEN];
+        if let Some((plaintext, _)) = payload.split_first_chunk_mut() {
+            *plaintext = RespPayload {
+                suite: accepted.suite,
+                lanes,
+                capabilities: 0,
+                instance: self.own.instance,
+                observed_address: mapped(path.remote.ip()),
+                observed_port: path.remote.port(),
+                hb_min_ms: self.own.hb_min_ms,
+                version: accepted.version,
+            }
+            .emit();
+        }
+        let ephemeral = PrivateKey::generate(&mut *self.entropy);
+        let (e, split) = noise
+            .write(
+                &accepted.static_key,
+                &accepted.preshared_key,
+                &ephemeral,
+                &mut payload,
+            )
+            .map_err(|_| DropReason::HandshakeCrypto)?;
+        let mut bytes = HsResp {
+            version: accepted.version,
+            sender: accepted.our_index,
+            receiver: init.sender,
+            ephemeral: e.as_bytes(),
+            encrypted_payload: &payload,
+            mac1: &[0; 16],
+        }
+        .emit();
+        super::cookie::Mac1Key::new(&accepted.static_key).put(&mut bytes);
+        let session = NewSession {
+            peer: accepted.id,
+            role: Role::Responder,
+            their_index: init.sender,
+            our_index: accepted.our_index,
+            suite: accepted.suite,
+            lanes,
+            version: accepted.version,
+            peer_instance: offer.instance,
+            send: direction_key(&split.responder_to_initiator, accepted.suite),
+            receive: direction_key(&split.initiator_to_responder, accepted.suite),
+            path,
+            hb_min_ms: 0,
+            observed: None,
+            reply: Some((path, bytes.to_vec())),
+        };
+        Ok((session, bytes))
+    }
+
+    fn send_cookie(&mut self, now: Time, path: Path, init: &HsInit<'_>, out: &mut Vec<Output>) {
+        if self.replies.take(now, REPLY_INTERVAL, REPLY_BURST) {
+            let cookie = self.cookies.mint(path.remote);
+            let seal = &self.own.seal;
+            let bytes = seal.seal(
+                MessageType::Cookie,
+                init.sender,
+                init.mac1,
+                &cookie,
+                &mut *self.entropy,
+            );
+            out.push(Output::Transmit {
+                path,
+                bytes: bytes.to_vec(),
+            });
+        }
+    }
+}
+
+/// What has been decided about a first message.
+struct Accepted {
+    id: PeerId,
+    static_key: PublicKey,
+    preshared_key: crate::config::PresharedKey,
+    our_index: ReceiverIndex,
+    version: u8,
+    suite: Suite,
+}
+
+/// AES-256-GCM where both have the hardware, or else ChaCha20-Poly1305.
+fn choose_suite(ours: SuiteSet, theirs: SuiteSet) -> Result<Suite, DropReason> {
+    [Suite::Aes256Gcm, Suite::ChaCha20Poly1305]
+        .into_iter()
+        .find(|suite| ours.contains(*suite) && theirs.contains(*suite))
+        .ok_or(DropReason::HandshakePayload)
+}
+
+/// The highest version that both speak.
+fn choose_version(min: u8, max: u8) -> Result<u8, DropReason> {
+    let version = max.min(VERSION_MAX);
+    if min <= max && version >= min.max(VERSION_MIN) {
+        Ok(version)
+    } else {
+        Err(DropReason::HandshakeVersion)
+    }
+}
