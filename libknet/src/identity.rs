@@ -2,6 +2,7 @@
 
 use knet_proto::{
     config::{PublicKey, SuiteOffer},
+    crypto::hash::hash,
     ids::MacAddr,
     rng::Entropy,
 };
@@ -35,6 +36,27 @@ pub fn suites_of_this_machine() -> SuiteOffer {
 
 /// The TAP's MAC address for an interface with this key: the same at each start, locally administered, unicast.
 pub fn stable_mac(key: &PublicKey) -> MacAddr {
-    let _ = key;
-    unimplemented!("derived from the key's hash")
+    let [first, b, c, d, e, f, ..] = hash(&[b"knet TAP MAC address", key.as_bytes()]);
+    // The second lowest bit: locally administered; the lowest: group.
+    MacAddr([first & !1 | 2, b, c, d, e, f])
+}
+
+#[cfg(test)]
+mod tests {
+    use knet_proto::config::PrivateKey;
+
+    use super::*;
+
+    #[test]
+    fn the_mac_is_stable_local_and_unicast() {
+        let mut first_bytes = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let key = PrivateKey::generate(&mut OsEntropy).public_key();
+            let mac = stable_mac(&key);
+            assert_eq!(mac, stable_mac(&key));
+            assert!(!mac.is_group() && mac.0[0] & 2 != 0, "{mac}");
+            first_bytes.insert(mac.0);
+        }
+        assert_eq!(first_bytes.len(), 200);
+    }
 }

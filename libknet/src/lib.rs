@@ -9,10 +9,17 @@ pub use knet_api as api;
 pub use knet_io as io;
 pub use knet_proto as proto;
 
+mod apply;
+mod handshake_thread;
 mod identity;
 mod interface;
+mod local_links;
+mod pings;
 mod query;
 mod setup;
+mod sockets;
+mod time;
+mod worker;
 
 pub use identity::{OsEntropy, stable_mac, suites_of_this_machine};
 pub use interface::{ApplyError, Interface, StartError};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use knet_proto::{
     event::Event as CoreEvent,
-    ids::{LinkId, MacAddr, PeerId, SocketId},
+    ids::{LinkId, PeerId, SocketId},
     status::{InterfaceStatus, MacEntry, PeerStatus},
     time::Span,
 };
@@ -23,10 +23,10 @@ pub enum Query {
     },
     /// One peer.
     Peer(PeerId),
-    /// The MAC table in pages, in ascending order of addresses.
+    /// The MAC table in pages, in no order. An address learned meanwhile may be missing.
     Macs {
-        /// Addresses greater than this one; `None` starts at the beginning.
-        after: Option<MacAddr>,
+        /// 0 at first, then the `next` of the page before.
+        cursor: u32,
         /// At most this many; at most 1000 are given.
         limit: usize,
     },
@@ -54,8 +54,8 @@ pub enum Reply {
     Macs {
         /// The page.
         entries: Vec<MacEntry>,
-        /// The `after` of the next page, if there is one.
-        next: Option<MacAddr>,
+        /// The `cursor` of the next page, if there is one.
+        next: Option<u32>,
     },
     /// To [`Query::ClearCounters`] and [`Query::ClearMacs`].
     Done,

@@ -41,6 +41,13 @@ pub struct SendFailure {
     pub error: io::Error,
 }
 
+impl SendFailure {
+    /// The datagram is larger than the device's MTU. It says nothing about the path.
+    pub fn is_too_big(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::EMSGSIZE)
+    }
+}
+
 /// What a send did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SendReport {

@@ -1,0 +1,167 @@
+//! The thread that runs the key exchange: a hundred times dearer than a frame, and never in the way of one.
+
+use std::{
+    any::Any,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use knet_io::eventfd::Waker;
+use knet_proto::handshake::{
+    Handshaker,
+    message::{Input, Output},
+};
+
+use crate::time::{now, wall_clock};
+
+/// Datagrams that may wait for the thread: anybody can send them.
+const DATAGRAMS: usize = 1024;
+/// Attempts of our own that may wait. A peer whose attempt is discarded tries again by itself.
+const STARTS: usize = 4096;
+/// How often the machine erases what has come to its end, and how many times after the last input.
+const TICK: Duration = Duration::from_secs(1);
+const IDLE_TICKS: u32 = 10;
+/// Results that may wait for the data thread; the handshake thread waits beyond that.
+const RESULTS: usize = 1024;
+
+/// The data thread's end.
+pub(crate) struct HandshakeLink {
+    inputs: Sender<Input>,
+    waiting: Arc<Waiting>,
+    outputs: Receiver<FromHandshaker>,
+}
+
+/// How much of what is limited waits.
+#[derive(Default)]
+struct Waiting {
+    datagrams: AtomicUsize,
+    starts: AtomicUsize,
+}
+
+impl Waiting {
+    /// The count and the limit of this kind of input. Removals and releases have none: they are bounded by the
+    /// configuration and the number of sessions, and must not be lost.
+    fn of(&self, input: &Input) -> Option<(&AtomicUsize, usize)> {
+        match input {
+            Input::Datagram { .. } => Some((&self.datagrams, DATAGRAMS)),
+            Input::Start { .. } => Some((&self.starts, STARTS)),
+            Input::SetPeer { .. } | Input::RemovePeer(_) | Input::Release(_) => None,
+        }
+    }
+}
+
+/// What comes back.
+pub(crate) enum FromHandshaker {
+    /// A result.
+    Output(Output),
+    /// The thread is dead of this.
+    Panicked(String),
+}
+
+/// Starts the thread. It ends when the link is dropped.
+pub(crate) fn spawn(
+    name: &str,
+    handshaker: Handshaker,
+    waker: Waker,
+) -> io::Result<(HandshakeLink, JoinHandle<()>)> {
+    let (inputs, receiver) = mpsc::channel();
+    let (sender, outputs) = mpsc::sync_channel(RESULTS);
+    let waiting = Arc::new(Waiting::default());
+    let link = HandshakeLink {
+        inputs,
+        waiting: Arc::clone(&waiting),
+        outputs,
+    };
+    let body = move || {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            run(handshaker, &receiver, &sender, &waiting, &waker)
+        }));
+        if let Err(panic) = result {
+            // If nobody listens any more, nobody minds.
+            let _ = sender.send(FromHandshaker::Panicked(panic_message(&*panic)));
+            waker.wake();
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name(format!("hs-{name}"))
+        .spawn(body)?;
+    Ok((link, thread))
+}
+
+impl HandshakeLink {
+    /// Hands over; `false` where it was discarded because too much of its kind waits already.
+    pub(crate) fn send(&self, input: Input) -> bool {
+        if let Some((count, limit)) = self.waiting.of(&input) {
+            // Only this thread adds.
+            if count.load(Ordering::Relaxed) >= limit {
+                return false;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        // Fails only when the thread has died, which it has told by itself.
+        let _ = self.inputs.send(input);
+        true
+    }
+
+    /// The next result, if one waits.
+    pub(crate) fn receive(&self) -> Option<FromHandshaker> {
+        self.outputs.try_recv().ok()
+    }
+}
+
+fn run(
+    mut handshaker: Handshaker,
+    inputs: &Receiver<Input>,
+    outputs: &SyncSender<FromHandshaker>,
+    waiting: &Waiting,
+    waker: &Waker,
+) {
+    let mut results = Vec::new();
+    let mut idle = IDLE_TICKS;
+    loop {
+        // For a while after the last input the machine must be able to erase what has come to its end; then there is
+        // nothing left to erase, and no reason to wake up.
+        let input = if idle < IDLE_TICKS {
+            inputs.recv_timeout(TICK)
+        } else {
+            inputs.recv().map_err(Into::into)
+        };
+        let input = match input {
+            Ok(input) => input,
+            Err(RecvTimeoutError::Timeout) => {
+                idle += 1;
+                handshaker.expire(now());
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        idle = 0;
+        if let Some((count, _)) = waiting.of(&input) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+        let depth = waiting.datagrams.load(Ordering::Relaxed);
+        handshaker.handle(now(), wall_clock(), depth, input, &mut results);
+        for output in results.drain(..) {
+            if outputs.send(FromHandshaker::Output(output)).is_err() {
+                return;
+            }
+            // At once: the channel may be full before the last one is in it.
+            waker.wake();
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .to_owned()
+}

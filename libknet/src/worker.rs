@@ -1,0 +1,426 @@
+//! The data thread: the only place where the core and system calls meet.
+//!
+//! One turn: wait, then commands, netlink, handshakes, datagrams, frames, timers; each with a budget, so that a turn is
+//! short whatever happens. Level-triggered epoll makes it safe to leave work behind. After each burst of calls to the
+//! core its outbox is emptied.
+
+mod control;
+
+use std::{io, sync::mpsc::Receiver, time::Duration};
+
+use knet_io::{
+    epoll::{Epoll, Events, Interest, Ready},
+    eventfd::Waker,
+    netlink::{Monitor, NetEvent, Netlink},
+    tap::{Tap, TapWrite},
+    udp::{IcmpHint, IcmpKind, RecvBatch},
+};
+use knet_proto::{
+    drop_reason::DropReason,
+    ids::SocketId,
+    path::Path,
+    shard::Shard,
+    time::{Span, Time},
+};
+
+pub(crate) use self::control::{Command, Prepared, SocketChange};
+use crate::{
+    handshake_thread::{FromHandshaker, HandshakeLink},
+    local_links::LocalLinks,
+    pings::Pings,
+    query::Event,
+    sockets::{Sockets, Unsent, socket_of},
+    time::now,
+};
+
+/// Work per turn.
+const COMMANDS: usize = 64;
+const HANDSHAKES: usize = 64;
+const NETLINK: usize = 64;
+const FRAMES: usize = 64;
+const BATCH: usize = 64;
+const BATCHES: usize = 4;
+/// Datagrams taken per socket before a gap is declared: whatever arrived while we stood still.
+const BATCHES_AFTER_GAP: usize = 64;
+const ERRORS: usize = 64;
+/// Rounds of sending in which the core may answer refusals; more wait for the next turn.
+const ROUNDS: usize = 8;
+/// Longer than this late means that we, and not the network, stood still.
+const GAP: Span = Span::from_millis(25);
+
+const WAKER: u64 = 0;
+const MONITOR: u64 = 1;
+const TAP: u64 = 2;
+
+/// Everything the data thread owns.
+pub(crate) struct Worker {
+    shard: Shard,
+    tap: Tap,
+    sockets: Sockets,
+    handshake: HandshakeLink,
+    commands: Receiver<Command>,
+    waker: Waker,
+    epoll: Epoll,
+    monitor: Monitor,
+    netlink: Netlink,
+    local: LocalLinks,
+    pings: Pings,
+    on_event: Box<dyn Fn(Event) + Send>,
+    started: Time,
+    datagrams: RecvBatch,
+    frame: Box<[u8]>,
+    unsent: Unsent,
+    hints: Vec<IcmpHint>,
+    net_events: Vec<NetEvent>,
+    applying: Option<control::Applying>,
+    tap_watched: bool,
+    more_mail: bool,
+}
+
+/// What a worker is made of.
+pub(crate) struct WorkerParts {
+    pub(crate) shard: Shard,
+    pub(crate) tap: Tap,
+    pub(crate) handshake: HandshakeLink,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) waker: Waker,
+    pub(crate) monitor: Monitor,
+    pub(crate) netlink: Netlink,
+    pub(crate) on_event: Box<dyn Fn(Event) + Send>,
+    pub(crate) max_frame: usize,
+}
+
+/// Whether to go on.
+enum Turn {
+    Next,
+    Stop,
+}
+
+impl Worker {
+    /// Puts the parts together; nothing runs yet.
+    pub(crate) fn new(parts: WorkerParts) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.add(&parts.waker, WAKER, Interest::READ)?;
+        epoll.add(&parts.monitor, MONITOR, Interest::READ)?;
+        epoll.add(&parts.tap, TAP, Interest::READ)?;
+        Ok(Self {
+            shard: parts.shard,
+            tap: parts.tap,
+            sockets: Sockets::new(),
+            handshake: parts.handshake,
+            commands: parts.commands,
+            waker: parts.waker,
+            epoll,
+            monitor: parts.monitor,
+            netlink: parts.netlink,
+            local: LocalLinks::default(),
+            pings: Pings::default(),
+            on_event: parts.on_event,
+            started: now(),
+            // A datagram is at most a frame with its header and tag; a longer one is no datagram of ours.
+            datagrams: RecvBatch::new(BATCH, (parts.max_frame + 64).max(2048)),
+            // One byte more than a frame may have: a longer one is cut off and still seen to be too long.
+            frame: vec![0; parts.max_frame + 1].into_boxed_slice(),
+            unsent: Unsent::default(),
+            hints: Vec::new(),
+            net_events: Vec::new(),
+            applying: None,
+            tap_watched: true,
+            more_mail: false,
+        })
+    }
+
+    /// Runs until it is told to stop. An error means that the interface cannot go on.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        let mut events = Events::with_capacity(64);
+        let mut turn_began = now();
+        self.resync(turn_began)?;
+        loop {
+            let deadline = self.deadline();
+            let timeout = deadline.map(|at| Duration::from_nanos(at.since(now()).as_nanos()));
+            self.epoll
+                .wait(&mut events, timeout)
+                .map_err(|e| format!("epoll: {e}"))?;
+            let now = now();
+            // Awake later than was asked for, or a turn that took so long: somebody else had the processor.
+            let late = deadline.map_or(Span::ZERO, |at| now.since(at.max(turn_began)));
+            turn_began = now;
+            if late > GAP {
+                for id in self.socket_ids() {
+                    self.receive(now, id, BATCHES_AFTER_GAP)?;
+                }
+                self.shard.handle_gap(now, late);
+            }
+            if let Turn::Stop = self.turn(now, &events)? {
+                self.shard.close_all(now);
+                return self.flush(now);
+            }
+        }
+    }
+
+    /// Tells the outside that the interface is dead.
+    pub(crate) fn report_failure(&self, message: String) {
+        (self.on_event)(Event::Failed { message });
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        if self.more_mail || self.applying.is_some() {
+            return Some(Time::ZERO);
+        }
+        let hold = if self.tap_watched {
+            None
+        } else {
+            self.sockets.hold_tap_until(now())
+        };
+        [self.shard.poll_timeout(), self.pings.next_deadline(), hold]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn turn(&mut self, now: Time, events: &Events) -> Result<Turn, String> {
+        let ready = |token| events.iter().any(|e| e.token == token && (e.readable || e.error));
+        if ready(WAKER) || self.more_mail || self.applying.is_some() {
+            // Before the queues are looked at: what comes in later wakes us again.
+            self.waker.reset();
+            let handshakes_left = self.take_handshakes(now)?;
+            let Some(commands_left) = self.take_commands(now) else {
+                return Ok(Turn::Stop);
+            };
+            self.more_mail = handshakes_left || commands_left;
+            self.flush(now)?;
+        }
+        if ready(MONITOR) {
+            self.take_net_events(now)?;
+        }
+        for Ready {
+            token,
+            readable,
+            writable,
+            error,
+        } in events.iter()
+        {
+            let Some(id) = socket_of(token) else { continue };
+            if writable {
+                self.sockets.send_waiting(id, &self.epoll, &mut self.unsent);
+                self.flush(now)?;
+            }
+            if error {
+                self.take_icmp_hints(now, id);
+            }
+            if readable || error {
+                self.receive(now, id, BATCHES)?;
+            }
+        }
+        if ready(TAP) {
+            self.read_frames(now)?;
+        }
+        if self.shard.poll_timeout().is_some_and(|at| at <= now) {
+            self.shard.handle_timeout(now);
+            self.flush(now)?;
+        }
+        self.pings.expire(now);
+        self.watch_tap(now);
+        Ok(Turn::Next)
+    }
+
+    fn receive(&mut self, now: Time, id: SocketId, batches: usize) -> Result<(), String> {
+        for _ in 0..batches {
+            let Some(entry) = self.sockets.get(id) else {
+                return Ok(());
+            };
+            // The lasting errors are those of a broken descriptor or of no memory: with the one nothing would ever
+            // arrive again and the links go down, the other passes.
+            let Ok(outcome) = entry.socket.receive(&mut self.datagrams) else {
+                return Ok(());
+            };
+            self.shard
+                .count_drops(DropReason::ReceiveOverflow, outcome.overflowed);
+            for (datagram, meta) in self.datagrams.iter_mut() {
+                if meta.truncated {
+                    self.shard.count_drops(DropReason::WireLength, 1);
+                    continue;
+                }
+                let path = Path {
+                    socket: id,
+                    local: meta.local,
+                    remote: meta.remote,
+                };
+                if let Some(frame) = self.shard.handle_datagram(now, &path, datagram) {
+                    match self.tap.write(frame) {
+                        Ok(TapWrite::Done) => {}
+                        Ok(TapWrite::Refused) => self.shard.count_drops(DropReason::TapWrite, 1),
+                        Err(e) => return Err(tap_is_gone(&self.tap, &e)),
+                    }
+                }
+            }
+            self.flush(now)?;
+            if !outcome.more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_frames(&mut self, now: Time) -> Result<(), String> {
+        if !self.tap_watched {
+            // Only an error is reported then.
+            return match self.tap.read(&mut self.frame) {
+                Err(e) => Err(tap_is_gone(&self.tap, &e)),
+                Ok(None) => Ok(()),
+                Ok(Some(n)) => {
+                    self.forward(now, n);
+                    self.flush(now)
+                }
+            };
+        }
+        for _ in 0..FRAMES {
+            match self.tap.read(&mut self.frame) {
+                Ok(Some(n)) => self.forward(now, n),
+                Ok(None) => break,
+                Err(e) => return Err(tap_is_gone(&self.tap, &e)),
+            }
+        }
+        self.flush(now)
+    }
+
+    fn forward(&mut self, now: Time, length: usize) {
+        self.shard
+            .handle_frame(now, self.frame.get(..length).unwrap_or(&[]));
+    }
+
+    /// Back-pressure: while a send buffer is full the TAP's own queue holds the frames.
+    fn watch_tap(&mut self, now: Time) {
+        let watch = self.sockets.hold_tap_until(now).is_none();
+        if watch != self.tap_watched {
+            let interest = if watch { Interest::READ } else { Interest::NONE };
+            // Fails only for a descriptor that is not in the set, and this one is.
+            let _ = self.epoll.modify(&self.tap, TAP, interest);
+            self.tap_watched = watch;
+        }
+    }
+
+    /// Whether more wait.
+    fn take_handshakes(&mut self, now: Time) -> Result<bool, String> {
+        for _ in 0..HANDSHAKES {
+            match self.handshake.receive() {
+                Some(FromHandshaker::Output(output)) => self.shard.handle_handshake(now, output),
+                Some(FromHandshaker::Panicked(message)) => {
+                    return Err(format!("the handshake thread panicked: {message}"));
+                }
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_icmp_hints(&mut self, now: Time, id: SocketId) {
+        let Some(entry) = self.sockets.get(id) else { return };
+        self.hints.clear();
+        // What cannot be read is a hint that is not heard, no more.
+        let _ = entry.socket.drain_errors(ERRORS, &mut self.hints);
+        for hint in self
+            .hints
+            .iter()
+            .filter(|h| h.kind == IcmpKind::Unreachable && !h.is_local)
+        {
+            self.shard.handle_icmp_hint(now, id, hint.remote);
+        }
+    }
+
+    fn take_net_events(&mut self, now: Time) -> Result<(), String> {
+        let mut events = std::mem::take(&mut self.net_events);
+        self.monitor
+            .drain(NETLINK, &mut events)
+            .map_err(|e| format!("netlink: {e}"))?;
+        let mut complete = true;
+        for event in events.drain(..) {
+            if matches!(event, NetEvent::LinkRemoved { ifindex, .. } if ifindex == self.tap.ifindex()) {
+                return Err(tap_is_gone(&self.tap, &io::Error::from(io::ErrorKind::NotFound)));
+            }
+            complete &= self.local.apply(event);
+        }
+        self.net_events = events;
+        if complete {
+            self.judge_sockets(now)
+        } else {
+            self.resync(now)
+        }
+    }
+
+    /// Asks for the whole state: at the start, and after events were lost.
+    fn resync(&mut self, now: Time) -> Result<(), String> {
+        let links = self.netlink.links().map_err(|e| e.to_string())?;
+        let addresses = self.netlink.addresses().map_err(|e| e.to_string())?;
+        self.local.replace(links, addresses);
+        self.judge_sockets(now)
+    }
+
+    /// Tells the core which sockets can be used, where that has changed.
+    fn judge_sockets(&mut self, now: Time) -> Result<(), String> {
+        for entry in self.sockets.iter_mut() {
+            let down = self.local.socket_down(&entry.setup);
+            if down == entry.down {
+                continue;
+            }
+            if down.is_none() != entry.down.is_none() {
+                self.shard.handle_socket(now, entry.id, down.is_none());
+            }
+            entry.down = down;
+            (self.on_event)(Event::Socket {
+                socket: entry.id,
+                down,
+            });
+        }
+        self.flush(now)
+    }
+
+    /// Empties the core's outbox.
+    fn flush(&mut self, now: Time) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            let outbox = self.shard.outbox();
+            if outbox.is_empty() && self.unsent.is_empty() {
+                return Ok(());
+            }
+            self.sockets.send(now, outbox, &self.epoll, &mut self.unsent);
+            let mut discarded = 0;
+            for input in outbox.handshake.drain(..) {
+                discarded += u64::from(!self.handshake.send(input));
+            }
+            for event in outbox.events.drain(..) {
+                (self.on_event)(Event::Core(event));
+            }
+            for reply in outbox.probe_replies.drain(..) {
+                self.pings.answered(&reply);
+            }
+            outbox.clear();
+            self.shard.count_drops(DropReason::HandshakeQueueFull, discarded);
+            self.tell_unsent(now);
+        }
+        Ok(())
+    }
+
+    /// The core learns what was refused, and may send it over another link at once.
+    fn tell_unsent(&mut self, now: Time) {
+        let refused = self.unsent.refused.len() as u64;
+        self.shard
+            .count_drops(DropReason::SendFailed, refused + self.unsent.no_socket);
+        self.shard
+            .count_drops(DropReason::SendBufferFull, self.unsent.queue_full);
+        for refused in self.unsent.refused.drain(..) {
+            if !refused.too_big {
+                self.shard.handle_send_error(now, &refused.path);
+            }
+        }
+        self.unsent.no_socket = 0;
+        self.unsent.queue_full = 0;
+    }
+
+    fn socket_ids(&self) -> Vec<SocketId> {
+        self.sockets.iter().map(|e| e.id).collect()
+    }
+}
+
+fn tap_is_gone(tap: &Tap, error: &io::Error) -> String {
+    format!("the TAP '{}' was removed by somebody else ({error})", tap.name())
+}
