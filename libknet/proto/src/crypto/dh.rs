@@ -178,7 +178,7 @@ mod tests {
             "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
         ));
         let alice_public = hex_array("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
-        let bob_public = hex_array("de9edb7d7b7dbc4d35b61dc2ece435373f8343c85b78674dadfc7e146f882b4f");
+        let bob_public = hex_array("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
         assert_eq!(alice.public_key().as_bytes(), &alice_public);
         assert_eq!(bob.public_key().as_bytes(), &bob_public);
         let secret = hex_array("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");

@@ -29,7 +29,8 @@ pub enum Input {
         /// The shared key, or zeros.
         preshared_key: PresharedKey,
     },
-    /// A peer was removed: everything about it is erased.
+    /// A peer was removed or shut down: everything about it is erased. The indices of its sessions are still
+    /// in use until each is released.
     RemovePeer(PeerId),
     /// Begin a handshake with this peer now, over all of these paths. Sent again for each retry; an older
     /// attempt that is still unanswered stays valid until it is 5 s old or two newer ones exist.
@@ -60,7 +61,8 @@ pub enum Output {
         /// All of it.
         bytes: Vec<u8>,
     },
-    /// A handshake is complete: install the session, then send `reply`.
+    /// A handshake is complete: install the session, then send `reply`. Whoever does not install it releases
+    /// its `our_index`.
     Session(Box<NewSession>),
     /// A datagram was refused; to be counted.
     Dropped(DropReason),

@@ -30,6 +30,8 @@ pub mod message;
 pub mod noise_ik;
 pub mod rate_limit;
 mod responder;
+#[cfg(test)]
+mod tests;
 
 pub use handshaker::{Handshaker, HandshakerConfig};
 
