@@ -5,7 +5,7 @@ use std::{io::Read, net::IpAddr, process::Stdio, time::Duration};
 use super::{HostId, Lab, LabError, Result, process::Process};
 
 /// The last lines of `ping`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PingReport {
     /// Requests.
     pub sent: u64,
@@ -65,6 +65,11 @@ impl Ping {
             process: Process::spawn(&mut command)?,
             target,
         })
+    }
+
+    /// Whether it still sends.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
     }
 
     /// Waits until it has sent what `-c` says.

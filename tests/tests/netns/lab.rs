@@ -189,7 +189,11 @@ fn nothing_is_left_after_a_signal() -> Result<()> {
         let note = std::env::temp_dir().join(format!("knet-lab-note-{}", std::process::id()));
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args(["--exact", "a_laboratory_that_waits_to_be_killed", "--ignored"])
+            .args([
+                "--exact",
+                "lab::a_laboratory_that_waits_to_be_killed",
+                "--ignored",
+            ])
             .env("KNET_LAB_NAME_TO", &note)
             .stdout(Stdio::null())
             .stderr(Stdio::null());

@@ -1,0 +1,278 @@
+//! Links that die under a flood of pings.
+
+use std::time::Duration;
+
+use knet_tests::lab::{
+    Cut, HostId, NetworkId, Result,
+    capture::EchoCapture,
+    echo::Summary,
+    mesh::{Mesh, Plan, overlay_v4},
+    ping::Ping,
+    stall::StallMeter,
+    time::{UnixMicros, now, wait_until},
+};
+
+use super::{A, B, assert_lossless, flood, needs_root};
+
+/// Longest gap after a silent cut, in milliseconds.
+const SILENT_GAP: f64 = 60.0;
+/// Longest gap after the carrier went, in milliseconds.
+const CARRIER_GAP: f64 = 20.0;
+/// Where this machine itself stood still for longer within the gap, the measurement is void and is repeated.
+const MACHINE_STALL: Duration = Duration::from_millis(8);
+
+#[test]
+fn n04_eight_links_active_policy_all_up() -> Result<()> {
+    needs_root!();
+    let mesh = Mesh::start(Plan {
+        links: 8,
+        policy: "active",
+        ..Plan::default()
+    })?;
+    const PINGS: u64 = 20_000;
+    let at_ports = || {
+        (0..8)
+            .map(|n| Ok(mesh.lab.datagrams(A, NetworkId(n))?.from_host))
+            .collect::<Result<Vec<u64>>>()
+    };
+    let sent =
+        || Ok::<Vec<u64>, knet_tests::lab::LabError>(mesh.links(A, B)?.iter().map(|l| l.sent).collect());
+    let (ports_before, sent_before) = (at_ports()?, sent()?);
+    assert_lossless(flood(&mesh, PINGS as u32)?);
+    let (ports_after, sent_after) = (at_ports()?, sent()?);
+    for (what, before, after) in [
+        ("port", ports_before, ports_after),
+        ("counter", sent_before, sent_after),
+    ] {
+        let used: Vec<u64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+        let (least, most) = (used.iter().min().expect("8"), used.iter().max().expect("8"));
+        assert!(
+            *least >= PINGS,
+            "each frame goes out on each link; {what}s: {used:?}"
+        );
+        // ±1 % of control messages may differ.
+        assert!(most - least <= most / 50, "{what}s: {used:?}");
+    }
+    assert!(mesh.links(A, B)?.iter().all(|l| l.in_use && l.is_up()));
+    Ok(())
+}
+
+#[test]
+fn n05_active_policy_kill_7_of_8_links() -> Result<()> {
+    needs_root!();
+    let mesh = Mesh::start(Plan {
+        links: 8,
+        policy: "active",
+        ..Plan::default()
+    })?;
+    let mut flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &["-c", "100000"])?;
+    std::thread::sleep(Duration::from_millis(1000));
+    // Each in another manner, at either end, until one is left.
+    let cuts: Vec<Cut> = (0..7)
+        .map(|n| {
+            let host = if n % 2 == 0 { A } else { B };
+            match n % 4 {
+                0 => Cut::Silent(host, NetworkId(n)),
+                1 => Cut::Carrier(host, NetworkId(n)),
+                2 => Cut::SilentFrom(host, NetworkId(n)),
+                _ => Cut::SilentTo(host, NetworkId(n)),
+            }
+        })
+        .collect();
+    for cut in &cuts {
+        mesh.lab.cut(&[*cut])?;
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(
+        flood.is_running(),
+        "the flood was over before the last cut: the test proves nothing"
+    );
+    // The links come back, and all but another one go at once.
+    mesh.lab.restore(&cuts)?;
+    wait_until("link 0 again", Duration::from_secs(30), || {
+        match mesh.links(A, B) {
+            Ok(links) if links[0].is_up() => Ok(()),
+            Ok(links) => Err(format!("{:?}", links[0])),
+            Err(error) => Err(error.to_string()),
+        }
+    })?;
+    mesh.lab
+        .cut(&(1..8).map(|n| Cut::Silent(A, NetworkId(n))).collect::<Vec<_>>())?;
+    let report = flood.wait(Duration::from_secs(120))?;
+    assert_eq!(report.sent, 100_000);
+    assert_lossless(report);
+    // The cut lasts, and the one link that is left carries everything.
+    assert_lossless(super::flood(&mesh, 1000)?);
+    Ok(())
+}
+
+/// Under a running flood from A to B, cuts the link that A sends on, `runs` times, and returns the longest gap
+/// of each run. `cut` says what is cut. Runs in which the machine stood still are repeated.
+fn gaps_of_cuts(
+    plan: Plan,
+    runs: usize,
+    cut: impl Fn(usize, NetworkId) -> Cut,
+) -> Result<Vec<(Summary, f64)>> {
+    let mesh = Mesh::start(plan)?;
+    let capture = EchoCapture::start(&mesh.lab, A, "knet0")?;
+    let stalls = StallMeter::start();
+    let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &[])?;
+    let mut moments: Vec<UnixMicros> = Vec::new();
+    std::thread::sleep(Duration::from_millis(500));
+    for run in 0..runs * 2 {
+        // There must be somewhere to go to; flap damping keeps links down for longer and longer.
+        let link = wait_until(
+            "two links up beside the one in use",
+            Duration::from_secs(60),
+            || {
+                let links = mesh.links(A, B).map_err(|e| e.to_string())?;
+                let others = links.iter().filter(|l| l.is_up() && !l.in_use).count();
+                let used = links.iter().find(|l| l.is_up() && l.in_use);
+                used.filter(|_| others >= 2)
+                    .map(|l| l.link)
+                    .ok_or_else(|| format!("{links:?}"))
+            },
+        )?;
+        let cut = cut(run, NetworkId(link));
+        moments.push(mesh.lab.cut(&[cut])?);
+        std::thread::sleep(Duration::from_millis(700));
+        mesh.lab.restore(&[cut])?;
+        std::thread::sleep(Duration::from_millis(300));
+        let stalled = |at: &UnixMicros| stalls.worst(*at, at + 150_000) > MACHINE_STALL;
+        if moments.iter().filter(|at| !stalled(at)).count() == runs {
+            break;
+        }
+    }
+    let report = flood.stop()?;
+    let record = capture.stop()?;
+    assert_eq!(report.duplicates, 0, "{report:?}");
+    let conversation = record.with(overlay_v4(B)).next().expect("a flood");
+    let mut results = Vec::new();
+    for at in moments {
+        let summary = conversation.summary(at - 200_000, at + 900_000);
+        let (gap, stall) = (summary.longest_gap.millis(), stalls.worst(at, at + 150_000));
+        let lost = summary.sent - summary.answered;
+        println!(
+            "gap {gap:.1} ms, {lost} lost of {}, machine stood still for {stall:?}",
+            summary.sent
+        );
+        if stall <= MACHINE_STALL {
+            results.push((summary, gap));
+        }
+    }
+    assert_eq!(
+        results.len(),
+        runs,
+        "this machine stands still too often to measure milliseconds on it"
+    );
+    Ok(results)
+}
+
+#[test]
+fn n06_passive_silent_cut_20_of_20() -> Result<()> {
+    needs_root!();
+    let plan = Plan {
+        links: 8,
+        ..Plan::default()
+    };
+    let host = |run: usize| if run.is_multiple_of(2) { A } else { B };
+    for (summary, gap) in gaps_of_cuts(plan, 20, |run, network| Cut::Silent(host(run), network))? {
+        assert!(gap <= SILENT_GAP, "a gap of {gap} ms: {summary:?}");
+        assert!(summary.sent > 50, "the flood goes on: {summary:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn n07_passive_carrier_down() -> Result<()> {
+    needs_root!();
+    let plan = Plan {
+        links: 6,
+        ..Plan::default()
+    };
+    // At the far end too: what it learns from its kernel it tells us over another link.
+    let host = |run: usize| if run.is_multiple_of(2) { A } else { B };
+    for (summary, gap) in gaps_of_cuts(plan, 8, |run, network| Cut::Carrier(host(run), network))? {
+        assert!(gap <= CARRIER_GAP, "a gap of {gap} ms: {summary:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn n08_passive_silent_one_way_gap() -> Result<()> {
+    needs_root!();
+    let plan = Plan {
+        links: 6,
+        ..Plan::default()
+    };
+    let cut = |run: usize, network| {
+        if run.is_multiple_of(2) {
+            Cut::SilentFrom(A, network)
+        } else {
+            Cut::SilentTo(A, network)
+        }
+    };
+    for (summary, gap) in gaps_of_cuts(plan, 8, cut)? {
+        assert!(gap <= SILENT_GAP, "a gap of {gap} ms: {summary:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn n08_state_shows_the_dead_direction_only() -> Result<()> {
+    needs_root!();
+    let mesh = Mesh::start(Plan {
+        links: 3,
+        ..Plan::default()
+    })?;
+    for (cut, sender, receiver) in [
+        (Cut::SilentFrom(A, NetworkId(0)), A, B),
+        (Cut::SilentTo(A, NetworkId(0)), B, A),
+    ] {
+        let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &[])?;
+        std::thread::sleep(Duration::from_millis(300));
+        mesh.lab.cut(&[cut])?;
+        one_direction(&mesh, sender, receiver)?;
+        // It stays like this, and the direction that works goes on being used.
+        std::thread::sleep(Duration::from_secs(3));
+        one_direction(&mesh, sender, receiver)?;
+        assert_eq!(mesh.link_in_use(receiver, sender)?, 0);
+        assert_ne!(mesh.link_in_use(sender, receiver)?, 0);
+        mesh.lab.restore(&[cut])?;
+        mesh.wait_until_all_up(Duration::from_secs(60))?;
+        let report = flood.stop()?;
+        assert_eq!(report.duplicates, 0);
+        let began = now();
+        wait_until("link 0 in use again", Duration::from_secs(60), || {
+            match mesh.link_in_use(sender, receiver) {
+                Ok(0) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })?;
+        println!("fail-back after {} ms", (now() - began) / 1000);
+    }
+    Ok(())
+}
+
+/// Link 0 is dead from `sender` to `receiver`, and alive the other way.
+fn one_direction(mesh: &Mesh, sender: HostId, receiver: HostId) -> Result<()> {
+    wait_until("one direction down", Duration::from_secs(5), || {
+        let at_sender = mesh
+            .links(sender, receiver)
+            .map_err(|e| e.to_string())?
+            .swap_remove(0);
+        let at_receiver = mesh
+            .links(receiver, sender)
+            .map_err(|e| e.to_string())?
+            .swap_remove(0);
+        let right = at_sender.state == "down"
+            && at_sender.receiving
+            && at_receiver.state == "up"
+            && !at_receiver.receiving;
+        if right {
+            Ok(())
+        } else {
+            Err(format!("sender {at_sender:?}, receiver {at_receiver:?}"))
+        }
+    })
+}
