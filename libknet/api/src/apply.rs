@@ -28,7 +28,7 @@ impl Config {
     pub fn edited(&self, ops: &[Op]) -> Result<Edited, Vec<Problem>> {
         let mut config = self.clone();
         for op in ops {
-            config.apply(op).map_err(|problem| vec![problem])?;
+            config.apply(op).map_err(|problem| vec![*problem])?;
         }
         let (errors, mut notes): (Vec<_>, Vec<_>) = config
             .validate()
@@ -46,7 +46,7 @@ impl Config {
     }
 
     /// Applies one operation, without looking at rules between fields. After an error nothing was changed.
-    pub fn apply(&mut self, op: &Op) -> Result<(), Problem> {
+    pub fn apply(&mut self, op: &Op) -> Result<(), Box<Problem>> {
         match op {
             Op::Create(context) => self.create(context),
             Op::Require(context) => self.object(context).map(|_| ()).ok_or_else(|| missing(context)),
@@ -114,7 +114,7 @@ impl Config {
         })
     }
 
-    fn create(&mut self, context: &Context) -> Result<(), Problem> {
+    fn create(&mut self, context: &Context) -> Result<(), Box<Problem>> {
         if let Some((mode, key)) = key_of(context) {
             let named = schema::object_row(mode)
                 .and_then(|row| crate::grammar::types::lookup(row.key.split_once('<')?.1.strip_suffix('>')?))
@@ -132,15 +132,17 @@ impl Config {
                 vacant(config.interfaces.entry(interface.clone()));
             }
             (ObjectMut::Interface(holder), Context::Peer { peer, .. }) => {
-                vacant(holder.peers.entry(peer.clone()))
+                vacant(holder.peers.entry(peer.clone()));
             }
-            (ObjectMut::Peer(holder), Context::Link { link, .. }) => vacant(holder.links.entry(*link)),
+            (ObjectMut::Peer(holder), Context::Link { link, .. }) => {
+                vacant(holder.links.entry(*link));
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn delete(&mut self, context: &Context) -> Result<(), Problem> {
+    fn delete(&mut self, context: &Context) -> Result<(), Box<Problem>> {
         let removed = match (
             context.parent().and_then(|parent| self.object_mut(&parent)),
             context,
@@ -178,23 +180,27 @@ impl Op {
     /// The object that it is about.
     pub const fn context(&self) -> &Context {
         match self {
-            Self::Create(context) | Self::Require(context) | Self::Delete(context) => context,
-            Self::Set(context, ..) | Self::Unset(context, ..) => context,
+            Self::Create(context)
+            | Self::Require(context)
+            | Self::Delete(context)
+            | Self::Set(context, ..)
+            | Self::Unset(context, ..) => context,
         }
     }
 }
 
-fn problem(place: Place, text: String, expected: Option<String>) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        place: Some(place),
+fn problem(place: Place, text: String, expected: Option<String>) -> Box<Problem> {
+    let (severity, place) = (Severity::Error, Some(place));
+    Box::new(Problem {
+        severity,
+        place,
         span: None,
         text,
         expected,
-    }
+    })
 }
 
-fn missing(context: &Context) -> Problem {
+fn missing(context: &Context) -> Box<Problem> {
     let expected = match context {
         Context::Link { .. } => {
             Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned())
@@ -208,7 +214,7 @@ fn missing(context: &Context) -> Problem {
     )
 }
 
-fn not_there(op: &Op, row: &Row, values: &[Value]) -> Problem {
+fn not_there(op: &Op, row: &Row, values: &[Value]) -> Box<Problem> {
     let texts: Vec<String> = values.iter().map(crate::grammar::types::text_of).collect();
     let words = row.key.split('<').next().unwrap_or_default().trim();
     let context = op.context().clone();
@@ -220,7 +226,7 @@ fn not_there(op: &Op, row: &Row, values: &[Value]) -> Problem {
 }
 
 /// The operation could not have come from a line of the grammar.
-fn misfit(op: &Op) -> Problem {
+fn misfit(op: &Op) -> Box<Problem> {
     let kind = match Mode::of(op.context()) {
         Mode::Exec | Mode::Global => "global setting",
         Mode::Interface => "interface setting",

@@ -82,8 +82,8 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next message, if all of it is there. After an error the stream is of no use.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
+    /// Takes the next message, if all of it is there. After an error the stream is of no use.
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, CodecError> {
         let waiting = &self.bytes[self.taken..];
         let Some((header, rest)) = waiting.split_first_chunk::<HEADER>() else {
             return Ok(None);

@@ -19,10 +19,13 @@ fn compare(from: &Config, to: &Config, context: &Context, ops: &mut Vec<Op>) {
     let (Some(old), Some(new)) = (from.object(context), to.object(context)) else {
         return;
     };
+    if old == new {
+        return;
+    }
     for row in rows_in(Mode::of(context)) {
         if let Kind::Leaf(leaf, access) = &row.kind {
             let (before, after) = (access.get(old), access.get(new));
-            compare_lines(row, before, after, |op| {
+            compare_lines(row, &before, after, |op| {
                 ops.push(match op {
                     Change::Set(values) => Op::Set(context.clone(), *leaf, values),
                     Change::Unset(values) => Op::Unset(context.clone(), *leaf, values),
@@ -33,9 +36,9 @@ fn compare(from: &Config, to: &Config, context: &Context, ops: &mut Vec<Op>) {
     let (before, after) = (children(context, old), children(context, new));
     ops.extend(
         before
-            .iter()
-            .filter(|c| !after.contains(c))
-            .map(|child| Op::Delete(child.clone())),
+            .into_iter()
+            .filter(|child| to.object(child).is_none())
+            .map(Op::Delete),
     );
     for child in after {
         let known = from.object(&child).is_some();
@@ -78,8 +81,8 @@ enum Change {
     Unset(Vec<Value>),
 }
 
-fn compare_lines(row: &Row, before: Vec<Vec<Value>>, after: Vec<Vec<Value>>, mut emit: impl FnMut(Change)) {
-    if before == after {
+fn compare_lines(row: &Row, before: &[Vec<Value>], after: Vec<Vec<Value>>, mut emit: impl FnMut(Change)) {
+    if before == after.as_slice() {
         return;
     }
     if !row.multi {
@@ -98,7 +101,9 @@ fn compare_lines(row: &Row, before: Vec<Vec<Value>>, after: Vec<Vec<Value>>, mut
     let in_order = kept.iter().zip(&after).all(|(k, a)| key(k) == key(a));
     if !in_order {
         emit(Change::Unset(Vec::new()));
-        after.into_iter().for_each(|values| emit(Change::Set(values)));
+        for values in after {
+            emit(Change::Set(values));
+        }
         return;
     }
     for gone in before.iter().filter(|v| after.iter().all(|a| key(a) != key(v))) {

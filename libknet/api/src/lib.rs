@@ -6,7 +6,7 @@
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | what a line means, what may come next, what is wrong | [`grammar`] |
-//! | what the two programs say to each other | [`message`], [`codec`] |
+//! | what the two programs say to each other | [`message`], [`rows`], [`codec`] |
 #![forbid(unsafe_code)]
 
 pub mod apply;
@@ -19,5 +19,6 @@ pub mod message;
 pub mod model;
 pub mod problem;
 pub mod render;
+pub mod rows;
 pub mod validate;
 pub mod value;

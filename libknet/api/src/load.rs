@@ -56,24 +56,30 @@ pub fn load(file: &[u8]) -> Loaded {
         found.retain(|problem| problem.severity == Severity::Error);
     }
     found.truncate(MAX_PROBLEMS.saturating_sub(reader.loaded.problems.len()));
-    if !found.is_empty() {
-        // Only now is it worth knowing where each line stood: a second pass keeps the first one small.
-        let objects = found
-            .iter()
-            .filter_map(|problem| Some(problem.place.as_ref()?.context.clone()))
-            .collect();
-        let mut finder = Reader {
-            wanted: objects,
-            ..Reader::default()
-        };
-        finder.read(file);
-        for problem in &mut found {
-            problem.span = problem.place.as_ref().and_then(|place| finder.find(place));
-        }
-    }
+    locate(file, &mut found);
     reader.loaded.problems.append(&mut found);
     reader.loaded.problems.sort_by_key(|problem| problem.span);
     reader.loaded
+}
+
+/// Finds where in `file` the places of `problems` stand: for rules that only the caller can check.
+pub fn locate(file: &[u8], problems: &mut [Problem]) {
+    if problems.is_empty() {
+        return;
+    }
+    // Only now is it worth knowing where each line stood: a second pass keeps the first one small.
+    let objects = problems
+        .iter()
+        .filter_map(|problem| Some(problem.place.as_ref()?.context.clone()))
+        .collect();
+    let mut finder = Reader {
+        wanted: objects,
+        ..Reader::default()
+    };
+    finder.read(file);
+    for problem in problems {
+        problem.span = problem.place.as_ref().and_then(|place| finder.find(place));
+    }
 }
 
 #[derive(Default)]
@@ -194,16 +200,14 @@ impl Reader {
         while let Some((level, around)) = self.stack.split_last_mut() {
             let deeper = indent > level.indent;
             match level.indented {
-                Some(true) if deeper => return,
-                Some(true) => {}
-                Some(false) => return,
+                Some(indented) if deeper || !indented => return,
                 // The first line since the object began: in it, unless it stands beside it in a file that
                 // indents.
                 None if deeper || around.last().is_none_or(|outer| outer.indented != Some(true)) => {
                     level.indented = Some(deeper);
                     return;
                 }
-                None => {}
+                _ => {}
             }
             self.stack.pop();
         }

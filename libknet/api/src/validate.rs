@@ -207,18 +207,17 @@ fn check_link(report: &mut Report<'_>, interface: &InterfaceConfig, peer: &str, 
     };
     let local = match link.local {
         None => None,
-        Some(number) => match interface.locals.get(&number) {
-            Some(local) => Some((number, local.address)),
-            None => {
-                let place = endpoint(report, 1);
+        Some(number) => {
+            let local = interface.locals.get(&number);
+            if local.is_none() {
                 let text = format!(
                     "link {id} of peer {peer} uses local {number}, which interface {} does not have",
                     report.interface
                 );
-                report.add(Severity::Error, place, text, &numbers_of(interface));
-                None
+                report.add(Severity::Error, endpoint(report, 1), text, &numbers_of(interface));
             }
-        },
+            local.map(|local| (number, local.address))
+        }
     };
     if let Remote::Static { address, .. } = link.remote {
         let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };

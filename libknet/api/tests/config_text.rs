@@ -62,10 +62,8 @@ fn the_sample_is_read_and_printed_as_it_is() {
 
 #[test]
 fn without_indentation_lines_find_their_object() {
-    let flat: String = SAMPLE
-        .lines()
-        .map(|line| format!("{}\n", line.trim_start()))
-        .collect();
+    let flat: Vec<&str> = SAMPLE.lines().map(str::trim_start).collect();
+    let flat = flat.join("\n");
     assert_eq!(good(&flat), good(SAMPLE));
 }
 

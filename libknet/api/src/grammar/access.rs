@@ -31,7 +31,7 @@ pub enum Access {
 }
 
 /// An object of the model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object<'a> {
     /// The daemon.
     Global(&'a Config),

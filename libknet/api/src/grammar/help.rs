@@ -5,7 +5,7 @@ use super::{
     commands::Scope,
     error::SyntaxError,
     lexer,
-    matcher::{Reading, Walk, begins_with},
+    matcher::{Walk, begins_with, complete},
     schema::Mode,
     types::{Form, text_of},
 };
@@ -55,12 +55,7 @@ pub fn help(
             line.word.clone(),
         )
     });
-    if partial.is_empty()
-        && walk
-            .readings
-            .iter()
-            .any(|reading: &Reading| walk.complete(reading))
-    {
+    if partial.is_empty() && walk.readings.iter().any(|reading| complete(reading)) {
         lines.push(HelpLine {
             word: "<cr>".to_owned(),
             text: String::new(),

@@ -10,7 +10,7 @@ use super::{
     arena::{ARENA, Node, NodeId, Prefix, Sentence, Token},
     error::{ErrorKind, SyntaxError},
     lexer::{LexError, Word},
-    schema::{Kind, Mode},
+    schema::{Kind, Mode, Row},
     types::Form,
 };
 use crate::value::Value;
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
         let mut reasons = Vec::new();
         for (index, reading) in self.readings.iter().enumerate() {
             for id in successors(self.mode, reading) {
-                let node = &ARENA.nodes[*id];
+                let node = &ARENA.nodes[id];
                 if broken.is_some() && !takes_rest(node) {
                     continue;
                 }
@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
                             found.push((
                                 index,
                                 Step {
-                                    node: *id,
+                                    node: id,
                                     value,
                                     span: word.span.start..end,
                                 },
@@ -176,34 +176,18 @@ impl<'a> Walk<'a> {
                 suggestion: None,
             });
         }
-        match self.readings.iter().position(|reading| self.complete(reading)) {
-            Some(index) => Ok(self.readings.swap_remove(index)),
-            None => {
-                let end = self.line.trim_end().len();
-                Err(SyntaxError {
-                    kind: ErrorKind::Incomplete,
-                    span: end..end,
-                    depth: words.len(),
-                    reason: None,
-                    expected: self.expected(),
-                    suggestion: None,
-                })
-            }
+        if let Some(index) = self.readings.iter().position(|reading| complete(reading)) {
+            return Ok(self.readings.swap_remove(index));
         }
-    }
-
-    /// Whether the line may end after `reading`.
-    pub(crate) fn complete(&self, reading: &[Step]) -> bool {
-        let Some(last) = reading.last() else { return false };
-        let node = &ARENA.nodes[last.node];
-        match (prefix_of(reading), node.sentence) {
-            (Some(Prefix::No), Sentence::Row(_)) => node.named,
-            (Some(Prefix::Default), Sentence::Row(row)) => node.named && matches!(row.kind, Kind::Leaf(..)),
-            // An object's name alone enters it.
-            (_, Sentence::Row(_)) => node.ends || node.opens.is_some(),
-            (_, Sentence::Command(_)) => node.ends,
-            (_, Sentence::Prefix(_)) => false,
-        }
+        let end = self.line.trim_end().len();
+        Err(SyntaxError {
+            kind: ErrorKind::Incomplete,
+            span: end..end,
+            depth: words.len(),
+            reason: None,
+            expected: self.expected(),
+            suggestion: None,
+        })
     }
 
     /// What may stand next.
@@ -211,8 +195,8 @@ impl<'a> Walk<'a> {
         let mut next = Vec::new();
         for reading in &self.readings {
             for id in successors(self.mode, reading) {
-                if !next.contains(id) {
-                    next.push(*id);
+                if !next.contains(&id) {
+                    next.push(id);
                 }
             }
         }
@@ -228,7 +212,7 @@ impl<'a> Walk<'a> {
                 expected.push(text);
             }
         }
-        if self.readings.iter().any(|reading| self.complete(reading)) {
+        if self.readings.iter().any(|reading| complete(reading)) {
             expected.push("the end of the line".to_owned());
         }
         expected
@@ -264,11 +248,40 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn successors(mode: Mode, reading: &[Step]) -> &'static [NodeId] {
-    match reading.last() {
+/// Whether the line may end after `reading`.
+pub(crate) fn complete(reading: &[Step]) -> bool {
+    let Some(last) = reading.last() else { return false };
+    let node = &ARENA.nodes[last.node];
+    match (prefix_of(reading), node.sentence) {
+        (Some(Prefix::No), Sentence::Row(_)) => node.named,
+        (Some(Prefix::Default), Sentence::Row(row)) => node.named && matches!(row.kind, Kind::Leaf(..)),
+        // An object's name alone enters it.
+        (_, Sentence::Row(_)) => node.ends || node.opens.is_some(),
+        (_, Sentence::Command(_)) => node.ends,
+        (_, Sentence::Prefix(_)) => false,
+    }
+}
+
+fn successors(mode: Mode, reading: &[Step]) -> impl Iterator<Item = NodeId> {
+    let next = match reading.last() {
         Some(step) => &ARENA.nodes[step.node].next,
         None => ARENA.roots(mode),
-    }
+    };
+    // An object as a whole has no default, so after its name there are only its lines.
+    let lines_only = prefix_of(reading) == Some(Prefix::Default);
+    next.iter().copied().filter(move |id| {
+        let node = &ARENA.nodes[*id];
+        let in_tail = node.named && node.opens.is_none();
+        !(lines_only
+            && in_tail
+            && matches!(
+                node.sentence,
+                Sentence::Row(Row {
+                    kind: Kind::Object(..),
+                    ..
+                })
+            ))
+    })
 }
 
 /// `no`, `default` or `do`, if the line begins with one.

@@ -15,6 +15,7 @@ mod bind;
 pub mod commands;
 mod complete;
 mod error;
+mod fields;
 mod help;
 pub mod lexer;
 mod matcher;

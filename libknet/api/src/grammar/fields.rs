@@ -1,0 +1,145 @@
+//! Accessors of settings that are more than one plain field.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::access::Accessor;
+use crate::{
+    model::{InterfaceConfig, LinkConfig, Local, PeerConfig, Policy, Remote},
+    value::Value,
+};
+
+pub(super) const LOCAL: Accessor<InterfaceConfig> = Accessor {
+    get: |interface| {
+        let address = |local: &Local| match local.address {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Value::Word("any".to_owned()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Value::Word("any6".to_owned()),
+            address => Value::Address(address),
+        };
+        let line = |(number, local): (&u8, &Local)| {
+            vec![
+                Value::Number(u32::from(*number)),
+                address(local),
+                Value::Number(u32::from(local.port)),
+                local.device.clone().map_or(Value::Absent, Value::Word),
+            ]
+        };
+        interface.locals.iter().map(line).collect()
+    },
+    set: |interface, values| {
+        let [Value::Number(number), address, Value::Number(port), device] = values else {
+            return false;
+        };
+        let address = match address {
+            Value::Address(address) => *address,
+            Value::Word(any) if any == "any" => Ipv4Addr::UNSPECIFIED.into(),
+            Value::Word(any6) if any6 == "any6" => Ipv6Addr::UNSPECIFIED.into(),
+            _ => return false,
+        };
+        let device = match device {
+            Value::Word(name) => Some(name.clone()),
+            _ => None,
+        };
+        let (Ok(number), Ok(port)) = ((*number).try_into(), (*port).try_into()) else {
+            return false;
+        };
+        interface.locals.insert(
+            number,
+            Local {
+                address,
+                port,
+                device,
+            },
+        );
+        true
+    },
+    clear: |interface, values| {
+        let [Value::Number(number), ..] = values else {
+            interface.locals.clear();
+            return values.is_empty();
+        };
+        u8::try_from(*number).is_ok_and(|number| interface.locals.remove(&number).is_some())
+    },
+};
+
+pub(super) const POLICY: Accessor<PeerConfig> = Accessor {
+    get: |peer| vec![vec![Value::Word(peer.policy.name().to_owned())]],
+    set: |peer, values| {
+        let [Value::Word(name)] = values else { return false };
+        let policy = Policy::ALL.into_iter().find(|p| p.name() == name);
+        policy.map(|policy| peer.policy = policy).is_some()
+    },
+    clear: |peer, _| {
+        peer.policy = Policy::default();
+        true
+    },
+};
+
+/// The first value is the link's id, which is known from the context.
+pub(super) const ENDPOINT: Accessor<LinkConfig> = Accessor {
+    get: |link| {
+        let local = link
+            .local
+            .map_or(Value::Absent, |local| Value::Number(u32::from(local)));
+        let (address, port) = match link.remote {
+            Remote::Dynamic => (Value::Absent, Value::Absent),
+            Remote::Static { address, port } => (Value::Address(address), Value::Number(u32::from(port))),
+        };
+        vec![vec![Value::Absent, local, address, port]]
+    },
+    set: |link, values| {
+        let [_, local, address, port] = values else {
+            return false;
+        };
+        let local = match local {
+            Value::Absent => None,
+            Value::Number(n) => match u8::try_from(*n) {
+                Ok(n) => Some(n),
+                Err(_) => return false,
+            },
+            _ => return false,
+        };
+        let remote = match (address, port) {
+            (Value::Absent, Value::Absent) => Remote::Dynamic,
+            (Value::Address(address), Value::Number(port)) => match u16::try_from(*port) {
+                Ok(port) => Remote::Static {
+                    address: *address,
+                    port,
+                },
+                Err(_) => return false,
+            },
+            _ => return false,
+        };
+        (link.local, link.remote) = (local, remote);
+        true
+    },
+    clear: |link, _| {
+        let LinkConfig { local, remote, .. } = LinkConfig::default();
+        (link.local, link.remote) = (local, remote);
+        true
+    },
+};
+
+pub(super) const TIMERS: Accessor<LinkConfig> = Accessor {
+    get: |link| {
+        vec![vec![
+            Value::Number(link.interval_ms),
+            Value::Number(link.timeout_ms),
+        ]]
+    },
+    set: |link, values| {
+        let [Value::Number(interval), Value::Number(timeout)] = values else {
+            return false;
+        };
+        (link.interval_ms, link.timeout_ms) = (*interval, *timeout);
+        true
+    },
+    clear: |link, _| {
+        let LinkConfig {
+            interval_ms,
+            timeout_ms,
+            ..
+        } = LinkConfig::default();
+        (link.interval_ms, link.timeout_ms) = (interval_ms, timeout_ms);
+        true
+    },
+};

@@ -1,0 +1,295 @@
+//! The rows that queries are answered with. `--json` prints them as they are, field by field, so a field keeps
+//! its name and meaning; new ones are appended.
+
+use serde::{Deserialize, Serialize};
+
+/// The daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// Version of the daemon.
+    pub version: String,
+    /// [`crate::message::API_VERSION`] of the daemon.
+    pub api_version: u16,
+    /// Version of the wire protocol.
+    pub wire_version: u8,
+    /// AEADs offered to peers, the preferred first.
+    pub suites: Vec<String>,
+    /// Host name.
+    pub hostname: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Process id.
+    pub pid: u32,
+    /// Milliseconds since start.
+    pub uptime_ms: u64,
+    /// The configuration file.
+    pub config_file: String,
+    /// Revision of the running configuration.
+    pub revision: u64,
+    /// Whether the running configuration differs from the file.
+    pub unsaved: bool,
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// How many packets.
+    pub packets: u64,
+    /// Bytes in them: of datagrams the UDP payload, of frames without FCS.
+    pub bytes: u64,
+}
+
+/// Packets discarded for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRow {
+    /// The reason's stable name.
+    pub reason: String,
+    /// One sentence about it.
+    pub help: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A socket of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalRow {
+    /// Number of its `local` line.
+    pub local: u8,
+    /// Address and port that it is bound to.
+    pub address: String,
+    /// The device it is bound to.
+    pub device: Option<String>,
+    /// `up`, or why it cannot be used.
+    pub state: String,
+}
+
+/// An interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceRow {
+    /// Name of the TAP.
+    pub interface: String,
+    /// As configured.
+    pub description: Option<String>,
+    /// `up`, `admin-down`, `incomplete` or `failed`.
+    pub state: String,
+    /// What is missing or failed, where it is not `up`.
+    pub reason: Option<String>,
+    /// Base64.
+    pub public_key: Option<String>,
+    /// Of the TAP.
+    pub mac_address: Option<String>,
+    /// Of the TAP, in bytes.
+    pub mtu: u32,
+    /// IPv4 and IPv6 addresses with prefix length, as configured.
+    pub addresses: Vec<String>,
+    /// Its sockets.
+    pub locals: Vec<LocalRow>,
+    /// Peers configured.
+    pub peers: u32,
+    /// Peers with a session.
+    pub peers_up: u32,
+    /// Frames read from the TAP.
+    pub tap_rx: Traffic,
+    /// Frames written to the TAP.
+    pub tap_tx: Traffic,
+    /// Datagrams received.
+    pub wire_rx: Traffic,
+    /// Datagrams sent.
+    pub wire_tx: Traffic,
+    /// Frames relayed from one peer to another.
+    pub relayed: Traffic,
+    /// MAC addresses in the table.
+    pub macs: u32,
+    /// Sessions established.
+    pub handshakes: u64,
+    /// Times that the daemon's own loop stood still too long.
+    pub gaps: u64,
+    /// Everything discarded, by reason; reasons without a packet are left out.
+    pub drops: Vec<DropRow>,
+    /// Milliseconds since counters were cleared, or since the interface came up.
+    pub counting_ms: u64,
+}
+
+/// The session with a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// `initiator` or `responder`.
+    pub role: String,
+    /// The AEAD.
+    pub suite: String,
+    /// Wire version.
+    pub version: u8,
+    /// Milliseconds since its handshake.
+    pub age_ms: u64,
+    /// Rekeys since the peer came up.
+    pub rekeys: u32,
+    /// Milliseconds that the peer has been up without a break.
+    pub uptime_ms: u64,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Its name.
+    pub peer: String,
+    /// As configured.
+    pub description: Option<String>,
+    /// `up`, `handshaking`, `down`, `admin-down` or `incomplete`.
+    pub state: String,
+    /// What is missing, where it is `incomplete`.
+    pub reason: Option<String>,
+    /// Base64.
+    pub public_key: Option<String>,
+    /// `passive`, `active` or `round-robin`.
+    pub policy: String,
+    /// Whether it is kept apart from other peers.
+    pub isolate: bool,
+    /// The session, if there is one.
+    pub session: Option<SessionRow>,
+    /// Frames sent to it.
+    pub tx: Traffic,
+    /// Frames received from it, once each.
+    pub rx: Traffic,
+    /// Frames discarded on the way to or from it.
+    pub drops: u64,
+    /// Copies dropped on receipt (normal under the active policy).
+    pub duplicates: u64,
+    /// Frames waiting for a session.
+    pub queued: u32,
+    /// Links that frames go out on now.
+    pub active_links: Vec<u8>,
+    /// Links that are up.
+    pub links_up: u8,
+    /// Links configured or opened by the peer.
+    pub links_total: u8,
+    /// The links; left empty in lists of peers.
+    pub links: Vec<LinkRow>,
+}
+
+/// A link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Of which peer.
+    pub peer: String,
+    /// Its id.
+    pub link: u8,
+    /// As configured.
+    pub description: Option<String>,
+    /// Number of the local that it uses, if that is known.
+    pub local: Option<u8>,
+    /// Address and port of that local.
+    pub local_address: Option<String>,
+    /// Address and port where it goes to now.
+    pub remote: Option<String>,
+    /// Whether the remote address is configured (or else learned).
+    pub remote_configured: bool,
+    /// Sending side: `up`, `suspect`, `probing`, `down`, `local-down` or `admin-down`.
+    pub state: String,
+    /// Receiving side: whether what the peer sends arrives.
+    pub receiving: bool,
+    /// Milliseconds in that state.
+    pub since_ms: u64,
+    /// Whether frames go out on it now.
+    pub in_use: bool,
+    /// Priority in force.
+    pub priority: u8,
+    /// Weight in force.
+    pub weight: u8,
+    /// Milliseconds between heartbeats in force.
+    pub interval_ms: u32,
+    /// Milliseconds of silence that bring the last link down.
+    pub timeout_ms: u32,
+    /// Answers in a row that bring it up.
+    pub pong_count: u8,
+    /// Smoothed round-trip time in microseconds (RFC 6298).
+    pub rtt_us: Option<u64>,
+    /// Smallest round-trip time in microseconds.
+    pub rtt_min_us: Option<u64>,
+    /// Variation of the round-trip time in microseconds (RFC 6298).
+    pub rtt_var_us: u64,
+    /// Interarrival jitter of what the peer sends in microseconds (RFC 3550).
+    pub jitter_us: u64,
+    /// Share of what we sent lately that did not arrive, in parts per million.
+    pub tx_loss_ppm: u32,
+    /// Share of what the peer sent lately that did not arrive, in parts per million.
+    pub rx_loss_ppm: u32,
+    /// Datagrams sent.
+    pub tx: Traffic,
+    /// Datagrams received.
+    pub rx: Traffic,
+    /// Microseconds that data may go unreported before the link is suspect.
+    pub report_timeout_us: u64,
+    /// Times that it was suspected.
+    pub suspects: u32,
+    /// Times that it went down.
+    pub downs: u32,
+    /// Times that it was called down and was only slow.
+    pub spurious: u32,
+    /// Flap penalty, in thousandths of one down.
+    pub penalty_milli: u32,
+}
+
+/// An entry of the bridge's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacRow {
+    /// Of which interface.
+    pub interface: String,
+    /// The address.
+    pub mac_address: String,
+    /// The peer that it is behind. `None`: this host.
+    pub peer: Option<String>,
+    /// Configured, never ages.
+    pub is_static: bool,
+    /// Milliseconds since it was last heard of.
+    pub age_ms: u64,
+}
+
+/// A line of the daemon's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRow {
+    /// Milliseconds since 1970 (UTC).
+    pub unix_ms: u64,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// Part of the program.
+    pub target: String,
+    /// The line.
+    pub text: String,
+}
+
+/// One round trip of `ping peer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingRow {
+    /// The turn, from 1.
+    pub sequence: u32,
+    /// The link.
+    pub link: u8,
+    /// Where it went to.
+    pub remote: Option<String>,
+    /// Microseconds; `None`: no answer in time.
+    pub rtt_us: Option<u64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Milliseconds since 1970 (UTC).
+    pub unix_ms: u64,
+    /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
+    /// `roamed`, `gap`, `mac-frozen`, `configured`.
+    pub kind: String,
+    /// Of which interface.
+    pub interface: Option<String>,
+    /// Of which peer.
+    pub peer: Option<String>,
+    /// Of which link.
+    pub link: Option<u8>,
+    /// The whole event in one line for people.
+    pub text: String,
+    /// Its other fields by stable names (`from`, `to`, `reason`, `silent_us`, `srtt_us`, `suite`, ...).
+    pub details: Vec<(String, String)>,
+}

@@ -1,0 +1,169 @@
+//! Messages keep their bytes, and no bytes do harm.
+
+use knet_api::{
+    codec::{CodecError, Decoder, MAX_REQUEST, decode, encode},
+    edit::{Context, Leaf, Op},
+    message::{
+        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Page, PeerRow, Reply, Request, RequestBody,
+        Response, Rows,
+    },
+    value::Value,
+};
+use proptest::prelude::*;
+
+fn request() -> Request {
+    let context = Context::Link {
+        interface: "knet0".into(),
+        peer: "ams1".into(),
+        link: 2,
+    };
+    let ops = vec![
+        Op::Create(context.clone()),
+        Op::Set(context, Leaf::Priority, vec![Value::Number(200)]),
+    ];
+    Request {
+        id: 7,
+        body: RequestBody::Edit { ops, base: Some(300) },
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 1.
+#[test]
+fn the_bytes_of_version_1_are_fixed() {
+    assert_eq!(API_VERSION, 1);
+    let hello = Hello {
+        api_version: 1,
+        build: "0.1.0".into(),
+        table_hash: 0x1234,
+    };
+    assert_eq!(
+        hex(&encode(&hello, MAX_REQUEST).expect("short")),
+        "090000000105302e312e30b424"
+    );
+    assert_eq!(
+        hex(&encode(&request(), MAX_REQUEST).expect("short")),
+        "2700000007000200 03056b6e65743004616d733102 03 03056b6e65743004616d733102 10 01 01c801 01ac02"
+            .replace(' ', "")
+    );
+    let peers = Request {
+        id: 1,
+        body: RequestBody::Peers {
+            interface: None,
+            page: Page {
+                cursor: None,
+                limit: 500,
+            },
+        },
+    };
+    assert_eq!(
+        hex(&encode(&peers, MAX_REQUEST).expect("short")),
+        "0600000001060000f403"
+    );
+    let error = Response {
+        id: 9,
+        more: false,
+        body: Err(ApiError::new(ErrorCode::Denied, "no")),
+    };
+    assert_eq!(
+        hex(&encode(&error, MAX_REQUEST).expect("short")),
+        "09000000090001040 26e6f0000".replace(' ', "")
+    );
+}
+
+#[test]
+fn messages_come_out_of_any_pieces() {
+    let mut bytes = encode(&request(), MAX_REQUEST).expect("short");
+    bytes.extend(encode(&request(), MAX_REQUEST).expect("short"));
+    let mut decoder = Decoder::new(MAX_REQUEST);
+    let mut found = 0;
+    for byte in bytes {
+        decoder.push(&[byte]);
+        while let Some(message) = decoder.take::<Request>().expect("a message") {
+            assert_eq!(message, request());
+            found += 1;
+        }
+    }
+    assert_eq!(found, 2);
+}
+
+#[test]
+fn a_long_message_is_refused_before_it_is_stored() {
+    let mut decoder = Decoder::new(MAX_REQUEST);
+    decoder.push(&(MAX_REQUEST as u32 + 1).to_le_bytes());
+    let refused = Err(CodecError::TooLong {
+        length: MAX_REQUEST + 1,
+        limit: MAX_REQUEST,
+    });
+    assert_eq!(decoder.take::<Request>(), refused);
+    let name = "x".repeat(MAX_REQUEST);
+    let long = Request {
+        id: 1,
+        body: RequestBody::Interfaces {
+            interface: Some(name),
+        },
+    };
+    assert!(matches!(
+        encode(&long, MAX_REQUEST),
+        Err(CodecError::TooLong { .. })
+    ));
+}
+
+#[test]
+fn rows_survive_the_way() {
+    let link = LinkRow {
+        interface: "knet0".into(),
+        rtt_us: Some(1234),
+        tx_loss_ppm: 17,
+        ..LinkRow::default()
+    };
+    let peer = PeerRow {
+        peer: "ams1".into(),
+        links: vec![link.clone()],
+        ..PeerRow::default()
+    };
+    for body in [
+        Reply::Peer(peer.clone()),
+        Reply::Peers(Rows {
+            rows: vec![peer],
+            next: Some("ams1".into()),
+        }),
+        Reply::Links(Rows {
+            rows: vec![link],
+            next: None,
+        }),
+    ] {
+        let response = Response {
+            id: 3,
+            more: true,
+            body: Ok(body),
+        };
+        let bytes = encode(&response, MAX_REQUEST).expect("short");
+        assert_eq!(decode::<Response>(&bytes[4..]), Ok(response));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in any::<Vec<u8>>()) {
+        let _ = decode::<Request>(&bytes);
+        let _ = decode::<Response>(&bytes);
+        let mut decoder = Decoder::new(MAX_REQUEST);
+        decoder.push(&bytes);
+        while let Ok(Some(_)) = decoder.take::<Request>() {}
+    }
+
+    #[test]
+    fn a_changed_byte_does_no_harm(at in 4..40_usize, value: u8) {
+        let mut bytes = encode(&request(), MAX_REQUEST).expect("short");
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte = value;
+        }
+        if let Ok(Request { body: RequestBody::Edit { ops, .. }, .. }) = decode::<Request>(&bytes[4..]) {
+            let _ = knet_api::model::Config::default().edited(&ops);
+        }
+    }
+}
