@@ -1,0 +1,100 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+/// The knet daemon: runs in the foreground and logs to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "knetd", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    /// Work with keys instead of running the daemon.
+    #[command(subcommand)]
+    pub command: Option<KeyCommand>,
+
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/knet/knetd.conf")]
+    pub config: PathBuf,
+
+    /// Control socket.
+    #[arg(long, value_name = "PATH", default_value = "/run/knet/knetd.sock")]
+    pub socket: PathBuf,
+
+    /// Only read the configuration, tell every error with line and column, and exit with 0 or 1.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Log more: debug, given twice trace.
+    #[arg(short, long, action = ArgAction::Count, conflicts_with_all = ["quiet", "log_level"])]
+    pub verbose: u8,
+
+    /// Log less: warnings and errors, given twice errors only.
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "log_level")]
+    pub quiet: u8,
+
+    /// Log from this level up.
+    #[arg(long, value_name = "LEVEL", value_parser = ["off", "error", "warn", "info", "debug", "trace"])]
+    pub log_level: Option<String>,
+
+    /// Log levels of single modules, such as `knetd=debug,libknet::worker=trace`.
+    #[arg(long, value_name = "MODULE=LEVEL,...", env = "KNET_LOG")]
+    pub log_filter: Option<String>,
+}
+
+/// What `knetd` does with keys.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Write a new private key to standard output.
+    Genkey,
+    /// Read a private key from standard input and write its public key to standard output.
+    Pubkey,
+    /// Write a new preshared key to standard output.
+    Genpsk,
+}
+
+impl Args {
+    /// The level from which everything is logged that the filter does not name.
+    pub(crate) fn level(&self) -> LevelFilter {
+        match (&self.log_level, self.verbose, self.quiet) {
+            // The values were checked by the parser.
+            (Some(level), _, _) => level.parse().unwrap_or(LevelFilter::INFO),
+            (None, 0, 0) => LevelFilter::INFO,
+            (None, 0, 1) => LevelFilter::WARN,
+            (None, 0, _) => LevelFilter::ERROR,
+            (None, 1, _) => LevelFilter::DEBUG,
+            (None, _, _) => LevelFilter::TRACE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_arguments_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn levels() {
+        let level = |args: &[&str]| Args::try_parse_from([&["knetd"], args].concat()).map(|a| a.level());
+        assert_eq!(level(&[]).unwrap(), LevelFilter::INFO);
+        assert_eq!(level(&["-v"]).unwrap(), LevelFilter::DEBUG);
+        assert_eq!(level(&["-vv"]).unwrap(), LevelFilter::TRACE);
+        assert_eq!(level(&["-q"]).unwrap(), LevelFilter::WARN);
+        assert_eq!(level(&["-qq"]).unwrap(), LevelFilter::ERROR);
+        assert_eq!(level(&["--log-level", "off"]).unwrap(), LevelFilter::OFF);
+        for wrong in [
+            &["-v", "-q"][..],
+            &["--log-level", "loud"],
+            &["-v", "--log-level", "info"],
+            &["x"],
+        ] {
+            assert!(level(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Reading the configuration file.
+
+use std::{fmt, path::Path};
+
+use libknet::api::{
+    load::{self, Loaded, MAX_FILE},
+    problem::{Problem, Severity},
+};
+
+use super::{keys::Keys, setup::Setup};
+use crate::trust::{TrustError, read_config};
+
+/// Why a configuration file was refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The file cannot be read, or is not to be believed.
+    #[error(transparent)]
+    File(#[from] TrustError),
+    /// It makes no sense, or names keys that cannot be used: everything that is wrong.
+    #[error("{}", Lines(.0))]
+    Problems(Vec<Problem>),
+    /// The system refused. The text names the thing and the remedy.
+    #[error("{0}")]
+    System(String),
+}
+
+impl LoadError {
+    /// One line for each thing that is wrong, each with the path of the file.
+    pub(crate) fn lines(&self, path: &Path) -> Vec<String> {
+        match self {
+            Self::Problems(problems) => problems
+                .iter()
+                .map(|p| format!("{}: {p}", path.display()))
+                .collect(),
+            Self::File(_) | Self::System(_) => vec![self.to_string()],
+        }
+    }
+}
+
+struct Lines<'a>(&'a [Problem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// The configuration in `path` and what is incomplete in it. Every error is told at once, those of the key files
+/// included; `keys` are read on the way.
+pub(crate) fn read(path: &Path, keys: &mut Keys) -> Result<Loaded, LoadError> {
+    let file = read_config(path, MAX_FILE as u64)?;
+    let mut loaded = load::load(&file);
+    let mut key_problems = Vec::new();
+    for (name, interface) in &loaded.config.interfaces {
+        if let Err(problems) = Setup::of(name, interface, keys) {
+            key_problems.extend(problems);
+        }
+    }
+    load::locate(&file, &mut key_problems);
+    loaded.problems.extend(key_problems);
+    loaded.problems.sort_by_key(|problem| problem.span);
+    if loaded.errors().next().is_some() {
+        loaded
+            .problems
+            .retain(|problem| problem.severity == Severity::Error);
+        return Err(LoadError::Problems(loaded.problems));
+    }
+    Ok(loaded)
+}

@@ -1,0 +1,11 @@
+//! The configuration: from the file to what runs, and back to the file.
+//!
+//! A change goes through [`plan`]: what is named is prepared and applied, step by step, and everything is undone
+//! if a step fails. Texts become [`setup::Setup`]s with the keys of [`keys`].
+
+pub(crate) mod keys;
+pub(crate) mod load;
+pub(crate) mod plan;
+pub(crate) mod setup;
+pub(crate) mod slots;
+pub(crate) mod store;

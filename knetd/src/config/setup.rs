@@ -1,0 +1,240 @@
+//! From the configuration to what the data plane is started with: keys read, defaults filled in, only what is
+//! complete.
+
+use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr};
+
+use libknet::{
+    InterfaceSetup, SocketSetup,
+    api::{
+        edit::{Context, Leaf, Place},
+        model::{self, Policy},
+        problem::{Problem, Severity},
+        value::Value,
+    },
+    proto::{
+        config::{
+            InterfaceConfig, LinkConfig, LinkTimers, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
+            PublicKey, Remote,
+        },
+        ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
+        time::Span,
+    },
+    stable_mac, suites_of_this_machine,
+};
+
+use super::keys::{KeyKind, Keys};
+
+/// Largest Ethernet frame: the largest MTU that can be configured, the Ethernet header and a VLAN tag. The same
+/// for all, so that a change of the MTU needs no restart.
+const MAX_FRAME: u16 = 9216 + 14 + 4;
+
+/// Everything that a running interface is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// Its identity.
+    pub private_key: PrivateKey,
+    /// What the others know it by.
+    pub public_key: PublicKey,
+    /// The TAP's address.
+    pub mac: MacAddr,
+    /// The TAP's MTU.
+    pub mtu: u16,
+    /// The TAP's IPv4 and IPv6 addresses, in the order of the configuration.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// How long learned MAC addresses are kept.
+    pub mac_ageing: Span,
+    /// Sockets by number.
+    pub sockets: BTreeMap<u8, SocketSetup>,
+    /// Peers that have all they need, by name.
+    pub peers: BTreeMap<String, PeerConfig>,
+}
+
+impl Setup {
+    /// What interface `name` needs, or `None` where it is to be down: shut down, or without a private key. Reads
+    /// the key files that are not known yet, and names every one that cannot be used.
+    pub(crate) fn of(
+        name: &str,
+        interface: &model::InterfaceConfig,
+        keys: &mut Keys,
+    ) -> Result<Option<Self>, Vec<Problem>> {
+        let Some(key_file) = interface
+            .private_key_file
+            .as_deref()
+            .filter(|_| !interface.shutdown)
+        else {
+            return Ok(None);
+        };
+        let mut problems = Vec::new();
+        let context = Context::Interface {
+            interface: name.into(),
+        };
+        let private_key = match keys.get(key_file, KeyKind::Private) {
+            Ok(key) => Some(PrivateKey(*key)),
+            Err(error) => {
+                let place = Place {
+                    argument: Some(0),
+                    ..Place::leaf(context, Leaf::PrivateKey)
+                };
+                problems.push(refusal(
+                    place,
+                    format!("private key of interface {name}: {error}"),
+                ));
+                None
+            }
+        };
+        let public_key = private_key.as_ref().map(PrivateKey::public_key);
+        let mut peers = BTreeMap::new();
+        for (peer_name, peer) in &interface.peers {
+            match peer_config(name, interface, peer_name, peer, public_key, keys) {
+                Ok(Some(config)) => drop(peers.insert(peer_name.clone(), config)),
+                Ok(None) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let (Some(private_key), Some(public_key), true) = (private_key, public_key, problems.is_empty())
+        else {
+            return Err(problems);
+        };
+        let prefixes = interface.ip_addresses.iter().chain(&interface.ipv6_addresses);
+        Ok(Some(Self {
+            private_key,
+            public_key,
+            mac: interface
+                .mac_address
+                .map_or_else(|| stable_mac(&public_key), |m| MacAddr(m.0)),
+            mtu: interface.mtu,
+            addresses: prefixes.map(|p| (p.address, p.length)).collect(),
+            mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
+            sockets: interface
+                .locals
+                .iter()
+                .map(|(n, local)| (*n, socket_setup(local)))
+                .collect(),
+            peers,
+        }))
+    }
+
+    /// What `libknet` is started with; the peers follow.
+    pub(crate) fn start(&self, name: &str, instance: u64) -> InterfaceSetup {
+        InterfaceSetup {
+            name: name.into(),
+            mac: self.mac,
+            mtu: self.mtu,
+            addresses: self.addresses.clone(),
+            admin_up: true,
+            config: InterfaceConfig {
+                private_key: self.private_key.clone(),
+                instance,
+                suites: suites_of_this_machine(),
+                mac_ageing: self.mac_ageing,
+                max_frame: MAX_FRAME,
+            },
+            sockets: self
+                .sockets
+                .iter()
+                .map(|(n, s)| (SocketId(*n), s.clone()))
+                .collect(),
+        }
+    }
+}
+
+fn refusal(place: Place, text: String) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        place: Some(place),
+        span: None,
+        text,
+        expected: None,
+    }
+}
+
+fn socket_setup(local: &model::Local) -> SocketSetup {
+    SocketSetup {
+        address: SocketAddr::new(local.address, local.port),
+        device: local.device.clone(),
+    }
+}
+
+/// `None` for a peer without a public key.
+fn peer_config(
+    interface_name: &str,
+    interface: &model::InterfaceConfig,
+    name: &str,
+    peer: &model::PeerConfig,
+    own_key: Option<PublicKey>,
+    keys: &mut Keys,
+) -> Result<Option<PeerConfig>, Problem> {
+    let Some(key) = peer.public_key else {
+        return Ok(None);
+    };
+    let place = |leaf| {
+        let context = Context::Peer {
+            interface: interface_name.into(),
+            peer: name.into(),
+        };
+        Place {
+            argument: Some(0),
+            ..Place::leaf(context, leaf)
+        }
+    };
+    let key_place = || Place {
+        key: vec![Value::Key(key)],
+        ..place(Leaf::PublicKey)
+    };
+    let public_key = PublicKey::from_bytes(key.0)
+        .map_err(|e| refusal(key_place(), format!("public key of peer {name}: {e}")))?;
+    if own_key == Some(public_key) {
+        let text = format!("peer {name} has the public key of interface {interface_name} itself");
+        return Err(Problem {
+            expected: Some("the key of the other host (there: knetd pubkey < KEY-FILE)".into()),
+            ..refusal(key_place(), text)
+        });
+    }
+    let preshared_key = match &peer.preshared_key_file {
+        None => PresharedKey::default(),
+        Some(file) => match keys.get(file, KeyKind::Preshared) {
+            Ok(key) => PresharedKey(*key),
+            Err(error) => {
+                let text = format!("preshared key of peer {name}: {error}");
+                return Err(refusal(place(Leaf::PresharedKey), text));
+            }
+        },
+    };
+    let mut links = [const { None }; MAX_LINKS];
+    for (id, link) in &peer.links {
+        if let Some(slot) = LinkId::new(*id).and_then(|id| links.get_mut(id.index())) {
+            *slot = Some(link_config(interface, link));
+        }
+    }
+    Ok(Some(PeerConfig {
+        public_key,
+        preshared_key,
+        policy: match peer.policy {
+            Policy::Passive => PolicyKind::Passive,
+            Policy::Active => PolicyKind::Active,
+            Policy::RoundRobin => PolicyKind::RoundRobin,
+        },
+        isolate: peer.isolate,
+        shutdown: peer.shutdown,
+        static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
+        links,
+    }))
+}
+
+fn link_config(interface: &model::InterfaceConfig, link: &model::LinkConfig) -> LinkConfig {
+    LinkConfig {
+        local: interface.local_of(link).map(SocketId),
+        remote: match link.remote {
+            model::Remote::Dynamic => Remote::Dynamic,
+            model::Remote::Static { address, port } => Remote::Static(SocketAddr::new(address, port)),
+        },
+        priority: link.priority,
+        weight: link.weight,
+        timers: LinkTimers {
+            interval: Span::from_millis(u64::from(link.interval_ms)),
+            timeout: Span::from_millis(u64::from(link.timeout_ms)),
+        },
+        pong_count: link.pong_count,
+        shutdown: link.shutdown,
+    }
+}

@@ -1,0 +1,137 @@
+//! Writing the configuration file: the old text or the new one, never anything between.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+};
+
+/// Why the file could not be written; the old one is untouched.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: cannot {step}: {error}; the file is as it was")]
+pub(crate) struct StoreError {
+    path: PathBuf,
+    step: &'static str,
+    error: io::Error,
+}
+
+/// Makes `text` the contents of `path`, lasting: written beside it, synchronised to the disk, renamed over it.
+/// Mode and owner of an existing file are kept; a new one is readable by its owner only.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
+    // Through a symbolic link it is the file that is replaced, not the link.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = directory.join(format!(".{name}.{}.new", std::process::id()));
+
+    let outcome = write_beside(&target, &temporary, text)
+        .and_then(|()| step("rename the new file over it", fs::rename(&temporary, &target)));
+    if outcome.is_err() {
+        // Best effort: the error that matters is the first one.
+        let _ = fs::remove_file(&temporary);
+    }
+    outcome
+        .and_then(|()| {
+            step(
+                "synchronise its directory",
+                File::open(directory).and_then(|d| d.sync_all()),
+            )
+        })
+        .map_err(|(step, error)| StoreError {
+            path: target,
+            step,
+            error,
+        })
+}
+
+type Step<T> = Result<T, (&'static str, io::Error)>;
+
+fn step<T>(name: &'static str, result: io::Result<T>) -> Step<T> {
+    result.map_err(|error| (name, error))
+}
+
+fn write_beside(target: &Path, temporary: &Path, text: &str) -> Step<()> {
+    // Left by a process of our number that was killed in the middle.
+    let _ = fs::remove_file(temporary);
+    let mut file = step(
+        "create a new file beside it",
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(temporary),
+    )?;
+    if let Ok(old) = fs::metadata(target) {
+        let new = step("look at the new file", file.metadata())?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            step(
+                "give the new file its owner",
+                chown(temporary, Some(old.uid()), Some(old.gid())),
+            )?;
+        }
+        step(
+            "give the new file its mode",
+            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777)),
+        )?;
+    }
+    step("write the new file", file.write_all(text.as_bytes()))?;
+    step("synchronise the new file", file.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn names(scratch: &Scratch) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(scratch.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_new_file_is_private_and_an_old_one_keeps_its_mode() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("knetd.conf");
+        replace(&path, "one\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        replace(&path, "two\n").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+        assert_eq!(names(&scratch), ["knetd.conf"]);
+    }
+
+    #[test]
+    fn the_file_behind_a_link_is_replaced() {
+        let scratch = Scratch::new();
+        fs::write(scratch.path().join("real"), "old").unwrap();
+        let link = scratch.path().join("link");
+        symlink("real", &link).unwrap();
+        replace(&link, "new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(scratch.path().join("real")).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_nothing_beside_it() {
+        let scratch = Scratch::new();
+        // The rename fails: the target is a directory that is not empty.
+        let target = scratch.path().join("t");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("inside"), "").unwrap();
+        let error = replace(&target, "x").unwrap_err().to_string();
+        assert!(error.contains("rename") && error.contains("as it was"), "{error}");
+        assert_eq!(names(&scratch), ["t"]);
+        assert!(replace(&scratch.path().join("none/knetd.conf"), "x").is_err());
+    }
+}

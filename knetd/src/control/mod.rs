@@ -1,0 +1,12 @@
+//! The control socket: who may connect, what may be asked, what is answered.
+
+mod authorize;
+mod client;
+pub(crate) mod listener;
+mod monitor;
+mod names;
+mod output;
+mod ping;
+mod requests;
+pub(crate) mod server;
+mod show;

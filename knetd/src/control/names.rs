@@ -1,0 +1,193 @@
+//! Names for Tab, and objects by their names.
+
+use libknet::api::{
+    message::{ApiError, ErrorCode, Source},
+    model::{Config, InterfaceConfig, PeerConfig},
+};
+
+/// Most names in one answer.
+const NAMES: usize = 1000;
+
+/// Names that begin with `prefix`, sorted, each once.
+pub(crate) fn complete(config: &Config, source: &Source, prefix: &str, limit: usize) -> Vec<String> {
+    let interfaces = |only: &Option<String>| {
+        let only = only.clone();
+        config
+            .interfaces
+            .iter()
+            .filter(move |(name, _)| only.as_ref().is_none_or(|o| o == *name))
+    };
+    let mut names: Vec<String> = match source {
+        Source::Interfaces => config.interfaces.keys().cloned().collect(),
+        Source::Peers { interface } => interfaces(interface)
+            .flat_map(|(_, i)| {
+                let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
+                i.peers
+                    .range::<str, _>(from)
+                    .map(|(name, _)| name)
+                    .take_while(|name| name.starts_with(prefix))
+            })
+            .take(limit.min(NAMES))
+            .cloned()
+            .collect(),
+        Source::Links { interface, peer } => interfaces(interface)
+            .filter_map(|(_, i)| i.peers.get(peer))
+            .flat_map(|p| p.links.keys())
+            .map(u8::to_string)
+            .collect(),
+        Source::Locals { interface } => interfaces(&Some(interface.clone()))
+            .flat_map(|(_, i)| i.locals.keys())
+            .map(u8::to_string)
+            .collect(),
+    };
+    names.retain(|name| name.starts_with(prefix));
+    // Numbers have at most two digits: by length first is by value.
+    match source {
+        Source::Links { .. } | Source::Locals { .. } => names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b))),
+        Source::Interfaces | Source::Peers { .. } => names.sort(),
+    }
+    names.dedup();
+    names.truncate(limit.min(NAMES));
+    names
+}
+
+/// The interfaces that are asked for: one by its name, or all.
+pub(crate) fn interfaces<'a>(
+    config: &'a Config,
+    only: Option<&str>,
+) -> Result<Vec<(&'a String, &'a InterfaceConfig)>, ApiError> {
+    match only {
+        None => Ok(config.interfaces.iter().collect()),
+        Some(name) => match config.interfaces.get_key_value(name) {
+            Some(found) => Ok(vec![found]),
+            None => Err(not_found(
+                format!("there is no interface {name}"),
+                config.interfaces.keys(),
+            )),
+        },
+    }
+}
+
+/// The only peer of this name.
+pub(crate) fn peer<'a>(
+    config: &'a Config,
+    interface: Option<&str>,
+    name: &str,
+) -> Result<(&'a String, &'a InterfaceConfig, &'a String, &'a PeerConfig), ApiError> {
+    let found: Vec<_> = interfaces(config, interface)?
+        .into_iter()
+        .filter_map(|(i, c)| c.peers.get_key_value(name).map(|(p, peer)| (i, c, p, peer)))
+        .collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => {
+            let near = config.interfaces.values().flat_map(|i| i.peers.keys());
+            Err(not_found(format!("there is no peer {name}"), near))
+        }
+        _ => {
+            let names: Vec<_> = found.iter().map(|(i, ..)| i.as_str()).collect();
+            let text = format!(
+                "there is a peer {name} on each of the interfaces {}",
+                names.join(", ")
+            );
+            Err(ApiError::new(ErrorCode::Ambiguous, text).with_hint("name the interface"))
+        }
+    }
+}
+
+fn not_found<'a>(text: String, there: impl Iterator<Item = &'a String>) -> ApiError {
+    const SHOWN: usize = 8;
+    let error = ApiError::new(ErrorCode::NotFound, text);
+    let mut names: Vec<&str> = there.map(String::as_str).take(SHOWN + 1).collect();
+    if names.is_empty() {
+        return error;
+    }
+    if names.len() > SHOWN {
+        names[SHOWN] = "...";
+    }
+    error.with_hint(format!("there is {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use libknet::api::model::{LinkConfig, Local};
+
+    use super::*;
+
+    fn config() -> Config {
+        let peers = |names: &[&str]| -> BTreeMap<String, PeerConfig> {
+            let links = (0..3)
+                .map(|n| (n, LinkConfig::default()))
+                .collect::<BTreeMap<_, _>>();
+            names
+                .iter()
+                .map(|n| {
+                    (
+                        n.to_string(),
+                        PeerConfig {
+                            links: links.clone(),
+                            ..Default::default()
+                        },
+                    )
+                })
+                .collect()
+        };
+        let interface = |names: &[&str]| InterfaceConfig {
+            peers: peers(names),
+            locals: (0..12).map(|n| (n, Local::default())).collect(),
+            ..Default::default()
+        };
+        let interfaces = [
+            ("a".into(), interface(&["ams1", "ams2", "fra1"])),
+            ("b".into(), interface(&["ams1"])),
+        ];
+        Config {
+            interfaces: interfaces.into(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn names_begin_with_what_was_typed() {
+        let complete = |source: Source, prefix: &str, limit| complete(&config(), &source, prefix, limit);
+        let peers = |interface: Option<&str>| Source::Peers {
+            interface: interface.map(Into::into),
+        };
+        assert_eq!(complete(peers(None), "am", 10), ["ams1", "ams2"]);
+        assert_eq!(complete(peers(Some("b")), "", 10), ["ams1"]);
+        assert_eq!(complete(peers(None), "", 1), ["ams1"]);
+        assert_eq!(complete(Source::Interfaces, "", 10), ["a", "b"]);
+        let links = Source::Links {
+            interface: None,
+            peer: "ams1".into(),
+        };
+        assert_eq!(complete(links, "", 10), ["0", "1", "2"]);
+        let locals = complete(
+            Source::Locals {
+                interface: "b".into(),
+            },
+            "",
+            20,
+        );
+        assert_eq!((locals[2].as_str(), locals[10].as_str()), ("2", "10"));
+    }
+
+    #[test]
+    fn names_that_fit_several_peers_are_refused() {
+        let config = config();
+        assert_eq!(peer(&config, None, "fra1").unwrap().0, "a");
+        assert_eq!(peer(&config, Some("b"), "ams1").unwrap().0, "b");
+        assert_eq!(
+            peer(&config, None, "ams1").unwrap_err().code,
+            ErrorCode::Ambiguous
+        );
+        let error = peer(&config, Some("b"), "fra1").unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotFound);
+        assert_eq!(
+            peer(&config, Some("c"), "fra1").unwrap_err().hint.unwrap(),
+            "there is a, b"
+        );
+    }
+}

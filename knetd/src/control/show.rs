@@ -1,0 +1,359 @@
+//! What `show` and `clear` ask for.
+
+use std::{cell::RefCell, collections::HashMap, time::Instant};
+
+use libknet::{
+    Query,
+    api::{
+        message::{
+            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, MacRow, Page, PeerRow, Reply, Rows,
+            VersionRow,
+        },
+        model::Config,
+    },
+    proto::{handshake::message::Suite, status::PeerStatus},
+    suites_of_this_machine,
+};
+
+use super::{names, output::protocol_error};
+use crate::{
+    daemon::Daemon,
+    rows::{self, InterfaceState, PeerPlace, suite_name},
+};
+
+/// Most rows in one answer.
+const ROWS: usize = 1000;
+/// Peers that are asked for at once while links are collected.
+const PEERS_AT_ONCE: usize = 125;
+/// Version of the wire protocol.
+const WIRE_VERSION: u8 = 1;
+
+/// `show version`.
+pub(crate) fn version(daemon: &Daemon) -> VersionRow {
+    let mut suites = vec![suite_name(Suite::ChaCha20Poly1305).to_owned()];
+    if suites_of_this_machine().aes_256_gcm {
+        suites.insert(0, suite_name(Suite::Aes256Gcm).into());
+    }
+    VersionRow {
+        version: env!("CARGO_PKG_VERSION").into(),
+        api_version: API_VERSION,
+        wire_version: WIRE_VERSION,
+        suites,
+        hostname: daemon.hostname(),
+        kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")
+            .unwrap_or_default()
+            .trim()
+            .into(),
+        pid: std::process::id(),
+        uptime_ms: daemon.started.elapsed().as_millis() as u64,
+        config_file: daemon.config_file().display().to_string(),
+        revision: daemon.revision(),
+        unsaved: daemon.unsaved(),
+    }
+}
+
+/// `show interfaces`.
+pub(crate) async fn interfaces(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
+    let config = daemon.borrow().config().clone();
+    let mut rows: Vec<InterfaceRow> = Vec::new();
+    for (name, interface) in names::interfaces(&config, only)? {
+        let (state, running) = {
+            let daemon = daemon.borrow();
+            let running = daemon.overlay(name).map(|overlay| {
+                (
+                    overlay.setup.clone(),
+                    overlay.counting_since,
+                    overlay.query(Query::Interface),
+                )
+            });
+            (daemon.interface_state(name), running)
+        };
+        rows.push(match running {
+            None => rows::interface(name, interface, &state, None),
+            Some((setup, counting_since, reply)) => match reply.await? {
+                libknet::Reply::Interface(report) => {
+                    rows::interface(name, interface, &state, Some((&setup, counting_since, &report)))
+                }
+                _ => return Err(mismatch()),
+            },
+        });
+    }
+    Ok(Reply::Interfaces(rows))
+}
+
+/// `show peers`.
+pub(crate) async fn peers(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    page: &Page,
+) -> Result<Reply, ApiError> {
+    let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
+    let after = page
+        .cursor
+        .as_deref()
+        .map(|c| c.split_once(' ').ok_or_else(bad_cursor))
+        .transpose()?;
+    let mut places: Vec<_> = peers_of(&config, only)?
+        .filter(|p| after.is_none_or(|a| *p > a))
+        .take(limit + 1)
+        .collect();
+    let more = places.len() > limit;
+    places.truncate(limit);
+    let next = places.last().filter(|_| more).map(|(i, p)| format!("{i} {p}"));
+    let mut rows = peer_rows(daemon, &config, &places).await?;
+    for row in &mut rows {
+        row.links.clear();
+    }
+    Ok(Reply::Peers(Rows { rows, next }))
+}
+
+/// `show peers NAME`.
+pub(crate) async fn peer(
+    daemon: &RefCell<Daemon>,
+    interface: Option<&str>,
+    name: &str,
+) -> Result<Reply, ApiError> {
+    let config = daemon.borrow().config().clone();
+    let (interface, _, name, _) = names::peer(&config, interface, name)?;
+    let rows = peer_rows(daemon, &config, &[(interface, name)]).await?;
+    rows.into_iter().next().map(Reply::Peer).ok_or_else(mismatch)
+}
+
+/// `show links`.
+pub(crate) async fn links(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    only_peer: Option<&str>,
+    page: &Page,
+) -> Result<Reply, ApiError> {
+    let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
+    let after: Option<(&str, &str, u8)> = page.cursor.as_deref().map(link_cursor).transpose()?;
+    if let Some(peer) = only_peer {
+        let there = names::interfaces(&config, only)?
+            .iter()
+            .any(|(_, i)| i.peers.contains_key(peer));
+        if !there {
+            return Err(names::peer(&config, only, peer).err().unwrap_or_else(mismatch));
+        }
+    }
+    let places: Vec<_> = peers_of(&config, only)?
+        .filter(|(_, peer)| only_peer.is_none_or(|only| only == *peer))
+        .filter(|(i, p)| after.is_none_or(|(ai, ap, _)| (*i, *p) >= (ai, ap)))
+        .collect();
+    let mut rows: Vec<LinkRow> = Vec::new();
+    for some in places.chunks(PEERS_AT_ONCE) {
+        let links = peer_rows(daemon, &config, some)
+            .await?
+            .into_iter()
+            .flat_map(|peer| peer.links);
+        rows.extend(links.filter(|l| after.is_none_or(|a| (&*l.interface, &*l.peer, l.link) > a)));
+        if rows.len() > limit {
+            break;
+        }
+    }
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|l| format!("{} {} {}", l.interface, l.peer, l.link));
+    Ok(Reply::Links(Rows { rows, next }))
+}
+
+/// `show mac address-table`. The table has no order; each page is sorted by itself.
+pub(crate) async fn macs(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    page: &Page,
+) -> Result<Reply, ApiError> {
+    let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
+    let start = page.cursor.as_deref().map(mac_cursor).transpose()?;
+    let interfaces: Vec<&String> = names::interfaces(&config, only)?
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let mut rows: Vec<MacRow> = Vec::new();
+    let cursor = start.unwrap_or(("", 0));
+    let mut next = None;
+    for name in interfaces.into_iter().filter(|name| name.as_str() >= cursor.0) {
+        if rows.len() >= limit {
+            next = Some(format!("{name} 0"));
+            break;
+        }
+        let mut from = if name == cursor.0 { cursor.1 } else { 0 };
+        loop {
+            let reply = match daemon.borrow().overlay(name) {
+                Some(overlay) => overlay.query(Query::Macs {
+                    cursor: from,
+                    limit: limit - rows.len(),
+                }),
+                None => break,
+            };
+            let libknet::Reply::Macs { entries, next: after } = reply.await? else {
+                return Err(mismatch());
+            };
+            if let Some(overlay) = daemon.borrow().overlay(name) {
+                rows.extend(entries.iter().map(|entry| rows::mac(name, overlay, entry)));
+            }
+            match after {
+                None => break,
+                Some(after) if rows.len() >= limit => {
+                    next = Some(format!("{name} {after}"));
+                    break;
+                }
+                Some(after) => from = after,
+            }
+        }
+        if next.is_some() {
+            break;
+        }
+    }
+    rows.sort_by(|a, b| (&a.interface, &a.mac_address).cmp(&(&b.interface, &b.mac_address)));
+    Ok(Reply::Macs(Rows { rows, next }))
+}
+
+/// `clear counters`.
+pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
+    let config = daemon.borrow().config().clone();
+    names::interfaces(&config, only)?;
+    let replies: Vec<_> = daemon
+        .borrow_mut()
+        .overlays_mut()
+        .filter(|(name, _)| only.is_none_or(|only| only == *name))
+        .map(|(_, overlay)| {
+            overlay.counting_since = Instant::now();
+            overlay.query(Query::ClearCounters)
+        })
+        .collect();
+    for reply in replies {
+        reply.await?;
+    }
+    Ok(Reply::Done)
+}
+
+/// Interface and name of all peers in order.
+fn peers_of<'a>(
+    config: &'a Config,
+    only: Option<&str>,
+) -> Result<impl Iterator<Item = (&'a str, &'a str)>, ApiError> {
+    let interfaces = names::interfaces(config, only)?;
+    Ok(interfaces
+        .into_iter()
+        .flat_map(|(i, c)| c.peers.keys().map(move |p| (i.as_str(), p.as_str()))))
+}
+
+/// The rows of these peers, with their links; all are asked for at once.
+async fn peer_rows(
+    daemon: &RefCell<Daemon>,
+    config: &Config,
+    places: &[(&str, &str)],
+) -> Result<Vec<PeerRow>, ApiError> {
+    let mut states: HashMap<&str, InterfaceState> = HashMap::new();
+    let mut replies = Vec::with_capacity(places.len());
+    {
+        let daemon = daemon.borrow();
+        for (interface, peer) in places {
+            states
+                .entry(interface)
+                .or_insert_with(|| daemon.interface_state(interface));
+            let overlay = daemon.overlay(interface);
+            replies.push(overlay.and_then(|o| o.slots.id(peer).map(|id| o.query(Query::Peer(id)))));
+        }
+    }
+    let mut rows = Vec::with_capacity(places.len());
+    for ((interface, name), reply) in places.iter().zip(replies) {
+        let status: Option<Box<PeerStatus>> = match reply {
+            None => None,
+            Some(reply) => match reply.await? {
+                libknet::Reply::Peer(status) => status,
+                _ => return Err(mismatch()),
+            },
+        };
+        let (Some(interface_config), Some(state)) =
+            (config.interfaces.get(*interface), states.get(interface))
+        else {
+            continue;
+        };
+        let Some(config) = interface_config.peers.get(*name) else {
+            continue;
+        };
+        let place = PeerPlace {
+            interface,
+            interface_config,
+            interface_state: state,
+            name,
+            config,
+        };
+        rows.push(rows::peer(place, status.as_deref()));
+    }
+    Ok(rows)
+}
+
+fn limit(page: &Page) -> Result<usize, ApiError> {
+    match page.limit as usize {
+        limit @ 1..=ROWS => Ok(limit),
+        other => Err(
+            ApiError::new(ErrorCode::Invalid, format!("a page of {other} rows"))
+                .with_hint(format!("1 to {ROWS}")),
+        ),
+    }
+}
+
+fn bad_cursor() -> ApiError {
+    protocol_error("the page's cursor is none that this daemon gave out")
+}
+
+fn link_cursor(cursor: &str) -> Result<(&str, &str, u8), ApiError> {
+    let mut words = cursor.splitn(3, ' ');
+    let parts = (
+        words.next(),
+        words.next(),
+        words.next().and_then(|link| link.parse().ok()),
+    );
+    let (Some(interface), Some(peer), Some(link)) = parts else {
+        return Err(bad_cursor());
+    };
+    Ok((interface, peer, link))
+}
+
+fn mac_cursor(cursor: &str) -> Result<(&str, u32), ApiError> {
+    let (interface, position) = cursor.split_once(' ').ok_or_else(bad_cursor)?;
+    Ok((interface, position.parse().map_err(|_| bad_cursor())?))
+}
+
+fn mismatch() -> ApiError {
+    ApiError::new(ErrorCode::Internal, "the data plane answered something else")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_of_others_are_refused() {
+        assert_eq!(link_cursor("knet0 ams1 7").unwrap(), ("knet0", "ams1", 7));
+        for cursor in ["", "knet0", "knet0 ams1", "knet0 ams1 x", "knet0 ams1 999"] {
+            assert_eq!(
+                link_cursor(cursor).unwrap_err().code,
+                ErrorCode::Protocol,
+                "{cursor}"
+            );
+        }
+        assert_eq!(mac_cursor("knet0 70000").unwrap(), ("knet0", 70_000));
+        assert!(mac_cursor("knet0 zz").is_err());
+        assert!(
+            limit(&Page {
+                cursor: None,
+                limit: 0
+            })
+            .is_err()
+        );
+        assert!(
+            limit(&Page {
+                cursor: None,
+                limit: 1001
+            })
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,448 @@
+//! The state of the daemon, owned by the control thread: the running configuration and what runs because of it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libknet::{
+    Event,
+    api::{
+        edit::Op,
+        message::{ApiError, ErrorCode},
+        model::Config,
+        problem::Problem,
+        render::render,
+    },
+};
+
+use crate::{
+    config::{
+        keys::Keys,
+        load::{self, LoadError},
+        plan::{self, Setups},
+        setup::Setup,
+        store,
+    },
+    events::{self, EventSink, Loudness},
+    host_check,
+    logging::LogHistory,
+    overlay::{EventSender, Overlay, OverlayEvent},
+    rows::InterfaceState,
+};
+
+/// How soon an interface that failed is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The daemon.
+pub(crate) struct Daemon {
+    /// Everything that happens.
+    pub events: EventSink,
+    /// The latest lines of the log.
+    pub log: LogHistory,
+    /// When the daemon was started.
+    pub started: Instant,
+    config_file: PathBuf,
+    config: Arc<Config>,
+    /// What the configuration file holds.
+    saved: Arc<Config>,
+    revision: u64,
+    keys: Keys,
+    overlays: BTreeMap<String, Overlay>,
+    /// Interfaces that ought to run and do not. Never one that is in `overlays`.
+    failures: BTreeMap<String, Failure>,
+    overlay_events: EventSender,
+    next_generation: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    reason: String,
+    setup: Rc<Setup>,
+    retry_at: Instant,
+    delay: Duration,
+}
+
+/// Why a configuration was not put into force; everything is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CommitError {
+    /// It makes no sense, or names a key that cannot be used.
+    Problems(Vec<Problem>),
+    /// The system refused. The text names the thing and the remedy.
+    System(String),
+}
+
+impl Daemon {
+    /// A daemon without interfaces.
+    pub(crate) fn new(config_file: &Path, log: LogHistory, overlay_events: EventSender) -> Self {
+        Self {
+            events: EventSink::default(),
+            log,
+            started: Instant::now(),
+            config_file: config_file.into(),
+            config: Arc::default(),
+            saved: Arc::default(),
+            revision: 0,
+            keys: Keys::new(config_file),
+            overlays: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            overlay_events,
+            next_generation: 0,
+        }
+    }
+
+    /// The running configuration.
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The configuration file.
+    pub(crate) fn config_file(&self) -> &Path {
+        &self.config_file
+    }
+
+    /// Of the running configuration: one more with each change.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether the running configuration differs from what was last read from or written to the file.
+    pub(crate) fn unsaved(&self) -> bool {
+        !Arc::ptr_eq(&self.config, &self.saved) && self.config != self.saved
+    }
+
+    /// The configured name, or the host's own.
+    pub(crate) fn hostname(&self) -> String {
+        self.config.hostname.clone().unwrap_or_else(host_name)
+    }
+
+    /// The interface `name`, if it runs.
+    pub(crate) fn overlay(&self, name: &str) -> Option<&Overlay> {
+        self.overlays.get(name)
+    }
+
+    /// All interfaces that run.
+    pub(crate) fn overlays_mut(&mut self) -> impl Iterator<Item = (&String, &mut Overlay)> {
+        self.overlays.iter_mut()
+    }
+
+    /// Whether the configured interface `name` runs, and why not.
+    pub(crate) fn interface_state(&self, name: &str) -> InterfaceState {
+        if self.overlays.contains_key(name) {
+            return InterfaceState::Up;
+        }
+        match (self.failures.get(name), self.config.interfaces.get(name)) {
+            (Some(failure), _) => InterfaceState::Failed(failure.reason.clone()),
+            (None, Some(config)) if config.shutdown => InterfaceState::AdminDown,
+            (None, _) => InterfaceState::Incomplete,
+        }
+    }
+
+    /// Reads the configuration file and puts the difference into force, or refuses it whole. Keys are read again.
+    pub(crate) fn load(&mut self) -> Result<(), LoadError> {
+        let mut keys = Keys::new(&self.config_file);
+        let loaded = load::read(&self.config_file, &mut keys)?;
+        self.commit(loaded.config, Some(keys))
+            .map_err(|error| match error {
+                CommitError::Problems(problems) => LoadError::Problems(problems),
+                CommitError::System(text) => LoadError::System(text),
+            })?;
+        for note in loaded.problems {
+            tracing::warn!("{}: {note}", self.config_file.display());
+        }
+        self.saved = Arc::clone(&self.config);
+        Ok(())
+    }
+
+    /// Applies `ops`, all of them or none. Returns what is still incomplete in the objects that they name.
+    pub(crate) fn edit(
+        &mut self,
+        ops: &[Op],
+        base: Option<u64>,
+        user: &str,
+    ) -> Result<Vec<Problem>, ApiError> {
+        if base.is_some_and(|base| base != self.revision) {
+            let text = format!(
+                "the configuration was changed meanwhile (it is revision {} now)",
+                self.revision
+            );
+            return Err(ApiError::new(ErrorCode::Conflict, text).with_hint("look at it and try again"));
+        }
+        let edited = self.config.edited(ops).map_err(first_problem)?;
+        if edited.config != *self.config {
+            self.commit(edited.config, None).map_err(|error| match error {
+                CommitError::Problems(problems) => first_problem(problems),
+                CommitError::System(text) => ApiError::new(ErrorCode::System, text),
+            })?;
+            let text = format!("configuration changed by {user}: revision {}", self.revision);
+            self.events.publish(
+                "configured",
+                Loudness::Info,
+                events::own("configured", None, text),
+            );
+        }
+        Ok(edited.notes)
+    }
+
+    /// Makes the running configuration the contents of the file. Returns its size in bytes.
+    pub(crate) fn write_memory(&mut self) -> Result<u64, ApiError> {
+        let text = render(&self.config, false);
+        store::replace(&self.config_file, &text)
+            .map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))?;
+        self.saved = Arc::clone(&self.config);
+        tracing::info!(
+            "{}: revision {} written",
+            self.config_file.display(),
+            self.revision
+        );
+        Ok(text.len() as u64)
+    }
+
+    /// Puts `config` into force: nothing that it leaves as it is gets disturbed, and after an error everything is
+    /// as it was. `keys`: just read, and to be used instead of those known.
+    fn commit(&mut self, config: Config, keys: Option<Keys>) -> Result<(), CommitError> {
+        let setups = self.prepare(&config, keys);
+        let result = setups.and_then(|(setups, keys)| {
+            let sockets = setups.values().map(|s| s.sockets.len());
+            host_check::enough_descriptors(sockets).map_err(CommitError::System)?;
+            self.transform(&setups)?;
+            Ok(keys)
+        });
+        let committed = result.map(|keys| {
+            self.config = Arc::new(config);
+            self.revision += 1;
+            if let Some(keys) = keys {
+                self.keys = keys;
+            }
+        });
+        self.keys
+            .keep_only(self.config.interfaces.values().flat_map(|interface| {
+                let preshared = interface
+                    .peers
+                    .values()
+                    .filter_map(|peer| peer.preshared_key_file.as_deref());
+                interface.private_key_file.as_deref().into_iter().chain(preshared)
+            }));
+        committed
+    }
+
+    /// What is to run with `config`. What did not change is not even looked at, unless all keys are read again.
+    fn prepare(
+        &mut self,
+        config: &Config,
+        mut fresh: Option<Keys>,
+    ) -> Result<(Setups, Option<Keys>), CommitError> {
+        let running = self.setups();
+        let (mut setups, mut problems) = (Setups::new(), Vec::new());
+        for (name, interface) in &config.interfaces {
+            if fresh.is_none()
+                && self.config.interfaces.get(name) == Some(interface)
+                && let Some(setup) = running.get(name)
+            {
+                setups.insert(name.clone(), Rc::clone(setup));
+                continue;
+            }
+            match Setup::of(name, interface, fresh.as_mut().unwrap_or(&mut self.keys)) {
+                Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
+                Ok(None) => {}
+                Err(more) => problems.extend(more),
+            }
+        }
+        if problems.is_empty() {
+            Ok((setups, fresh))
+        } else {
+            Err(CommitError::Problems(problems))
+        }
+    }
+
+    /// What runs or ought to.
+    fn setups(&self) -> Setups {
+        let running = self
+            .overlays
+            .iter()
+            .map(|(name, overlay)| (name.clone(), Rc::clone(&overlay.setup)));
+        let failed = self
+            .failures
+            .iter()
+            .map(|(name, failure)| (name.clone(), Rc::clone(&failure.setup)));
+        running.chain(failed).collect()
+    }
+
+    /// Brings the interfaces to `new`; after an error they are as before.
+    fn transform(&mut self, new: &Setups) -> Result<(), CommitError> {
+        let old = self.setups();
+        let failures = self.failures.clone();
+        let mut done = Vec::new();
+        for step in plan::steps(&old, new) {
+            let result = self.bring(&step.name, new.get(&step.name));
+            done.push(step.name);
+            let Err(text) = result else { continue };
+            for name in done.iter().rev() {
+                if let Some(failure) = failures.get(name) {
+                    let _ = self.bring(name, None);
+                    self.failures.insert(name.clone(), failure.clone());
+                } else if let Err(undo) = self.bring(name, old.get(name))
+                    && let Some(setup) = old.get(name)
+                {
+                    self.fail(name, setup, undo);
+                }
+            }
+            return Err(CommitError::System(text));
+        }
+        Ok(())
+    }
+
+    /// Makes one interface run with `target`, or stop. Where a change fails nothing has happened; where a start
+    /// fails the interface does not run.
+    fn bring(&mut self, name: &str, target: Option<&Rc<Setup>>) -> Result<(), String> {
+        if let (Some(overlay), Some(setup)) = (self.overlays.get_mut(name), target)
+            && overlay.setup.private_key == setup.private_key
+        {
+            return overlay.change(setup);
+        }
+        if let Some(overlay) = self.overlays.remove(name) {
+            overlay.stop();
+            tracing::info!("{name}: stopped");
+        }
+        self.failures.remove(name);
+        if let Some(setup) = target {
+            self.next_generation += 1;
+            let overlay = Overlay::start(name, setup, self.next_generation, &self.overlay_events)?;
+            tracing::info!(
+                "{name}: started with {} and {}",
+                peers(setup.peers.len()),
+                locals(setup)
+            );
+            self.overlays.insert(name.into(), overlay);
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, name: &str, setup: &Rc<Setup>, reason: String) {
+        tracing::error!("{name}: {reason}; it is tried again in {} s", RETRY.0.as_secs());
+        let failure = Failure {
+            reason,
+            setup: Rc::clone(setup),
+            retry_at: Instant::now() + RETRY.0,
+            delay: RETRY.0,
+        };
+        self.failures.insert(name.into(), failure);
+    }
+
+    /// Takes note of something that an interface told.
+    pub(crate) fn handle_event(&mut self, event: &OverlayEvent) {
+        let name = &*event.interface;
+        let Some(overlay) = self
+            .overlays
+            .get(name)
+            .filter(|o| o.generation == event.generation)
+        else {
+            return;
+        };
+        let (row, kind, loudness) = events::describe(name, &overlay.slots, &event.event);
+        self.events.publish(&kind, loudness, row);
+        if let Event::Failed { message } = &event.event
+            && let Some(overlay) = self.overlays.remove(name)
+        {
+            let setup = Rc::clone(&overlay.setup);
+            self.fail(name, &setup, message.clone());
+            // Its threads may be in a bad state; nobody waits for them here.
+            let handle = overlay.into_handle();
+            drop(tokio::task::spawn_blocking(move || handle.stop()));
+        }
+    }
+
+    /// What is due about once a second.
+    pub(crate) fn tick(&mut self) {
+        self.events.summarize();
+        let lost = self.overlay_events.take_lost();
+        if lost > 0 {
+            tracing::warn!("{lost} events were lost because they came too fast");
+        }
+        let now = Instant::now();
+        let due: Vec<_> = self
+            .failures
+            .iter()
+            .filter(|(_, f)| f.retry_at <= now)
+            .map(|(n, _)| n.clone())
+            .collect();
+        for name in due {
+            let Some(failure) = self.failures.get(&name).cloned() else {
+                continue;
+            };
+            if let Err(reason) = self.bring(&name, Some(&failure.setup)) {
+                if reason != failure.reason {
+                    tracing::error!("{name}: {reason}");
+                }
+                let delay = (failure.delay * 2).min(RETRY.1);
+                self.failures.insert(
+                    name,
+                    Failure {
+                        reason,
+                        delay,
+                        retry_at: now + delay,
+                        ..failure
+                    },
+                );
+            }
+        }
+    }
+
+    /// Says goodbye to all peers and removes all TAPs; all interfaces at once. Begins right away.
+    pub(crate) fn stop(&mut self) -> impl Future<Output = ()> + use<> {
+        self.failures.clear();
+        let stopping: Vec<_> = std::mem::take(&mut self.overlays)
+            .into_values()
+            .map(Overlay::into_handle)
+            .map(|handle| tokio::task::spawn_blocking(move || handle.stop()))
+            .collect();
+        async move {
+            for task in stopping {
+                // A panic in there is an interface that is gone as well.
+                let _ = task.await;
+            }
+        }
+    }
+}
+
+/// Of several problems the first, with the number of the others.
+fn first_problem(problems: Vec<Problem>) -> ApiError {
+    let others = problems.len().saturating_sub(1);
+    let mut problems = problems.into_iter();
+    let Some(first) = problems.next() else {
+        return ApiError::new(ErrorCode::Internal, "refused without a reason");
+    };
+    let mut error = ApiError::from(first);
+    if others > 0 {
+        error.message = format!("{} (and {others} more)", error.message);
+    }
+    error
+}
+
+fn peers(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "peer" } else { "peers" })
+}
+
+fn locals(setup: &Setup) -> String {
+    match setup.sockets.len() {
+        0 => "no local address".into(),
+        _ => setup
+            .sockets
+            .values()
+            .map(|s| s.address.to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// The name of this host.
+pub(crate) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "knetd".into())
+}

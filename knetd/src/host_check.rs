@@ -1,0 +1,101 @@
+//! What this host must offer before anything is started.
+
+use std::{fs, io, path::Path};
+
+/// Descriptors that the daemon itself needs: log, runtime, 32 control clients, a margin.
+const OWN_DESCRIPTORS: u64 = 128;
+/// Descriptors of one interface besides its sockets: TAP, wake-ups, polls, netlink.
+const INTERFACE_DESCRIPTORS: u64 = 16;
+
+/// Refuses to run where TAPs cannot be made. The text names the thing and the remedy.
+pub(crate) fn can_make_interfaces() -> Result<(), String> {
+    const CAP_NET_ADMIN: u32 = 12;
+    let tun = Path::new("/dev/net/tun");
+    match fs::OpenOptions::new().read(true).write(true).open(tun) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(
+                "/dev/net/tun is not there; run: modprobe tun (in a container: pass the device in, as \
+                        with --device /dev/net/tun)"
+                    .into(),
+            );
+        }
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            return Err("/dev/net/tun: permission denied; run knetd as root".into());
+        }
+        Err(e) => return Err(format!("/dev/net/tun: {e}; is the kernel built with CONFIG_TUN?")),
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    match effective_capabilities(&status) {
+        Some(capabilities) if capabilities & 1 << CAP_NET_ADMIN == 0 => {
+            Err("the capability CAP_NET_ADMIN is missing; run knetd as root".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to run where the limit on open files does not suffice for these interfaces, given by their number of
+/// sockets each.
+pub(crate) fn enough_descriptors(sockets: impl Iterator<Item = usize>) -> Result<(), String> {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    // Without /proc there is nothing to compare with; an attempt will show.
+    let Some(limit) = open_files_limit(&limits) else {
+        return Ok(());
+    };
+    let needed = OWN_DESCRIPTORS + sockets.map(|n| INTERFACE_DESCRIPTORS + 2 * n as u64).sum::<u64>();
+    if limit < needed {
+        return Err(format!(
+            "at most {limit} files may be open, and this configuration needs {needed}; run: ulimit -n {needed} \
+             (under systemd: LimitNOFILE={needed})"
+        ));
+    }
+    Ok(())
+}
+
+/// Keeps memory, and the keys in it, out of core dumps. Best effort: not every kernel has the file.
+pub(crate) fn keep_keys_out_of_core_dumps() {
+    if let Err(error) = fs::write("/proc/self/coredump_filter", "0") {
+        tracing::debug!("core dumps may contain keys: /proc/self/coredump_filter: {error}");
+    }
+}
+
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn open_files_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files"))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_tables_are_read() {
+        let limits =
+            "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024     524288     files\n";
+        assert_eq!(open_files_limit(limits), Some(1024));
+        assert_eq!(
+            open_files_limit("Max open files unlimited unlimited files"),
+            Some(u64::MAX)
+        );
+        assert_eq!(open_files_limit(""), None);
+        assert_eq!(
+            effective_capabilities("CapPrm:\t0\nCapEff:\t0000000000001000\n"),
+            Some(1 << 12)
+        );
+    }
+
+    #[test]
+    fn too_few_descriptors_are_told_with_the_number_needed() {
+        enough_descriptors(std::iter::empty()).unwrap();
+        let error = enough_descriptors(std::iter::repeat_n(1_000_000_000, 4)).unwrap_err();
+        assert!(error.contains("ulimit -n 8000000192"), "{error}");
+    }
+}

@@ -1,0 +1,197 @@
+//! One running interface: the data plane's handle and the names of what it knows by number.
+
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use libknet::{
+    Change, Event, Interface, OsEntropy, PingResult, Query, Reply,
+    api::message::{ApiError, ErrorCode},
+    proto::{
+        ids::{LinkId, PeerId},
+        rng::Entropy,
+        time::Span,
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{plan, setup::Setup, slots::Slots};
+
+/// How long a data thread may take to answer; it needs microseconds.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Something that an interface told.
+#[derive(Debug)]
+pub(crate) struct OverlayEvent {
+    /// Its name.
+    pub interface: Arc<str>,
+    /// Which of the interfaces of that name, one after the other.
+    pub generation: u64,
+    /// What it told.
+    pub event: Event,
+}
+
+/// The way of events from the data threads to the control thread. Bounded: what does not fit is counted.
+#[derive(Clone, Debug)]
+pub(crate) struct EventSender {
+    queue: mpsc::Sender<OverlayEvent>,
+    lost: Arc<AtomicU64>,
+}
+
+impl EventSender {
+    /// A queue of `size` events.
+    pub(crate) fn new(size: usize) -> (Self, mpsc::Receiver<OverlayEvent>) {
+        let (queue, events) = mpsc::channel(size);
+        (
+            Self {
+                queue,
+                lost: Arc::default(),
+            },
+            events,
+        )
+    }
+
+    /// How many events were lost since this was asked last.
+    pub(crate) fn take_lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// A running interface.
+#[derive(Debug)]
+pub(crate) struct Overlay {
+    /// What it is made of.
+    pub setup: Rc<Setup>,
+    /// The numbers of its peers.
+    pub slots: Slots,
+    /// Which of the interfaces of that name this is.
+    pub generation: u64,
+    /// Since when its counters count.
+    pub counting_since: Instant,
+    handle: Interface,
+}
+
+impl Overlay {
+    /// Starts an interface with all its peers. The error names the thing and the remedy.
+    pub(crate) fn start(
+        name: &str,
+        setup: &Rc<Setup>,
+        generation: u64,
+        events: &EventSender,
+    ) -> Result<Self, String> {
+        let mut instance = [0; 8];
+        OsEntropy.fill(&mut instance);
+        let (interface, sender) = (Arc::<str>::from(name), events.clone());
+        let on_event = move |event| {
+            let event = OverlayEvent {
+                interface: Arc::clone(&interface),
+                generation,
+                event,
+            };
+            if sender.queue.try_send(event).is_err() {
+                sender.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let start = setup.start(name, u64::from_le_bytes(instance));
+        let handle = Interface::start(start, Box::new(on_event)).map_err(|e| e.to_string())?;
+
+        let slots = Slots::default().updated(setup.peers.keys());
+        let set_peer = |(name, config): (&String, _)| {
+            let config: &libknet::proto::config::PeerConfig = config;
+            slots.id(name).map(|peer| Change::SetPeer {
+                peer,
+                config: Box::new(config.clone()),
+            })
+        };
+        handle
+            .apply(setup.peers.iter().filter_map(set_peer).collect())
+            .map_err(|e| e.to_string())?;
+        let setup = Rc::clone(setup);
+        Ok(Self {
+            setup,
+            slots,
+            generation,
+            counting_since: Instant::now(),
+            handle,
+        })
+    }
+
+    /// Changes it to `setup`, which has the same private key, or leaves it as it is and says why.
+    pub(crate) fn change(&mut self, setup: &Rc<Setup>) -> Result<(), String> {
+        let slots = self.slots.updated(setup.peers.keys());
+        let changes = plan::changes(&self.setup, &self.slots, setup, &slots);
+        if !changes.is_empty() {
+            self.handle.apply(changes).map_err(|e| e.to_string())?;
+        }
+        self.setup = Rc::clone(setup);
+        self.slots = slots;
+        Ok(())
+    }
+
+    /// Says goodbye to the peers and removes the TAP. Blocks for less than a second; may be called on any thread
+    /// with what [`Overlay::into_handle`] gives.
+    pub(crate) fn stop(self) {
+        self.handle.stop();
+    }
+
+    /// What has to be stopped, without what only the control thread may have.
+    pub(crate) fn into_handle(self) -> Interface {
+        self.handle
+    }
+
+    /// Asks the data plane.
+    pub(crate) fn query(&self, query: Query) -> impl Future<Output = Result<Reply, ApiError>> + use<> {
+        let (sender, reply) = oneshot::channel();
+        // The asker may have gone away.
+        self.handle.query(
+            query,
+            Box::new(move |r| {
+                let _ = sender.send(r);
+            }),
+        );
+        async move {
+            match tokio::time::timeout(QUERY_TIMEOUT, reply).await {
+                Ok(Ok(reply)) => Ok(reply),
+                Ok(Err(_)) => Err(ApiError::new(
+                    ErrorCode::NotFound,
+                    "the interface was stopped meanwhile",
+                )),
+                Err(_) => Err(ApiError::new(
+                    ErrorCode::Timeout,
+                    "the data plane does not answer",
+                )),
+            }
+        }
+    }
+
+    /// One ping over the control plane. `None`: the interface was stopped meanwhile.
+    pub(crate) fn ping(
+        &self,
+        peer: PeerId,
+        link: Option<LinkId>,
+        timeout: Duration,
+    ) -> impl Future<Output = Option<PingResult>> + use<> {
+        let (sender, result) = oneshot::channel();
+        let span = Span::from_millis(timeout.as_millis() as u64);
+        self.handle.ping(
+            peer,
+            link,
+            span,
+            Box::new(move |r| {
+                let _ = sender.send(r);
+            }),
+        );
+        async move {
+            // The data plane keeps the time; this is for one that has died.
+            tokio::time::timeout(timeout + QUERY_TIMEOUT, result)
+                .await
+                .ok()?
+                .ok()
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! From the data plane's state to the rows of the control messages.
+
+use std::{net::SocketAddr, time::Instant};
+
+use libknet::{
+    InterfaceReport, SocketDown,
+    api::{
+        message::{DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, PeerRow, SessionRow, Traffic},
+        model,
+    },
+    proto::{
+        drop_reason::DropCounters,
+        handshake::message::{Role, Suite},
+        status::{self, LinkState, LinkStatus, MacEntry, PeerStatus, Port},
+        time::Span,
+    },
+};
+
+use crate::{config::setup::Setup, overlay::Overlay};
+
+/// The name of an AEAD as it is printed everywhere.
+pub(crate) const fn suite_name(suite: Suite) -> &'static str {
+    match suite {
+        Suite::ChaCha20Poly1305 => "ChaCha20-Poly1305",
+        Suite::Aes256Gcm => "AES-256-GCM",
+    }
+}
+
+/// The name of a side of the handshake.
+pub(crate) const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Initiator => "initiator",
+        Role::Responder => "responder",
+    }
+}
+
+/// Why a local cannot be used, or `up`.
+pub(crate) const fn local_state(down: Option<SocketDown>) -> &'static str {
+    match down {
+        None => "up",
+        Some(SocketDown::AddressMissing) => "address-missing",
+        Some(SocketDown::InterfaceDown) => "interface-down",
+        Some(SocketDown::NoCarrier) => "no-carrier",
+    }
+}
+
+/// Whether an interface runs, and why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InterfaceState {
+    /// It runs.
+    Up,
+    /// `shutdown` is configured.
+    AdminDown,
+    /// No private key is configured.
+    Incomplete,
+    /// It could not be kept running; it is tried again.
+    Failed(String),
+}
+
+impl InterfaceState {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::AdminDown => "admin-down",
+            Self::Incomplete => "incomplete",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Up | Self::AdminDown => None,
+            Self::Incomplete => Some("no private key is configured (private-key file PATH)".into()),
+            Self::Failed(reason) => Some(reason.clone()),
+        }
+    }
+}
+
+const fn traffic(t: status::Traffic) -> Traffic {
+    Traffic {
+        packets: t.packets,
+        bytes: t.bytes,
+    }
+}
+
+fn drop_rows(drops: &DropCounters) -> Vec<DropRow> {
+    let row = |(reason, count): (libknet::proto::drop_reason::DropReason, u64)| DropRow {
+        reason: reason.name().into(),
+        help: reason.help().into(),
+        count,
+    };
+    drops.iter().filter(|(_, count)| *count > 0).map(row).collect()
+}
+
+/// An interface; `running` where it is up.
+pub(crate) fn interface(
+    name: &str,
+    config: &model::InterfaceConfig,
+    state: &InterfaceState,
+    running: Option<(&Setup, Instant, &InterfaceReport)>,
+) -> InterfaceRow {
+    let prefixes = config.ip_addresses.iter().chain(&config.ipv6_addresses);
+    let mut row = InterfaceRow {
+        interface: name.into(),
+        description: config.description.clone(),
+        state: state.name().into(),
+        reason: state.reason(),
+        mac_address: config.mac_address.map(|m| m.to_string()),
+        mtu: u32::from(config.mtu),
+        addresses: prefixes.map(ToString::to_string).collect(),
+        locals: config
+            .locals
+            .iter()
+            .map(|(n, local)| configured_local(*n, local))
+            .collect(),
+        peers: config.peers.len() as u32,
+        ..InterfaceRow::default()
+    };
+    let Some((setup, counting_since, report)) = running else {
+        return row;
+    };
+    let status = &report.status;
+    row.public_key = Some(model::PublicKey(*setup.public_key.as_bytes()).to_string());
+    row.mac_address = Some(setup.mac.to_string());
+    row.locals = report
+        .sockets
+        .iter()
+        .map(|socket| LocalRow {
+            local: socket.id.0,
+            address: socket.address.to_string(),
+            device: socket.device.clone(),
+            state: local_state(socket.down).into(),
+        })
+        .collect();
+    row.peers_up = status.peers_up;
+    row.tap_rx = traffic(status.tap_rx);
+    row.tap_tx = traffic(status.tap_tx);
+    row.wire_rx = traffic(status.wire_rx);
+    row.wire_tx = traffic(status.wire_tx);
+    row.relayed = traffic(status.relayed);
+    row.macs = status.macs;
+    row.handshakes = status.handshakes;
+    row.gaps = status.gaps;
+    row.drops = drop_rows(&status.drops);
+    row.counting_ms = counting_since.elapsed().as_millis() as u64;
+    row
+}
+
+fn configured_local(number: u8, local: &model::Local) -> LocalRow {
+    LocalRow {
+        local: number,
+        address: SocketAddr::new(local.address, local.port).to_string(),
+        device: local.device.clone(),
+        state: "down".into(),
+    }
+}
+
+/// Where a peer belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct PeerPlace<'a> {
+    /// Name of the interface.
+    pub interface: &'a str,
+    /// Its configuration.
+    pub interface_config: &'a model::InterfaceConfig,
+    /// Its state.
+    pub interface_state: &'a InterfaceState,
+    /// Name of the peer.
+    pub name: &'a str,
+    /// The peer's configuration.
+    pub config: &'a model::PeerConfig,
+}
+
+/// A peer with all its links; `status` where the data plane has it.
+pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow {
+    let config = place.config;
+    let (state, reason) = match status {
+        _ if config.shutdown => ("admin-down", None),
+        _ if config.public_key.is_none() => (
+            "incomplete",
+            Some("no public key is configured (public-key KEY)".into()),
+        ),
+        _ if *place.interface_state != InterfaceState::Up => {
+            let state = place.interface_state.name();
+            ("down", Some(format!("interface {} is {state}", place.interface)))
+        }
+        Some(s) if s.session.is_some() => ("up", None),
+        Some(s) if s.handshaking => ("handshaking", None),
+        _ => ("down", None),
+    };
+    let links = links(place, status);
+    let mut row = PeerRow {
+        interface: place.interface.into(),
+        peer: place.name.into(),
+        description: config.description.clone(),
+        state: state.into(),
+        reason,
+        public_key: config.public_key.map(|k| k.to_string()),
+        policy: config.policy.name().into(),
+        isolate: config.isolate,
+        links_up: links.iter().filter(|l| l.state == LinkState::Up.name()).count() as u8,
+        links_total: links.len() as u8,
+        links,
+        ..PeerRow::default()
+    };
+    if let Some(status) = status {
+        row.session = status.session.map(|s| SessionRow {
+            role: role_name(s.role).into(),
+            suite: suite_name(s.suite).into(),
+            version: s.version,
+            age_ms: s.age.as_millis(),
+            rekeys: s.rekeys,
+            uptime_ms: s.uptime.as_millis(),
+        });
+        row.tx = traffic(status.tx);
+        row.rx = traffic(status.rx);
+        row.drops = status.drops;
+        row.duplicates = status.duplicates;
+        row.queued = status.queued;
+        row.active_links = status.active_links.iter().map(|l| l.get()).collect();
+    }
+    row
+}
+
+/// The links of a peer: configured ones, and those that the peer opened.
+fn links(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> Vec<LinkRow> {
+    let running = status.map_or(&[][..], |s| &s.links);
+    let mut rows: Vec<_> = running
+        .iter()
+        .map(|link| running_link(place, link, place.config.links.get(&link.link.get())))
+        .collect();
+    let known = |id: &u8| running.iter().any(|l| l.link.get() == *id);
+    let idle = place.config.links.iter().filter(|(id, _)| !known(id));
+    rows.extend(idle.map(|(id, config)| idle_link(place, *id, config)));
+    rows.sort_by_key(|row| row.link);
+    rows
+}
+
+/// A link that the data plane does not have, because its peer or its interface is down.
+fn idle_link(place: PeerPlace<'_>, id: u8, config: &model::LinkConfig) -> LinkRow {
+    let admin_down = config.shutdown || place.config.shutdown || place.interface_config.shutdown;
+    let local = place.interface_config.local_of(config);
+    LinkRow {
+        interface: place.interface.into(),
+        peer: place.name.into(),
+        link: id,
+        description: config.description.clone(),
+        local,
+        local_address: local_address(place, local),
+        remote: match config.remote {
+            model::Remote::Dynamic => None,
+            model::Remote::Static { address, port } => Some(SocketAddr::new(address, port).to_string()),
+        },
+        remote_configured: config.remote != model::Remote::Dynamic,
+        state: if admin_down {
+            LinkState::AdminDown
+        } else {
+            LinkState::Down
+        }
+        .name()
+        .into(),
+        priority: config.priority,
+        weight: config.weight,
+        interval_ms: config.interval_ms,
+        timeout_ms: config.timeout_ms,
+        pong_count: config.pong_count,
+        ..LinkRow::default()
+    }
+}
+
+fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::LinkConfig>) -> LinkRow {
+    let defaults = model::LinkConfig::default();
+    let settings = config.unwrap_or(&defaults);
+    let local = link.socket.map(|s| s.0);
+    LinkRow {
+        interface: place.interface.into(),
+        peer: place.name.into(),
+        link: link.link.get(),
+        description: settings.description.clone(),
+        local,
+        local_address: local_address(place, local),
+        remote: link.remote.map(|r| r.to_string()),
+        remote_configured: link.remote_configured,
+        state: link.state.name().into(),
+        receiving: link.receiving,
+        since_ms: link.since.as_millis(),
+        in_use: link.in_use,
+        priority: link.priority,
+        weight: link.weight,
+        interval_ms: settings.interval_ms,
+        timeout_ms: settings.timeout_ms,
+        pong_count: settings.pong_count,
+        rtt_us: link.srtt.map(Span::as_micros),
+        rtt_min_us: link.rtt_min.map(Span::as_micros),
+        rtt_var_us: link.rttvar.as_micros(),
+        jitter_us: link.jitter.as_micros(),
+        tx_loss_ppm: link.tx_loss_ppm,
+        rx_loss_ppm: link.rx_loss_ppm,
+        tx: traffic(link.tx),
+        rx: traffic(link.rx),
+        report_timeout_us: link.report_timeout.as_micros(),
+        suspects: link.suspects,
+        downs: link.downs,
+        spurious: link.spurious,
+        penalty_milli: link.penalty_milli,
+    }
+}
+
+fn local_address(place: PeerPlace<'_>, local: Option<u8>) -> Option<String> {
+    let local = place.interface_config.locals.get(&local?)?;
+    Some(SocketAddr::new(local.address, local.port).to_string())
+}
+
+/// An entry of the bridge's table.
+pub(crate) fn mac(interface: &str, overlay: &Overlay, entry: &MacEntry) -> MacRow {
+    MacRow {
+        interface: interface.into(),
+        mac_address: entry.mac.to_string(),
+        peer: match entry.port {
+            Port::Tap => None,
+            // A peer that was removed a moment ago has a number and no name.
+            Port::Peer(id) => Some(
+                overlay
+                    .slots
+                    .name(id)
+                    .map_or_else(|| format!("#{}", id.0), str::to_owned),
+            ),
+        },
+        is_static: entry.is_static,
+        age_ms: entry.age.as_millis(),
+    }
+}
