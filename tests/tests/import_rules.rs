@@ -207,9 +207,13 @@ fn quoted(rest: &str) -> usize {
     rest.len()
 }
 
-/// The part before the module of tests.
+/// The part before the module of tests, which is the last thing in a file.
 fn without_tests(code: &str) -> &str {
-    code.find("#[cfg(test)]\nmod ").map_or(code, |at| &code[..at])
+    let begins = code.match_indices("#[cfg(test)]\n").find(|(at, mark)| {
+        let after = code[at + mark.len()..].lines().find(|l| !l.starts_with("#["));
+        after.is_some_and(|l| l.starts_with("mod ") && l.trim_end().ends_with('{'))
+    });
+    begins.map_or(code, |(at, _)| &code[..at])
 }
 
 fn has_word(code: &str, word: &str) -> Option<usize> {
@@ -395,6 +399,13 @@ fn the_rules_see_what_they_should() {
     assert_eq!(has_word_or_path("foo::tokio::y()", "tokio::"), None);
     assert_eq!(has_word("unsafe_code", "unsafe"), None);
     assert_eq!(has_word("fn f<'a>() { unsafe {} }", "unsafe"), Some(1));
-    assert_eq!(without_tests("a\n#[cfg(test)]\nmod tests {}"), "a\n");
+    assert_eq!(
+        without_tests("a\n#[cfg(test)]\n#[allow(x)]\nmod tests {\n}"),
+        "a\n"
+    );
+    assert_eq!(
+        without_tests("#[cfg(test)]\nmod tests;\nb"),
+        "#[cfg(test)]\nmod tests;\nb"
+    );
     assert!(dependencies("knet-cli").contains(&"knet-api".to_owned()));
 }
