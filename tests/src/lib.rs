@@ -2,3 +2,4 @@
 
 pub mod fuzz_targets;
 pub mod lab;
+pub mod sim;

@@ -177,6 +177,8 @@ pub struct Link {
     pong_budget: (Time, u32),
     held_pong: Option<HeldPong>,
     peer_admin_down: bool,
+    /// The peer cannot send on it, as far as it has told.
+    peer_tx_down: bool,
     local_down: bool,
 }
 
@@ -231,6 +233,7 @@ impl Link {
             pong_budget: (now, 0),
             held_pong: None,
             peer_admin_down: false,
+            peer_tx_down: false,
             local_down: false,
         };
         if link.config.shutdown {
@@ -267,6 +270,26 @@ impl Link {
     /// Whether it has proven itself lately.
     pub fn warm(&self, now: Time) -> bool {
         now.since(self.last_proof) <= WARM_TIME
+    }
+
+    /// Whether it has proven itself since `then`.
+    pub fn proven_since(&self, then: Time) -> bool {
+        self.last_proof > then
+    }
+
+    /// Whether it is being probed and answers.
+    pub fn answers(&self) -> bool {
+        self.state == LinkState::Probing && self.tally > 0
+    }
+
+    /// How far it can be trusted with a control message: up; answering; in doubt; anything else.
+    pub fn trust(&self) -> u8 {
+        match self.state {
+            LinkState::Up => 3,
+            LinkState::Probing if self.answers() => 2,
+            LinkState::Suspect => 1,
+            _ => 0,
+        }
     }
 
     /// Whether frames are still mirrored on it while it is in doubt.
@@ -421,7 +444,7 @@ impl Link {
     }
 
     /// A PONG for one of our probes came; `here`: over this very link. `arrived` is the peer's count of
-    /// datagrams at the time of the probe, if it came along.
+    /// datagrams at the time of the probe, if it came along. Returns false where the probe is not known (any more).
     pub fn answered(
         &mut self,
         now: Time,
@@ -429,9 +452,9 @@ impl Link {
         hold: Span,
         here: bool,
         arrived: Option<u32>,
-    ) -> (Option<Probe>, Option<Transition>) {
+    ) -> (bool, Option<Transition>) {
         let Some(probe) = self.probes.find(id) else {
-            return (None, None);
+            return (false, None);
         };
         if here {
             self.rtt.sample(now.since(probe.sent) - hold);
@@ -474,7 +497,7 @@ impl Link {
             }
             LinkState::AdminDown | LinkState::LocalDown => None,
         };
-        (Some(probe), transition)
+        (true, transition)
     }
 
     /// The peer reports that `highest` is the highest data counter that arrived over this link.
@@ -531,6 +554,14 @@ impl Link {
             }
             _ => None,
         }
+    }
+
+    /// The peer says whether it can send on this link. Returns true if it has just lost that ability while we
+    /// still believe in ours.
+    pub fn peer_tx(&mut self, ok: bool) -> bool {
+        let news = !ok && !self.peer_tx_down;
+        self.peer_tx_down = !ok;
+        news && self.state == LinkState::Up
     }
 
     /// The local interface or address went away or came back.

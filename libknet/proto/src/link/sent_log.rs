@@ -29,14 +29,18 @@ struct Mark {
 #[derive(Debug, Default)]
 pub struct SentLog {
     marks: VecDeque<Mark>,
-    last: Option<Mark>,
+    /// The last that was sent, for as long as it waits.
+    newest: Option<Mark>,
+    /// The last that was sent.
+    last: Option<DataSeq>,
 }
 
 impl SentLog {
     /// `seq` left on this link. Marks are kept `spacing` apart.
     pub fn sent(&mut self, now: Time, seq: DataSeq, spacing: Span) {
         let mark = Mark { seq, sent: now };
-        self.last = Some(mark);
+        self.newest = Some(mark);
+        self.last = Some(seq);
         let wanted = match self.marks.back() {
             None => true,
             Some(back) => now.since(back.sent) >= spacing && self.marks.len() < MARKS,
@@ -55,7 +59,7 @@ impl SentLog {
             settled = Some(front.sent);
             self.marks.pop_front();
         }
-        self.renew_mark(|last| last.seq > highest);
+        self.keep_newest(|newest| newest.seq > highest);
         settled
     }
 
@@ -64,12 +68,12 @@ impl SentLog {
         while self.marks.front().is_some_and(|m| m.sent <= sent) {
             self.marks.pop_front();
         }
-        self.renew_mark(|last| last.sent > sent);
+        self.keep_newest(|newest| newest.sent > sent);
     }
 
     /// Whether `seq` can have been sent on this link.
     pub fn could_have_sent(&self, seq: DataSeq) -> bool {
-        self.last.is_some_and(|last| seq <= last.seq)
+        self.last.is_some_and(|last| seq <= last)
     }
 
     /// When the oldest unreported datagram left.
@@ -79,16 +83,14 @@ impl SentLog {
 
     /// Forgets what is waiting.
     pub fn clear(&mut self) {
-        self.marks = VecDeque::new();
-        self.last = None;
+        *self = Self::default();
     }
 
     /// Datagrams that left between marks must not be forgotten with the mark before them.
-    fn renew_mark(&mut self, waiting: impl Fn(&Mark) -> bool) {
-        if self.marks.is_empty()
-            && let Some(last) = self.last.filter(waiting)
-        {
-            self.marks.push_back(last);
+    fn keep_newest(&mut self, waits: impl Fn(&Mark) -> bool) {
+        self.newest = self.newest.filter(waits);
+        if self.marks.is_empty() {
+            self.marks.extend(self.newest);
         }
     }
 }
@@ -136,6 +138,15 @@ mod tests {
         log.sent(MS(5), seq(1), SPACING);
         log.answered(MS(3));
         assert_eq!(log.oldest_unreported(), Some(MS(5)));
+    }
+
+    #[test]
+    fn what_is_settled_does_not_come_back() {
+        let mut log = SentLog::default();
+        log.sent(MS(5), seq(0), SPACING);
+        log.reported(seq(0));
+        log.answered(MS(3));
+        assert_eq!(log.oldest_unreported(), None);
     }
 
     #[test]

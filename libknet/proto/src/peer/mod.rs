@@ -316,24 +316,23 @@ impl Peer {
 
     /// Asks the policy again.
     fn choose(&mut self, env: &Env) {
-        let mut views = [const { None }; MAX_LINKS];
-        let mut n = 0;
-        for l in self
-            .links()
-            .filter(|l| l.can_send() && l.state() >= LinkState::Probing)
-        {
-            views[n] = Some(LinkView {
+        let in_use = self.set;
+        let doubted = |l: &&Link| l.state() == LinkState::Suspect && in_use.all().any(|id| id == l.id);
+        let doubt = self.links().filter(doubted).map(Link::since).min();
+        let usable = self.links().filter(|l| l.can_send() && l.state() >= LinkState::Probing);
+        let views: Vec<LinkView> = usable
+            .map(|l| LinkView {
                 link: l.id,
                 state: l.state(),
                 priority: l.config.priority,
                 weight: l.config.weight,
                 settled: l.settled(env.now),
                 warm: l.warm(env.now),
+                fresh: doubt.is_some_and(|since| l.proven_since(since)),
+                answers: l.answers(),
                 mirror: l.mirror(env.now),
-            });
-            n += 1;
-        }
-        let views: Vec<LinkView> = views.into_iter().flatten().collect();
+            })
+            .collect();
         let set = policy::choose(self.config.policy, &views, self.set);
         if set != self.set {
             self.set = set;

@@ -262,9 +262,15 @@ impl Peer {
         // The count of arrivals belongs to the moment of the probe only if the answer came at once.
         let arrived = arrived.filter(|_| here && hold < Span::from_millis(1));
         let Some(l) = self.link_mut(of) else { return };
-        let (probe, t) = l.answered(env.now, pong.id, hold, here, arrived);
+        let (known, t) = l.answered(env.now, pong.id, hold, here, arrived);
         self.after(env, of, t);
-        let Some(probe) = probe else { return };
+        if !known {
+            return;
+        }
+        if self.links().any(|l| l.state() == LinkState::Suspect) {
+            // Now it is known which stand-in works.
+            self.choose(env);
+        }
         if let Some(i) = self.operator_probes.iter().position(|p| p.id == pong.id) {
             let asked = self.operator_probes.swap_remove(i);
             let rtt = env.now.since(asked.sent) - hold;
@@ -276,7 +282,6 @@ impl Peer {
             };
             env.outbox.probe_replies.push(reply);
         }
-        debug_assert!(probe.sent <= env.now);
     }
 
     fn receive_report(&mut self, env: &mut Env, serial: u32, report: &Report) {
@@ -316,15 +321,11 @@ impl Peer {
         let Some(l) = self.link_mut(state.link) else {
             return;
         };
-        // On the link itself only the receiving end's view counts.
-        let rx_ok = state.rx_ok;
-        let t = l.peer_state(now, rx_ok, state.admin_up, alone);
+        let lost = l.peer_tx(state.tx_ok);
+        let t = l.peer_state(now, state.rx_ok, state.admin_up, alone);
         self.after(env, state.link, t);
-        if !state.tx_ok
-            && over != state.link
-            && self.link(state.link).is_some_and(|l| l.state() == LinkState::Up)
-        {
-            // The peer cannot use it. Find out whether we can.
+        if lost && over != state.link {
+            // The cut may be in both directions: find out about ours.
             self.send_ping(env, state.link, PingDue::DOUBT, None);
         }
     }

@@ -6,7 +6,7 @@ use super::{OPERATOR_PROBES, OperatorProbe, Peer, Waiting};
 use crate::{
     drop_reason::DropReason,
     ids::{LinkId, LinkSet},
-    link::{PingDue, probe::Probe, sent_log::DataSeq},
+    link::{Link, PingDue, probe::Probe, sent_log::DataSeq},
     path::Path,
     session::Session,
     shard::env::{Env, WAITING_TOTAL},
@@ -197,7 +197,7 @@ impl Peer {
             _ => None,
         };
         self.send_heartbeat(env, from, Some(answer), own, LinkSet::EMPTY);
-        let usable = |l: &crate::link::Link| l.id != from && l.can_send() && l.state() >= LinkState::Suspect;
+        let usable = |l: &Link| l.id != from && l.can_send() && l.trust() > 0;
         if ping.reply_on_all {
             let others = self
                 .links()
@@ -209,7 +209,7 @@ impl Peer {
         } else if self.link(from).is_none_or(|l| l.state() != LinkState::Up)
             && let Some(other) = self
                 .best_link(LinkSet::of(from))
-                .filter(|o| self.link(*o).is_some_and(|l| l.state() == LinkState::Up))
+                .filter(|o| self.link(*o).is_some_and(|l| l.trust() > 1))
         {
             self.send_heartbeat(env, other, Some(answer), None, LinkSet::of(from));
         }
@@ -442,7 +442,7 @@ impl Peer {
             .filter(|l| !but.contains(l.id) && l.can_send())
             .max_by_key(|l| {
                 (
-                    l.state(),
+                    l.trust(),
                     l.receiving(),
                     in_use(l.id),
                     l.config.priority,
@@ -476,7 +476,7 @@ impl Peer {
     }
 }
 
-impl crate::link::Link {
+impl Link {
     /// The PING that leaves now.
     fn ping(&mut self, now: Time, due: PingDue, deferred: bool) -> Ping {
         let Probe { id, tx_pkts, .. } = self.probe(now, deferred);

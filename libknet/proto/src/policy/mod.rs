@@ -29,6 +29,10 @@ pub struct LinkView {
     pub settled: bool,
     /// Whether it has been proven to work within the last two seconds.
     pub warm: bool,
+    /// It has answered since the link in use came into doubt: not just a guess, but known to work now.
+    pub fresh: bool,
+    /// A probe of it has been answered, if it is being probed.
+    pub answers: bool,
     /// In doubt, and for so short a time that frames are still mirrored on it.
     pub mirror: bool,
 }
@@ -63,9 +67,23 @@ pub fn choose(kind: PolicyKind, links: &[LinkView], in_use: ActiveSet) -> Active
     }
 }
 
-/// The links of the best state there is, if any: up; else suspect; else probing.
-fn best_state(links: &[LinkView]) -> Option<LinkState> {
-    links.iter().map(|l| l.state).max()
+/// Where no link is up: every one that may work, rather than one that may not. Links in doubt, and links that
+/// answer although they are not trusted yet; if there are none, whatever is being probed.
+fn last_resort(links: &[LinkView]) -> ActiveSet {
+    let collect = |take: &dyn Fn(&LinkView) -> bool| {
+        links
+            .iter()
+            .filter(|l| take(l))
+            .fold(LinkSet::EMPTY, |set, l| set.with(l.link))
+    };
+    let mut copies = collect(&|l| l.state == LinkState::Suspect || l.answers);
+    if copies.is_empty() {
+        copies = collect(&|_| true);
+    }
+    ActiveSet {
+        copies,
+        rotation: LinkSet::EMPTY,
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +98,8 @@ pub(crate) mod test_views {
             weight: 1,
             settled: true,
             warm: true,
+            fresh: false,
+            answers: false,
             mirror: state == LinkState::Suspect,
         }
     }

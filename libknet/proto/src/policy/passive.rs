@@ -5,7 +5,7 @@
 
 use core::cmp::Reverse;
 
-use super::{ActiveSet, LinkView, best_state};
+use super::{ActiveSet, LinkView, last_resort};
 use crate::{
     ids::{LinkId, LinkSet},
     status::LinkState,
@@ -13,46 +13,34 @@ use crate::{
 
 /// The link to use, and its stand-in while it is in doubt.
 pub fn choose(links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
-    let Some(best) = best_state(links) else {
-        return ActiveSet::default();
-    };
     let used = |l: &LinkView| in_use.copies.contains(l.link);
+    let up = || links.iter().filter(|l| l.state == LinkState::Up);
     // A working link in use is left only for a link that has proven stable.
-    let leave_alone = links.iter().any(|l| used(l) && l.state == LinkState::Up);
-    let candidates = || {
-        links
-            .iter()
-            .filter(move |l| l.state == best && (!leave_alone || l.settled || used(l)))
-    };
-    let Some(first) = candidates().max_by_key(|l| rank(l)) else {
-        return ActiveSet::default();
+    let leave_alone = up().any(used);
+    let candidates = || up().filter(|l| !leave_alone || l.settled || used(l));
+    let Some(first) = candidates().max_by_key(rank) else {
+        return last_resort(links);
     };
     let mut copies = LinkSet::of(first.link);
-    if best == LinkState::Up {
-        let doubted = links.iter().filter(|l| l.mirror && used(l));
-        let mut any_doubted = false;
-        for l in doubted {
-            copies = copies.with(l.link);
-            any_doubted = true;
-        }
-        // A stand-in that nobody has heard of lately may be dead too: take the next one along.
-        if any_doubted && !first.warm {
-            let second = candidates()
-                .filter(|l| l.link != first.link)
-                .max_by_key(|l| rank(l));
-            if let Some(second) = second {
-                copies = copies.with(second.link);
-            }
-        }
+    let doubted = links
+        .iter()
+        .filter(|l| l.mirror && used(l))
+        .fold(LinkSet::EMPTY, |set, l| set.with(l.link));
+    // A stand-in that nobody has heard of lately may be dead too: take the next one along.
+    if !doubted.is_empty()
+        && !first.warm
+        && let Some(second) = candidates().filter(|l| l.link != first.link).max_by_key(rank)
+    {
+        copies = copies.with(second.link);
     }
     ActiveSet {
-        copies,
+        copies: copies.union(doubted),
         rotation: LinkSet::EMPTY,
     }
 }
 
-fn rank(l: &LinkView) -> (u8, Reverse<LinkId>) {
-    (l.priority, Reverse(l.link))
+fn rank(l: &&LinkView) -> (bool, u8, Reverse<LinkId>) {
+    (l.fresh, l.priority, Reverse(l.link))
 }
 
 #[cfg(test)]
@@ -115,14 +103,28 @@ mod tests {
     }
 
     #[test]
-    fn something_is_better_than_nothing() {
+    fn a_stand_in_that_has_just_answered_is_better_than_one_that_has_not() {
+        let mut answered = view(2, Up, 50);
+        answered.fresh = true;
+        let links = [view(0, Suspect, 200), view(1, Up, 100), answered];
+        assert_eq!(choose(&links, using(&[0])), using(&[0, 2]));
+    }
+
+    #[test]
+    fn without_a_link_that_is_up_everything_that_may_work_is_tried() {
+        let mut answers = view(1, Probing, 200);
+        answers.answers = true;
         assert_eq!(
             choose(&[view(0, Probing, 100), view(1, Probing, 200)], using(&[])),
-            using(&[1])
+            using(&[0, 1])
         );
         assert_eq!(
-            choose(&[view(0, Suspect, 100), view(1, Probing, 200)], using(&[0])),
+            choose(&[view(0, Suspect, 100), view(2, Probing, 9)], using(&[0])),
             using(&[0])
+        );
+        assert_eq!(
+            choose(&[view(0, Suspect, 100), answers], using(&[0])),
+            using(&[0, 1])
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Round-robin: frames in turn over all links, each as often as its weight says.
 
-use super::{ActiveSet, LinkView, best_state};
+use super::{ActiveSet, LinkView, last_resort};
 use crate::{
     ids::{LinkId, LinkSet, MAX_LINKS},
     status::LinkState,
@@ -9,23 +9,19 @@ use crate::{
 /// All links that are up take turns. While one is in doubt it gets a copy of every frame instead of a turn,
 /// so that its share is not lost if it is dead.
 pub fn choose(links: &[LinkView]) -> ActiveSet {
-    let Some(best) = best_state(links) else {
-        return ActiveSet::default();
-    };
     let collect = |take: &dyn Fn(&LinkView) -> bool| {
         links
             .iter()
             .filter(|l| take(l))
             .fold(LinkSet::EMPTY, |set, l| set.with(l.link))
     };
-    let copies = if best == LinkState::Up {
-        collect(&|l| l.mirror)
-    } else {
-        LinkSet::EMPTY
-    };
+    let rotation = collect(&|l| l.state == LinkState::Up);
+    if rotation.is_empty() {
+        return last_resort(links);
+    }
     ActiveSet {
-        copies,
-        rotation: collect(&|l| l.state == best),
+        copies: collect(&|l| l.mirror),
+        rotation,
     }
 }
 
@@ -81,7 +77,7 @@ mod tests {
                 rotation: set(&[0, 5])
             }
         );
-        assert_eq!(choose(&[view(1, Probing, 9)]).rotation, set(&[1]));
+        assert_eq!(choose(&[view(1, Probing, 9)]).copies, set(&[1]));
     }
 
     #[test]

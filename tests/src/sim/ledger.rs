@@ -1,0 +1,107 @@
+//! What was sent, what arrived, and what must never be.
+
+use std::collections::HashMap;
+
+use knet_proto::time::{Span, Time};
+
+/// A frame on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Who sent it.
+    pub from: usize,
+    /// For whom.
+    pub to: usize,
+    /// When.
+    pub at: Time,
+    /// When it arrived.
+    pub arrived: Option<Time>,
+}
+
+/// The books of a run. A broken rule is written down, with the time it was broken at.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    frames: Vec<Sent>,
+    wire: HashMap<[u8; 12], u64>,
+    last_of_flow: HashMap<(usize, usize), u64>,
+    /// Frames that arrived behind a later one of the same flow.
+    pub out_of_order: u64,
+    /// Rules that were broken.
+    pub broken: Vec<String>,
+}
+
+impl Ledger {
+    /// A new frame; returns its number.
+    pub fn send(&mut self, now: Time, from: usize, to: usize) -> u64 {
+        self.frames.push(Sent { from, to, at: now, arrived: None });
+        self.frames.len() as u64 - 1
+    }
+
+    /// I2 and I3: a frame that arrives was sent by that peer to this host, and arrives once.
+    pub fn arrive(&mut self, now: Time, at: usize, source: usize, number: u64) {
+        let Some(frame) = self.frames.get_mut(number as usize) else {
+            return self.breach(now, format!("frame {number} arrived at {at} and was never sent"));
+        };
+        if frame.from != source || frame.to != at {
+            let text = format!("frame {number} {frame:?} arrived at {at} as if from {source}");
+            return self.breach(now, text);
+        }
+        if let Some(before) = frame.arrived.replace(now) {
+            let text = format!("frame {number} arrived at {at} twice, first at {}", before.as_nanos());
+            return self.breach(now, text);
+        }
+        let last = self.last_of_flow.entry((source, at)).or_insert(0);
+        if number < *last {
+            self.out_of_order += 1;
+        }
+        *last = number.max(*last);
+    }
+
+    /// I1: a nonce is used once. The key and the nonce follow from the header, so the same header must mean
+    /// the same bytes.
+    pub fn on_wire(&mut self, now: Time, datagram: &[u8]) {
+        let Some(header) = datagram.first_chunk::<12>().filter(|h| matches!(h[0], 4..=6)) else { return };
+        let print = fingerprint(datagram);
+        if self.wire.insert(*header, print).is_some_and(|before| before != print) {
+            self.breach(now, format!("two datagrams under one nonce: {header:02x?}"));
+        }
+    }
+
+    /// Writes down a broken rule.
+    pub fn breach(&mut self, now: Time, what: String) {
+        self.broken.push(format!("{:.6} s: {what}", now.as_nanos() as f64 / 1e9));
+    }
+
+    /// Frames sent in `from..to` (in time), and how many of them never arrived.
+    pub fn lost(&self, from: Time, to: Time) -> (usize, usize) {
+        let sent = self.frames.iter().filter(|f| f.at >= from && f.at < to);
+        sent.fold((0, 0), |(sent, lost), f| (sent + 1, lost + usize::from(f.arrived.is_none())))
+    }
+
+    /// The longest time in which nothing of one flow arrived although it was sent steadily.
+    pub fn longest_gap(&self, from: Time, to: Time) -> Span {
+        let mut last: HashMap<(usize, usize), Time> = HashMap::new();
+        let mut arrivals: Vec<(Time, (usize, usize))> = self
+            .frames
+            .iter()
+            .filter(|f| f.at >= from && f.at < to)
+            .filter_map(|f| Some((f.arrived?, (f.from, f.to))))
+            .collect();
+        arrivals.sort_by_key(|(at, _)| *at);
+        let mut longest = Span::ZERO;
+        for (at, flow) in arrivals {
+            let before = last.insert(flow, at).unwrap_or(at);
+            longest = longest.max(at.since(before));
+        }
+        longest
+    }
+
+    /// The frames that never arrived.
+    pub fn missing(&self, from: Time, to: Time) -> impl Iterator<Item = &Sent> {
+        self.frames.iter().filter(move |f| f.at >= from && f.at < to && f.arrived.is_none())
+    }
+}
+
+/// FNV-1a: enough to tell two datagrams apart that were not made to collide.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3))
+}
