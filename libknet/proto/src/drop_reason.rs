@@ -52,7 +52,6 @@ drop_reasons! {
     LaneInvalid "lane-invalid" "The lane was not agreed on.",
     LinkMismatch "link-mismatch" "A control message came over another socket or from another address than its link's.",
     LinkUnknown "link-unknown" "A control message for a link that this peer may not open.",
-    PathUnvalidated "path-unvalidated" "Data from an address that is no validated address of this peer.",
     RecordInvalid "record-invalid" "An authenticated control message that breaks the rules.",
     RecordRate "record-rate" "Control records beyond what a peer may send.",
     FragmentRefused "fragment-refused" "A fragment: this version does not take them yet.",
