@@ -326,7 +326,7 @@ fn choose_suite(ours: SuiteSet, theirs: SuiteSet) -> Result<Suite, DropReason> {
 /// The highest version that both speak.
 fn choose_version(min: u8, max: u8) -> Result<u8, DropReason> {
     let version = max.min(VERSION_MAX);
-    if min <= max && version >= min.max(VERSION_MIN) {
+    if version >= min.max(VERSION_MIN) {
         Ok(version)
     } else {
         Err(DropReason::HandshakeVersion)

@@ -1,7 +1,7 @@
 //! Load: cookies, rates and bounds.
 
 use super::*;
-use crate::wire::header::MessageType;
+use crate::{handshake::cookie::CookieMint, wire::header::MessageType};
 
 fn is_cookie(bytes: &[u8]) -> bool {
     bytes[0] == MessageType::Cookie as u8
@@ -67,6 +67,60 @@ fn a_wrong_cookie_opens_nothing() {
         "another port"
     );
     session(b.receive(250, a.address, &good));
+}
+
+#[test]
+fn a_cookie_does_not_lift_the_limit_of_its_source() {
+    let (mut a, mut b) = pair();
+    b.queue_depth = 128;
+    let init = a.start(0, b.address);
+    let cookie = sent(&b.receive(0, a.address, &init));
+    a.receive(0, b.address, &cookie);
+    for n in 0..5 {
+        let init = a.start(n, b.address);
+        assert_ne!(
+            drops(&b.receive(n, a.address, &init)),
+            [DropReason::HandshakeRate]
+        );
+    }
+    let init = a.start(6, b.address);
+    assert_dropped(&b.receive(6, a.address, &init), DropReason::HandshakeRate);
+}
+
+#[test]
+fn the_latest_cookie_of_a_path_is_used() {
+    let (mut a, mut b) = pair();
+    for ms in [0, 130_000, 200_000] {
+        b.queue_depth = 128;
+        let init = a.start(ms, b.address);
+        // The responder restarts, and does not know its own cookies any more.
+        if ms > 0 {
+            b = Host::new(2).knows(1, [0; 32]);
+            b.machine.cookies = CookieMint::new(&mut SeededEntropy::new([ms as u8; 32]), at(ms));
+            b.queue_depth = 128;
+        }
+        let cookie = sent(&b.receive(ms, a.address, &init));
+        a.receive(ms, b.address, &cookie);
+        assert_eq!(a.machine.peers[&PEER].cookies.len(), 1);
+        complete(ms + 250, &mut a, &mut b);
+    }
+}
+
+/// Whoever sees our first message may answer it as often as he likes; it costs us two exchanges each time.
+#[test]
+fn forged_answers_are_limited_per_attempt() {
+    let (mut a, mut b) = pair();
+    let init = a.start(0, b.address);
+    let resp = sent(&b.receive(0, a.address, &init));
+    let mut forged = resp.clone();
+    forged[50] ^= 1;
+    Mac1Key::new(&a.machine.public_key()).put(&mut forged);
+    let reasons: Vec<_> = (0..100)
+        .map(|_| drops(&a.receive(0, b.address, &forged))[0])
+        .collect();
+    assert!(reasons[..8].iter().all(|r| *r == DropReason::HandshakeCrypto));
+    assert!(reasons[8..].iter().all(|r| *r == DropReason::HandshakeRate));
+    session(a.receive(50, b.address, &resp));
 }
 
 #[test]
@@ -183,6 +237,19 @@ fn at_most_ten_thousand_cookies_per_second() {
     };
     assert_eq!(cookies(&mut b, 0, 3_000), 1_000);
     assert_eq!(cookies(&mut b, 10, 300), 100);
+    // RETRYs are of the same account.
+    b.queue_depth = 0;
+    b.machine.cookies_until = Time::ZERO;
+    let stale = Crafted {
+        payload: InitPayload {
+            timestamp: [0; 12],
+            ..Crafted::new().payload
+        },
+        ..Crafted::new()
+    };
+    let stale = stale.emit().1;
+    assert_dropped(&b.receive(10, a.address, &stale), DropReason::HandshakeStale);
+    assert_eq!(transmits(&b.receive(1_100, a.address, &stale)).len(), 1);
 }
 
 #[test]

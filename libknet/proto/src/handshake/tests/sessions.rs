@@ -159,6 +159,27 @@ fn three_first_messages_may_be_answered_at_a_time() {
 }
 
 #[test]
+fn the_index_of_a_session_stays_in_use_until_it_is_released() {
+    let (mut a, mut b) = pair();
+    let lost = a.start(0, b.address);
+    let (ours, theirs) = complete(250, &mut a, &mut b);
+    assert_eq!((a.machine.indices.in_use(), b.machine.indices.in_use()), (1, 1));
+    for n in 1..=6 {
+        a.start(250 + n, b.address);
+    }
+    assert_eq!(a.machine.indices.in_use(), 1 + 3);
+    a.machine.expire(at(20_000));
+    assert_eq!(a.machine.indices.in_use(), 1);
+    a.input(20_000, Input::Release(ours.our_index));
+    b.input(20_000, Input::Release(theirs.our_index));
+    assert_eq!((a.machine.indices.in_use(), b.machine.indices.in_use()), (0, 0));
+    assert_eq!(
+        drops(&b.receive(20_000, a.address, &lost)),
+        [DropReason::HandshakeStale]
+    );
+}
+
+#[test]
 fn an_attempt_ends_after_five_seconds() {
     let (mut a, mut b) = pair();
     let init = a.start(0, b.address);
