@@ -125,15 +125,15 @@ impl Control {
                 moved.undo();
                 return Err(ApplyError::SameAddress { a: *other, b: id });
             }
-            let socket = match old.values().find(|(s, _)| s.address == setup.address) {
-                Some((before, socket)) => moved.set_device(socket, before, &setup),
-                None => {
-                    let options = UdpOptions {
-                        device: setup.device.clone(),
-                        ..UdpOptions::default()
-                    };
-                    UdpSocket::bind(setup.address, &options).map(Arc::new)
-                }
+            let same = old.values().find(|(s, _)| s.address == setup.address);
+            let socket = if let Some((before, socket)) = same {
+                moved.set_device(socket, before, &setup)
+            } else {
+                let options = UdpOptions {
+                    device: setup.device.clone(),
+                    ..UdpOptions::default()
+                };
+                UdpSocket::bind(setup.address, &options).map(Arc::new)
             };
             let socket = match socket {
                 Ok(socket) => socket,

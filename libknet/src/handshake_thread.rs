@@ -81,7 +81,7 @@ pub(crate) fn spawn(
     };
     let body = move || {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            run(handshaker, &receiver, &sender, &waiting, &waker)
+            run(handshaker, &receiver, &sender, &waiting, &waker);
         }));
         if let Err(panic) = result {
             // If nobody listens any more, nobody minds.

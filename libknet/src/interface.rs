@@ -4,7 +4,8 @@ use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, SyncSender},
     },
     thread::JoinHandle,
@@ -43,6 +44,7 @@ pub struct Interface {
     commands: SyncSender<Command>,
     waker: Waker,
     control: Mutex<Control>,
+    is_stopped: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -178,6 +180,8 @@ impl Interface {
             max_frame,
         })
         .map_err(resource("an epoll set"))?;
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&is_stopped);
         let data_thread = std::thread::Builder::new()
             .name(format!("data-{name}"))
             .spawn(move || {
@@ -186,7 +190,8 @@ impl Interface {
                     Ok(Err(message)) => message,
                     Err(panic) => format!("the data thread panicked: {}", panic_message(&*panic)),
                 };
-                worker.report_failure(failure);
+                stopped.store(true, Ordering::Release);
+                worker.fail(failure);
             });
         let data_thread = data_thread.map_err(resource("a thread for data"))?;
         let threads = vec![data_thread, handshake_thread];
@@ -196,6 +201,7 @@ impl Interface {
             commands,
             waker,
             control: Mutex::new(control),
+            is_stopped,
             threads,
         };
         // The data thread has only just begun: should it have died already, its event says why.
@@ -208,6 +214,9 @@ impl Interface {
     pub fn apply(&self, changes: Vec<Change>) -> Result<(), ApplyError> {
         // A panic while it was held left a transaction undone half-way at worst; each step states what it wants anew.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_stopped.load(Ordering::Acquire) {
+            return Err(ApplyError::Stopped(self.name.clone()));
+        }
         let prepared = control.prepare(changes)?;
         self.commit(prepared)
     }

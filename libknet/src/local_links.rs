@@ -82,10 +82,10 @@ impl LocalLinks {
         if ip.is_unspecified() || !self.known.contains(&ip) {
             return None;
         }
-        // On several interfaces: the best of them counts. The order of the reasons is from worst to best.
+        // On several interfaces: one that is fine, which is None, is enough.
         self.usable(ip)
             .map(link_down)
-            .reduce(|a, b| a.and_then(|_| b))
+            .reduce(Option::and)
             .unwrap_or(Some(SocketDown::AddressMissing))
     }
 

@@ -20,7 +20,7 @@ use knet_proto::{
 
 use crate::{query::SocketDown, setup::SocketSetup};
 
-/// Datagrams that wait for room in a socket's send buffer. The buffer itself holds some 2000 before that.
+/// Datagrams that wait for room in a socket's send buffer, which itself holds some hundreds.
 const QUEUE: usize = 1024;
 /// For so long the TAP is not read while a socket's send buffer is full. After that the socket is a path that does
 /// not move at all, and must not hold up the others.

@@ -153,14 +153,17 @@ impl Worker {
             }
             if let Turn::Stop = self.turn(now, &events)? {
                 self.shard.close_all(now);
-                return self.flush(now);
+                self.flush(now);
+                return Ok(());
             }
         }
     }
 
-    /// Tells the outside that the interface is dead.
-    pub(crate) fn report_failure(&self, message: String) {
-        (self.on_event)(Event::Failed { message });
+    /// Ends the interface and tells the outside that it is dead, in this order.
+    pub(crate) fn fail(mut self, message: String) {
+        let on_event = std::mem::replace(&mut self.on_event, Box::new(|_| {}));
+        drop(self);
+        on_event(Event::Failed { message });
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -188,7 +191,7 @@ impl Worker {
                 return Ok(Turn::Stop);
             };
             self.more_mail = handshakes_left || commands_left;
-            self.flush(now)?;
+            self.flush(now);
         }
         if ready(MONITOR) {
             self.take_net_events(now)?;
@@ -203,7 +206,7 @@ impl Worker {
             let Some(id) = socket_of(token) else { continue };
             if writable {
                 self.sockets.send_waiting(id, &self.epoll, &mut self.unsent);
-                self.flush(now)?;
+                self.flush(now);
             }
             if error {
                 self.take_icmp_hints(now, id);
@@ -217,9 +220,9 @@ impl Worker {
         }
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now);
-            self.flush(now)?;
         }
         self.pings.expire(now);
+        self.flush(now);
         self.watch_tap(now);
         Ok(Turn::Next)
     }
@@ -254,7 +257,7 @@ impl Worker {
                     }
                 }
             }
-            self.flush(now)?;
+            self.flush(now);
             if !outcome.more {
                 break;
             }
@@ -270,7 +273,8 @@ impl Worker {
                 Ok(None) => Ok(()),
                 Ok(Some(n)) => {
                     self.forward(now, n);
-                    self.flush(now)
+                    self.flush(now);
+                    Ok(())
                 }
             };
         }
@@ -281,7 +285,8 @@ impl Worker {
                 Err(e) => return Err(tap_is_gone(&self.tap, &e)),
             }
         }
-        self.flush(now)
+        self.flush(now);
+        Ok(())
     }
 
     fn forward(&mut self, now: Time, length: usize) {
@@ -342,10 +347,10 @@ impl Worker {
         }
         self.net_events = events;
         if complete {
-            self.judge_sockets(now)
-        } else {
-            self.resync(now)
+            self.judge_sockets(now);
+            return Ok(());
         }
+        self.resync(now)
     }
 
     /// Asks for the whole state: at the start, and after events were lost.
@@ -353,11 +358,12 @@ impl Worker {
         let links = self.netlink.links().map_err(|e| e.to_string())?;
         let addresses = self.netlink.addresses().map_err(|e| e.to_string())?;
         self.local.replace(links, addresses);
-        self.judge_sockets(now)
+        self.judge_sockets(now);
+        Ok(())
     }
 
     /// Tells the core which sockets can be used, where that has changed.
-    fn judge_sockets(&mut self, now: Time) -> Result<(), String> {
+    fn judge_sockets(&mut self, now: Time) {
         for entry in self.sockets.iter_mut() {
             let down = self.local.socket_down(&entry.setup);
             if down == entry.down {
@@ -372,15 +378,15 @@ impl Worker {
                 down,
             });
         }
-        self.flush(now)
+        self.flush(now);
     }
 
     /// Empties the core's outbox.
-    fn flush(&mut self, now: Time) -> Result<(), String> {
+    fn flush(&mut self, now: Time) {
         for _ in 0..ROUNDS {
             let outbox = self.shard.outbox();
             if outbox.is_empty() && self.unsent.is_empty() {
-                return Ok(());
+                return;
             }
             self.sockets.send(now, outbox, &self.epoll, &mut self.unsent);
             let mut discarded = 0;
@@ -397,7 +403,6 @@ impl Worker {
             self.shard.count_drops(DropReason::HandshakeQueueFull, discarded);
             self.tell_unsent(now);
         }
-        Ok(())
     }
 
     /// The core learns what was refused, and may send it over another link at once.

@@ -27,7 +27,7 @@ pub struct UdpOptions {
     pub device: Option<String>,
     /// Receive buffer in bytes. Beyond `net.core.rmem_max` only with `CAP_NET_ADMIN`; else the kernel gives less.
     pub receive_buffer: usize,
-    /// Send buffer in bytes, likewise.
+    /// Send buffer in bytes, likewise. What waits in it grows old: large enough for a burst, and no larger.
     pub send_buffer: usize,
     /// Differentiated services code point of what is sent, 0..=63 (RFC 2474).
     pub dscp: Option<u8>,
@@ -38,7 +38,7 @@ impl Default for UdpOptions {
         Self {
             device: None,
             receive_buffer: 8 << 20,
-            send_buffer: 4 << 20,
+            send_buffer: 512 << 10,
             dscp: None,
         }
     }

@@ -332,7 +332,11 @@ fn a_full_send_buffer_is_back_pressure() {
 
         // A queue of the device that is shorter than the buffer drops instead.
         sh("tc qdisc replace dev va root tbf rate 1mbit burst 4kb limit 8kb");
-        let roomy = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
+        let options = UdpOptions {
+            send_buffer: 4 << 20,
+            ..UdpOptions::default()
+        };
+        let roomy = UdpSocket::bind(addr("10.4.0.1:0"), &options).unwrap();
         let report = roomy.send(&mut SendBatch::new(), 100, |_| item, &mut failures);
         assert_eq!((report.done, report.blocked), (100, false));
         assert!(report.queue_drops > 50 && failures.is_empty(), "{report:?}");
