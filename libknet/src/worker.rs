@@ -146,10 +146,10 @@ impl Worker {
             let late = deadline.map_or(Span::ZERO, |at| now.since(at.max(turn_began)));
             turn_began = now;
             if late > GAP {
+                self.shard.handle_gap(now, late);
                 for id in self.socket_ids() {
                     self.receive(now, id, BATCHES_AFTER_GAP)?;
                 }
-                self.shard.handle_gap(now, late);
             }
             if let Turn::Stop = self.turn(now, &events)? {
                 self.shard.close_all(now);

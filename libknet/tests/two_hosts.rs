@@ -4,6 +4,7 @@
 
 use std::{
     env,
+    fmt::Write as _,
     io::{BufRead, BufReader, Write},
     net::{IpAddr, SocketAddr},
     process::{Child, ChildStdin, Command, Output, Stdio},
@@ -362,7 +363,7 @@ impl Pair {
                 if !local.contains(":77") {
                     local.push_str(":7700");
                 }
-                line.push_str(&format!(" {local},{}", self.address(3 - side, cable)));
+                write!(line, " {local},{}", self.address(3 - side, cable)).unwrap();
             }
             let host = if side == 1 { &mut self.a } else { &mut self.b };
             host.say(&line);
@@ -602,6 +603,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
             PolicyKind::Passive
         },
         isolate: false,
+        spoke: false,
         shutdown: false,
         static_macs: Vec::new(),
         links: Default::default(),

@@ -20,7 +20,9 @@ fn seeds() -> std::ops::Range<u64> {
         let (from, to) = s.split_once("..")?;
         Some(from.parse().ok()?..to.parse().ok()?)
     };
-    given.map_or(0..200, |s| parse(&s).unwrap_or_else(|| panic!("KNET_SEEDS={s}: want FROM..TO")))
+    given.map_or(0..200, |s| {
+        parse(&s).unwrap_or_else(|| panic!("KNET_SEEDS={s}: want FROM..TO"))
+    })
 }
 
 fn ms(n: u64) -> Span {
@@ -33,7 +35,11 @@ fn secs(n: u64) -> Span {
 
 #[track_caller]
 fn assert_sound(world: &World, seed: u64) {
-    assert!(world.breaches().is_empty(), "seed {seed}: {:#?}", &world.breaches()[..world.breaches().len().min(5)]);
+    assert!(
+        world.breaches().is_empty(),
+        "seed {seed}: {:#?}",
+        &world.breaches()[..world.breaches().len().min(5)]
+    );
 }
 
 /// Faults of every kind for a minute, then a minute of peace: no rule is ever broken, and in the end every
@@ -44,7 +50,13 @@ fn storm(seed: u64) {
     let links = 1 + pick.below(8) as u8;
     let policy = POLICIES[pick.below(3) as usize];
     let hub = pick.below(3) == 0;
-    let mut world = World::new(Setup { seed, nodes, links, policy, hub });
+    let mut world = World::new(Setup {
+        seed,
+        nodes,
+        links,
+        policy,
+        hub,
+    });
     world.network.default.loss_ppm = pick.below(20_000) as u32;
     world.network.default.duplicate_ppm = pick.below(20_000) as u32;
     world.network.default.reorder_ppm = pick.below(20_000) as u32;
@@ -53,7 +65,10 @@ fn storm(seed: u64) {
     world.run(secs(3));
     world.traffic_everywhere(ms(50), secs(60));
     for _ in 0..30 {
-        let (a, b) = (pick.below(nodes as u64) as usize, pick.below(nodes as u64) as usize);
+        let (a, b) = (
+            pick.below(nodes as u64) as usize,
+            pick.below(nodes as u64) as usize,
+        );
         let network = pick.below(u64::from(links)) as u8;
         match pick.below(8) {
             0 => world.network.cut(network, a, b, true),
@@ -92,7 +107,9 @@ fn storm(seed: u64) {
     world.run(secs(6));
     let (sent, lost) = world.ledger.lost(from, world.now);
     if !(hub && nodes > 2) && lost > 0 {
-        world.ledger.breach(world.now, format!("{lost} of {sent} frames lost in peace"));
+        world
+            .ledger
+            .breach(world.now, format!("{lost} of {sent} frames lost in peace"));
     }
     assert_sound(&world, seed);
 }
@@ -108,7 +125,13 @@ fn nothing_is_ever_delivered_twice_or_to_the_wrong_host_and_all_heals() {
 /// delivered twice or wrongly; under the active policy nothing is lost at all.
 fn two_hours(policy: PolicyKind, seed: u64) {
     let mut pick = SeededEntropy::new([seed as u8; 32]);
-    let mut world = World::new(Setup { seed, nodes: 2, links: 8, policy, hub: false });
+    let mut world = World::new(Setup {
+        seed,
+        nodes: 2,
+        links: 8,
+        policy,
+        hub: false,
+    });
     world.run(secs(5));
     let begin = world.now;
     world.traffic(0, 1, ms(100), secs(7_200));
@@ -133,7 +156,11 @@ fn two_hours(policy: PolicyKind, seed: u64) {
         good = next;
     }
     world.run(secs(15));
-    let downs: Vec<_> = world.events.iter().filter(|(_, _, e)| matches!(e, Event::SessionDown { .. })).collect();
+    let downs: Vec<_> = world
+        .events
+        .iter()
+        .filter(|(_, _, e)| matches!(e, Event::SessionDown { .. }))
+        .collect();
     assert!(downs.is_empty(), "seed {seed}: sessions lost: {downs:?}");
     assert_sound(&world, seed);
     let (sent, lost) = world.ledger.lost(begin, world.now);
@@ -162,7 +189,11 @@ fn two_hours_of_cuts_active() {
 #[test]
 fn a_silent_cut_under_traffic_is_noticed_within_thirty_milliseconds() {
     for seed in 0..20 {
-        let mut world = World::new(Setup { seed, links: 3, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed,
+            links: 3,
+            ..Setup::default()
+        });
         world.run(secs(3));
         world.traffic(0, 1, Span::from_micros(500), secs(2));
         world.traffic(1, 0, Span::from_micros(500), secs(2));
@@ -171,12 +202,29 @@ fn a_silent_cut_under_traffic_is_noticed_within_thirty_milliseconds() {
         world.network.cut(0, 0, 1, true);
         world.run(secs(2));
         let gap = world.ledger.longest_gap(cut_at - ms(100), world.now);
-        assert!(gap <= ms(30), "seed {seed}: {} ms without a frame", gap.as_millis());
+        assert!(
+            gap <= ms(30),
+            "seed {seed}: {} ms without a frame",
+            gap.as_millis()
+        );
         let suspect = world.events.iter().find(|(at, _, e)| {
-            *at >= cut_at && matches!(e, Event::LinkState { to: LinkState::Suspect, .. })
+            *at >= cut_at
+                && matches!(
+                    e,
+                    Event::LinkState {
+                        to: LinkState::Suspect,
+                        ..
+                    }
+                )
         });
-        let suspect = suspect.map(|(at, _, _)| at.since(cut_at)).expect("the cut was noticed");
-        assert!(suspect <= ms(20), "seed {seed}: suspected after {} ms", suspect.as_millis());
+        let suspect = suspect
+            .map(|(at, _, _)| at.since(cut_at))
+            .expect("the cut was noticed");
+        assert!(
+            suspect <= ms(20),
+            "seed {seed}: suspected after {} ms",
+            suspect.as_millis()
+        );
         assert_eq!(world.peer(0, 1).links[0].state, LinkState::Down, "seed {seed}");
         assert_eq!(world.peer(0, 1).links[1].state, LinkState::Up, "seed {seed}");
         assert_sound(&world, seed);
@@ -187,7 +235,11 @@ fn a_silent_cut_under_traffic_is_noticed_within_thirty_milliseconds() {
 fn an_idle_link_that_dies_is_noticed_within_1300_ms_in_either_direction() {
     for seed in 0..30 {
         for (forth, back) in [(true, true), (true, false), (false, true)] {
-            let mut world = World::new(Setup { seed, links: 2, ..Setup::default() });
+            let mut world = World::new(Setup {
+                seed,
+                links: 2,
+                ..Setup::default()
+            });
             world.run(ms(4_000 + 37 * seed));
             let cut_at = world.now;
             world.network.channel(1, 0, 1).cut = forth;
@@ -195,17 +247,37 @@ fn an_idle_link_that_dies_is_noticed_within_1300_ms_in_either_direction() {
             world.run(ms(1_300));
             let noticed = |(at, _, e): &&(Time, usize, Event)| {
                 *at >= cut_at
-                    && matches!(e, Event::LinkState { to: LinkState::Down | LinkState::Suspect, .. })
+                    && matches!(
+                        e,
+                        Event::LinkState {
+                            to: LinkState::Down | LinkState::Suspect,
+                            ..
+                        }
+                    )
                     || matches!(e, Event::LinkReceive { ok: false, .. })
             };
             let lines = [world.state_line(0, 1), world.state_line(1, 0)];
-            assert!(world.events.iter().any(|e| noticed(&e)), "seed {seed} {forth} {back}: {lines:?}");
+            assert!(
+                world.events.iter().any(|e| noticed(&e)),
+                "seed {seed} {forth} {back}: {lines:?}"
+            );
             world.run(secs(3));
             // A direction that works is still used, a direction that does not is known not to.
-            let (ab, ba) = (world.peer(0, 1).links[1].clone(), world.peer(1, 0).links[1].clone());
+            let (ab, ba) = (
+                world.peer(0, 1).links[1].clone(),
+                world.peer(1, 0).links[1].clone(),
+            );
             let lines = [world.state_line(0, 1), world.state_line(1, 0)];
-            assert_eq!(ab.state == LinkState::Up, !forth, "seed {seed} {forth} {back}: {lines:?}");
-            assert_eq!(ba.state == LinkState::Up, !back, "seed {seed} {forth} {back}: {lines:?}");
+            assert_eq!(
+                ab.state == LinkState::Up,
+                !forth,
+                "seed {seed} {forth} {back}: {lines:?}"
+            );
+            assert_eq!(
+                ba.state == LinkState::Up,
+                !back,
+                "seed {seed} {forth} {back}: {lines:?}"
+            );
             assert_eq!(ba.receiving, !forth, "seed {seed} {forth} {back}: {lines:?}");
             assert_eq!(ab.receiving, !back, "seed {seed} {forth} {back}: {lines:?}");
             assert_sound(&world, seed);
@@ -215,7 +287,10 @@ fn an_idle_link_that_dies_is_noticed_within_1300_ms_in_either_direction() {
 
 #[test]
 fn an_idle_link_costs_one_datagram_per_second_and_direction() {
-    let mut world = World::new(Setup { links: 2, ..Setup::default() });
+    let mut world = World::new(Setup {
+        links: 2,
+        ..Setup::default()
+    });
     world.run(secs(10));
     let before = [world.peer(0, 1), world.peer(1, 0)];
     world.run(secs(60));
@@ -226,7 +301,10 @@ fn an_idle_link_costs_one_datagram_per_second_and_direction() {
             assert!((50..=61).contains(&sent), "{sent} datagrams in a minute");
             let size = (a.tx.bytes - b.tx.bytes) / sent;
             assert!(size <= 110, "{size} bytes per heartbeat");
-            assert!(a.srtt.is_some_and(|s| s < ms(1)), "both ends know the round-trip time");
+            assert!(
+                a.srtt.is_some_and(|s| s < ms(1)),
+                "both ends know the round-trip time"
+            );
         }
     }
 }
@@ -234,14 +312,21 @@ fn an_idle_link_costs_one_datagram_per_second_and_direction() {
 #[test]
 fn a_rekey_loses_nothing() {
     for policy in POLICIES {
-        let mut world = World::new(Setup { seed: 5, policy, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed: 5,
+            policy,
+            ..Setup::default()
+        });
         world.run(secs(2));
         let begin = world.now;
         world.traffic(0, 1, ms(1), secs(400));
         world.traffic(1, 0, ms(1), secs(400));
         world.run(secs(401));
-        let rekeys =
-            world.events.iter().filter(|(_, _, e)| matches!(e, Event::SessionUp { rekey: true, .. })).count();
+        let rekeys = world
+            .events
+            .iter()
+            .filter(|(_, _, e)| matches!(e, Event::SessionUp { rekey: true, .. }))
+            .count();
         assert!(rekeys >= 6, "{rekeys} rekeys at both ends");
         assert_eq!(world.ledger.lost(begin, world.now).1, 0, "{policy:?}");
         assert_eq!(world.ledger.out_of_order, 0, "I5: {policy:?}");
@@ -252,7 +337,11 @@ fn a_rekey_loses_nothing() {
 #[test]
 fn a_process_that_stands_still_does_not_blame_its_links() {
     for pause in [10, 50, 200, 1_000] {
-        let mut world = World::new(Setup { seed: pause, links: 3, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed: pause,
+            links: 3,
+            ..Setup::default()
+        });
         world.run(secs(3));
         world.traffic(0, 1, ms(1), secs(10));
         world.traffic(1, 0, ms(1), secs(10));
@@ -260,9 +349,21 @@ fn a_process_that_stands_still_does_not_blame_its_links() {
         world.pause(0, ms(pause));
         world.run(secs(6));
         let down = world.events.iter().filter(|(_, _, e)| {
-            matches!(e, Event::LinkState { from: LinkState::Suspect, to: LinkState::Down, .. })
+            matches!(
+                e,
+                Event::LinkState {
+                    from: LinkState::Suspect,
+                    to: LinkState::Down,
+                    ..
+                }
+            )
         });
-        assert_eq!(down.count(), 0, "after a pause of {pause} ms: {}", world.state_line(1, 0));
+        assert_eq!(
+            down.count(),
+            0,
+            "after a pause of {pause} ms: {}",
+            world.state_line(1, 0)
+        );
         assert_sound(&world, pause);
     }
 }
@@ -270,7 +371,12 @@ fn a_process_that_stands_still_does_not_blame_its_links() {
 #[test]
 fn a_peer_that_was_killed_is_back_within_two_seconds_of_its_start() {
     for seed in 0..20 {
-        let mut world = World::new(Setup { seed, links: 2, hub: seed % 2 == 0, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed,
+            links: 2,
+            hub: seed % 2 == 0,
+            ..Setup::default()
+        });
         world.run(secs(3));
         world.traffic(0, 1, ms(5), secs(20));
         world.traffic(1, 0, ms(5), secs(20));
@@ -280,12 +386,20 @@ fn a_peer_that_was_killed_is_back_within_two_seconds_of_its_start() {
         world.run(ms(seed * 150));
         world.start(victim);
         // A hub has nobody to call: it waits until the other side has noticed.
-        let limit = if seed % 2 == 0 && victim == 0 { secs(5) } else { secs(2) };
+        let limit = if seed % 2 == 0 && victim == 0 {
+            secs(5)
+        } else {
+            secs(2)
+        };
         world.run(limit);
         let from = world.now;
         world.run(secs(1));
         let (sent, lost) = world.ledger.lost(from, world.now - ms(20));
-        assert!(sent > 300 && lost == 0, "seed {seed}: {lost} of {sent}: {}", world.state_line(0, 1));
+        assert!(
+            sent > 300 && lost == 0,
+            "seed {seed}: {lost} of {sent}: {}",
+            world.state_line(0, 1)
+        );
         assert_sound(&world, seed);
     }
 }
@@ -293,7 +407,12 @@ fn a_peer_that_was_killed_is_back_within_two_seconds_of_its_start() {
 #[test]
 fn strangers_change_nothing_and_get_no_more_than_they_gave() {
     for seed in 0..40 {
-        let mut world = World::new(Setup { seed, links: 2, hub: seed % 2 == 0, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed,
+            links: 2,
+            hub: seed % 2 == 0,
+            ..Setup::default()
+        });
         world.tap = true;
         world.run(secs(3));
         world.traffic(0, 1, ms(20), secs(1));
@@ -302,7 +421,11 @@ fn strangers_change_nothing_and_get_no_more_than_they_gave() {
         let mut rng = SeededEntropy::new([seed as u8; 32]);
         let tapped = std::mem::take(&mut world.tapped);
         let before = [world.state_of(0), world.state_of(1)];
-        assert_eq!(before, [world.state_of(0), world.state_of(1)], "looking changes nothing");
+        assert_eq!(
+            before,
+            [world.state_of(0), world.state_of(1)],
+            "looking changes nothing"
+        );
         let drops = world.drops(0, DropReason::AeadOpen) + world.drops(1, DropReason::AeadOpen);
         for i in 0..2_000_u32 {
             let (path, to, mut bytes) = tapped[rng.below(tapped.len() as u64) as usize].clone();
@@ -339,7 +462,10 @@ fn strangers_change_nothing_and_get_no_more_than_they_gave() {
         let opened = world.drops(0, DropReason::AeadOpen) + world.drops(1, DropReason::AeadOpen);
         assert!(opened > drops, "seed {seed}: the attack did reach the keys");
         for (who, (given, got)) in &world.strangers {
-            assert!(got <= given, "seed {seed}: {who} gave {given} and got {got} (I12)");
+            assert!(
+                got <= given,
+                "seed {seed}: {who} gave {given} and got {got} (I12)"
+            );
         }
         assert_sound(&world, seed);
     }
@@ -348,7 +474,12 @@ fn strangers_change_nothing_and_get_no_more_than_they_gave() {
 #[test]
 fn recordings_played_again_anywhere_are_delivered_to_nobody() {
     for seed in 0..20 {
-        let mut world = World::new(Setup { seed, links: 3, policy: PolicyKind::RoundRobin, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed,
+            links: 3,
+            policy: PolicyKind::RoundRobin,
+            ..Setup::default()
+        });
         world.tap = true;
         world.run(secs(3));
         world.traffic_everywhere(ms(10), secs(1));
@@ -381,7 +512,13 @@ fn recordings_played_again_anywhere_are_delivered_to_nobody() {
         world.run(secs(60));
         world.check_converged();
         let closed = world.events.iter().any(|(_, _, e)| {
-            matches!(e, Event::SessionDown { reason: SessionDownReason::ClosedByPeer, .. })
+            matches!(
+                e,
+                Event::SessionDown {
+                    reason: SessionDownReason::ClosedByPeer,
+                    ..
+                }
+            )
         });
         assert!(!closed, "seed {seed}");
         assert_sound(&world, seed);
@@ -391,13 +528,19 @@ fn recordings_played_again_anywhere_are_delivered_to_nobody() {
 #[test]
 fn a_wrong_clock_costs_a_round_trip_and_never_the_connection() {
     let decade = 315_360_000;
-    let mut world = World::new(Setup { seed: 3, ..Setup::default() });
+    let mut world = World::new(Setup {
+        seed: 3,
+        ..Setup::default()
+    });
     for off_by in [decade, 0, -decade, 3_600, -3_600, 0] {
         world.set_wall_clock(0, off_by);
         world.kill(0);
         world.start(0);
         world.run(secs(3));
-        assert!(world.peer(1, 0).session.is_some_and(|s| s.age < secs(4)), "off by {off_by} s");
+        assert!(
+            world.peer(1, 0).session.is_some_and(|s| s.age < secs(4)),
+            "off by {off_by} s"
+        );
         assert!(world.peer(0, 1).session.is_some(), "off by {off_by} s");
     }
     assert_sound(&world, 3);
@@ -406,12 +549,19 @@ fn a_wrong_clock_costs_a_round_trip_and_never_the_connection() {
 #[test]
 fn handshakes_that_cross_leave_both_sides_with_the_same_session() {
     for seed in 0..200 {
-        let mut world = World::new(Setup { seed, links: 1, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed,
+            links: 1,
+            ..Setup::default()
+        });
         // Both start at the same instant and know each other's address: their first messages cross.
         world.run(secs(2));
         let (a, b) = (world.peer(0, 1), world.peer(1, 0));
         let roles = (a.session.map(|s| s.role), b.session.map(|s| s.role));
-        assert!(roles.0.is_some() && roles.1.is_some() && roles.0 != roles.1, "seed {seed}: {roles:?}");
+        assert!(
+            roles.0.is_some() && roles.1.is_some() && roles.0 != roles.1,
+            "seed {seed}: {roles:?}"
+        );
         assert_sound(&world, seed);
     }
 }
@@ -419,7 +569,12 @@ fn handshakes_that_cross_leave_both_sides_with_the_same_session() {
 #[test]
 fn a_client_that_moves_is_followed() {
     for seed in 0..10 {
-        let mut world = World::new(Setup { seed, links: 1, hub: true, ..Setup::default() });
+        let mut world = World::new(Setup {
+            seed,
+            links: 1,
+            hub: true,
+            ..Setup::default()
+        });
         world.run(secs(3));
         world.traffic(0, 1, ms(10), secs(20));
         world.traffic(1, 0, ms(10), secs(20));
@@ -429,8 +584,15 @@ fn a_client_that_moves_is_followed() {
         let from = world.now;
         world.run(secs(2));
         let (sent, lost) = world.ledger.lost(from, world.now - ms(20));
-        assert!(sent > 100 && lost == 0, "seed {seed}: {lost} of {sent}: {}", world.state_line(0, 1));
-        assert_eq!(world.peer(0, 1).links[0].remote, Some(world.network.address(1, 0)));
+        assert!(
+            sent > 100 && lost == 0,
+            "seed {seed}: {lost} of {sent}: {}",
+            world.state_line(0, 1)
+        );
+        assert_eq!(
+            world.peer(0, 1).links[0].remote,
+            Some(world.network.address(1, 0))
+        );
         assert_sound(&world, seed);
     }
 }

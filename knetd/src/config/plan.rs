@@ -223,6 +223,7 @@ mod tests {
             preshared_key: PresharedKey::default(),
             policy: PolicyKind::Passive,
             isolate: false,
+            spoke: false,
             shutdown: false,
             static_macs: Vec::new(),
             links,

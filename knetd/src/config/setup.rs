@@ -164,9 +164,6 @@ fn peer_config(
     own_key: Option<PublicKey>,
     keys: &mut Keys,
 ) -> Result<Option<PeerConfig>, Problem> {
-    let Some(key) = peer.public_key else {
-        return Ok(None);
-    };
     let place = |leaf| {
         let context = Context::Peer {
             interface: interface_name.into(),
@@ -176,6 +173,19 @@ fn peer_config(
             argument: Some(0),
             ..Place::leaf(context, leaf)
         }
+    };
+    let preshared_key = match &peer.preshared_key_file {
+        None => PresharedKey::default(),
+        Some(file) => match keys.get(file, KeyKind::Preshared) {
+            Ok(key) => PresharedKey(*key),
+            Err(error) => {
+                let text = format!("preshared key of peer {name}: {error}");
+                return Err(refusal(place(Leaf::PresharedKey), text));
+            }
+        },
+    };
+    let Some(key) = peer.public_key else {
+        return Ok(None);
     };
     let key_place = || Place {
         key: vec![Value::Key(key)],
@@ -190,16 +200,6 @@ fn peer_config(
             ..refusal(key_place(), text)
         });
     }
-    let preshared_key = match &peer.preshared_key_file {
-        None => PresharedKey::default(),
-        Some(file) => match keys.get(file, KeyKind::Preshared) {
-            Ok(key) => PresharedKey(*key),
-            Err(error) => {
-                let text = format!("preshared key of peer {name}: {error}");
-                return Err(refusal(place(Leaf::PresharedKey), text));
-            }
-        },
-    };
     let mut links = [const { None }; MAX_LINKS];
     for (id, link) in &peer.links {
         if let Some(slot) = LinkId::new(*id).and_then(|id| links.get_mut(id.index())) {
@@ -215,6 +215,7 @@ fn peer_config(
             Policy::RoundRobin => PolicyKind::RoundRobin,
         },
         isolate: peer.isolate,
+        spoke: peer.spoke,
         shutdown: peer.shutdown,
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
         links,

@@ -112,6 +112,8 @@ pub enum Leaf {
     Timers,
     /// `pong-count`
     PongCount,
+    /// `spoke`
+    Spoke,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -144,6 +144,9 @@ pub struct PeerConfig {
     pub policy: Policy,
     /// No frames between this peer and other peers, only between it and the TAP.
     pub isolate: bool,
+    /// A client of this node: frames are relayed between it and all other peers. Between two peers that are no
+    /// spokes nothing is relayed, because in a full mesh they have a session of their own.
+    pub spoke: bool,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
     /// Taken out of service.

@@ -89,6 +89,9 @@ pub struct PeerConfig {
     /// Frames from an isolated peer go to the TAP only, never to another peer, and an isolated peer gets
     /// frames from the TAP only.
     pub isolate: bool,
+    /// A client of ours: frames are relayed between it and all other peers. Between two peers that are no spokes
+    /// nothing is relayed, because in a full mesh they have a session of their own.
+    pub spoke: bool,
     /// Taken out of service by the operator: no session, no datagram.
     pub shutdown: bool,
     /// MAC addresses that are behind this peer, always.

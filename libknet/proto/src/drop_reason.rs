@@ -64,7 +64,7 @@ drop_reasons! {
     NoLink "no-link" "No link to the peer can be used.",
     PeerShutdown "peer-shutdown" "The peer is administratively down.",
     Isolated "isolated" "From an isolated peer to another peer.",
-    SplitHorizon "split-horizon" "The destination is where the frame came from.",
+    SplitHorizon "split-horizon" "The destination is where the frame came from, or behind a mesh neighbour of the peer it came from.",
     MacFrozen "mac-frozen" "The source address moved between ports too often.",
     StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
     FloodBudget "flood-budget" "Copies of flooded frames beyond the budget.",

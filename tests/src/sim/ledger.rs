@@ -32,7 +32,12 @@ pub struct Ledger {
 impl Ledger {
     /// A new frame; returns its number.
     pub fn send(&mut self, now: Time, from: usize, to: usize) -> u64 {
-        self.frames.push(Sent { from, to, at: now, arrived: None });
+        self.frames.push(Sent {
+            from,
+            to,
+            at: now,
+            arrived: None,
+        });
         self.frames.len() as u64 - 1
     }
 
@@ -46,7 +51,10 @@ impl Ledger {
             return self.breach(now, text);
         }
         if let Some(before) = frame.arrived.replace(now) {
-            let text = format!("frame {number} arrived at {at} twice, first at {}", before.as_nanos());
+            let text = format!(
+                "frame {number} arrived at {at} twice, first at {}",
+                before.as_nanos()
+            );
             return self.breach(now, text);
         }
         let last = self.last_of_flow.entry((source, at)).or_insert(0);
@@ -59,22 +67,31 @@ impl Ledger {
     /// I1: a nonce is used once. The key and the nonce follow from the header, so the same header must mean
     /// the same bytes.
     pub fn on_wire(&mut self, now: Time, datagram: &[u8]) {
-        let Some(header) = datagram.first_chunk::<12>().filter(|h| matches!(h[0], 4..=6)) else { return };
+        let Some(header) = datagram.first_chunk::<12>().filter(|h| matches!(h[0], 4..=6)) else {
+            return;
+        };
         let print = fingerprint(datagram);
-        if self.wire.insert(*header, print).is_some_and(|before| before != print) {
+        if self
+            .wire
+            .insert(*header, print)
+            .is_some_and(|before| before != print)
+        {
             self.breach(now, format!("two datagrams under one nonce: {header:02x?}"));
         }
     }
 
     /// Writes down a broken rule.
     pub fn breach(&mut self, now: Time, what: String) {
-        self.broken.push(format!("{:.6} s: {what}", now.as_nanos() as f64 / 1e9));
+        self.broken
+            .push(format!("{:.6} s: {what}", now.as_nanos() as f64 / 1e9));
     }
 
     /// Frames sent in `from..to` (in time), and how many of them never arrived.
     pub fn lost(&self, from: Time, to: Time) -> (usize, usize) {
         let sent = self.frames.iter().filter(|f| f.at >= from && f.at < to);
-        sent.fold((0, 0), |(sent, lost), f| (sent + 1, lost + usize::from(f.arrived.is_none())))
+        sent.fold((0, 0), |(sent, lost), f| {
+            (sent + 1, lost + usize::from(f.arrived.is_none()))
+        })
     }
 
     /// The longest time in which nothing of one flow arrived although it was sent steadily.
@@ -97,11 +114,15 @@ impl Ledger {
 
     /// The frames that never arrived.
     pub fn missing(&self, from: Time, to: Time) -> impl Iterator<Item = &Sent> {
-        self.frames.iter().filter(move |f| f.at >= from && f.at < to && f.arrived.is_none())
+        self.frames
+            .iter()
+            .filter(move |f| f.at >= from && f.at < to && f.arrived.is_none())
     }
 }
 
 /// FNV-1a: enough to tell two datagrams apart that were not made to collide.
 fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

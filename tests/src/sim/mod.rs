@@ -45,17 +45,42 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { seed: 1, nodes: 2, links: 2, policy: PolicyKind::Passive, hub: false }
+        Self {
+            seed: 1,
+            nodes: 2,
+            links: 2,
+            policy: PolicyKind::Passive,
+            hub: false,
+        }
     }
 }
 
 #[derive(Debug)]
 enum What {
-    Datagram { to: usize, socket: u8, remote: SocketAddr, bytes: Vec<u8> },
-    Handshake { to: usize, life: u32, output: Box<Output> },
-    Traffic { from: usize, to: usize, every: Span, until: Time },
-    Wake { node: usize, at: Time },
-    Resume { node: usize },
+    Datagram {
+        to: usize,
+        socket: u8,
+        remote: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    Handshake {
+        to: usize,
+        life: u32,
+        output: Box<Output>,
+    },
+    Traffic {
+        from: usize,
+        to: usize,
+        every: Span,
+        until: Time,
+    },
+    Wake {
+        node: usize,
+        at: Time,
+    },
+    Resume {
+        node: usize,
+    },
 }
 
 /// The world.
@@ -119,7 +144,9 @@ impl World {
     /// Lets `span` pass.
     pub fn run(&mut self, span: Span) {
         let end = self.now + span;
-        while let Some(Reverse((at, serial))) = self.queue.peek().copied().filter(|Reverse((at, _))| *at <= end) {
+        while let Some(Reverse((at, serial))) =
+            self.queue.peek().copied().filter(|Reverse((at, _))| *at <= end)
+        {
             self.queue.pop();
             self.now = self.now.max(at);
             if let Some(what) = self.due.remove(&serial) {
@@ -132,7 +159,15 @@ impl World {
     /// Sends a frame from one host to another every `every`, for `span`.
     pub fn traffic(&mut self, from: usize, to: usize, every: Span, span: Span) {
         let until = self.now + span;
-        self.plan(self.now, What::Traffic { from, to, every, until });
+        self.plan(
+            self.now,
+            What::Traffic {
+                from,
+                to,
+                every,
+                until,
+            },
+        );
     }
 
     /// Traffic between all hosts, both ways.
@@ -190,13 +225,20 @@ impl World {
         if self.network.port(&remote).is_none() {
             self.strangers.entry(remote).or_default().0 += bytes.len() as u64;
         }
-        self.happen(What::Datagram { to, socket, remote, bytes });
+        self.happen(What::Datagram {
+            to,
+            socket,
+            remote,
+            bytes,
+        });
     }
 
     /// What `node` knows of `peer`.
     pub fn peer(&self, node: usize, peer: usize) -> PeerStatus {
         let life = self.nodes[node].life().expect("the node runs");
-        life.shard.peer_status(PeerId(peer as u16)).expect("the peer is configured")
+        life.shard
+            .peer_status(PeerId(peer as u16))
+            .expect("the peer is configured")
     }
 
     /// Everything that `node` holds, as text, without what counts dropped packets.
@@ -212,12 +254,19 @@ impl World {
             }
         }
         let status = life.shard.interface_status();
-        format!("{peers:?} {} {} {:?}", status.macs, status.handshakes, life.shard.poll_timeout())
+        format!(
+            "{peers:?} {} {} {:?}",
+            status.macs,
+            status.handshakes,
+            life.shard.poll_timeout()
+        )
     }
 
     /// Packets that `node` discarded for `reason`.
     pub fn drops(&self, node: usize, reason: knet_proto::drop_reason::DropReason) -> u64 {
-        self.nodes[node].life().map_or(0, |l| l.shard.interface_status().drops.get(reason))
+        self.nodes[node]
+            .life()
+            .map_or(0, |l| l.shard.interface_status().drops.get(reason))
     }
 
     /// One line about how `node` stands with `peer`.
@@ -226,9 +275,21 @@ impl World {
         let links: Vec<String> = p
             .links
             .iter()
-            .map(|l| format!("{}:{}{}", l.link, l.state.name(), if l.receiving { "" } else { "/deaf" }))
+            .map(|l| {
+                format!(
+                    "{}:{}{}",
+                    l.link,
+                    l.state.name(),
+                    if l.receiving { "" } else { "/deaf" }
+                )
+            })
             .collect();
-        format!("{node}->{peer} session={} use={:?} {}", p.session.is_some(), p.active_links, links.join(" "))
+        format!(
+            "{node}->{peer} session={} use={:?} {}",
+            p.session.is_some(),
+            p.active_links,
+            links.join(" ")
+        )
     }
 
     /// Rules broken since the start; a test asserts that there are none.
@@ -244,7 +305,11 @@ impl World {
                     continue;
                 }
                 let p = self.peer(a, b);
-                let up = p.links.iter().filter(|l| l.state == LinkState::Up && l.receiving).count();
+                let up = p
+                    .links
+                    .iter()
+                    .filter(|l| l.state == LinkState::Up && l.receiving)
+                    .count();
                 let best = match self.setup.policy {
                     PolicyKind::Passive => 1,
                     PolicyKind::Active | PolicyKind::RoundRobin => usize::from(self.setup.links),
@@ -284,6 +349,7 @@ impl World {
                     preshared_key: PresharedKey::default(),
                     policy: self.setup.policy,
                     isolate: false,
+                    spoke: self.setup.hub && node == 0,
                     shutdown: false,
                     static_macs: Vec::new(),
                     links,
@@ -302,13 +368,27 @@ impl World {
     fn happen(&mut self, what: What) {
         let now = self.now;
         match what {
-            What::Datagram { to, socket, remote, mut bytes } => {
+            What::Datagram {
+                to,
+                socket,
+                remote,
+                mut bytes,
+            } => {
                 let node = &mut self.nodes[to];
                 if node.is_paused() {
-                    return node.keep(What::Datagram { to, socket, remote, bytes });
+                    return node.keep(What::Datagram {
+                        to,
+                        socket,
+                        remote,
+                        bytes,
+                    });
                 }
                 let local = Some(Network::home(to, socket).ip());
-                let path = Path { socket: SocketId(socket), local, remote };
+                let path = Path {
+                    socket: SocketId(socket),
+                    local,
+                    remote,
+                };
                 let Some(life) = node.life_mut() else { return };
                 if let Some(frame) = life.shard.handle_datagram(now, &path, &mut bytes) {
                     // Unknown destinations are flooded: like any network card, a host ignores what is for others.
@@ -324,11 +404,18 @@ impl World {
                 if node.is_paused() {
                     return node.keep(What::Handshake { to, life, output });
                 }
-                let Some(alive) = node.life_mut().filter(|l| l.number == life) else { return };
+                let Some(alive) = node.life_mut().filter(|l| l.number == life) else {
+                    return;
+                };
                 alive.shard.handle_handshake(now, *output);
                 self.drain(to);
             }
-            What::Traffic { from, to, every, until } => {
+            What::Traffic {
+                from,
+                to,
+                every,
+                until,
+            } => {
                 let number = self.ledger.send(now, from, to);
                 if !self.nodes[from].is_paused()
                     && let Some(life) = self.nodes[from].life_mut()
@@ -337,7 +424,15 @@ impl World {
                     self.drain(from);
                 }
                 if now + every < until {
-                    self.plan(now + every, What::Traffic { from, to, every, until });
+                    self.plan(
+                        now + every,
+                        What::Traffic {
+                            from,
+                            to,
+                            every,
+                            until,
+                        },
+                    );
                 }
             }
             What::Wake { node, at } => {
@@ -352,11 +447,13 @@ impl World {
             }
             What::Resume { node } => {
                 let (kept, gap) = self.nodes[node].resume(now);
+                if let Some(life) = self.nodes[node].life_mut() {
+                    life.shard.handle_gap(now, gap);
+                }
                 for what in kept {
                     self.happen(what);
                 }
                 if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_gap(now, gap);
                     life.shard.handle_timeout(now);
                 }
                 self.drain(node);
@@ -367,11 +464,16 @@ impl World {
     /// Takes everything out of the node's outbox, and plans its next wake-up.
     fn drain(&mut self, n: usize) {
         let now = self.now;
-        let Some(life) = self.nodes[n].life_mut() else { return };
+        let Some(life) = self.nodes[n].life_mut() else {
+            return;
+        };
         let number = life.number;
         let outbox = life.shard.outbox();
-        let sent: Vec<(Path, Vec<u8>)> =
-            outbox.transmits.iter().map(|t| (t.path, outbox.bytes(t).to_vec())).collect();
+        let sent: Vec<(Path, Vec<u8>)> = outbox
+            .transmits
+            .iter()
+            .map(|t| (t.path, outbox.bytes(t).to_vec()))
+            .collect();
         let inputs: Vec<Input> = outbox.handshake.drain(..).collect();
         let events: Vec<Event> = outbox.events.drain(..).collect();
         outbox.clear();
@@ -382,11 +484,17 @@ impl World {
         for input in inputs {
             let outputs = self.nodes[n].handshake(now, input);
             for output in outputs {
-                let what = What::Handshake { to: n, life: number, output: Box::new(output) };
+                let what = What::Handshake {
+                    to: n,
+                    life: number,
+                    output: Box::new(output),
+                };
                 self.plan(now + HANDSHAKE_TIME, what);
             }
         }
-        let Some(life) = self.nodes[n].life_mut() else { return };
+        let Some(life) = self.nodes[n].life_mut() else {
+            return;
+        };
         let wake = life.shard.poll_timeout();
         if let Some(at) = wake.filter(|at| self.nodes[n].wake_at.is_none_or(|w| *at < w)) {
             let at = at.max(now);
@@ -404,14 +512,26 @@ impl World {
         };
         let remote = self.network.address(from, network);
         if self.tap {
-            let seen = Path { socket: SocketId(port.network), local: None, remote };
+            let seen = Path {
+                socket: SocketId(port.network),
+                local: None,
+                remote,
+            };
             self.tapped.push((seen, port.node, bytes.clone()));
         }
         if port.network != network {
             return;
         }
-        for at in self.network.arrivals(self.now, network, from, port.node, &mut self.rng) {
-            let what = What::Datagram { to: port.node, socket: network, remote, bytes: bytes.clone() };
+        for at in self
+            .network
+            .arrivals(self.now, network, from, port.node, &mut self.rng)
+        {
+            let what = What::Datagram {
+                to: port.node,
+                socket: network,
+                remote,
+                bytes: bytes.clone(),
+            };
             self.plan(at, what);
         }
     }

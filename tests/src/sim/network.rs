@@ -81,7 +81,10 @@ impl Network {
         if let Some(old) = self.current.get(&(node, network)) {
             self.addresses.remove(old);
         }
-        let new = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, network, self.moves, node as u8 + 1)), 7700);
+        let new = SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::new(10, network, self.moves, node as u8 + 1)),
+            7700,
+        );
         self.addresses.insert(new, Port { node, network });
         self.current.insert((node, network), new);
     }

@@ -36,7 +36,15 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(rng: &mut dyn Entropy) -> Self {
         let key = PrivateKey::generate(rng);
-        Self { key, life: None, lives: 0, paused: None, kept: Vec::new(), wake_at: None, wall_offset: 0 }
+        Self {
+            key,
+            life: None,
+            lives: 0,
+            paused: None,
+            kept: Vec::new(),
+            wake_at: None,
+            wall_offset: 0,
+        }
     }
 
     pub(super) fn public_key(&self) -> PublicKey {
@@ -56,7 +64,9 @@ impl Node {
         self.lives += 1;
         let mut rng = SeededEntropy::new(seed);
         let instance = rng.next_u64();
-        let suites = SuiteOffer { aes_256_gcm: rng.below(2) == 1 };
+        let suites = SuiteOffer {
+            aes_256_gcm: rng.below(2) == 1,
+        };
         let mut other_seed = [0; 32];
         rng.fill(&mut other_seed);
         let config = InterfaceConfig {
@@ -67,10 +77,20 @@ impl Node {
             max_frame: 1514,
         };
         let handshaker = Handshaker::new(
-            HandshakerConfig { private_key: self.key.clone(), instance, suites, lanes_max: 1, hb_min_ms: 0 },
+            HandshakerConfig {
+                private_key: self.key.clone(),
+                instance,
+                suites,
+                lanes_max: 1,
+                hb_min_ms: 0,
+            },
             Box::new(SeededEntropy::new(other_seed)),
         );
-        self.life = Some(Life { number: self.lives, shard: Shard::new(&config, Box::new(rng), now), handshaker });
+        self.life = Some(Life {
+            number: self.lives,
+            shard: Shard::new(&config, Box::new(rng), now),
+            handshaker,
+        });
     }
 
     pub(super) fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) {
@@ -130,6 +150,9 @@ pub(super) fn frame(from: usize, to: usize, number: u64) -> Vec<u8> {
 
 /// Destination, source and number of a frame.
 pub(super) fn read_frame(frame: &[u8]) -> (usize, usize, u64) {
-    let number = frame[14..22].try_into().map(u64::from_le_bytes).expect("eight bytes");
+    let number = frame[14..22]
+        .try_into()
+        .map(u64::from_le_bytes)
+        .expect("eight bytes");
     (usize::from(frame[5]), usize::from(frame[11]), number)
 }

@@ -383,6 +383,16 @@ pub static SCHEMA: &[Row] = &[
         flag!(Peer.isolate),
         &[("isolate", "No frames between this peer and other peers")],
     ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("spoke", ""),
+        Leaf::Spoke,
+        flag!(Peer.spoke),
+        &[(
+            "spoke",
+            "A client of this node: relay frames between it and other peers",
+        )],
+    ),
     multi(leaf(
         (Mode::Peer, Impact::Live),
         ("mac static", "<mac>"),

@@ -1,7 +1,7 @@
 //! Where a frame goes: a learning bridge with the TAP and the peers as its ports (IEEE 802.1Q clause 8).
 //!
-//! There is no spanning tree. A frame that came from one peer is relayed to others, so peers that form a loop
-//! (every full mesh does) must be isolated from each other: then a frame crosses one session at most.
+//! There is no spanning tree. Frames are relayed between two peers only if one of them is a spoke: neighbours in
+//! a full mesh have a session of their own, and what is relayed between them would come twice, or for ever.
 
 use alloc::vec::Vec;
 
@@ -54,6 +54,7 @@ pub struct FrozenMac {
 #[derive(Clone, Copy, Debug, Default)]
 struct PeerPort {
     isolate: bool,
+    mesh: bool,
     storm: StormControl,
 }
 
@@ -102,6 +103,14 @@ impl Bridge {
         }
         self.peers[index].get_or_insert_default().isolate = isolate;
         Ok(())
+    }
+
+    /// Says whether a peer is a neighbour in a full mesh: two such peers have a session of their own, so frames
+    /// are never relayed between them (split horizon, RFC 4762 section 4.4). A new port is none.
+    pub fn set_mesh(&mut self, peer: PeerId, mesh: bool) {
+        if let Some(port) = self.peer_mut(peer) {
+            port.mesh = mesh;
+        }
     }
 
     /// Configures addresses that are behind the TAP, always; no peer can draw them to itself.
@@ -154,7 +163,10 @@ impl Bridge {
             Some(Port::Peer(peer)) if ingress == Port::Tap || self.may_flood_to(ingress, peer) => {
                 Ok(Decision::Peer(peer))
             }
-            Some(Port::Peer(_)) => Err(DropReason::Isolated),
+            Some(Port::Peer(peer)) if isolated || self.peer(peer).is_some_and(|p| p.isolate) => {
+                Err(DropReason::Isolated)
+            }
+            Some(Port::Peer(_)) => Err(DropReason::SplitHorizon),
             None => {
                 self.admit_flood(now, ingress, bytes.len())?;
                 Ok(if isolated { Decision::Tap } else { Decision::Flood })
@@ -163,7 +175,7 @@ impl Bridge {
     }
 
     /// Whether a frame from `ingress` may go to `peer`: not back to where it came from, not between peers of
-    /// which one is isolated, and not to a peer that is not there.
+    /// which one is isolated or both are neighbours in a mesh, and not to a peer that is not there.
     pub fn may_flood_to(&self, ingress: Port, peer: PeerId) -> bool {
         let Some(egress) = self.peer(peer) else {
             return false;
@@ -171,7 +183,11 @@ impl Bridge {
         match ingress {
             Port::Tap => true,
             Port::Peer(from) => {
-                from != peer && !egress.isolate && self.peer(from).is_some_and(|ingress| !ingress.isolate)
+                from != peer
+                    && !egress.isolate
+                    && self
+                        .peer(from)
+                        .is_some_and(|i| !i.isolate && !(i.mesh && egress.mesh))
             }
         }
     }

@@ -159,6 +159,8 @@ pub struct Link {
     last_rx: Time,
     last_proof: Time,
     probes: Probes,
+    /// When the first probe left that wants an answer and has had none since the last proof.
+    asked: Option<Time>,
     next_probe_id: u32,
     /// Answers in a row while Probing, probes without one otherwise.
     tally: u8,
@@ -218,6 +220,7 @@ impl Link {
             last_rx: now,
             last_proof: now,
             probes: Probes::default(),
+            asked: None,
             next_probe_id: 0,
             tally: 0,
             step_at: Time::NEVER,
@@ -350,6 +353,7 @@ impl Link {
             self.jitter = JitterMeter::default();
             self.report_rtt = RttEstimator::default();
             self.probes.clear();
+            self.asked = None;
             self.held_pong = None;
             self.peer_admin_down = false;
         }
@@ -366,6 +370,7 @@ impl Link {
     pub fn session_ends(&mut self, now: Time) -> Option<Transition> {
         self.sent.clear();
         self.probes.clear();
+        self.asked = None;
         self.heartbeat_at = Time::NEVER;
         let state = self.idle_state();
         let transition = self.enter(now, state, LinkReason::SessionEnds);
@@ -375,7 +380,7 @@ impl Link {
 
     /// The handshake or the path validation has shown that the path works both ways.
     pub fn path_proven(&mut self, now: Time, reason: LinkReason) -> Option<Transition> {
-        self.last_proof = now;
+        self.proven(now);
         match self.state {
             LinkState::Probing | LinkState::Down | LinkState::Suspect if self.damping.hold_until() <= now => {
                 self.enter(now, LinkState::Up, reason)
@@ -395,6 +400,7 @@ impl Link {
         self.rx_loss.reset();
         self.sent.clear();
         self.probes.clear();
+        self.asked = None;
     }
 
     /// A datagram arrived on this link. Returns true if the receiving side was called dead before.
@@ -423,6 +429,9 @@ impl Link {
             deferred,
         };
         self.probes.sent(probe);
+        if !deferred {
+            self.asked.get_or_insert(now);
+        }
         probe
     }
 
@@ -466,7 +475,7 @@ impl Link {
         let proven = now - hold;
         let silent = now.since(self.last_proof);
         self.sent.answered(probe.sent);
-        self.last_proof = self.last_proof.max(proven);
+        self.proven(proven);
         self.still_reports = 0;
         self.first_send_error = None;
         let transition = match self.state {
@@ -508,7 +517,7 @@ impl Link {
         if let Some(sent) = self.sent.reported(highest) {
             let silent = now.since(self.last_proof);
             self.report_rtt.sample(now.since(sent));
-            self.last_proof = now;
+            self.proven(now);
             self.still_reports = 0;
             self.first_send_error = None;
             if self.state == LinkState::Suspect {
@@ -674,7 +683,7 @@ impl Link {
                 if let Some(oldest) = self.sent.oldest_unreported() {
                     at = at.min((oldest + rt).max(self.last_proof + rt));
                 }
-                if let Some(sent) = self.probes.oldest_unanswered(self.last_proof) {
+                if let Some(sent) = self.asked {
                     at = at.min(self.doubt_at(sent));
                 }
             }
@@ -751,7 +760,7 @@ impl Link {
             let t = self.enter_after(now, LinkState::Suspect, LinkReason::Unreported, now.since(oldest));
             return (t, ping);
         }
-        if let Some(sent) = self.probes.oldest_unanswered(self.last_proof)
+        if let Some(sent) = self.asked
             && now >= self.doubt_at(sent)
         {
             self.tally = self.tally.saturating_add(1);
@@ -879,6 +888,12 @@ impl Link {
         }
     }
 
+    /// What was sent until `then` did arrive, or could have.
+    fn proven(&mut self, then: Time) {
+        self.last_proof = self.last_proof.max(then);
+        self.asked = self.probes.oldest_unanswered(self.last_proof);
+    }
+
     fn enter_down(&mut self, now: Time, reason: LinkReason, silent: Span) -> Option<Transition> {
         self.been_down = true;
         self.downs_shown = self.downs_shown.saturating_add(1);
@@ -908,7 +923,7 @@ impl Link {
         self.step_at = Time::NEVER;
         match to {
             LinkState::Up => {
-                self.last_proof = now;
+                self.proven(now);
                 self.sent.answered(now);
                 self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
             }

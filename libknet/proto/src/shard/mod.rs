@@ -82,6 +82,7 @@ impl Shard {
         self.tick(now);
         self.bridge
             .set_port(now, id, config.isolate, &config.static_macs)?;
+        self.bridge.set_mesh(id, !config.spoke);
         let index = usize::from(id.0);
         if index >= self.peers.len() {
             self.peers.resize_with(index + 1, || None);
@@ -227,8 +228,8 @@ impl Shard {
     }
 
     /// The thread that runs the shard stood still for `gap` (it was stopped, or starved). What was missed in
-    /// that time is our own fault and not the network's: all deadlines move by as much. To be called after the
-    /// sockets have been drained.
+    /// that time is our own fault and not the network's: all deadlines move by as much. To be called first of all
+    /// when it goes on, and [`Shard::handle_timeout`] only after the sockets have been drained.
     pub fn handle_gap(&mut self, now: Time, gap: Span) {
         self.stood_still = self.stood_still + gap;
         self.tick(now);
