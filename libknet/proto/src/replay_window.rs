@@ -33,9 +33,10 @@ pub const MAX_BITS: u32 = 65_536;
 pub const CTRL_BITS: u32 = 256;
 
 const WORD_BITS: u32 = 64;
+const WORD_SHIFT: u32 = WORD_BITS.trailing_zeros();
 const CTRL_WORDS: usize = (CTRL_BITS / WORD_BITS + 1) as usize;
 
-/// The algorithm, over words that either window owns. `bits` is a multiple of 64 and the ring one word longer.
+/// The algorithm, over words that either window owns. `bits` is a multiple of 64, and there is one word more.
 struct Ring<W> {
     words: W,
     bits: u32,
@@ -44,27 +45,36 @@ struct Ring<W> {
 }
 
 impl<W: AsRef<[u64]> + AsMut<[u64]>> Ring<W> {
-    /// The highest counter that the window has left behind, plus one.
+    /// The lowest counter in the window.
     fn floor(&self) -> u64 {
         self.next.saturating_sub(u64::from(self.bits))
     }
 
-    fn position(&self, counter: u64) -> (usize, u64) {
-        let word = (counter >> WORD_BITS.trailing_zeros()) as usize;
-        let index = word.checked_rem(self.words.as_ref().len()).unwrap_or(0);
-        (index, 1 << (counter & u64::from(WORD_BITS.saturating_sub(1))))
+    /// Where the word of 64 counters from `number * 64` on is.
+    fn position(&self, number: u64) -> usize {
+        // 32-bit division is the faster one, and counters have 32 bits.
+        (number as u32)
+            .checked_rem(self.words.as_ref().len() as u32)
+            .unwrap_or(0) as usize
+    }
+
+    fn word(&self, number: u64) -> u64 {
+        self.words
+            .as_ref()
+            .get(self.position(number))
+            .copied()
+            .unwrap_or(u64::MAX)
+    }
+
+    fn update(&mut self, number: u64, change: impl FnOnce(u64) -> u64) {
+        let position = self.position(number);
+        if let Some(word) = self.words.as_mut().get_mut(position) {
+            *word = change(*word);
+        }
     }
 
     fn is_set(&self, counter: u64) -> bool {
-        let (index, bit) = self.position(counter);
-        self.words.as_ref().get(index).is_none_or(|word| word & bit != 0)
-    }
-
-    fn set(&mut self, counter: u64) {
-        let (index, bit) = self.position(counter);
-        if let Some(word) = self.words.as_mut().get_mut(index) {
-            *word |= bit;
-        }
+        self.word(counter >> WORD_SHIFT) & bit(counter) != 0
     }
 
     fn check(&self, counter: u32) -> Result<(), DropReason> {
@@ -86,33 +96,18 @@ impl<W: AsRef<[u64]> + AsMut<[u64]>> Ring<W> {
         if counter >= self.next {
             self.advance_to(counter);
         }
-        self.set(counter);
+        self.update(counter >> WORD_SHIFT, |word| word | bit(counter));
         Ok(())
     }
 
-    /// Makes `counter` the highest one and clears the words that come into the ring.
+    /// Makes `counter` the highest one, and clears the words that come into the ring.
     fn advance_to(&mut self, counter: u64) {
-        let words = self.words.as_mut();
-        // While nothing was seen the ring is clear already, its first word included.
-        let first_new = self
-            .next
-            .saturating_sub(1)
-            .checked_div(u64::from(WORD_BITS))
-            .unwrap_or(0);
-        let last_new = counter.checked_div(u64::from(WORD_BITS)).unwrap_or(0);
-        let fresh = last_new.saturating_sub(first_new).min(words.len() as u64);
-        let mut index = first_new
-            .saturating_add(1)
-            .checked_rem(words.len() as u64)
-            .unwrap_or(0) as usize;
-        for _ in 0..fresh {
-            if let Some(word) = words.get_mut(index) {
-                *word = 0;
-            }
-            index = index.saturating_add(1);
-            if index == words.len() {
-                index = 0;
-            }
+        // While nothing was seen all words are clear, the first one included.
+        let newest = self.next.saturating_sub(1) >> WORD_SHIFT;
+        let wanted = counter >> WORD_SHIFT;
+        let one_round = wanted.saturating_sub(self.words.as_ref().len() as u64);
+        for number in newest.max(one_round)..wanted {
+            self.update(number.saturating_add(1), |_| 0);
         }
         self.next = counter.saturating_add(1);
     }
@@ -234,18 +229,23 @@ impl ReplayWindow {
             bits,
             next: self.0.next,
         };
-        let (old_floor, next) = (self.0.floor(), self.0.next);
-        for counter in old_floor..next {
-            if self.0.is_set(counter) {
-                grown.set(counter);
-            }
+        let (grown_floor, old_floor) = (grown.floor(), self.0.floor());
+        let first_known = old_floor >> WORD_SHIFT;
+        for number in first_known..=self.0.next.saturating_sub(1) >> WORD_SHIFT {
+            grown.update(number, |_| self.0.word(number));
         }
-        for counter in grown.floor()..old_floor {
-            grown.set(counter);
+        for number in grown_floor >> WORD_SHIFT..first_known {
+            grown.update(number, |_| u64::MAX);
         }
+        let below_old_floor = bit(old_floor).wrapping_sub(1);
+        grown.update(first_known, |word| word | below_old_floor);
         self.0 = grown;
         true
     }
+}
+
+fn bit(counter: u64) -> u64 {
+    1 << (counter & u64::from(WORD_BITS.saturating_sub(1)))
 }
 
 /// The words of a ring `bits` wide, one spare word included.

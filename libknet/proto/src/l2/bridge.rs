@@ -183,11 +183,8 @@ impl Bridge {
         match ingress {
             Port::Tap => true,
             Port::Peer(from) => {
-                from != peer
-                    && !egress.isolate
-                    && self
-                        .peer(from)
-                        .is_some_and(|i| !i.isolate && !(i.mesh && egress.mesh))
+                let relays = |ingress: &PeerPort| !(ingress.isolate || ingress.mesh && egress.mesh);
+                from != peer && !egress.isolate && self.peer(from).is_some_and(relays)
             }
         }
     }

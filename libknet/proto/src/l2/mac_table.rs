@@ -19,7 +19,8 @@ use crate::{
 
 /// Addresses in a table (limits: row 30).
 pub const MAX_MACS: usize = 262_144;
-/// Addresses behind one peer, configured ones included (limits: row 30). The TAP has no limit of its own.
+/// Addresses learned behind one peer, and addresses configured for one peer (limits: row 30). The TAP has no
+/// limit of its own.
 pub const MAX_MACS_PER_PEER: usize = 1_024;
 /// Moves that an address may make within [`MOVE_WINDOW`] (RFC 7432, 15.1).
 pub const MAX_MOVES: u8 = 5;
@@ -68,7 +69,7 @@ pub enum StaticMacError {
         /// Where it is configured.
         port: Port,
     },
-    /// More addresses than a port or the table can have.
+    /// More addresses than one peer, or all ports together, can have configured.
     #[error("more than {0} configured addresses")]
     TooMany(usize),
 }
@@ -107,16 +108,31 @@ fn port_links(entry: &mut Entry) -> &mut Links {
 #[derive(Clone, Copy, Debug)]
 struct PortEntries {
     list: List,
-    count: usize,
+    learned: usize,
+    fixed: usize,
     new_macs: TokenBucket,
 }
 
 impl PortEntries {
     const EMPTY: Self = Self {
         list: List::EMPTY,
-        count: 0,
+        learned: 0,
+        fixed: 0,
         new_macs: TokenBucket::FULL,
     };
+
+    fn len(&self) -> usize {
+        self.learned + self.fixed
+    }
+
+    /// The counter that an entry of this state belongs to.
+    fn counter(&mut self, state: State) -> &mut usize {
+        if state == State::Static {
+            &mut self.fixed
+        } else {
+            &mut self.learned
+        }
+    }
 }
 
 /// The table of one interface.
@@ -143,7 +159,7 @@ impl MacTable {
         Self::with_capacity(seed, ageing, MAX_MACS, MAX_MACS_PER_PEER)
     }
 
-    /// As [`Self::new`], for at most `capacity` addresses and `per_peer` behind one peer.
+    /// As [`Self::new`], for at most `capacity` addresses, and `per_peer` learned behind one peer.
     pub fn with_capacity(seed: [u64; 2], ageing: Span, capacity: usize, per_peer: usize) -> Self {
         Self {
             ageing,
@@ -183,8 +199,8 @@ impl MacTable {
     /// How many are behind `port`.
     pub fn port_len(&self, port: Port) -> usize {
         match port {
-            Port::Tap => self.tap.count,
-            Port::Peer(PeerId(peer)) => self.peers.get(peer as usize).map_or(0, |p| p.count),
+            Port::Tap => self.tap.len(),
+            Port::Peer(PeerId(peer)) => self.peers.get(peer as usize).map_or(0, PortEntries::len),
         }
     }
 
@@ -220,17 +236,15 @@ impl MacTable {
     /// # Errors
     /// [`StaticMacError`]; nothing is changed then.
     pub fn set_static(&mut self, now: Time, port: Port, macs: &[MacAddr]) -> Result<(), StaticMacError> {
-        let limit = if port == Port::Tap {
-            self.capacity
-        } else {
-            self.per_peer
-        };
         let old: Vec<u32> = self
             .port_slots(port)
             .filter(|s| self.state(*s) == State::Static)
             .collect();
-        if macs.len() > limit || self.static_count - old.len() + macs.len() > self.capacity {
-            return Err(StaticMacError::TooMany(limit));
+        if port != Port::Tap && macs.len() > self.per_peer {
+            return Err(StaticMacError::TooMany(self.per_peer));
+        }
+        if self.static_count - old.len() + macs.len() > self.capacity {
+            return Err(StaticMacError::TooMany(self.capacity));
         }
         for &mac in macs {
             if mac.is_group() {
@@ -292,7 +306,7 @@ impl MacTable {
         self.entries.clear();
         (self.free, self.by_age, self.static_count) = (List::EMPTY, List::EMPTY, 0);
         for port in self.peers.iter_mut().chain([&mut self.tap]) {
-            (port.list, port.count) = (List::EMPTY, 0);
+            (port.list, port.learned, port.fixed) = (List::EMPTY, 0, 0);
         }
         for (since, mac, port) in kept {
             self.add(since, mac, port, State::Static);
@@ -392,7 +406,13 @@ impl MacTable {
     }
 
     fn is_full(&self, port: Port) -> bool {
-        port != Port::Tap && self.port_len(port) >= self.per_peer
+        match port {
+            Port::Tap => false,
+            Port::Peer(PeerId(peer)) => self
+                .peers
+                .get(peer as usize)
+                .is_some_and(|p| p.learned >= self.per_peer),
+        }
     }
 
     fn admit_new(&mut self, now: Time, port: Port) -> bool {
@@ -460,18 +480,18 @@ impl MacTable {
     }
 
     fn link_to_port(&mut self, slot: u32) {
-        let port = self.entries[slot as usize].port;
+        let Entry { port, state, .. } = self.entries[slot as usize];
         let mut entries = *self.port_mut(port);
         entries.list.push_back(&mut self.entries, port_links, slot);
-        entries.count += 1;
+        *entries.counter(state) += 1;
         *self.port_mut(port) = entries;
     }
 
     fn unlink_from_port(&mut self, slot: u32) {
-        let port = self.entries[slot as usize].port;
+        let Entry { port, state, .. } = self.entries[slot as usize];
         let mut entries = *self.port_mut(port);
         entries.list.remove(&mut self.entries, port_links, slot);
-        entries.count -= 1;
+        *entries.counter(state) -= 1;
         *self.port_mut(port) = entries;
     }
 

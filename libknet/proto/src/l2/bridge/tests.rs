@@ -132,6 +132,37 @@ fn an_isolated_peer_speaks_with_the_tap_only() {
 }
 
 #[test]
+fn nothing_is_relayed_between_neighbours_in_a_mesh() {
+    for mesh in [[true, false], [false, true], [true, true]] {
+        let mut bridge = bridge(&[false, false]);
+        bridge.set_mesh(PeerId(0), mesh[0]);
+        bridge.set_mesh(PeerId(1), mesh[1]);
+        let relays = mesh != [true, true];
+        assert_eq!(
+            bridge.forward(at(0), P0, &frame(BROADCAST, station(1))),
+            Decision::Flood
+        );
+        assert_eq!(bridge.may_flood_to(P0, PeerId(1)), relays);
+        assert_eq!(bridge.may_flood_to(P1, PeerId(0)), relays);
+        let expected = if relays {
+            Decision::Peer(PeerId(0))
+        } else {
+            Decision::Drop(DropReason::SplitHorizon)
+        };
+        assert_eq!(
+            bridge.forward(at(0), P1, &frame(station(1), station(2))),
+            expected
+        );
+        let from_tap = bridge.forward(at(0), Port::Tap, &frame(station(1), station(3)));
+        assert_eq!(from_tap, Decision::Peer(PeerId(0)));
+        assert_eq!(
+            bridge.forward(at(0), P1, &frame(station(3), station(2))),
+            Decision::Tap
+        );
+    }
+}
+
+#[test]
 fn an_address_of_the_tap_cannot_be_drawn_away() {
     let mut bridge = bridge(&[false, false]);
     bridge.set_tap_macs(at(0), &[station(7)]).unwrap();
@@ -224,12 +255,27 @@ fn copies_are_limited_per_peer_and_in_total() {
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Frame { port: u8, dst: u8, src: u8 },
-    Pass { ms: u64 },
-    SetPeer { peer: u8, isolate: bool, statics: u8 },
-    RemovePeer { peer: u8 },
+    Frame {
+        port: u8,
+        dst: u8,
+        src: u8,
+    },
+    Pass {
+        ms: u64,
+    },
+    SetPeer {
+        peer: u8,
+        isolate: bool,
+        mesh: bool,
+        statics: u8,
+    },
+    RemovePeer {
+        peer: u8,
+    },
     ClearDynamic,
-    ClearPort { port: u8 },
+    ClearPort {
+        port: u8,
+    },
     Expire,
 }
 
@@ -243,7 +289,8 @@ struct Known {
 }
 
 struct Model {
-    peers: BTreeMap<u16, bool>,
+    /// Isolated, neighbour in a mesh.
+    peers: BTreeMap<u16, (bool, bool)>,
     known: BTreeMap<MacAddr, Known>,
     capacity: usize,
     per_peer: usize,
@@ -256,7 +303,8 @@ impl Model {
 
     /// `Err`: the frame's source belongs elsewhere.
     fn learn(&mut self, now: Time, mac: MacAddr, port: Port) -> Result<(), DropReason> {
-        let full = port != Port::Tap && self.behind(port) >= self.per_peer;
+        let learned = self.known.values().filter(|k| k.port == port && !k.fixed).count();
+        let full = port != Port::Tap && learned >= self.per_peer;
         let Some(known) = self.known.get_mut(&mac) else {
             if !full && self.known.len() < self.capacity {
                 let frozen_until = Time::ZERO;
@@ -303,10 +351,10 @@ impl Model {
     }
 
     fn forward(&mut self, now: Time, ingress: Port, dst: MacAddr, src: MacAddr) -> Decision {
-        let isolated = match ingress {
-            Port::Tap => false,
+        let (isolated, mesh) = match ingress {
+            Port::Tap => (false, false),
             Port::Peer(PeerId(peer)) => match self.peers.get(&peer) {
-                Some(isolate) => *isolate,
+                Some(settings) => *settings,
                 None => return Decision::Drop(DropReason::PeerShutdown),
             },
         };
@@ -319,19 +367,18 @@ impl Model {
         match self.known.get(&dst).map(|k| k.port) {
             Some(port) if port == ingress => Decision::Drop(DropReason::SplitHorizon),
             Some(Port::Tap) => Decision::Tap,
-            Some(Port::Peer(peer)) => {
-                if ingress != Port::Tap && (isolated || self.peers[&peer.0]) {
-                    Decision::Drop(DropReason::Isolated)
-                } else {
-                    Decision::Peer(peer)
-                }
-            }
+            Some(Port::Peer(peer)) if ingress == Port::Tap => Decision::Peer(peer),
+            Some(Port::Peer(peer)) => match self.peers[&peer.0] {
+                (other, _) if isolated || other => Decision::Drop(DropReason::Isolated),
+                (_, other) if mesh && other => Decision::Drop(DropReason::SplitHorizon),
+                _ => Decision::Peer(peer),
+            },
             None if isolated => Decision::Tap,
             None => Decision::Flood,
         }
     }
 
-    fn set_peer(&mut self, now: Time, peer: u16, isolate: bool, statics: &[MacAddr]) -> bool {
+    fn set_peer(&mut self, now: Time, peer: u16, settings: (bool, bool), statics: &[MacAddr]) -> bool {
         let port = Port::Peer(PeerId(peer));
         let others = self.known.values().filter(|k| k.fixed && k.port != port).count();
         let taken = |mac| self.known.get(mac).is_some_and(|k| k.fixed && k.port != port);
@@ -341,7 +388,7 @@ impl Model {
         {
             return false;
         }
-        self.peers.insert(peer, isolate);
+        self.peers.insert(peer, settings);
         self.known.retain(|_, k| !(k.fixed && k.port == port));
         for mac in statics {
             if !self.known.contains_key(mac) && self.known.len() >= self.capacity {
@@ -391,6 +438,7 @@ impl Pair {
             pair.run(Op::SetPeer {
                 peer,
                 isolate: peer % 4 == 3,
+                mesh: peer % 2 == 0,
                 statics: 0,
             });
         }
@@ -428,6 +476,7 @@ impl Pair {
             Op::SetPeer {
                 peer,
                 isolate,
+                mesh,
                 statics,
             } => {
                 let macs: Vec<MacAddr> = (0..statics % 4)
@@ -435,7 +484,14 @@ impl Pair {
                     .collect();
                 let peer = u16::from(peer);
                 let done = self.bridge.set_port(now, PeerId(peer), isolate, &macs).is_ok();
-                assert_eq!(done, self.model.set_peer(now, peer, isolate, &macs), "{op:?}");
+                assert_eq!(
+                    done,
+                    self.model.set_peer(now, peer, (isolate, mesh), &macs),
+                    "{op:?}"
+                );
+                if done {
+                    self.bridge.set_mesh(PeerId(peer), mesh);
+                }
             }
             Op::RemovePeer { peer } => {
                 let peer = u16::from(peer);
@@ -499,8 +555,8 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         40 => (0_u8..7, 0_u8..32, 0_u8..32).prop_map(|(port, dst, src)| Op::Frame { port, dst, src }),
         4 => (0_u64..400_000).prop_map(|ms| Op::Pass { ms }),
-        3 => (0_u8..6, any::<bool>(), any::<u8>())
-            .prop_map(|(peer, isolate, statics)| Op::SetPeer { peer, isolate, statics }),
+        3 => (0_u8..6, any::<bool>(), any::<bool>(), any::<u8>())
+            .prop_map(|(peer, isolate, mesh, statics)| Op::SetPeer { peer, isolate, mesh, statics }),
         1 => (0_u8..6).prop_map(|peer| Op::RemovePeer { peer }),
         1 => Just(Op::ClearDynamic),
         1 => (0_u8..7).prop_map(|port| Op::ClearPort { port }),
@@ -539,10 +595,11 @@ fn a_hundred_peers_and_twenty_thousand_frames() {
             pair.run(Op::Expire);
         }
         if i % 501 == 0 {
-            let (peer, isolate) = (pick(100), pick(2) == 0);
+            let (peer, isolate, mesh) = (pick(100), pick(2) == 0, pick(2) == 0);
             pair.run(Op::SetPeer {
                 peer,
                 isolate,
+                mesh,
                 statics: pick(4),
             });
             pair.compare();

@@ -161,6 +161,24 @@ fn a_full_table_learns_nothing_and_makes_room_for_what_is_configured() {
     );
 }
 
+/// Found by the fuzzer, when both counted against one limit and the configured ones pushed it over.
+#[test]
+fn configured_addresses_do_not_count_against_the_learned() {
+    let mut table = table(10, 2);
+    for n in 0..2 {
+        assert_eq!(table.learn(at(0), mac(n), A), Learned::New);
+    }
+    table.set_static(at(0), A, &[mac(10), mac(11)]).unwrap();
+    assert_eq!((table.port_len(A), table.static_len()), (4, 2));
+    assert_eq!(table.learn(at(0), mac(2), A), Learned::Full);
+    table.set_static(at(0), A, &[mac(0)]).unwrap();
+    assert_eq!(
+        table.learn(at(0), mac(2), A),
+        Learned::New,
+        "one of the learned is configured now"
+    );
+}
+
 #[test]
 fn a_peer_brings_only_so_many_new_addresses_per_second() {
     let mut table = MacTable::new([1, 2], AGEING);
