@@ -177,14 +177,19 @@ impl Daemon {
                 CommitError::Problems(problems) => first_problem(problems),
                 CommitError::System(text) => ApiError::new(ErrorCode::System, text),
             })?;
-            let text = format!("configuration changed by {user}: revision {}", self.revision);
-            self.events.publish(
-                "configured",
-                Loudness::Info,
-                events::own("configured", None, text),
-            );
+            self.tell_configured(format!(
+                "configuration changed by {user}: revision {}",
+                self.revision
+            ));
         }
         Ok(edited.notes)
+    }
+
+    /// Who changed what when is never held back: each revision is a line of its own kind.
+    pub(crate) fn tell_configured(&mut self, text: String) {
+        let kind = format!("configured {}", self.revision);
+        self.events
+            .publish(&kind, Loudness::Info, events::own("configured", None, text));
     }
 
     /// Makes the running configuration the contents of the file. Returns its size in bytes.
@@ -280,6 +285,7 @@ impl Daemon {
             let result = self.bring(&step.name, new.get(&step.name));
             done.push(step.name);
             let Err(text) = result else { continue };
+            let text = format!("interface {}: {text}", done.last().map_or("", String::as_str));
             for name in done.iter().rev() {
                 if let Some(failure) = failures.get(name) {
                     let _ = self.bring(name, None);

@@ -191,11 +191,7 @@ fn reload(daemon: &mut Daemon) {
     match daemon.load() {
         Ok(()) => {
             let text = format!("{} read again: revision {}", path.display(), daemon.revision());
-            daemon.events.publish(
-                "configured",
-                events::Loudness::Info,
-                events::own("configured", None, text),
-            );
+            daemon.tell_configured(text);
         }
         Err(error) => {
             for line in error.lines(&path) {

@@ -159,7 +159,7 @@ impl Overlay {
                 Ok(Ok(reply)) => Ok(reply),
                 Ok(Err(_)) => Err(ApiError::new(
                     ErrorCode::NotFound,
-                    "the interface was stopped meanwhile",
+                    "the interface was stopped meanwhile, or has too many questions to answer",
                 )),
                 Err(_) => Err(ApiError::new(
                     ErrorCode::Timeout,

@@ -1,0 +1,14 @@
+//! The real `knetd`, started in network namespaces of its own and talked to over its control socket. Needs root.
+#![allow(
+    clippy::format_collect,
+    clippy::result_large_err,
+    clippy::unwrap_used,
+    missing_docs
+)]
+
+mod configuration;
+mod control;
+mod host;
+mod keys;
+mod lifecycle;
+mod tunnel;
