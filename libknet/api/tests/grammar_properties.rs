@@ -118,11 +118,11 @@ fn peer(index: u8, locals: Vec<(u8, bool)>) -> impl Strategy<Value = PeerConfig>
             option::of(path()),
             sample::select(Policy::ALL.to_vec()),
         ),
-        (any::<bool>(), any::<bool>(), any::<[u8; 4]>(), 0..3_u8),
+        (any::<[bool; 3]>(), any::<[u8; 4]>(), 0..3_u8),
         collection::btree_map(0..8_u8, link(locals), 0..4),
     )
         .prop_map(
-            move |((description, key, preshared_key_file, policy), (isolate, shutdown, mac, macs), links)| {
+            move |((description, key, preshared_key_file, policy), ([isolate, spoke, shutdown], mac, macs), links)| {
                 let mut public_key = [0x11; 32];
                 public_key[1..31].copy_from_slice(&key);
                 public_key[0] = index;
@@ -133,6 +133,7 @@ fn peer(index: u8, locals: Vec<(u8, bool)>) -> impl Strategy<Value = PeerConfig>
                     preshared_key_file,
                     policy,
                     isolate,
+                    spoke,
                     static_macs: (0..macs)
                         .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
                         .collect(),

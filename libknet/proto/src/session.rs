@@ -16,7 +16,7 @@ use crate::{
     wire::header::{HEADER_LEN, MessageType, TAG_LEN, TransportHeader},
 };
 
-/// The initiator begins a new handshake at this age, less up to [`REKEY_JITTER`] (WireGuard's number).
+/// The initiator begins a new handshake at this age, less up to [`REKEY_JITTER`], as in `WireGuard`.
 pub const REKEY_AFTER: Span = Span::from_secs(120);
 /// Peers that came up together do not rekey together.
 pub const REKEY_JITTER: Span = Span::from_secs(12);
@@ -150,7 +150,7 @@ impl Session {
         self.charge(counter, frame.len())?;
         self.next_data = counter.wrapping_add(1);
         self.seal(MessageType::Data, 0, counter, arena, |out| {
-            out.extend_from_slice(frame)
+            out.extend_from_slice(frame);
         });
         Ok(counter)
     }

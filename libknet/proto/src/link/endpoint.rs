@@ -190,7 +190,7 @@ impl Endpoint {
         true
     }
 
-    /// A PATH_RESPONSE came over `path`. Returns the address before, if the link has moved.
+    /// A `PATH_RESPONSE` came over `path`. Returns the address before, if the link has moved.
     pub fn response(&mut self, path: &Path, token: &[u8; 16]) -> Option<Option<Path>> {
         let candidate = self.candidate.as_mut()?;
         if *token == candidate.old_token && self.current.is_some_and(|c| same(&c, path)) {

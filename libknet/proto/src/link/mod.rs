@@ -21,25 +21,26 @@
 
 pub mod endpoint;
 pub mod flap_damping;
+mod judge;
 pub mod loss;
 pub mod probe;
 pub mod rtt;
 pub mod sent_log;
+mod signals;
 
 use crate::{
     config::LinkConfig,
     event::LinkReason,
     ids::LinkId,
-    rng::Entropy,
     status::{LinkState, Traffic},
     time::{Span, Time},
 };
 use endpoint::Endpoint;
 use flap_damping::FlapDamping;
 use loss::LossMeter;
-use probe::{Probe, Probes};
+use probe::Probes;
 use rtt::{JitterMeter, RttEstimator};
-use sent_log::{DataSeq, SentLog};
+use sent_log::SentLog;
 
 /// Urgent probes that must go unanswered before a link is called down.
 pub const URGENT_PROBES: u8 = 3;
@@ -309,8 +310,9 @@ impl Link {
 
     /// RT: how long data may go unreported before the link is suspect.
     pub fn report_timeout(&self) -> Span {
-        let floor = match self.rtt.srtt() {
-            Some(srtt) if srtt < Span::from_millis(2) => Span::from_millis(10),
+        // The smallest round trip tells how far away the peer is; the others tell how busy the path is.
+        let floor = match self.rtt.min() {
+            Some(min) if min < Span::from_millis(2) => Span::from_millis(10),
             Some(_) => Span::from_millis(30),
             None => Span::from_millis(100),
         };
@@ -341,515 +343,15 @@ impl Link {
             + self.idle_retry().times(2)
     }
 
-    // ---- what happens to it -------------------------------------------------------------------------
-
-    /// There is a session (again): begin to probe. `anew`: it does not follow
-    /// another session of the same process at the other end.
-    pub fn session_begins(&mut self, now: Time, anew: bool) -> Option<Transition> {
-        if anew {
-            self.sent.clear();
-            self.tx_loss.reset();
-            self.rx_loss.reset();
-            self.jitter = JitterMeter::default();
-            self.report_rtt = RttEstimator::default();
-            self.probes.clear();
-            self.asked = None;
-            self.held_pong = None;
-            self.peer_admin_down = false;
-        }
-        self.last_rx = now;
-        self.receiving = true;
-        self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
-        match self.idle_state() {
-            LinkState::Down if anew => self.enter(now, LinkState::Probing, LinkReason::SessionBegins),
-            _ => None,
-        }
-    }
-
-    /// The session is gone.
-    pub fn session_ends(&mut self, now: Time) -> Option<Transition> {
-        self.sent.clear();
-        self.probes.clear();
-        self.asked = None;
-        self.heartbeat_at = Time::NEVER;
-        let state = self.idle_state();
-        let transition = self.enter(now, state, LinkReason::SessionEnds);
-        self.step_at = Time::NEVER;
-        transition
-    }
-
-    /// The handshake or the path validation has shown that the path works both ways.
-    pub fn path_proven(&mut self, now: Time, reason: LinkReason) -> Option<Transition> {
-        self.proven(now);
-        match self.state {
-            LinkState::Probing | LinkState::Down | LinkState::Suspect if self.damping.hold_until() <= now => {
-                self.enter(now, LinkState::Up, reason)
-            }
-            LinkState::Down => self.enter(now, LinkState::Probing, reason),
-            _ => None,
-        }
-    }
-
-    /// The path is another one now: what was measured on the old one is void.
-    pub fn path_changed(&mut self, same_host: bool) {
-        if !same_host {
-            self.rtt = RttEstimator::default();
-        }
-        self.report_rtt = RttEstimator::default();
-        self.tx_loss.reset();
-        self.rx_loss.reset();
-        self.sent.clear();
-        self.probes.clear();
-        self.asked = None;
-    }
-
-    /// A datagram arrived on this link. Returns true if the receiving side was called dead before.
-    pub fn heard(&mut self, now: Time) -> bool {
-        self.last_rx = now;
-        !core::mem::replace(&mut self.receiving, true)
-    }
-
-    /// A data datagram left on this link. Returns true if it is the only one waiting to be reported, so that
-    /// there is a new deadline.
-    pub fn data_sent(&mut self, now: Time, seq: DataSeq) -> bool {
-        let first = self.sent.oldest_unreported().is_none();
-        let spacing = self.report_timeout().divided_by(16).max(Span::from_millis(1));
-        self.sent.sent(now, seq, spacing);
-        first
-    }
-
-    /// A PING leaves now.
-    pub fn probe(&mut self, now: Time, deferred: bool) -> Probe {
-        let id = (self.next_probe_id << 3) | u32::from(self.id.get());
-        self.next_probe_id = self.next_probe_id.wrapping_add(1);
-        let probe = Probe {
-            id,
-            sent: now,
-            tx_pkts: self.tx.packets as u32,
-            deferred,
-        };
-        self.probes.sent(probe);
-        if !deferred {
-            self.asked.get_or_insert(now);
-        }
-        probe
-    }
-
-    /// Sets the counters that people see to zero. The ones that loss is computed from go on.
-    pub fn clear_counters(&mut self) {
-        self.cleared = (self.tx, self.rx);
-        self.suspects = 0;
-        self.spurious = 0;
-        self.downs_shown = 0;
-    }
-
-    /// Datagrams sent and received since the counters were cleared.
-    pub fn shown_traffic(&self) -> (Traffic, Traffic) {
-        let since = |total: Traffic, base: Traffic| Traffic {
-            packets: total.packets.wrapping_sub(base.packets),
-            bytes: total.bytes.wrapping_sub(base.bytes),
-        };
-        (since(self.tx, self.cleared.0), since(self.rx, self.cleared.1))
-    }
-
-    /// A PONG for one of our probes came; `here`: over this very link. `arrived` is the peer's count of
-    /// datagrams at the time of the probe, if it came along. Returns false where the probe is not known (any more).
-    pub fn answered(
-        &mut self,
-        now: Time,
-        id: u32,
-        hold: Span,
-        here: bool,
-        arrived: Option<u32>,
-    ) -> (bool, Option<Transition>) {
-        let Some(probe) = self.probes.find(id) else {
-            return (false, None);
-        };
-        if here {
-            self.rtt.sample(now.since(probe.sent) - hold);
-        }
-        if let Some(arrived) = arrived {
-            self.tx_loss.pair(now, probe.tx_pkts, arrived);
-        }
-        // An answer that the peer has held back proves that the link worked then, not that it does now.
-        let proven = now - hold;
-        let silent = now.since(self.last_proof);
-        self.sent.answered(probe.sent);
-        self.proven(proven);
-        self.still_reports = 0;
-        self.first_send_error = None;
-        let transition = match self.state {
-            LinkState::Suspect if proven < self.since => None,
-            LinkState::Suspect => self.enter_after(now, LinkState::Up, LinkReason::Answered, silent),
-            LinkState::Up => {
-                self.tally = 0;
-                None
-            }
-            LinkState::Down if probe.deferred => None,
-            LinkState::Down if probe.sent < self.since && self.been_down => {
-                self.spurious = self.spurious.saturating_add(1);
-                self.raise_floor(now);
-                self.damping.forgive(now);
-                self.enter_after(now, LinkState::Up, LinkReason::Answered, silent)
-            }
-            LinkState::Down => {
-                let t = self.enter_after(now, LinkState::Probing, LinkReason::Answered, silent);
-                self.tally = 1;
-                t
-            }
-            LinkState::Probing => {
-                self.tally = self.tally.saturating_add(1);
-                self.missed = 0;
-                (self.tally >= self.pongs_needed() && self.damping.hold_until() <= now)
-                    .then(|| self.enter_after(now, LinkState::Up, LinkReason::PongCount, silent))
-                    .flatten()
-            }
-            LinkState::AdminDown | LinkState::LocalDown => None,
-        };
-        (true, transition)
-    }
-
-    /// The peer reports that `highest` is the highest data counter that arrived over this link.
-    pub fn reported(&mut self, now: Time, highest: DataSeq) -> Option<Transition> {
-        if !self.sent.could_have_sent(highest) {
-            return None;
-        }
-        if let Some(sent) = self.sent.reported(highest) {
-            let silent = now.since(self.last_proof);
-            self.report_rtt.sample(now.since(sent));
-            self.proven(now);
-            self.still_reports = 0;
-            self.first_send_error = None;
-            if self.state == LinkState::Suspect {
-                return self.enter_after(now, LinkState::Up, LinkReason::Answered, silent);
-            }
-            return None;
-        }
-        // The report says nothing new. Twice in a row, later than it should have, is a sign.
-        let oldest = self.sent.oldest_unreported()?;
-        let due = self.rtt.bound() + self.report_delay().times(2) + Span::from_millis(2);
-        if self.rtt.srtt().is_none() || now.since(oldest) < due || now.since(self.last_proof) < due {
-            self.still_reports = 0;
-            return None;
-        }
-        self.still_reports = self.still_reports.saturating_add(1);
-        (self.still_reports >= 2 && self.state == LinkState::Up)
-            .then(|| {
-                self.enter_after(
-                    now,
-                    LinkState::Suspect,
-                    LinkReason::ReportsStandStill,
-                    now.since(oldest),
-                )
-            })
-            .flatten()
-    }
-
-    /// The peer tells its view of this link.
-    pub fn peer_state(&mut self, now: Time, rx_ok: bool, admin_up: bool, alone: bool) -> Option<Transition> {
-        self.peer_admin_down = !admin_up;
-        if self.idle_state() != LinkState::Down {
-            let state = self.idle_state();
-            return self.enter(now, state, LinkReason::Admin);
-        }
-        match self.state {
-            LinkState::AdminDown => self.enter(now, LinkState::Probing, LinkReason::Admin),
-            LinkState::Up | LinkState::Suspect if !rx_ok && !alone => {
-                self.enter_down(now, LinkReason::PeerReports, now.since(self.last_proof))
-            }
-            LinkState::Down if rx_ok => {
-                self.step_at = self.step_at.min(now);
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// The peer says whether it can send on this link. Returns true if it has just lost that ability while we
-    /// still believe in ours.
-    pub fn peer_tx(&mut self, ok: bool) -> bool {
-        let news = !ok && !self.peer_tx_down;
-        self.peer_tx_down = !ok;
-        news && self.state == LinkState::Up
-    }
-
-    /// The local interface or address went away or came back.
-    pub fn local(&mut self, now: Time, up: bool) -> Option<Transition> {
-        self.local_down = !up;
-        let reason = if up {
-            LinkReason::LocalUp
-        } else {
-            LinkReason::LocalDown
-        };
-        match self.idle_state() {
-            LinkState::Down if self.state == LinkState::LocalDown => {
-                self.last_rx = now;
-                self.enter(now, LinkState::Probing, reason)
-            }
-            LinkState::LocalDown => {
-                self.receiving = false;
-                self.enter(now, LinkState::LocalDown, reason)
-            }
-            _ => None,
-        }
-    }
-
-    /// The operator changed this link's configuration. The endpoint is made anew if its address changed.
-    pub fn reconfigure(&mut self, now: Time, config: LinkConfig) -> Option<Transition> {
-        let moved = config.local != self.config.local || config.remote != self.config.remote;
-        self.config = config;
-        if moved {
-            self.endpoint = Endpoint::new(&self.config);
-            self.path_changed(false);
-        }
-        match self.idle_state() {
-            LinkState::Down if moved || self.state == LinkState::AdminDown => {
-                self.enter(now, LinkState::Probing, LinkReason::Configured)
-            }
-            LinkState::Down => None,
-            state => self.enter(now, state, LinkReason::Admin),
-        }
-    }
-
-    /// The kernel refused to send: no route, no address.
-    pub fn send_error(&mut self, now: Time, alone: bool) -> Option<Transition> {
-        let spaced = Span::from_millis(5);
-        let errors = match self.first_send_error {
-            Some((at, n)) if now.since(at) >= spaced => n.saturating_add(1),
-            Some(_) => return None,
-            None => 1,
-        };
-        self.first_send_error = Some((now, errors));
-        let silent = now.since(self.last_proof);
-        match self.state {
-            LinkState::Up => self.enter_after(now, LinkState::Suspect, LinkReason::SendError, silent),
-            LinkState::Suspect if errors >= 3 && !alone => {
-                self.enter_down(now, LinkReason::SendError, silent)
-            }
-            _ => None,
-        }
-    }
-
-    /// Somebody (an ICMP message) claims that the link is dead: ask once, believe nothing.
-    pub fn hint(&mut self, now: Time) -> bool {
-        let rested = self
-            .last_hint
-            .is_none_or(|last| now.since(last) >= Span::from_millis(100));
-        let ask = self.state == LinkState::Up && rested;
-        if ask {
-            self.last_hint = Some(now);
-        }
-        ask
-    }
-
-    /// Whether another PING may be answered.
-    pub fn may_pong(&mut self, now: Time) -> bool {
-        let (start, n) = self.pong_budget;
-        self.pong_budget = if now.since(start) >= Span::from_secs(1) {
-            (now, 1)
-        } else {
-            (start, n + 1)
-        };
-        self.pong_budget.1 <= PONGS_PER_SECOND
-    }
-
-    /// Keeps a PING to be answered in our next heartbeat.
-    pub fn hold_pong(&mut self, pong: HeldPong) {
-        self.held_pong = Some(pong);
-    }
-
-    /// The PING to be answered now.
-    pub fn take_held_pong(&mut self) -> Option<HeldPong> {
-        self.held_pong.take()
-    }
-
-    // ---- time ---------------------------------------------------------------------------------------
-
-    /// When [`Link::timeout`] wants to be called next.
-    pub fn deadline(&self, now: Time, around: &Surroundings) -> Time {
-        if !self.can_send() || self.heartbeat_at == Time::NEVER && self.step_at == Time::NEVER {
-            return Time::NEVER;
-        }
-        let mut at = self.step_at;
-        if self.heartbeats(around.driver) {
-            at = at.min(self.heartbeat_at);
-        }
-        if self.receiving {
-            at = at.min(self.last_rx + self.receive_timeout());
-        }
-        match self.state {
-            LinkState::Up => {
-                let rt = self.report_timeout();
-                if let Some(oldest) = self.sent.oldest_unreported() {
-                    at = at.min((oldest + rt).max(self.last_proof + rt));
-                }
-                if let Some(sent) = self.asked {
-                    at = at.min(self.doubt_at(sent));
-                }
-            }
-            LinkState::Suspect if self.mirror(now) => at = at.min(self.since + MIRROR_TIME),
-            _ => {}
-        }
-        at
-    }
-
-    /// The earliest time at which the data sent so far can make this link suspect: all that the fast path
-    /// has to look at.
-    pub fn stall_deadline(&self) -> Option<Time> {
-        if self.state != LinkState::Up {
-            return None;
-        }
-        let rt = self.report_timeout();
-        self.sent
-            .oldest_unreported()
-            .map(|oldest| (oldest + rt).max(self.last_proof + rt))
-    }
-
-    /// Does what is due: judges, and says whether a PING should leave now. To be called again until it has
-    /// nothing to say.
-    pub fn timeout(
-        &mut self,
-        now: Time,
-        around: &Surroundings,
-        entropy: &mut dyn Entropy,
-    ) -> (Option<Transition>, Option<PingDue>) {
-        if !self.can_send() {
-            self.step_at = Time::NEVER;
-            return (None, None);
-        }
-        let mut ping = None;
-        if self.heartbeat_at <= now {
-            self.heartbeat_at = now + jittered(self.config.timers.interval, entropy);
-            if self.heartbeats(around.driver) && self.state >= LinkState::Suspect {
-                ping = Some(PingDue::HEARTBEAT);
-            }
-        }
-        match self.state {
-            LinkState::Up => self.judge_up(now, ping),
-            LinkState::Suspect => self.judge_suspect(now, around, ping),
-            LinkState::Probing => self.judge_probing(now, ping),
-            LinkState::Down => {
-                if self.step_at <= now {
-                    self.step_at = now + self.back_off;
-                    self.back_off = self.back_off.times(2).clamp(DEAD_PROBE_FIRST, DEAD_PROBE_MAX);
-                    ping = Some(PingDue::PROBE);
-                }
-                (None, ping)
-            }
-            LinkState::AdminDown | LinkState::LocalDown => (None, None),
-        }
-    }
-
-    /// Whether nothing has arrived for too long; says so once.
-    pub fn went_deaf(&mut self, now: Time) -> bool {
-        let deaf = self.receiving && now.since(self.last_rx) >= self.receive_timeout();
-        if deaf {
-            self.receiving = false;
-            // The other side may be unable to ask: find out what this direction is worth.
-            self.heartbeat_at = self.heartbeat_at.min(now);
-        }
-        deaf
-    }
-
-    fn judge_up(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
-        let rt = self.report_timeout();
-        if let Some(oldest) = self.sent.oldest_unreported()
-            && now.since(oldest) >= rt
-            && now.since(self.last_proof) >= rt
-        {
-            let t = self.enter_after(now, LinkState::Suspect, LinkReason::Unreported, now.since(oldest));
-            return (t, ping);
-        }
-        if let Some(sent) = self.asked
-            && now >= self.doubt_at(sent)
-        {
-            self.tally = self.tally.saturating_add(1);
-            if self.tally >= 2 {
-                let silent = now.since(sent);
-                let t = self.enter_after(now, LinkState::Suspect, LinkReason::PongMissing, silent);
-                // Two have gone unanswered: one more, and its time is that of an idle link.
-                self.tally = URGENT_PROBES;
-                self.step_at = now + self.idle_retry();
-                return (t, Some(PingDue::DOUBT));
-            }
-            return (None, Some(PingDue::DOUBT));
-        }
-        (None, ping)
-    }
-
-    /// When a probe that was sent at `sent` and is still unanswered counts as missing: the first after RT,
-    /// the next after the idle retry.
-    fn doubt_at(&self, sent: Time) -> Time {
-        let first = sent + self.report_timeout();
-        match self.tally {
-            0 => first,
-            n => first + self.idle_retry().times(u64::from(n)),
-        }
-    }
-
-    fn judge_suspect(
-        &mut self,
-        now: Time,
-        around: &Surroundings,
-        ping: Option<PingDue>,
-    ) -> (Option<Transition>, Option<PingDue>) {
-        if self.step_at > now {
-            return (None, ping);
-        }
-        if self.tally < URGENT_PROBES {
-            self.tally += 1;
-            let last = self.tally == URGENT_PROBES;
-            self.step_at = now
-                + if last {
-                    self.report_timeout()
-                } else {
-                    self.urgent_spacing()
-                };
-            return (None, Some(PingDue::DOUBT));
-        }
-        let silent = now.since(self.last_proof);
-        if !around.alone && around.peer_heard > self.since {
-            return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
-        }
-        if silent >= self.config.timers.timeout {
-            return (self.enter_down(now, LinkReason::Timeout, silent), None);
-        }
-        self.step_at = now + SLOW_PROBE.min(self.config.timers.timeout - silent + Span::from_millis(1));
-        (None, Some(PingDue::DOUBT))
-    }
-
-    fn judge_probing(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
-        if self.step_at > now {
-            return (None, ping);
-        }
-        if self.missed >= 3 {
-            return (
-                self.enter(now, LinkState::Down, LinkReason::ProbesUnanswered),
-                None,
-            );
-        }
-        if self.missed > 0 {
-            self.tally = 0;
-        }
-        self.missed += 1;
-        let pause = if self.tally >= self.pongs_needed() {
-            SLOW_PROBE
-        } else {
-            Span::from_millis(20)
-        };
-        self.step_at = now + pause.max(self.report_timeout());
-        (None, Some(PingDue::PROBE))
-    }
-
     fn heartbeats(&self, driver: bool) -> bool {
         driver || !self.receiving
     }
 
     fn pongs_needed(&self) -> u8 {
-        if !self.been_down {
-            self.config.pong_count.min(FIRST_PONG_COUNT)
-        } else {
+        if self.been_down {
             self.config.pong_count
+        } else {
+            self.config.pong_count.min(FIRST_PONG_COUNT)
         }
     }
 
@@ -949,11 +451,4 @@ impl Link {
             silent,
         })
     }
-}
-
-/// Heartbeats are spread over 0.95..1.10 of the interval: never in step with others, not more than one per
-/// interval on average, and never later than announced.
-fn jittered(interval: Span, entropy: &mut dyn Entropy) -> Span {
-    let spread = interval.times(15).divided_by(100);
-    interval.times(95).divided_by(100) + Span::from_nanos(entropy.below(spread.as_nanos()))
 }

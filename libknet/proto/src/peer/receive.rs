@@ -213,7 +213,7 @@ impl Peer {
                 Record::Ping(ping) => self.receive_ping(env, link, &ping),
                 Record::Pong(pong) => self.receive_pong(env, link, &pong, arrived),
                 Record::Report(report) => self.receive_report(env, serial, &report),
-                Record::LinkState(state) => self.receive_link_state(env, link, &state),
+                Record::LinkState(state) => self.receive_link_state(env, link, state),
                 Record::PathChallenge(token) => self.send_ctrl_to(env, link, *path, |out| {
                     out.push(&Record::PathResponse(token));
                 }),
@@ -306,7 +306,7 @@ impl Peer {
         self.after(env, report.link, t);
     }
 
-    fn receive_link_state(&mut self, env: &mut Env, over: LinkId, state: &LinkStateRecord) {
+    fn receive_link_state(&mut self, env: &mut Env, over: LinkId, state: LinkStateRecord) {
         let alone = self.is_alone(state.link);
         let adopt = self.config.accepts_any_link();
         let now = env.now;

@@ -370,7 +370,7 @@ impl Peer {
         };
         let start = env.outbox.arena.len();
         let sealed = session.seal_ctrl(link, &mut env.outbox.arena, |out| {
-            write(&mut RecordWriter::new(out))
+            write(&mut RecordWriter::new(out));
         });
         self.finish_ctrl(env, link, path, start, sealed);
     }

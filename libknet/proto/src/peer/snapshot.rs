@@ -7,7 +7,7 @@ use crate::{
     config::Remote,
     link::Link,
     shard::env::Env,
-    status::{LinkStatus, PeerStatus, SessionStatus},
+    status::{LinkStatus, PeerStatus, SessionStatus, Traffic},
     time::Span,
 };
 
@@ -41,8 +41,8 @@ impl Peer {
 
     /// Sets its counters to zero.
     pub fn clear_counters(&mut self) {
-        self.tx = Default::default();
-        self.rx = Default::default();
+        self.tx = Traffic::default();
+        self.rx = Traffic::default();
         self.drops = 0;
         self.duplicates = 0;
         for link in self.links.iter_mut().flatten() {

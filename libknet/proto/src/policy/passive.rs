@@ -39,6 +39,7 @@ pub fn choose(links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "max_by_key gives it so")]
 fn rank(l: &&LinkView) -> (bool, u8, Reverse<LinkId>) {
     (l.fresh, l.priority, Reverse(l.link))
 }

@@ -1,0 +1,196 @@
+//! What time does to a link: heartbeats, doubt, judgement.
+
+use super::{
+    DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings, Transition, URGENT_PROBES,
+};
+use crate::{
+    event::LinkReason,
+    rng::Entropy,
+    status::LinkState,
+    time::{Span, Time},
+};
+
+impl Link {
+    /// When [`Link::timeout`] wants to be called next.
+    pub fn deadline(&self, now: Time, around: &Surroundings) -> Time {
+        if !self.can_send() || self.heartbeat_at == Time::NEVER && self.step_at == Time::NEVER {
+            return Time::NEVER;
+        }
+        let mut at = self.step_at;
+        if self.heartbeats(around.driver) {
+            at = at.min(self.heartbeat_at);
+        }
+        if self.receiving {
+            at = at.min(self.last_rx + self.receive_timeout());
+        }
+        match self.state {
+            LinkState::Up => {
+                let rt = self.report_timeout();
+                if let Some(oldest) = self.sent.oldest_unreported() {
+                    at = at.min((oldest + rt).max(self.last_proof + rt));
+                }
+                if let Some(sent) = self.asked {
+                    at = at.min(self.doubt_at(sent));
+                }
+            }
+            LinkState::Suspect if self.mirror(now) => at = at.min(self.since + MIRROR_TIME),
+            _ => {}
+        }
+        at
+    }
+
+    /// The earliest time at which the data sent so far can make this link suspect: all that the fast path
+    /// has to look at.
+    pub fn stall_deadline(&self) -> Option<Time> {
+        if self.state != LinkState::Up {
+            return None;
+        }
+        let rt = self.report_timeout();
+        self.sent
+            .oldest_unreported()
+            .map(|oldest| (oldest + rt).max(self.last_proof + rt))
+    }
+
+    /// Does what is due: judges, and says whether a PING should leave now. To be called again until it has
+    /// nothing to say.
+    pub fn timeout(
+        &mut self,
+        now: Time,
+        around: &Surroundings,
+        entropy: &mut dyn Entropy,
+    ) -> (Option<Transition>, Option<PingDue>) {
+        if !self.can_send() {
+            self.step_at = Time::NEVER;
+            return (None, None);
+        }
+        let mut ping = None;
+        if self.heartbeat_at <= now {
+            self.heartbeat_at = now + jittered(self.config.timers.interval, entropy);
+            if self.heartbeats(around.driver) && self.state >= LinkState::Suspect {
+                ping = Some(PingDue::HEARTBEAT);
+            }
+        }
+        match self.state {
+            LinkState::Up => self.judge_up(now, ping),
+            LinkState::Suspect => self.judge_suspect(now, around, ping),
+            LinkState::Probing => self.judge_probing(now, ping),
+            LinkState::Down => {
+                if self.step_at <= now {
+                    self.step_at = now + self.back_off;
+                    self.back_off = self.back_off.times(2).clamp(DEAD_PROBE_FIRST, DEAD_PROBE_MAX);
+                    ping = Some(PingDue::PROBE);
+                }
+                (None, ping)
+            }
+            LinkState::AdminDown | LinkState::LocalDown => (None, None),
+        }
+    }
+
+    /// Whether nothing has arrived for too long; says so once.
+    pub fn went_deaf(&mut self, now: Time) -> bool {
+        let deaf = self.receiving && now.since(self.last_rx) >= self.receive_timeout();
+        if deaf {
+            self.receiving = false;
+            // The other side may be unable to ask: find out what this direction is worth.
+            self.heartbeat_at = self.heartbeat_at.min(now);
+        }
+        deaf
+    }
+
+    fn judge_up(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
+        let rt = self.report_timeout();
+        if let Some(oldest) = self.sent.oldest_unreported()
+            && now.since(oldest) >= rt
+            && now.since(self.last_proof) >= rt
+        {
+            let t = self.enter_after(now, LinkState::Suspect, LinkReason::Unreported, now.since(oldest));
+            return (t, ping);
+        }
+        if let Some(sent) = self.asked
+            && now >= self.doubt_at(sent)
+        {
+            self.tally = self.tally.saturating_add(1);
+            if self.tally >= 2 {
+                let silent = now.since(sent);
+                let t = self.enter_after(now, LinkState::Suspect, LinkReason::PongMissing, silent);
+                // Two have gone unanswered: one more, and its time is that of an idle link.
+                self.tally = URGENT_PROBES;
+                self.step_at = now + self.idle_retry();
+                return (t, Some(PingDue::DOUBT));
+            }
+            return (None, Some(PingDue::DOUBT));
+        }
+        (None, ping)
+    }
+
+    /// When a probe that was sent at `sent` and is still unanswered counts as missing: the first after RT,
+    /// the next after the idle retry.
+    fn doubt_at(&self, sent: Time) -> Time {
+        let first = sent + self.report_timeout();
+        match self.tally {
+            0 => first,
+            n => first + self.idle_retry().times(u64::from(n)),
+        }
+    }
+
+    fn judge_suspect(
+        &mut self,
+        now: Time,
+        around: &Surroundings,
+        ping: Option<PingDue>,
+    ) -> (Option<Transition>, Option<PingDue>) {
+        if self.step_at > now {
+            return (None, ping);
+        }
+        if self.tally < URGENT_PROBES {
+            self.tally += 1;
+            let last = self.tally == URGENT_PROBES;
+            self.step_at = now
+                + if last {
+                    self.report_timeout()
+                } else {
+                    self.urgent_spacing()
+                };
+            return (None, Some(PingDue::DOUBT));
+        }
+        let silent = now.since(self.last_proof);
+        if !around.alone && around.peer_heard > self.since {
+            return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
+        }
+        if silent >= self.config.timers.timeout {
+            return (self.enter_down(now, LinkReason::Timeout, silent), None);
+        }
+        self.step_at = now + SLOW_PROBE.min(self.config.timers.timeout - silent + Span::from_millis(1));
+        (None, Some(PingDue::DOUBT))
+    }
+
+    fn judge_probing(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
+        if self.step_at > now {
+            return (None, ping);
+        }
+        if self.missed >= 3 {
+            return (
+                self.enter(now, LinkState::Down, LinkReason::ProbesUnanswered),
+                None,
+            );
+        }
+        if self.missed > 0 {
+            self.tally = 0;
+        }
+        self.missed += 1;
+        let pause = if self.tally >= self.pongs_needed() {
+            SLOW_PROBE
+        } else {
+            Span::from_millis(20)
+        };
+        self.step_at = now + pause.max(self.report_timeout());
+        (None, Some(PingDue::PROBE))
+    }
+}
+
+/// Heartbeats are spread over 0.95..1.10 of the interval: never in step with others, not more than one per
+/// interval on average, and never later than announced.
+fn jittered(interval: Span, entropy: &mut dyn Entropy) -> Span {
+    let spread = interval.times(15).divided_by(100);
+    interval.times(95).divided_by(100) + Span::from_nanos(entropy.below(spread.as_nanos()))
+}
