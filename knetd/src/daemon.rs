@@ -250,7 +250,15 @@ impl Daemon {
                 setups.insert(name.clone(), Rc::clone(setup));
                 continue;
             }
-            match Setup::of(name, interface, fresh.as_mut().unwrap_or(&mut self.keys)) {
+            let before = match &fresh {
+                Some(_) => None,
+                None => self
+                    .config
+                    .interfaces
+                    .get(name)
+                    .zip(running.get(name).map(Rc::as_ref)),
+            };
+            match Setup::of(name, interface, fresh.as_mut().unwrap_or(&mut self.keys), before) {
                 Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
                 Ok(None) => {}
                 Err(more) => problems.extend(more),

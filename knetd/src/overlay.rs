@@ -13,6 +13,7 @@ use libknet::{
     Change, Event, Interface, OsEntropy, PingResult, Query, Reply,
     api::message::{ApiError, ErrorCode},
     proto::{
+        config::PeerConfig,
         ids::{LinkId, PeerId},
         rng::Entropy,
         time::Span,
@@ -68,7 +69,7 @@ pub(crate) struct Overlay {
     /// What it is made of.
     pub setup: Rc<Setup>,
     /// The numbers of its peers.
-    pub slots: Slots,
+    pub slots: Rc<Slots>,
     /// Which of the interfaces of that name this is.
     pub generation: u64,
     /// Since when its counters count.
@@ -100,13 +101,13 @@ impl Overlay {
         let start = setup.start(name, u64::from_le_bytes(instance));
         let handle = Interface::start(start, Box::new(on_event)).map_err(|e| e.to_string())?;
 
-        let slots = Slots::default().updated(setup.peers.keys());
-        let set_peer = |(name, config): (&String, _)| {
-            let config: &libknet::proto::config::PeerConfig = config;
-            slots.id(name).map(|peer| Change::SetPeer {
+        let slots = Rc::new(Slots::default().updated(setup.peers.keys()));
+        let set_peer = |(name, config): (&String, &Rc<PeerConfig>)| {
+            let set = |peer| Change::SetPeer {
                 peer,
-                config: Box::new(config.clone()),
-            })
+                config: Box::new(PeerConfig::clone(config)),
+            };
+            slots.id(name).map(set)
         };
         handle
             .apply(setup.peers.iter().filter_map(set_peer).collect())
@@ -123,7 +124,12 @@ impl Overlay {
 
     /// Changes it to `setup`, which has the same private key, or leaves it as it is and says why.
     pub(crate) fn change(&mut self, setup: &Rc<Setup>) -> Result<(), String> {
-        let slots = self.slots.updated(setup.peers.keys());
+        let same_names = self.setup.peers.keys().eq(setup.peers.keys());
+        let slots = if same_names {
+            Rc::clone(&self.slots)
+        } else {
+            Rc::new(self.slots.updated(setup.peers.keys()))
+        };
         let changes = plan::changes(&self.setup, &self.slots, setup, &slots);
         if !changes.is_empty() {
             self.handle.apply(changes).map_err(|e| e.to_string())?;

@@ -53,7 +53,7 @@ pub(crate) fn read(path: &Path, keys: &mut Keys) -> Result<Loaded, LoadError> {
     let mut loaded = load::load(&file);
     let mut key_problems = Vec::new();
     for (name, interface) in &loaded.config.interfaces {
-        if let Err(problems) = Setup::of(name, interface, keys) {
+        if let Err(problems) = Setup::of(name, interface, keys, None) {
             key_problems.extend(problems);
         }
     }

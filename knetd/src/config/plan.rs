@@ -6,7 +6,10 @@ use std::{
     rc::Rc,
 };
 
-use libknet::{Change, SocketSetup, proto::ids::SocketId};
+use libknet::{
+    Change, SocketSetup,
+    proto::{config::PeerConfig, ids::SocketId},
+};
 
 use super::{setup::Setup, slots::Slots};
 
@@ -94,14 +97,20 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     for name in old.peers.keys().filter(|name| !new.peers.contains_key(*name)) {
         changes.extend(old_slots.id(name).map(Change::RemovePeer));
     }
-    // A key that moves from one name to another is given up before it is taken.
-    let owners: HashMap<_, _> = new
+    let changed: Vec<_> = new
         .peers
         .iter()
-        .map(|(name, peer)| (peer.public_key, name))
+        .filter(|(name, config)| old.peers.get(*name) != Some(config))
         .collect();
-    for (name, peer) in old.peers.iter().filter(|(name, _)| new.peers.contains_key(*name)) {
-        if owners.get(&peer.public_key).is_some_and(|owner| *owner != name) {
+    // A key that moves from one name to another is given up before it is taken.
+    let takers: HashMap<_, _> = changed
+        .iter()
+        .map(|(name, peer)| (peer.public_key, *name))
+        .collect();
+    for (name, _) in &changed {
+        if let Some(before) = old.peers.get(*name)
+            && takers.get(&before.public_key).is_some_and(|taker| taker != name)
+        {
             changes.extend(old_slots.id(name).map(Change::RemovePeer));
         }
     }
@@ -122,14 +131,10 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
             setup: setup.clone(),
         });
     }
-    for (name, config) in new
-        .peers
-        .iter()
-        .filter(|(name, config)| old.peers.get(*name) != Some(config))
-    {
+    for (name, config) in changed {
         let set = |peer| Change::SetPeer {
             peer,
-            config: Box::new(config.clone()),
+            config: Box::new(PeerConfig::clone(config)),
         };
         changes.extend(new_slots.id(name).map(set));
     }
@@ -179,7 +184,7 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 #[cfg(test)]
 mod tests {
     use libknet::proto::{
-        config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PrivateKey, Remote},
+        config::{LinkConfig, PolicyKind, PresharedKey, PrivateKey, Remote},
         ids::{MacAddr, PeerId},
         time::Span,
     };
@@ -292,11 +297,11 @@ mod tests {
     fn a_priority_is_one_change_of_one_peer() {
         let mut old = setup(1, &[(0, "192.0.2.1:7700")]);
         for n in 10..20 {
-            old.peers.insert(format!("p{n}"), peer(n, 100));
+            old.peers.insert(format!("p{n}"), Rc::new(peer(n, 100)));
         }
         let slots = Slots::default().updated(old.peers.keys());
         let mut new = old.clone();
-        new.peers.insert("p13".into(), peer(13, 200));
+        new.peers.insert("p13".into(), Rc::new(peer(13, 200)));
         match &changes(&old, &slots, &new, &slots)[..] {
             [
                 Change::SetPeer {
@@ -314,11 +319,11 @@ mod tests {
     #[test]
     fn peers_come_and_go_without_touching_others() {
         let mut old = setup(1, &[]);
-        old.peers.insert("a".into(), peer(10, 1));
-        old.peers.insert("b".into(), peer(11, 1));
+        old.peers.insert("a".into(), Rc::new(peer(10, 1)));
+        old.peers.insert("b".into(), Rc::new(peer(11, 1)));
         let mut new = old.clone();
         new.peers.remove("a");
-        new.peers.insert("0".into(), peer(12, 1));
+        new.peers.insert("0".into(), Rc::new(peer(12, 1)));
         let old_slots = Slots::default().updated(old.peers.keys());
         let new_slots = old_slots.updated(new.peers.keys());
         match &changes(&old, &old_slots, &new, &new_slots)[..] {
@@ -338,11 +343,11 @@ mod tests {
     #[test]
     fn keys_can_be_exchanged() {
         let mut old = setup(1, &[]);
-        old.peers.insert("a".into(), peer(10, 1));
-        old.peers.insert("b".into(), peer(11, 1));
+        old.peers.insert("a".into(), Rc::new(peer(10, 1)));
+        old.peers.insert("b".into(), Rc::new(peer(11, 1)));
         let mut new = old.clone();
-        new.peers.insert("a".into(), peer(11, 1));
-        new.peers.insert("b".into(), peer(10, 1));
+        new.peers.insert("a".into(), Rc::new(peer(11, 1)));
+        new.peers.insert("b".into(), Rc::new(peer(10, 1)));
         let slots = Slots::default().updated(old.peers.keys());
         let changes = changes(&old, &slots, &new, &slots);
         assert!(

@@ -1,7 +1,11 @@
 //! From the configuration to what the data plane is started with: keys read, defaults filled in, only what is
 //! complete.
 
-use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
 
 use libknet::{
     InterfaceSetup, SocketSetup,
@@ -46,16 +50,18 @@ pub(crate) struct Setup {
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
-    pub peers: BTreeMap<String, PeerConfig>,
+    pub peers: BTreeMap<String, Rc<PeerConfig>>,
 }
 
 impl Setup {
     /// What interface `name` needs, or `None` where it is to be down: shut down, or without a private key. Reads
-    /// the key files that are not known yet, and names every one that cannot be used.
+    /// the key files that are not known yet, and names every one that cannot be used. `before` is what ran until
+    /// now, of which peers are taken over that are as they were: an edit costs what it changes.
     pub(crate) fn of(
         name: &str,
         interface: &model::InterfaceConfig,
         keys: &mut Keys,
+        before: Option<(&model::InterfaceConfig, &Self)>,
     ) -> Result<Option<Self>, Vec<Problem>> {
         let Some(key_file) = interface
             .private_key_file
@@ -83,10 +89,21 @@ impl Setup {
             }
         };
         let public_key = private_key.as_ref().map(PrivateKey::public_key);
+        // A peer depends on its own lines, on the locals, and on the interface's key.
+        let before = before
+            .filter(|(old, setup)| old.locals == interface.locals && Some(setup.public_key) == public_key);
         let mut peers = BTreeMap::new();
         for (peer_name, peer) in &interface.peers {
+            if let Some((old, setup)) = before
+                && old.peers.get(peer_name) == Some(peer)
+            {
+                if let Some(config) = setup.peers.get(peer_name) {
+                    peers.insert(peer_name.clone(), Rc::clone(config));
+                }
+                continue;
+            }
             match peer_config(name, interface, peer_name, peer, public_key, keys) {
-                Ok(Some(config)) => drop(peers.insert(peer_name.clone(), config)),
+                Ok(Some(config)) => drop(peers.insert(peer_name.clone(), Rc::new(config))),
                 Ok(None) => {}
                 Err(problem) => problems.push(problem),
             }
