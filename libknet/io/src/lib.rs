@@ -8,6 +8,7 @@ mod cmsg;
 pub mod epoll;
 pub mod eventfd;
 pub mod netlink;
+pub mod priority;
 mod sockaddr;
 pub mod tap;
 pub mod udp;
