@@ -209,7 +209,7 @@ fn missing(context: &Context) -> Box<Problem> {
     };
     problem(
         Place::object(context.clone()),
-        format!("there is no {context}"),
+        format!("{context} does not exist"),
         expected,
     )
 }

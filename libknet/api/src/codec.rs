@@ -3,6 +3,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+/// What can be sent in a frame.
+pub trait Message: Serialize + DeserializeOwned {}
+
+impl<T: Serialize + DeserializeOwned> Message for T {}
+
 /// Longest body that a client may send, in bytes (limits: row 39).
 pub const MAX_REQUEST: usize = 256 * 1024;
 /// Longest body that the daemon sends, in bytes.

@@ -122,7 +122,11 @@ fn peer(index: u8, locals: Vec<(u8, bool)>) -> impl Strategy<Value = PeerConfig>
         collection::btree_map(0..8_u8, link(locals), 0..4),
     )
         .prop_map(
-            move |((description, key, preshared_key_file, policy), ([isolate, spoke, shutdown], mac, macs), links)| {
+            move |(
+                (description, key, preshared_key_file, policy),
+                ([isolate, spoke, shutdown], mac, macs),
+                links,
+            )| {
                 let mut public_key = [0x11; 32];
                 public_key[1..31].copy_from_slice(&key);
                 public_key[0] = index;

@@ -28,7 +28,8 @@ fn request() -> Request {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let digits: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    digits.concat()
 }
 
 /// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 1.

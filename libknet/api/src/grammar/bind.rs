@@ -58,10 +58,15 @@ impl Edit {
 impl Words {
     /// The part of the line that `place` is about, in bytes.
     pub fn span(&self, place: Option<&Place>) -> Range<usize> {
-        place
-            .filter(|place| place.leaf.is_none() || place.leaf == self.leaf)
-            .and_then(|place| place.argument)
-            .and_then(|argument| self.arguments.iter().find(|(index, _)| *index == argument))
+        // Of an object as a whole, its name.
+        let argument = place.and_then(|place| match place.leaf {
+            None => Some(place.argument.unwrap_or(0)),
+            leaf if leaf == self.leaf => place.argument,
+            Some(_) => None,
+        });
+        self.arguments
+            .iter()
+            .find(|(index, _)| Some(*index) == argument)
             .map_or(self.first.clone(), |(_, span)| span.clone())
     }
 }

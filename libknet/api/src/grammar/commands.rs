@@ -20,8 +20,6 @@ pub struct CommandDef {
     pub help: &'static [(&'static str, &'static str)],
     /// Where it can be given.
     pub scope: Scope,
-    /// Who may give it. The daemon decides; the shell's help leaves out what would be refused.
-    pub privilege: Privilege,
     /// What it means.
     pub bind: fn(&Arguments) -> Command,
 }
@@ -94,6 +92,30 @@ pub enum Command {
     Monitor(bool),
 }
 
+impl Command {
+    /// Who may give it. The daemon decides; the shell only leaves out of its help what would be refused.
+    pub const fn privilege(&self) -> Privilege {
+        match self {
+            Self::Configure | Self::ClearCounters { .. } | Self::WriteMemory => Privilege::Admin,
+            Self::Enable
+            | Self::Disable
+            | Self::Exit
+            | Self::End
+            | Self::Help
+            | Self::Show(_)
+            | Self::Ping { .. }
+            | Self::Monitor(_) => Privilege::Operator,
+        }
+    }
+}
+
+impl CommandDef {
+    /// Who may give the command.
+    pub fn privilege(&self) -> Privilege {
+        (self.bind)(&Arguments::default()).privilege()
+    }
+}
+
 /// What is to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Show {
@@ -154,7 +176,6 @@ const ONLY: (&str, &str) = ("interface", "Of one interface only");
 
 const fn exec(
     syntax: &'static str,
-    privilege: Privilege,
     bind: fn(&Arguments) -> Command,
     help: &'static [(&'static str, &'static str)],
 ) -> CommandDef {
@@ -162,7 +183,6 @@ const fn exec(
         syntax,
         help,
         scope: Scope::Exec,
-        privilege,
         bind,
     }
 }
@@ -176,7 +196,6 @@ const fn config(
         syntax,
         help,
         scope: Scope::Config,
-        privilege: Privilege::Admin,
         bind,
     }
 }
@@ -185,13 +204,11 @@ const fn config(
 pub static COMMANDS: &[CommandDef] = &[
     exec(
         "show version",
-        Privilege::Operator,
         |_| Command::Show(Show::Version),
         &[SHOW, ("version", "Versions, uptime, configuration file")],
     ),
     exec(
         "show interfaces [<interface>]",
-        Privilege::Operator,
         |a| Command::Show(Show::Interfaces { interface: a.name(0) }),
         &[
             SHOW,
@@ -200,13 +217,11 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show peers [interface <interface>]",
-        Privilege::Operator,
         |a| Command::Show(Show::Peers { interface: a.name(0) }),
         &[SHOW, ("peers", "All peers, one line each"), ONLY],
     ),
     exec(
         "show peer <peer> [interface <interface>]",
-        Privilege::Operator,
         |a| {
             Command::Show(Show::Peer {
                 peer: a.name(0).unwrap_or_default(),
@@ -217,7 +232,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show links [peer <peer>] [interface <interface>]",
-        Privilege::Operator,
         |a| {
             Command::Show(Show::Links {
                 peer: a.name(0),
@@ -233,7 +247,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show mac address-table [interface <interface>]",
-        Privilege::Operator,
         |a| Command::Show(Show::MacTable { interface: a.name(0) }),
         &[
             SHOW,
@@ -244,7 +257,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show running-config [all]",
-        Privilege::Operator,
         |a| Command::Show(Show::RunningConfig { all: a.has("all") }),
         &[
             SHOW,
@@ -254,13 +266,11 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show startup-config",
-        Privilege::Operator,
         |_| Command::Show(Show::StartupConfig),
         &[SHOW, ("startup-config", "The configuration file")],
     ),
     exec(
         "show logging [<lines>]",
-        Privilege::Operator,
         |a| {
             Command::Show(Show::Logging {
                 lines: a.number(0).unwrap_or(LOGGING_LINES),
@@ -273,13 +283,11 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show history",
-        Privilege::Operator,
         |_| Command::Show(Show::History),
         &[SHOW, ("history", "What was typed in this session")],
     ),
     exec(
         "ping peer <peer> [link <link>] [count <count>] [interface <interface>]",
-        Privilege::Operator,
         |a| Command::Ping {
             peer: a.name(0).unwrap_or_default(),
             link: a.number(1).and_then(|n| n.try_into().ok()),
@@ -296,7 +304,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "terminal monitor",
-        Privilege::Operator,
         |_| Command::Monitor(true),
         &[
             ("terminal", "This terminal"),
@@ -305,7 +312,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "no terminal monitor",
-        Privilege::Operator,
         |_| Command::Monitor(false),
         &[
             ("no", "Undo"),
@@ -315,7 +321,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "clear counters [<interface>]",
-        Privilege::Admin,
         |a| Command::ClearCounters { interface: a.name(0) },
         &[
             ("clear", "Reset what harms no traffic"),
@@ -324,7 +329,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "write [memory]",
-        Privilege::Admin,
         |_| Command::WriteMemory,
         &[
             ("write", "Save the running configuration"),
@@ -333,7 +337,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "copy running-config startup-config",
-        Privilege::Admin,
         |_| Command::WriteMemory,
         &[
             ("copy", "Save the running configuration"),
@@ -343,7 +346,6 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "configure [terminal]",
-        Privilege::Admin,
         |_| Command::Configure,
         &[
             ("configure", "Change the configuration"),
@@ -352,25 +354,17 @@ pub static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "enable",
-        Privilege::Operator,
         |_| Command::Enable,
         &[("enable", "Turn on commands that change")],
     ),
     exec(
         "disable",
-        Privilege::Operator,
         |_| Command::Disable,
         &[("disable", "Turn off commands that change")],
     ),
-    exec(
-        "help",
-        Privilege::Operator,
-        |_| Command::Help,
-        &[("help", "How to use this shell")],
-    ),
+    exec("help", |_| Command::Help, &[("help", "How to use this shell")]),
     exec(
         "(exit|quit|logout)",
-        Privilege::Operator,
         |_| Command::Exit,
         &[
             ("exit", "Leave the shell"),

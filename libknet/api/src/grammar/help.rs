@@ -121,7 +121,7 @@ fn offers(walk: &Walk<'_>, partial: &str) -> bool {
 
 fn allowed(node: &Node, privilege: Privilege) -> bool {
     match node.sentence {
-        Sentence::Command(command) => command.scope == Scope::Config || command.privilege <= privilege,
+        Sentence::Command(command) => command.scope == Scope::Config || command.privilege() <= privilege,
         _ => true,
     }
 }

@@ -1,0 +1,182 @@
+//! What goes wrong: for people, for programs, and as exit status.
+
+use std::{fmt::Write as _, io, ops::Range, path::Path, process::ExitCode};
+
+use knet_api::{
+    codec::CodecError,
+    grammar::{SyntaxError, caret},
+    message::{ApiError, ErrorCode},
+};
+use serde_json::{Value, json};
+
+use crate::output::clean;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The line makes no sense.
+    Syntax {
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        error: Box<SyntaxError>,
+    },
+    /// The daemon refused.
+    Refused {
+        /// Its reason.
+        error: Box<ApiError>,
+        /// The line, and the part of it that is to blame.
+        blame: Option<(String, Range<usize>)>,
+    },
+    /// There is no daemon.
+    NoDaemon(String),
+    /// This user may not.
+    Denied(String),
+    /// The daemon does not answer.
+    Timeout,
+    /// The connection broke.
+    Lost(String),
+    /// The command cannot be done here.
+    Unusable(String),
+    /// Nothing came back.
+    NoAnswer(String),
+    /// Nobody reads what is printed.
+    OutputClosed,
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::NoDaemon(_) | Self::Lost(_) => 3,
+            Self::Denied(_) => 4,
+            Self::Timeout => 5,
+            Self::Refused { error, .. } => match error.code {
+                ErrorCode::Denied => 4,
+                ErrorCode::Timeout => 5,
+                _ => 1,
+            },
+            Self::Syntax { .. } | Self::Unusable(_) | Self::NoAnswer(_) | Self::OutputClosed => 1,
+        })
+    }
+
+    pub(crate) fn connecting(error: &io::Error, path: &Path) -> Self {
+        let path = path.display();
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Denied(format!(
+                "no permission to open {path}; be root or a member of the group that owns it"
+            )),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::NoDaemon(format!(
+                "no knetd at {path}; start it, or give the right path with --socket"
+            )),
+            _ => Self::NoDaemon(format!("cannot open {path}: {error}")),
+        }
+    }
+
+    /// The lines printed for people, under a line that was typed at column `indent`.
+    pub(crate) fn report(&self, indent: usize) -> String {
+        match self {
+            Self::Syntax { line, error } => error.report(line, indent),
+            Self::Refused { error, blame } => {
+                let mut text = blame
+                    .as_ref()
+                    .map_or(String::new(), |(line, span)| caret(line, span, indent));
+                let _ = write!(text, "% {}", clean(&error.message));
+                if let Some(hint) = &error.hint {
+                    let word = if error.code == ErrorCode::Invalid {
+                        "expected: "
+                    } else {
+                        ""
+                    };
+                    let _ = write!(text, "\n  {word}{}", clean(hint));
+                }
+                text
+            }
+            _ => format!("% {}", self.message()),
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Syntax { line, error } => error.message(line),
+            Self::Refused { error, .. } => clean(&error.message),
+            Self::NoDaemon(text)
+            | Self::Denied(text)
+            | Self::Lost(text)
+            | Self::Unusable(text)
+            | Self::NoAnswer(text) => text.clone(),
+            Self::Timeout => "knetd does not answer in time".to_owned(),
+            Self::OutputClosed => "nobody reads the output".to_owned(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "syntax",
+            Self::Refused { error, .. } => error.code.name(),
+            Self::NoDaemon(_) => "no-daemon",
+            Self::Denied(_) => "denied",
+            Self::Timeout => "timeout",
+            Self::Lost(_) => "lost",
+            Self::Unusable(_) => "unusable",
+            Self::NoAnswer(_) => "no-answer",
+            Self::OutputClosed => "output-closed",
+        }
+    }
+
+    /// For programs. `line` is the number of the line and its text.
+    pub(crate) fn to_json(&self, line: Option<(usize, &str)>) -> Value {
+        let mut error = json!({ "code": self.code(), "message": self.message() });
+        let (column, expected) = match self {
+            Self::Syntax { line, error } => (Some(column(line, &error.span)), error.expectation()),
+            Self::Refused { error, blame } => (
+                blame.as_ref().map(|(line, span)| column(line, span)),
+                error.hint.as_deref().map(clean),
+            ),
+            _ => (None, None),
+        };
+        if let Some((number, text)) = line {
+            error["line"] = json!(number);
+            error["command"] = json!(text);
+        }
+        if let Some(column) = column {
+            error["column"] = json!(column);
+        }
+        if let Some(expected) = expected {
+            error["expected"] = json!(expected);
+        }
+        json!({ "schema": crate::output::SCHEMA, "error": error })
+    }
+}
+
+/// The column of a span, from 1.
+fn column(line: &str, span: &Range<usize>) -> usize {
+    line.get(..span.start).map_or(0, |text| text.chars().count()) + 1
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Refused {
+            error: Box::new(error),
+            blame: None,
+        }
+    }
+}
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::TooLong { .. } => Self::Unusable(error.to_string()),
+            CodecError::Malformed => Self::Lost("knetd sent something that is no answer".to_owned()),
+        }
+    }
+}
+
+/// Of reading from and writing to the daemon.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
+            _ => Self::Lost(format!("the connection to knetd broke: {error}")),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Standard output and standard error: text for people, JSON for programs, never both.
+
+use std::io::{self, Write as _};
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// Version of the JSON documents. A field keeps its name and meaning within a version; new ones may come.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// What a command answers: rows as text for people, and the same as JSON.
+#[derive(Debug, Default)]
+pub(crate) struct Document {
+    /// Lines at the beginning that filters keep.
+    pub(crate) header: usize,
+    /// The lines.
+    pub(crate) lines: Vec<String>,
+    /// The same for programs: an object.
+    pub(crate) json: Value,
+}
+
+impl Document {
+    /// A document with a name for its JSON part.
+    pub(crate) fn new(name: &str, value: &Value, lines: Vec<String>) -> Self {
+        Self {
+            header: 0,
+            lines,
+            json: json!({ "schema": SCHEMA, name: value }),
+        }
+    }
+}
+
+/// Where answers and failures go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints an answer.
+    pub(crate) fn document(self, document: &Document) -> Result<(), Failure> {
+        if self.json {
+            return print_json(&document.json);
+        }
+        let mut text = document.lines.join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        print(&text)
+    }
+
+    /// Prints a line for people; nothing where JSON is wanted.
+    pub(crate) fn line(self, line: &str) -> Result<(), Failure> {
+        if self.json {
+            Ok(())
+        } else {
+            print(&format!("{line}\n"))
+        }
+    }
+
+    /// Tells a failure on standard error. `line` is where it happened: number and text.
+    pub(crate) fn failure(self, failure: &Failure, line: Option<(usize, &str)>) {
+        if matches!(failure, Failure::OutputClosed) {
+            return;
+        }
+        let text = match line {
+            _ if self.json => failure.to_json(line).to_string(),
+            Some((number, text)) => {
+                let place = format!("line {number}: ");
+                format!(
+                    "{place}{}\n{}",
+                    clean(text),
+                    failure.report(place.chars().count())
+                )
+            }
+            None => failure.report(0),
+        };
+        note(&text);
+    }
+}
+
+/// Prints one JSON document on a line of its own.
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{}\n", clean_json(value.clone())))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|_| Failure::OutputClosed)
+}
+
+/// Prints a line on standard error.
+pub(crate) fn note(text: &str) {
+    // Where standard error is closed there is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// `text` without what a terminal would take for orders: names and descriptions come from others.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().filter(|c| !is_order(*c)).collect()
+}
+
+/// The lines of `text`, each [`clean`].
+pub(crate) fn clean_lines(text: &str) -> Vec<String> {
+    text.lines().map(clean).collect()
+}
+
+/// Control characters, and those that turn the direction of writing.
+fn is_order(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn clean_json(value: Value) -> Value {
+    match value {
+        // Line ends stay: JSON writes them as \n.
+        Value::String(text) => Value::String(text.chars().filter(|c| *c == '\n' || !is_order(*c)).collect()),
+        Value::Array(values) => values.into_iter().map(clean_json).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, clean_json(value)))
+            .collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,302 @@
+//! What one line does: the state of a shell and the commands on it.
+
+use std::collections::BTreeMap;
+
+use knet_api::{
+    edit::Context,
+    grammar::{Command, Edit, Line, Show, help, parse},
+    message::{ErrorCode, Privilege, Reply, RequestBody},
+    problem::Problem,
+};
+use serde_json::json;
+
+use crate::{
+    client::{Client, unexpected},
+    failure::Failure,
+    output::{Document, Output, SCHEMA, clean, note},
+    ping, pipe, show,
+    table::pairs,
+};
+
+/// What follows a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// The next line.
+    Next,
+    /// The end of the shell.
+    Leave,
+    /// Events on this terminal: on or off.
+    Monitor(bool),
+}
+
+/// A shell.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) output: Output,
+    /// The object of the configuration that the shell stands in; `None`: outside.
+    pub(crate) context: Option<Context>,
+    /// What may be done now: at most what the daemon grants.
+    pub(crate) privilege: Privilege,
+    /// What was typed.
+    pub(crate) history: Vec<String>,
+    /// Whether anything was changed and not saved.
+    pub(crate) unsaved: bool,
+    hostname: String,
+    broken: bool,
+    /// What is incomplete in objects that were changed, until the shell leaves them.
+    notes: BTreeMap<Context, Vec<Problem>>,
+}
+
+const HELP: &str = "\
+Type ? anywhere to see what may follow, and Tab to complete a word or a name.
+Words may be abbreviated as long as they are clear: `sh ru` is `show running-config`.
+`configure terminal` enters the configuration. Each line there takes effect at once, whole or not at all:
+`no LINE` undoes it, `default LINE` puts a setting back to its default, `exit` goes one level out,
+`end` or Ctrl-Z leaves, `do COMMAND` gives a command from there. `write memory` saves.
+`show ... | include TEXT` filters what is shown, `| json` prints it for programs.";
+
+impl Session {
+    pub(crate) fn new(client: Client, output: Output) -> Self {
+        Self {
+            context: None,
+            privilege: client.welcome.privilege,
+            history: Vec::new(),
+            unsaved: false,
+            hostname: clean(&client.welcome.hostname),
+            broken: false,
+            notes: BTreeMap::new(),
+            client,
+            output,
+        }
+    }
+
+    pub(crate) fn prompt(&self) -> String {
+        let host = &self.hostname;
+        match &self.context {
+            None if self.privilege == Privilege::Operator => format!("{host}> "),
+            None => format!("{host}# "),
+            Some(Context::Global) => format!("{host}(config)# "),
+            Some(Context::Interface { interface }) => format!("{host}(config-if:{interface})# "),
+            Some(Context::Peer { peer, .. }) => format!("{host}(config-peer:{peer})# "),
+            Some(Context::Link { peer, link, .. }) => format!("{host}(config-link:{peer}:{link})# "),
+        }
+    }
+
+    /// Does what `line` says.
+    pub(crate) fn run(&mut self, line: &str) -> Result<Flow, Failure> {
+        if self.broken {
+            self.reconnect()?;
+        }
+        let result = self.run_line(line);
+        if let Err(failure) = &result {
+            self.broken = Client::broken_by(failure);
+        }
+        result
+    }
+
+    fn reconnect(&mut self) -> Result<(), Failure> {
+        self.client = self.client.again()?;
+        self.hostname = clean(&self.client.welcome.hostname);
+        self.privilege = self.privilege.min(self.client.welcome.privilege);
+        self.broken = false;
+        Ok(())
+    }
+
+    fn run_line(&mut self, line: &str) -> Result<Flow, Failure> {
+        if let Some(beginning) = asks_for_help(line) {
+            for line in self.help(beginning)? {
+                self.output.line(&line)?;
+            }
+            return Ok(Flow::Next);
+        }
+        let syntax = |error| Failure::Syntax {
+            line: line.to_owned(),
+            error: Box::new(error),
+        };
+        // Only what is shown can be filtered; elsewhere `|` is a character like others.
+        if let (head, Some(start)) = pipe::divide(line)
+            && let Ok(Line::Command(Command::Show(what))) = parse(self.context.as_ref(), head)
+        {
+            let filters = pipe::parse(line, start).map_err(syntax)?;
+            return self.show(&what, &filters);
+        }
+        match parse(self.context.as_ref(), line).map_err(syntax)? {
+            Line::Nothing => Ok(Flow::Next),
+            Line::Edit(edit) => self.edit(line, edit),
+            Line::Command(command) => self.command(command),
+        }
+    }
+
+    /// What may follow `line`, as printed for people.
+    pub(crate) fn help(&self, line: &str) -> Result<Vec<String>, Failure> {
+        help_lines(self.context.as_ref(), self.privilege, line)
+    }
+
+    fn edit(&mut self, line: &str, edit: Edit) -> Result<Flow, Failure> {
+        let touched: Vec<Context> = edit.ops.iter().map(|op| op.context().clone()).collect();
+        let Edit { ops, enter, words } = edit;
+        match self.client.call(RequestBody::Edit { ops, base: None }) {
+            Ok(Reply::Edited { hostname, notes, .. }) => {
+                self.hostname = clean(&hostname);
+                self.unsaved = true;
+                for context in touched {
+                    let of_it = notes
+                        .iter()
+                        .filter(|note| note.place.as_ref().is_some_and(|p| p.context == context));
+                    self.notes.insert(context.clone(), of_it.cloned().collect());
+                }
+            }
+            Ok(_) => return Err(unexpected()),
+            Err(Failure::Refused { error, .. }) => {
+                let blame = (line.to_owned(), words.span(error.place.as_ref()));
+                let blame = (error.code == ErrorCode::Invalid || error.place.is_some()).then_some(blame);
+                return Err(Failure::Refused { error, blame });
+            }
+            Err(failure) => return Err(failure),
+        }
+        if enter.is_some() {
+            self.go(enter);
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Goes to another object, and tells what is missing in those that are left.
+    pub(crate) fn go(&mut self, to: Option<Context>) {
+        let around = |context: &Option<Context>| std::iter::successors(context.clone(), Context::parent);
+        let stays: Vec<Context> = around(&to).collect();
+        for left in around(&self.context).filter(|context| !stays.contains(context)) {
+            for missing in self.notes.remove(&left).unwrap_or_default() {
+                let expected = missing
+                    .expected
+                    .map(|text| format!(" (expected: {text})"))
+                    .unwrap_or_default();
+                note(&format!("% Note: {}{}", clean(&missing.text), clean(&expected)));
+            }
+        }
+        self.context = to;
+    }
+
+    fn command(&mut self, command: Command) -> Result<Flow, Failure> {
+        if command.privilege() > self.privilege {
+            return Err(self.not_allowed());
+        }
+        match command {
+            Command::Enable if self.client.welcome.privilege < Privilege::Admin => {
+                return Err(self.not_allowed());
+            }
+            Command::Enable => self.privilege = Privilege::Admin,
+            Command::Disable => {
+                self.go(None);
+                self.privilege = Privilege::Operator;
+            }
+            Command::Configure => self.go(Some(Context::Global)),
+            Command::Exit => match self.context.clone() {
+                Some(context) => self.go(context.parent()),
+                None => return Ok(Flow::Leave),
+            },
+            Command::End => self.go(None),
+            Command::Help => HELP.lines().try_for_each(|line| self.output.line(line))?,
+            Command::Show(what) => return self.show(&what, &[]),
+            Command::ClearCounters { interface } => {
+                self.client.call(RequestBody::ClearCounters { interface })?;
+            }
+            Command::WriteMemory => self.write_memory()?,
+            Command::Ping {
+                peer,
+                link,
+                count,
+                interface,
+            } => {
+                ping::run(
+                    &mut self.client,
+                    self.output,
+                    &ping::Order {
+                        peer,
+                        link,
+                        count,
+                        interface,
+                    },
+                )?;
+            }
+            Command::Monitor(on) => return Ok(Flow::Monitor(on)),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn not_allowed(&self) -> Failure {
+        Failure::Denied(match self.client.welcome.privilege {
+            Privilege::Admin => "this needs `enable` first".to_owned(),
+            Privilege::Operator => {
+                "this user may look and not change; be root or a member of the group `knet`".to_owned()
+            }
+        })
+    }
+
+    fn show(&mut self, what: &Show, filters: &[pipe::Filter]) -> Result<Flow, Failure> {
+        let document = match what {
+            Show::History => {
+                let lines = self.history.iter().map(|line| clean(line)).collect();
+                Document::new("history", &json!(self.history), lines)
+            }
+            what => show::document(&mut self.client, what)?,
+        };
+        let mut json = self.output.is_json();
+        let document = pipe::apply(document, filters, &mut json);
+        Output::new(json).document(&document)?;
+        Ok(Flow::Next)
+    }
+
+    fn write_memory(&mut self) -> Result<(), Failure> {
+        let Reply::Written {
+            path,
+            bytes,
+            revision,
+        } = self.client.call(RequestBody::WriteMemory)?
+        else {
+            return Err(unexpected());
+        };
+        self.unsaved = false;
+        let written = json!({ "path": path, "bytes": bytes, "revision": revision });
+        let line = format!("Saved revision {revision} to {}, {bytes} bytes", clean(&path));
+        let json = json!({ "schema": SCHEMA, "written": written });
+        self.output.document(&Document {
+            header: 0,
+            lines: vec![line],
+            json,
+        })
+    }
+}
+
+/// The part before the `?` of a line that ends with one.
+fn asks_for_help(line: &str) -> Option<&str> {
+    let beginning = line.trim_end().strip_suffix('?')?;
+    let quoted = beginning.matches('"').count() % 2 == 1;
+    (!quoted && !beginning.trim_start().starts_with(['!', '#'])).then_some(beginning)
+}
+
+/// What may follow `line`, as printed for people.
+pub(crate) fn help_lines(
+    context: Option<&Context>,
+    privilege: Privilege,
+    line: &str,
+) -> Result<Vec<String>, Failure> {
+    // Behind a `|` there are filters.
+    if let (head, Some(start)) = pipe::divide(line)
+        && let Ok(Line::Command(Command::Show(_))) = parse(context, head)
+    {
+        let word = line[start..].rsplit('|').next().unwrap_or_default().trim_start();
+        return Ok(pairs(
+            pipe::FILTERS
+                .into_iter()
+                .filter(|(name, _)| name.starts_with(word)),
+        ));
+    }
+    let lines = help(context, privilege, line).map_err(|error| Failure::Syntax {
+        line: line.to_owned(),
+        error: Box::new(error),
+    })?;
+    Ok(pairs(
+        lines.iter().map(|line| (line.word.as_str(), line.text.as_str())),
+    ))
+}

@@ -1,0 +1,461 @@
+//! What `show` shows: rows of the daemon as text and as JSON.
+
+use knet_api::{
+    grammar::Show,
+    message::{
+        InterfaceRow, LinkRow, LogRow, MacRow, PeerRow, Reply, RequestBody, SessionRow, Traffic, VersionRow,
+    },
+};
+use serde_json::json;
+
+use crate::{
+    client::{Client, unexpected},
+    failure::Failure,
+    output::{Document, clean, clean_lines},
+    table::{Align, table},
+    units::{date_time, duration, loss, maybe_micros, micros},
+};
+
+/// Asks the daemon and lays out its answer.
+pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Failure> {
+    Ok(match what.clone() {
+        Show::Version => match client.call(RequestBody::Version)? {
+            Reply::Version(row) => Document::new("version", &json!(row), version(&row)),
+            _ => return Err(unexpected()),
+        },
+        Show::Interfaces { interface } => match client.call(RequestBody::Interfaces { interface })? {
+            Reply::Interfaces(rows) => {
+                let lines = rows.iter().flat_map(self::interface).collect();
+                Document::new("interfaces", &json!(rows), lines)
+            }
+            _ => return Err(unexpected()),
+        },
+        Show::Peers { interface } => {
+            let request = |page| RequestBody::Peers {
+                interface: interface.clone(),
+                page,
+            };
+            let rows = client.pages(request, |reply| match reply {
+                Reply::Peers(rows) => Some(rows),
+                _ => None,
+            })?;
+            Document {
+                header: 1,
+                ..Document::new("peers", &json!(rows), peers(&rows))
+            }
+        }
+        Show::Peer { peer, interface } => match client.call(RequestBody::Peer { interface, peer })? {
+            Reply::Peer(row) => Document::new("peer", &json!(row), self::peer(&row)),
+            _ => return Err(unexpected()),
+        },
+        Show::Links { peer, interface } => {
+            let request = |page| RequestBody::Links {
+                interface: interface.clone(),
+                peer: peer.clone(),
+                page,
+            };
+            let rows = client.pages(request, |reply| match reply {
+                Reply::Links(rows) => Some(rows),
+                _ => None,
+            })?;
+            Document {
+                header: 1,
+                ..Document::new("links", &json!(rows), links(&rows))
+            }
+        }
+        Show::MacTable { interface } => {
+            let request = |page| RequestBody::Macs {
+                interface: interface.clone(),
+                page,
+            };
+            let rows = client.pages(request, |reply| match reply {
+                Reply::Macs(rows) => Some(rows),
+                _ => None,
+            })?;
+            Document {
+                header: 1,
+                ..Document::new("mac_address_table", &json!(rows), macs(&rows))
+            }
+        }
+        Show::RunningConfig { all } => {
+            let text = client.text(RequestBody::RunningConfig { all })?;
+            Document::new("running_config", &json!(text), clean_lines(&text))
+        }
+        Show::StartupConfig => {
+            let text = client.text(RequestBody::StartupConfig)?;
+            Document::new("startup_config", &json!(text), clean_lines(&text))
+        }
+        Show::Logging { lines } => match client.call(RequestBody::Logging { lines })? {
+            Reply::Logging(rows) => {
+                Document::new("logging", &json!(rows), rows.iter().map(log_line).collect())
+            }
+            _ => return Err(unexpected()),
+        },
+        // What was typed is known to the session alone.
+        Show::History => Document::default(),
+    })
+}
+
+fn version(row: &VersionRow) -> Vec<String> {
+    let saved = if row.unsaved { "not saved" } else { "saved" };
+    vec![
+        format!(
+            "knetd {}, wire protocol {}, control protocol {}",
+            clean(&row.version),
+            row.wire_version,
+            row.api_version
+        ),
+        format!("Node {}, kernel {}", clean(&row.hostname), clean(&row.kernel)),
+        format!("Process {}, up {}", row.pid, duration(row.uptime_ms)),
+        format!("Ciphers: {}", clean(&row.suites.join(", "))),
+        format!(
+            "Configuration {}, revision {}, {saved}",
+            clean(&row.config_file),
+            row.revision
+        ),
+    ]
+}
+
+fn interface(row: &InterfaceRow) -> Vec<String> {
+    let reason = row
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", clean(reason)))
+        .unwrap_or_default();
+    let known = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
+    let mut lines = vec![format!(
+        "{} is {}{reason}",
+        clean(&row.interface),
+        clean(&row.state)
+    )];
+    if let Some(description) = &row.description {
+        lines.push(format!("  Description: {}", clean(description)));
+    }
+    lines.push(format!(
+        "  MAC address {}, MTU {} bytes",
+        known(&row.mac_address),
+        row.mtu
+    ));
+    lines.push(format!("  Public key {}", known(&row.public_key)));
+    if !row.addresses.is_empty() {
+        lines.push(format!("  Addresses: {}", clean(&row.addresses.join(", "))));
+    }
+    for local in &row.locals {
+        let device = local
+            .device
+            .as_deref()
+            .map(|device| format!(" on {}", clean(device)))
+            .unwrap_or_default();
+        lines.push(format!(
+            "  Local {}: {}{device}, {}",
+            local.local,
+            clean(&local.address),
+            clean(&local.state)
+        ));
+    }
+    lines.push(format!("  Peers: {} configured, {} up", row.peers, row.peers_up));
+    lines.push(format!(
+        "  {} MAC addresses, {} sessions made, {} gaps of our own loop",
+        row.macs, row.handshakes, row.gaps
+    ));
+    lines.push(format!("  Counted for {}:", duration(row.counting_ms)));
+    let traffic =
+        |name: &str, t: Traffic| vec![format!("    {name}"), t.packets.to_string(), t.bytes.to_string()];
+    lines.extend(table(
+        &[
+            ("", Align::Left),
+            ("packets", Align::Right),
+            ("bytes", Align::Right),
+        ],
+        &[
+            traffic("frames from the TAP", row.tap_rx),
+            traffic("frames to the TAP", row.tap_tx),
+            traffic("datagrams received", row.wire_rx),
+            traffic("datagrams sent", row.wire_tx),
+            traffic("frames relayed", row.relayed),
+        ],
+    ));
+    if row.drops.is_empty() {
+        lines.push("  Nothing was discarded".to_owned());
+        return lines;
+    }
+    lines.push("  Discarded:".to_owned());
+    let drops: Vec<Vec<String>> = row
+        .drops
+        .iter()
+        .map(|drop| {
+            vec![
+                format!("    {}", clean(&drop.reason)),
+                drop.count.to_string(),
+                clean(&drop.help),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("    reason", Align::Left),
+        ("packets", Align::Right),
+        ("meaning", Align::Left),
+    ];
+    lines.extend(table(&columns, &drops));
+    lines
+}
+
+fn peers(rows: &[PeerRow]) -> Vec<String> {
+    let columns = [
+        ("Interface", Align::Left),
+        ("Peer", Align::Left),
+        ("State", Align::Left),
+        ("Up for", Align::Right),
+        ("Policy", Align::Left),
+        ("Links", Align::Right),
+        ("Active", Align::Left),
+        ("Sent", Align::Right),
+        ("Received", Align::Right),
+        ("Dropped", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                clean(&row.interface),
+                clean(&row.peer),
+                clean(&row.state),
+                row.session
+                    .as_ref()
+                    .map_or("-".to_owned(), |session| duration(session.uptime_ms)),
+                clean(&row.policy),
+                format!("{}/{}", row.links_up, row.links_total),
+                numbers(&row.active_links),
+                row.tx.packets.to_string(),
+                row.rx.packets.to_string(),
+                row.drops.to_string(),
+            ]
+        })
+        .collect();
+    table(&columns, &rows)
+}
+
+fn numbers(links: &[u8]) -> String {
+    let numbers: Vec<String> = links.iter().map(u8::to_string).collect();
+    if numbers.is_empty() {
+        "-".to_owned()
+    } else {
+        numbers.join(",")
+    }
+}
+
+fn peer(row: &PeerRow) -> Vec<String> {
+    let reason = row
+        .reason
+        .as_deref()
+        .map(|reason| format!(": {}", clean(reason)))
+        .unwrap_or_default();
+    let mut lines = vec![format!(
+        "Peer {} of {} is {}{reason}",
+        clean(&row.peer),
+        clean(&row.interface),
+        clean(&row.state)
+    )];
+    if let Some(description) = &row.description {
+        lines.push(format!("  Description: {}", clean(description)));
+    }
+    lines.push(format!(
+        "  Public key {}",
+        row.public_key.as_deref().map_or("-".to_owned(), clean)
+    ));
+    let isolate = if row.isolate {
+        ", isolated from other peers"
+    } else {
+        ""
+    };
+    lines.push(format!(
+        "  Policy {}, sending on link {}{isolate}",
+        clean(&row.policy),
+        numbers(&row.active_links)
+    ));
+    lines.push(match &row.session {
+        Some(session) => session_line(session),
+        None => "  No session".to_owned(),
+    });
+    lines.push(format!(
+        "  Sent {} frames, {} bytes",
+        row.tx.packets, row.tx.bytes
+    ));
+    lines.push(format!(
+        "  Received {} frames, {} bytes; {} copies of them dropped",
+        row.rx.packets, row.rx.bytes, row.duplicates
+    ));
+    lines.push(format!(
+        "  {} frames discarded, {} waiting",
+        row.drops, row.queued
+    ));
+    lines.extend(row.links.iter().flat_map(link_details));
+    lines
+}
+
+fn session_line(session: &SessionRow) -> String {
+    format!(
+        "  Up for {}: {}, wire protocol {}, as {}, key {} old, {} rekeys",
+        duration(session.uptime_ms),
+        clean(&session.suite),
+        session.version,
+        clean(&session.role),
+        duration(session.age_ms),
+        session.rekeys
+    )
+}
+
+fn link_details(row: &LinkRow) -> Vec<String> {
+    let used = if row.in_use { ", in use" } else { "" };
+    let mut lines = vec![format!(
+        "  Link {}: sending {} for {}, receiving {}{used}",
+        row.link,
+        clean(&row.state),
+        duration(row.since_ms),
+        receiving(row)
+    )];
+    if let Some(description) = &row.description {
+        lines.push(format!("    Description: {}", clean(description)));
+    }
+    let learned = if row.remote_configured || row.remote.is_none() {
+        ""
+    } else {
+        " (learned)"
+    };
+    lines.push(format!(
+        "    Local {}, remote {}{learned}",
+        local(row),
+        remote(row)
+    ));
+    lines.push(format!("    Priority {}, weight {}", row.priority, row.weight));
+    lines.push(format!(
+        "    Round trip {} (min {}, variation {}), jitter {}",
+        maybe_micros(row.rtt_us),
+        maybe_micros(row.rtt_min_us),
+        micros(row.rtt_var_us),
+        micros(row.jitter_us)
+    ));
+    lines.push(format!(
+        "    Lost lately: {} sent, {} received",
+        loss(row.tx_loss_ppm),
+        loss(row.rx_loss_ppm)
+    ));
+    lines.push(format!(
+        "    Sent {} datagrams, {} bytes",
+        row.tx.packets, row.tx.bytes
+    ));
+    lines.push(format!(
+        "    Received {} datagrams, {} bytes",
+        row.rx.packets, row.rx.bytes
+    ));
+    lines.push(format!(
+        "    Heartbeat every {} ms, timeout {} ms, up after {} answers, suspect after {}",
+        row.interval_ms,
+        row.timeout_ms,
+        row.pong_count,
+        micros(row.report_timeout_us)
+    ));
+    lines.push(format!(
+        "    Suspected {} times, down {} times, {} of them too early, flap penalty {}.{:03}",
+        row.suspects,
+        row.downs,
+        row.spurious,
+        row.penalty_milli / 1000,
+        row.penalty_milli % 1000
+    ));
+    lines
+}
+
+fn receiving(row: &LinkRow) -> &'static str {
+    if row.receiving { "up" } else { "down" }
+}
+
+fn local(row: &LinkRow) -> String {
+    match (&row.local, &row.local_address) {
+        (Some(number), Some(address)) => format!("{number} {}", clean(address)),
+        (Some(number), None) => number.to_string(),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+fn remote(row: &LinkRow) -> String {
+    row.remote.as_deref().map_or("-".to_owned(), clean)
+}
+
+fn links(rows: &[LinkRow]) -> Vec<String> {
+    let columns = [
+        ("Interface", Align::Left),
+        ("Peer", Align::Left),
+        ("Link", Align::Right),
+        ("Sending", Align::Left),
+        ("Receiving", Align::Left),
+        ("In use", Align::Left),
+        ("RTT", Align::Right),
+        ("Jitter", Align::Right),
+        ("Loss tx", Align::Right),
+        ("Loss rx", Align::Right),
+        ("Local", Align::Left),
+        ("Remote", Align::Left),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            vec![
+                clean(&row.interface),
+                clean(&row.peer),
+                row.link.to_string(),
+                clean(&row.state),
+                receiving(row).to_owned(),
+                if row.in_use { "yes" } else { "no" }.to_owned(),
+                maybe_micros(row.rtt_us),
+                micros(row.jitter_us),
+                loss(row.tx_loss_ppm),
+                loss(row.rx_loss_ppm),
+                local(row),
+                remote(row),
+            ]
+        })
+        .collect();
+    table(&columns, &rows)
+}
+
+fn macs(rows: &[MacRow]) -> Vec<String> {
+    let columns = [
+        ("Interface", Align::Left),
+        ("MAC address", Align::Left),
+        ("Behind", Align::Left),
+        ("Type", Align::Left),
+        ("Age", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let age = if row.is_static {
+                "-".to_owned()
+            } else {
+                duration(row.age_ms)
+            };
+            vec![
+                clean(&row.interface),
+                clean(&row.mac_address),
+                row.peer
+                    .as_deref()
+                    .map_or("this host".to_owned(), |peer| format!("peer {}", clean(peer))),
+                if row.is_static { "static" } else { "dynamic" }.to_owned(),
+                age,
+            ]
+        })
+        .collect();
+    table(&columns, &rows)
+}
+
+fn log_line(row: &LogRow) -> String {
+    let level = row.level.to_uppercase();
+    format!(
+        "{} {:5} {}: {}",
+        date_time(row.unix_ms),
+        clean(&level),
+        clean(&row.target),
+        clean(&row.text)
+    )
+}

@@ -1,0 +1,112 @@
+//! Times, rates and counts as people read them.
+
+/// Microseconds.
+pub(crate) fn micros(us: u64) -> String {
+    match us {
+        0..1000 => format!("{us}us"),
+        1000..10_000 => format!("{:.2}ms", us as f64 / 1e3),
+        10_000..100_000 => format!("{:.1}ms", us as f64 / 1e3),
+        100_000..1_000_000 => format!("{}ms", us / 1000),
+        _ => format!("{:.1}s", us as f64 / 1e6),
+    }
+}
+
+/// Microseconds that may not have been measured.
+pub(crate) fn maybe_micros(us: Option<u64>) -> String {
+    us.map_or("-".to_owned(), micros)
+}
+
+/// Milliseconds of a longer time: the two largest units.
+pub(crate) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if seconds < 10 => format!("{}.{}s", seconds, ms % 1000 / 100),
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes:02}m"),
+        _ => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// Parts per million as percent.
+pub(crate) fn loss(ppm: u32) -> String {
+    match ppm {
+        0 => "0%".to_owned(),
+        1..1000 => "<0.1%".to_owned(),
+        _ => format!("{:.1}%", f64::from(ppm) / 1e4),
+    }
+}
+
+/// Date and time of day (UTC) of milliseconds since 1970.
+pub(crate) fn date_time(unix_ms: u64) -> String {
+    let days = (unix_ms / 86_400_000).min(3_000_000);
+    // Howard Hinnant's days-to-civil: years that begin in March, in eras of 400.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {}", time_of_day(unix_ms))
+}
+
+/// Time of day (UTC) of milliseconds since 1970.
+pub(crate) fn time_of_day(unix_ms: u64) -> String {
+    let ms = unix_ms % 86_400_000;
+    format!(
+        "{:02}:{:02}:{:02}.{:03}",
+        ms / 3_600_000,
+        ms / 60_000 % 60,
+        ms / 1000 % 60,
+        ms % 1000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_change_where_they_should() {
+        let written: Vec<String> = [999, 1000, 9_999, 10_000, 99_999, 100_000, 999_999, 1_000_000]
+            .map(micros)
+            .into();
+        assert_eq!(
+            written,
+            [
+                "999us", "1.00ms", "10.00ms", "10.0ms", "100.0ms", "100ms", "999ms", "1.0s"
+            ]
+        );
+        let written: Vec<String> = [0, 9_900, 10_000, 59_999, 60_000, 3_599_999, 3_600_000, 86_400_000]
+            .map(duration)
+            .into();
+        assert_eq!(
+            written,
+            ["0.0s", "9.9s", "10s", "59s", "1m00s", "59m59s", "1h00m", "1d00h"]
+        );
+        assert_eq!(
+            [0, 1, 1000, 15_000, 1_000_000].map(loss),
+            ["0%", "<0.1%", "0.1%", "1.5%", "100.0%"]
+        );
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (unix, date) in [
+            (0, "1970-01-01 00:00:00.000"),
+            (951_782_400_000, "2000-02-29 00:00:00.000"),
+            (951_868_800_000, "2000-03-01 00:00:00.000"),
+            (1_735_689_599_999, "2024-12-31 23:59:59.999"),
+            (4_107_542_400_000, "2100-03-01 00:00:00.000"),
+        ] {
+            assert_eq!(date_time(unix), date);
+        }
+    }
+}

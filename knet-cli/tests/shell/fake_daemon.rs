@@ -1,0 +1,541 @@
+//! A daemon without a network: real messages, a real configuration, made-up rows.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use knet_api::{
+    codec::{self, Decoder, Message},
+    grammar::table_hash,
+    load::load,
+    message::{
+        API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LinkRow,
+        LocalRow, LogRow, MacRow, PeerRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows,
+        SessionRow, Source, Traffic, VersionRow, Welcome,
+    },
+    model::Config,
+    render::render,
+};
+
+pub(crate) const CONFIG: &str = "\
+hostname fra1
+!
+interface knet0
+ private-key file fra1.key
+ ip address 10.200.0.1/24
+ local 0 192.0.2.1 port 7700
+ local 1 198.51.100.1 port 7700
+ !
+ peer ams1
+  public-key 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=
+  link 0 local 0 remote 203.0.113.7 port 7700
+   priority 200
+  link 1 local 1 remote dynamic
+ !
+ peer lab2
+  public-key iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=
+";
+
+/// How the daemon treats its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Temper {
+    /// Well.
+    Friendly,
+    /// They may look and not change.
+    Strict,
+    /// It turns them away.
+    Closed,
+    /// It never answers a request.
+    Silent,
+    /// It answers with bytes that mean nothing.
+    Broken,
+}
+
+/// A running daemon; its directory goes with it.
+pub(crate) struct FakeDaemon {
+    pub(crate) socket: PathBuf,
+    directory: PathBuf,
+}
+
+struct State {
+    running: Config,
+    startup: String,
+    revision: u64,
+}
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl FakeDaemon {
+    pub(crate) fn start(temper: Temper) -> Self {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory = env::temp_dir().join(format!("knet-cli-test-{}-{number}", process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let socket = directory.join("knetd.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let state = State {
+            running: load(CONFIG.as_bytes()).config,
+            startup: CONFIG.to_owned(),
+            revision: 1,
+        };
+        let state = Arc::new(Mutex::new(state));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&state);
+                // A client that leaves ends its own thread only.
+                thread::spawn(move || serve(stream, &state, temper));
+            }
+        });
+        Self { socket, directory }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for FakeDaemon {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+struct Client {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Client {
+    fn read<T: Message>(&mut self) -> Option<T> {
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(message) = self.decoder.take().expect("a message of the shell") {
+                return Some(message);
+            }
+            match self.stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+
+    fn write<T: Message>(&mut self, message: &T) -> Option<()> {
+        self.stream
+            .write_all(&codec::encode(message, codec::MAX_RESPONSE).expect("short"))
+            .ok()
+    }
+}
+
+fn serve(stream: UnixStream, state: &Mutex<State>, temper: Temper) -> Option<()> {
+    let mut client = Client {
+        stream,
+        decoder: Decoder::new(codec::MAX_REQUEST),
+    };
+    let hello: Hello = client.read()?;
+    assert_eq!(hello.api_version, API_VERSION);
+    if temper == Temper::Closed {
+        return client.write::<HelloReply>(&Err(ApiError::new(ErrorCode::Busy, "too many clients")));
+    }
+    let revision = state.lock().expect("the state").revision;
+    client.write::<HelloReply>(&Ok(Welcome {
+        hello: Hello {
+            api_version: API_VERSION,
+            build: "0.1.0".into(),
+            table_hash: table_hash(),
+        },
+        hostname: "fra1".into(),
+        privilege: if temper == Temper::Strict {
+            Privilege::Operator
+        } else {
+            Privilege::Admin
+        },
+        revision,
+    }))?;
+    while let Some(Request { id, body }) = client.read() {
+        match temper {
+            Temper::Silent => continue,
+            Temper::Broken => {
+                client
+                    .stream
+                    .write_all(b"\x04\x00\x00\x00\xff\xff\xff\xff")
+                    .ok()?;
+                continue;
+            }
+            _ => {}
+        }
+        let mut answers = answer(state, body);
+        let last = answers.pop().expect("an answer");
+        for (wait, body) in answers {
+            thread::sleep(wait);
+            client.write(&Response { id, more: true, body })?;
+        }
+        thread::sleep(last.0);
+        client.write(&Response {
+            id,
+            more: false,
+            body: last.1,
+        })?;
+    }
+    Some(())
+}
+
+type Answer = (Duration, Result<Reply, ApiError>);
+
+fn now(body: Result<Reply, ApiError>) -> Answer {
+    (Duration::ZERO, body)
+}
+
+fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
+    let mut state = state.lock().expect("the state");
+    let text = |text: String| {
+        // In pieces, as a daemon with a long one would.
+        let cut = text.len() / 2;
+        vec![
+            now(Ok(Reply::Text(text[..cut].into()))),
+            now(Ok(Reply::Text(text[cut..].into()))),
+        ]
+    };
+    vec![now(match body {
+        RequestBody::Edit { ops, .. } => match state.running.edited(&ops) {
+            Ok(edited) => {
+                state.running = edited.config;
+                state.revision += 1;
+                Ok(Reply::Edited {
+                    revision: state.revision,
+                    hostname: state.running.hostname.clone().unwrap_or("host".into()),
+                    notes: edited.notes,
+                })
+            }
+            Err(problems) => Err(problems.into_iter().next().expect("a problem").into()),
+        },
+        RequestBody::RunningConfig { all } => return text(render(&state.running, all)),
+        RequestBody::StartupConfig => return text(state.startup.clone()),
+        RequestBody::WriteMemory => {
+            state.startup = render(&state.running, false);
+            let bytes = state.startup.len() as u64;
+            Ok(Reply::Written {
+                path: "/etc/knet/knetd.conf".into(),
+                bytes,
+                revision: state.revision,
+            })
+        }
+        RequestBody::Version => Ok(Reply::Version(version(&state))),
+        RequestBody::Interfaces {
+            interface: Some(name),
+        } if name != "knet0" => Err(ApiError::new(
+            ErrorCode::NotFound,
+            format!("there is no interface {name}"),
+        )),
+        RequestBody::Interfaces { .. } => Ok(Reply::Interfaces(vec![interface()])),
+        // Two pages, so that the shell must ask twice.
+        RequestBody::Peers { page, .. } => Ok(Reply::Peers(match page.cursor.as_deref() {
+            None => Rows {
+                rows: vec![ams1()],
+                next: Some("ams1".into()),
+            },
+            Some("ams1") => Rows {
+                rows: vec![lab2()],
+                next: None,
+            },
+            Some(other) => panic!("the cursor {other} was never given"),
+        })),
+        RequestBody::Peer { peer, .. } => match peer.as_str() {
+            "ams1" => Ok(Reply::Peer(PeerRow {
+                links: links(),
+                ..ams1()
+            })),
+            "lab2" => Ok(Reply::Peer(lab2())),
+            _ => Err(
+                ApiError::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
+                    .with_hint("the peers are ams1 and lab2"),
+            ),
+        },
+        RequestBody::Links { peer, .. } => {
+            let rows = links()
+                .into_iter()
+                .filter(|l| peer.as_ref().is_none_or(|p| *p == l.peer))
+                .collect();
+            Ok(Reply::Links(Rows { rows, next: None }))
+        }
+        RequestBody::Macs { .. } => Ok(Reply::Macs(Rows {
+            rows: macs(),
+            next: None,
+        })),
+        RequestBody::Logging { lines } => {
+            let rows = log();
+            let from = rows.len().saturating_sub(lines as usize);
+            Ok(Reply::Logging(rows[from..].to_vec()))
+        }
+        RequestBody::ClearCounters { .. } | RequestBody::Cancel { .. } => Ok(Reply::Done),
+        RequestBody::Ping {
+            peer, link, count, ..
+        } => return ping(&peer, link, count),
+        RequestBody::Monitor => {
+            return (0..3)
+                .map(|n| {
+                    let events = vec![event(n)];
+                    (
+                        Duration::from_millis(50),
+                        Ok(Reply::Events {
+                            events,
+                            dropped: u64::from(n == 2) * 4,
+                        }),
+                    )
+                })
+                .collect();
+        }
+        RequestBody::Complete {
+            source,
+            prefix,
+            limit,
+        } => {
+            let names: &[&str] = match source {
+                Source::Interfaces => &["knet0"],
+                Source::Peers { .. } => &["ams1", "amster2", "lab2"],
+                Source::Links { .. } | Source::Locals { .. } => &["0", "1"],
+            };
+            let names = names
+                .iter()
+                .filter(|name| name.starts_with(&prefix))
+                .take(limit as usize);
+            Ok(Reply::Names(names.map(|name| (*name).to_owned()).collect()))
+        }
+    })]
+}
+
+fn ping(peer: &str, link: Option<u8>, count: u32) -> Vec<Answer> {
+    if peer != "ams1" {
+        return vec![now(if peer == "lab2" {
+            Ok(Reply::Done)
+        } else {
+            Err(no_peer(peer))
+        })];
+    }
+    let mut answers = Vec::new();
+    for sequence in 1..=count {
+        for id in (0..2).filter(|id| link.is_none_or(|link| link == *id)) {
+            let remote = (id == 0).then(|| "203.0.113.7:7700".to_owned());
+            let rtt_us = (id == 0).then(|| 1000 + u64::from(sequence) * 100);
+            answers.push(now(Ok(Reply::Ping(PingRow {
+                sequence,
+                link: id,
+                remote,
+                rtt_us,
+            }))));
+        }
+    }
+    answers.push(now(Ok(Reply::Done)));
+    answers
+}
+
+fn no_peer(peer: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
+}
+
+fn version(state: &State) -> VersionRow {
+    VersionRow {
+        version: "0.1.0".into(),
+        api_version: API_VERSION,
+        wire_version: 1,
+        suites: vec!["AES-256-GCM".into(), "ChaCha20-Poly1305".into()],
+        hostname: "fra1".into(),
+        kernel: "6.1.0".into(),
+        pid: 4242,
+        uptime_ms: 93_784_000,
+        config_file: "/etc/knet/knetd.conf".into(),
+        revision: state.revision,
+        unsaved: render(&state.running, false) != state.startup,
+    }
+}
+
+fn traffic(packets: u64) -> Traffic {
+    Traffic {
+        packets,
+        bytes: packets * 100,
+    }
+}
+
+fn interface() -> InterfaceRow {
+    InterfaceRow {
+        interface: "knet0".into(),
+        description: Some("all \u{1b}[31mnodes\u{7}".into()),
+        state: "up".into(),
+        public_key: Some("iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=".into()),
+        mac_address: Some("02:11:22:33:44:55".into()),
+        mtu: 1400,
+        addresses: vec!["10.200.0.1/24".into(), "fd00:200::1/64".into()],
+        locals: vec![
+            LocalRow {
+                local: 0,
+                address: "192.0.2.1:7700".into(),
+                device: None,
+                state: "up".into(),
+            },
+            LocalRow {
+                local: 1,
+                address: "198.51.100.1:7700".into(),
+                device: Some("eth1".into()),
+                state: "no carrier".into(),
+            },
+        ],
+        peers: 2,
+        peers_up: 1,
+        tap_rx: traffic(1_000_000),
+        tap_tx: traffic(999),
+        wire_rx: traffic(12),
+        wire_tx: traffic(13),
+        relayed: traffic(0),
+        macs: 3,
+        handshakes: 7,
+        gaps: 1,
+        drops: vec![
+            DropRow {
+                reason: "replay".into(),
+                help: "A counter seen before.".into(),
+                count: 17,
+            },
+            DropRow {
+                reason: "wire-length".into(),
+                help: "The length does not fit.".into(),
+                count: 2,
+            },
+        ],
+        counting_ms: 61_000,
+        ..InterfaceRow::default()
+    }
+}
+
+fn ams1() -> PeerRow {
+    PeerRow {
+        interface: "knet0".into(),
+        peer: "ams1".into(),
+        state: "up".into(),
+        public_key: Some("3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=".into()),
+        policy: "passive".into(),
+        session: Some(SessionRow {
+            role: "initiator".into(),
+            suite: "AES-256-GCM".into(),
+            version: 1,
+            age_ms: 65_000,
+            rekeys: 3,
+            uptime_ms: 425_000,
+        }),
+        tx: traffic(500),
+        rx: traffic(400),
+        drops: 1,
+        duplicates: 2,
+        active_links: vec![0],
+        links_up: 1,
+        links_total: 2,
+        ..PeerRow::default()
+    }
+}
+
+fn lab2() -> PeerRow {
+    PeerRow {
+        interface: "knet0".into(),
+        peer: "lab2".into(),
+        description: Some("\u{1b}]0;owned\u{7}lab\u{202e}".into()),
+        state: "down".into(),
+        policy: "active".into(),
+        isolate: true,
+        ..PeerRow::default()
+    }
+}
+
+fn links() -> Vec<LinkRow> {
+    let base = LinkRow {
+        interface: "knet0".into(),
+        peer: "ams1".into(),
+        priority: 100,
+        weight: 1,
+        interval_ms: 1000,
+        timeout_ms: 3000,
+        pong_count: 5,
+        ..LinkRow::default()
+    };
+    vec![
+        LinkRow {
+            link: 0,
+            local: Some(0),
+            local_address: Some("192.0.2.1:7700".into()),
+            remote: Some("203.0.113.7:7700".into()),
+            remote_configured: true,
+            state: "up".into(),
+            receiving: true,
+            since_ms: 425_000,
+            in_use: true,
+            priority: 200,
+            rtt_us: Some(1234),
+            rtt_min_us: Some(980),
+            rtt_var_us: 55,
+            jitter_us: 21,
+            tx_loss_ppm: 0,
+            rx_loss_ppm: 15_000,
+            tx: traffic(600),
+            rx: traffic(500),
+            report_timeout_us: 25_000,
+            ..base.clone()
+        },
+        LinkRow {
+            link: 1,
+            local: Some(1),
+            local_address: Some("198.51.100.1:7700".into()),
+            state: "down".into(),
+            since_ms: 500,
+            suspects: 2,
+            downs: 1,
+            penalty_milli: 1500,
+            ..base
+        },
+    ]
+}
+
+fn macs() -> Vec<MacRow> {
+    let row = |mac: &str, peer: Option<&str>, is_static, age_ms| MacRow {
+        interface: "knet0".into(),
+        mac_address: mac.into(),
+        peer: peer.map(str::to_owned),
+        is_static,
+        age_ms,
+    };
+    vec![
+        row("02:00:00:00:00:01", None, false, 1200),
+        row("02:00:00:00:00:02", Some("ams1"), false, 61_000),
+        row("02:00:00:00:00:03", Some("lab2"), true, 0),
+    ]
+}
+
+fn log() -> Vec<LogRow> {
+    let row = |unix_ms, level: &str, text: &str| LogRow {
+        unix_ms,
+        level: level.into(),
+        target: "knetd".into(),
+        text: text.into(),
+    };
+    vec![
+        row(1_735_689_600_000, "info", "knetd 0.1.0 is ready"),
+        row(1_735_689_601_500, "warn", "link 1 of ams1 is down"),
+    ]
+}
+
+fn event(number: u32) -> EventRow {
+    EventRow {
+        unix_ms: 1_735_689_601_500 + u64::from(number),
+        kind: "link-state".into(),
+        interface: Some("knet0".into()),
+        peer: Some("ams1".into()),
+        link: Some(1),
+        text: format!("knet0: link 1 of ams1 is down ({number}\u{1b}[2J)"),
+        details: vec![("from".into(), "up".into()), ("to".into(), "down".into())],
+    }
+}

@@ -1,0 +1,354 @@
+//! Commands from `-c` and from standard input: output, exit status, JSON.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    fake_daemon::{FakeDaemon, Temper},
+    run, shell, text,
+};
+
+/// Exit status, standard output and standard error of the shell with these arguments.
+fn given(daemon: &FakeDaemon, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = shell(&daemon.socket, daemon.directory());
+    command.args(arguments);
+    let output = run(command, input);
+    let status = output.status.code().expect("an exit status");
+    (
+        status,
+        text(&output.stdout).to_owned(),
+        text(&output.stderr).to_owned(),
+    )
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[test]
+fn commands_keep_their_place_between_each_other() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let lines = [
+        "conf t",
+        "int knet0",
+        "peer ams1",
+        "link 0 pri 10",
+        "do sh run | sec link 0",
+        "no shutdown",
+    ];
+    let arguments: Vec<&str> = lines.iter().flat_map(|line| ["-c", line]).collect();
+    let (status, out, err) = given(&daemon, &arguments, "");
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "  link 0 local 0 remote 203.0.113.7 port 7700\n   priority 10\n"
+    );
+}
+
+#[test]
+fn words_are_a_command() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, out, _) = given(&daemon, &["--json", "show", "peers"], "");
+    assert_eq!(status, 0);
+    assert_eq!(json(&out)["peers"][1]["peer"], "lab2");
+}
+
+#[test]
+fn a_script_stops_at_its_first_mistake_and_names_the_line() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let script = "configure terminal\n! a comment\ninterface knet0\n mtu 99\nhostname never\n";
+    let (status, out, err) = given(&daemon, &[], script);
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert_eq!(
+        err,
+        "line 4:  mtu 99\n             ^\n% Invalid input detected at '^' marker.\n  99 is out of range\n  \
+         expected: <576-9216> (bytes)\n"
+    );
+    let (_, out, _) = given(&daemon, &["-c", "show running-config | include hostname"], "");
+    assert_eq!(out, "hostname fra1\n");
+}
+
+#[test]
+fn the_daemon_s_reason_is_set_under_the_word_to_blame() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let script = "conf\nint knet0\npeer ams1\nlink 2 local 7 remote 203.0.113.8 port 7700\n";
+    let (status, _, err) = given(&daemon, &[], script);
+    assert_eq!(status, 1);
+    assert_eq!(
+        err,
+        "line 4: link 2 local 7 remote 203.0.113.8 port 7700\n                     ^\n% link 2 of peer ams1 uses \
+         local 7, which interface knet0 does not have\n  expected: one of local 0, 1\n"
+    );
+    // Nothing of the line is left.
+    let (_, out, _) = given(&daemon, &["-c", "show running-config | include link 2"], "");
+    assert_eq!(out, "");
+}
+
+#[test]
+fn a_running_configuration_can_be_pasted_back() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (_, before, _) = given(&daemon, &["-c", "show running-config"], "");
+    let (status, _, err) = given(
+        &daemon,
+        &[],
+        &format!("configure\nno interface knet0\n{before}end\n"),
+    );
+    assert_eq!((status, err.as_str()), (0, ""));
+    let (_, after, _) = given(&daemon, &["-c", "show running-config"], "");
+    assert_eq!(after, before);
+}
+
+#[test]
+fn an_incomplete_object_is_noted_when_it_is_left() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let script =
+        "conf\ninterface knet1\npeer a\n description x\nexit\nprivate-key file k\nlocal 0 any port 7\nend\n";
+    let (status, _, err) = given(&daemon, &[], script);
+    assert_eq!(status, 0);
+    assert_eq!(
+        err,
+        "% Note: peer a has no public key and stays down (expected: public-key KEY)\n"
+    );
+}
+
+#[test]
+fn json_is_all_that_is_printed() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    for (command, name) in [
+        ("show version", "version"),
+        ("show interfaces", "interfaces"),
+        ("show peers", "peers"),
+        ("show peer ams1", "peer"),
+        ("show links", "links"),
+        ("show mac address-table", "mac_address_table"),
+        ("show running-config", "running_config"),
+        ("show startup-config", "startup_config"),
+        ("show logging", "logging"),
+        ("show history", "history"),
+        ("write memory", "written"),
+        ("ping peer ams1 count 1", "ping"),
+        ("show peers | count", "count"),
+    ] {
+        let (status, out, err) = given(&daemon, &["--json", "-c", command], "");
+        assert_eq!((status, err.as_str()), (0, ""), "{command}");
+        let document = json(&out);
+        assert_eq!(document["schema"], 1, "{command}");
+        assert!(!document[name].is_null(), "{command}: {out}");
+    }
+    let (_, out, _) = given(
+        &daemon,
+        &[
+            "--json",
+            "-c",
+            "conf",
+            "-c",
+            "hostname a",
+            "-c",
+            "help",
+            "-c",
+            "show ?",
+        ],
+        "",
+    );
+    assert_eq!(out, "");
+    let (_, out, _) = given(&daemon, &["-c", "show links | json"], "");
+    assert_eq!(json(&out)["links"][0]["rtt_us"], 1234);
+}
+
+#[test]
+fn errors_are_json_too() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, out, err) = given(&daemon, &["--json"], "show version\nshow peer nobody\n");
+    assert_eq!(status, 1);
+    assert_eq!(json(&out)["version"]["pid"], 4242);
+    let error = &json(&err)["error"];
+    assert_eq!(error["code"], "not-found");
+    assert_eq!(error["line"], 2);
+    assert_eq!(error["command"], "show peer nobody");
+    let (_, _, err) = given(&daemon, &["--json", "-c", "show peeer"], "");
+    let error = &json(&err)["error"];
+    assert_eq!(
+        (&error["code"], &error["column"]),
+        (&json("\"syntax\""), &json("6"))
+    );
+    assert!(
+        error["expected"]
+            .as_str()
+            .expect("a text")
+            .contains("did you mean `peer`?")
+    );
+}
+
+#[test]
+fn what_others_have_written_gives_no_orders_to_the_terminal() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    for json in [&[][..], &["--json"]] {
+        for command in [
+            "show interfaces",
+            "show peer lab2",
+            "show peers",
+            "terminal monitor",
+        ] {
+            let (status, out, _) = given(&daemon, &[json, &["-c", command]].concat(), "");
+            assert_eq!(status, 0, "{command}");
+            let orders = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert_eq!(out.find(orders), None, "{command}: {out:?}");
+            assert!(!out.contains("\\u001b"), "{command}: {out:?}");
+        }
+    }
+}
+
+#[test]
+fn exit_statuses_tell_what_went_wrong() {
+    let friendly = FakeDaemon::start(Temper::Friendly);
+    let strict = FakeDaemon::start(Temper::Strict);
+    let closed = FakeDaemon::start(Temper::Closed);
+    let silent = FakeDaemon::start(Temper::Silent);
+    let broken = FakeDaemon::start(Temper::Broken);
+    for (daemon, arguments, status, part) in [
+        (&friendly, &["-c", "show version"][..], 0, ""),
+        (
+            &friendly,
+            &["-c", "show peer nobody"],
+            1,
+            "% there is no peer nobody",
+        ),
+        (&friendly, &["-c", "shwo"], 1, "did you mean `show`?"),
+        (
+            &friendly,
+            &["-c", "ping peer lab2"],
+            1,
+            "no link to peer lab2 can be pinged now",
+        ),
+        (
+            &friendly,
+            &["-c", "ping peer ams1 link 1 count 1"],
+            1,
+            "no answer from peer ams1",
+        ),
+        (&friendly, &["--no-such-option"], 2, "--no-such-option"),
+        (&friendly, &["--timeout", "0"], 2, "--timeout"),
+        (
+            &friendly,
+            &["--socket", "/nonexistent/knetd.sock", "-c", "show version"],
+            2,
+            "--socket",
+        ),
+        (&strict, &["-c", "show version"], 0, ""),
+        (&strict, &["-c", "configure"], 4, "may look and not change"),
+        (&strict, &["-c", "enable"], 4, "may look and not change"),
+        (&strict, &["-c", "write memory"], 4, "may look and not change"),
+        (&strict, &["-c", "clear counters"], 4, "may look and not change"),
+        (&closed, &["-c", "show version"], 1, "% too many clients"),
+        (
+            &silent,
+            &["--timeout", "1", "-c", "show version"],
+            5,
+            "% knetd does not answer in time",
+        ),
+        (
+            &broken,
+            &["-c", "show version"],
+            3,
+            "% knetd sent something that is no answer",
+        ),
+    ] {
+        let (code, _, err) = given(daemon, arguments, "");
+        assert_eq!(code, status, "{arguments:?}: {err}");
+        assert!(err.contains(part), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn without_a_daemon_the_remedy_is_told() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let nobody = daemon.directory().join("nobody.sock");
+    let output = run(shell(&nobody, daemon.directory()), "");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        text(&output.stderr).contains("no knetd at"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(text(&output.stderr).contains("--socket"));
+}
+
+#[test]
+fn who_may_not_open_the_socket_is_denied() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut closed = std::fs::metadata(&daemon.socket)
+        .expect("the socket")
+        .permissions();
+    closed.set_mode(0o600);
+    std::fs::set_permissions(&daemon.socket, closed).expect("permissions");
+    // Root may open everything, so somebody else must try.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_knet-cli"))
+        .arg("--socket")
+        .arg(&daemon.socket)
+        .args(["-c", "show version"]);
+    let probe = Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", "true"])
+        .output();
+    let started = probe.is_ok_and(|output| output.status.success());
+    if !started {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let output = run(command, "");
+    let told = text(&output.stderr);
+    // Where nobody may not even start the program, the exit status is the starter's.
+    if output.status.code() == Some(126) || told.contains("failed to execute") {
+        eprintln!("skipped: the build directory is closed to others");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("no permission to open"), "{told}");
+}
+
+#[test]
+fn nobody_waits_for_a_reader_that_left() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut command = shell(&daemon.socket, daemon.directory());
+    command.args(["-c", "show version", "-c", "show interfaces"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the shell");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the shell ends");
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn keep_going_runs_the_rest_and_tells_the_first_failure() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, out, err) = given(
+        &daemon,
+        &["--keep-going"],
+        "nonsense\nshow running-config | count\n",
+    );
+    assert_eq!(status, 1);
+    assert_eq!(out, "16 lines\n");
+    assert!(err.starts_with("line 1: nonsense\n        ^\n"), "{err}");
+}
+
+#[test]
+fn events_are_printed_as_they_come() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let started = Instant::now();
+    let (status, out, _) = given(&daemon, &["-c", "terminal monitor"], "");
+    assert_eq!(status, 0);
+    assert!(started.elapsed() >= Duration::from_millis(150));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], "* 00:00:01.500 knet0: link 1 of ams1 is down (0[2J)");
+    assert_eq!(lines[2], "* 4 events were not shown: this terminal is too slow");
+    assert_eq!(lines.len(), 4);
+}
