@@ -335,6 +335,50 @@ fn a_rekey_loses_nothing() {
 }
 
 #[test]
+fn a_rekey_over_half_the_earth_loses_nothing() {
+    let mut world = World::new(Setup {
+        seed: 6,
+        ..Setup::default()
+    });
+    world.network.default.delay = ms(300);
+    world.run(secs(8));
+    let begin = world.now;
+    world.traffic(0, 1, ms(20), secs(400));
+    world.traffic(1, 0, ms(20), secs(400));
+    world.run(secs(402));
+    let rekeys = world
+        .events
+        .iter()
+        .filter(|(_, _, e)| matches!(e, Event::SessionUp { rekey: true, .. }))
+        .count();
+    assert!(rekeys >= 6, "{rekeys} rekeys at both ends");
+    assert_eq!(world.ledger.lost(begin, world.now).1, 0);
+    assert_sound(&world, 6);
+}
+
+#[test]
+fn a_hub_forgets_clients_that_are_gone_and_takes_them_back() {
+    let mut world = World::new(Setup {
+        seed: 7,
+        hub: true,
+        ..Setup::default()
+    });
+    world.run(secs(3));
+    world.kill(1);
+    world.run(secs(60));
+    assert!(world.peer(0, 1).session.is_none(), "{}", world.state_line(0, 1));
+    world.run(secs(120));
+    assert!(
+        !world.peer(0, 1).handshaking,
+        "nobody is called whose address is not known"
+    );
+    world.start(1);
+    world.run(secs(5));
+    world.check_converged();
+    assert_sound(&world, 7);
+}
+
+#[test]
 fn a_process_that_stands_still_does_not_blame_its_links() {
     for pause in [10, 50, 200, 1_000] {
         let mut world = World::new(Setup {

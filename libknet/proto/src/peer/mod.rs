@@ -53,6 +53,8 @@ pub struct Peer {
     heard: Time,
     report_at: Option<Time>,
     stalled: bool,
+    /// Since when no link has been of any use.
+    dark_since: Option<Time>,
     instance: Option<u64>,
     up_since: Time,
     rekeys: u32,
@@ -103,6 +105,7 @@ impl Peer {
             heard: env.now,
             report_at: None,
             stalled: false,
+            dark_since: None,
             instance: None,
             up_since: env.real,
             rekeys: 0,
@@ -146,7 +149,10 @@ impl Peer {
                     if config.shutdown && self.link(link).is_some_and(|l| !l.config.shutdown) {
                         self.say_link_is_gone(env, link);
                     }
+                    let local_up = config.local.is_none_or(|s| env.socket_is_up(s));
                     let t = self.link_mut(link).and_then(|l| l.reconfigure(env.now, config));
+                    self.after(env, link, t);
+                    let t = self.link_mut(link).and_then(|l| l.local(env.now, local_up));
                     self.after(env, link, t);
                 }
                 (None, _) => {}
@@ -163,10 +169,7 @@ impl Peer {
     pub fn close(&mut self, env: &mut Env, reason: SessionDownReason) {
         self.say_goodbye(env);
         self.end_session(env, reason);
-        while let Some(w) = self.waiting.pop_front() {
-            env.waiting = env.waiting.saturating_sub(w.frame.len());
-        }
-        self.waiting_bytes = 0;
+        self.drop_waiting(env);
     }
 
     /// Whether frames can be sent to it.
@@ -286,6 +289,7 @@ impl Peer {
             }
             LinkState::Up => {
                 self.stalled = false;
+                self.dark_since = None;
                 self.flush_waiting(env);
             }
             LinkState::Probing => {}
@@ -310,6 +314,7 @@ impl Peer {
     /// Every link is down: the peer may have restarted and know nothing of us.
     fn find_out_whether_the_peer_restarted(&mut self, env: &mut Env) {
         if !self.links().any(|l| l.state() >= LinkState::Suspect) {
+            self.dark_since.get_or_insert(env.now);
             self.attempt.begin(env.now);
         }
     }
@@ -319,7 +324,9 @@ impl Peer {
         let in_use = self.set;
         let doubted = |l: &&Link| l.state() == LinkState::Suspect && in_use.all().any(|id| id == l.id);
         let doubt = self.links().filter(doubted).map(Link::since).min();
-        let usable = self.links().filter(|l| l.can_send() && l.state() >= LinkState::Probing);
+        let usable = self
+            .links()
+            .filter(|l| l.can_send() && l.state() >= LinkState::Probing);
         let views: Vec<LinkView> = usable
             .map(|l| LinkView {
                 link: l.id,

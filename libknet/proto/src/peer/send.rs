@@ -98,21 +98,12 @@ impl Peer {
 
     /// Keeps a frame for the session to come; the oldest makes room.
     fn keep_waiting(&mut self, env: &mut Env, frame: &[u8]) {
-        let has_session = self
-            .current
-            .as_ref()
-            .is_some_and(|s| s.confirmed && s.is_alive(env.real));
-        let reason = if has_session {
-            DropReason::NoLink
-        } else {
-            DropReason::NoSession
-        };
         if frame.len() > WAITING_BYTES || env.waiting.saturating_add(frame.len()) > WAITING_TOTAL {
-            self.drop_frame(env, reason);
+            self.drop_frame(env, self.what_is_missing(env));
             return;
         }
         while self.waiting.len() >= WAITING_FRAMES || self.waiting_bytes + frame.len() > WAITING_BYTES {
-            self.drop_oldest_waiting(env, reason);
+            self.drop_oldest_waiting(env);
         }
         self.waiting.push_back(Waiting {
             since: env.now,
@@ -123,11 +114,25 @@ impl Peer {
         self.attempt.traffic_wants_out(env.now);
     }
 
-    fn drop_oldest_waiting(&mut self, env: &mut Env, reason: DropReason) {
+    fn what_is_missing(&self, env: &Env) -> DropReason {
+        match &self.current {
+            Some(s) if s.confirmed && s.is_alive(env.real) => DropReason::NoLink,
+            _ => DropReason::NoSession,
+        }
+    }
+
+    fn drop_oldest_waiting(&mut self, env: &mut Env) {
         if let Some(w) = self.waiting.pop_front() {
             self.waiting_bytes -= w.frame.len();
             env.waiting = env.waiting.saturating_sub(w.frame.len());
-            self.drop_frame(env, reason);
+            self.drop_frame(env, self.what_is_missing(env));
+        }
+    }
+
+    /// Drops all that waits.
+    pub(super) fn drop_waiting(&mut self, env: &mut Env) {
+        while !self.waiting.is_empty() {
+            self.drop_oldest_waiting(env);
         }
     }
 
@@ -138,7 +143,7 @@ impl Peer {
             .front()
             .is_some_and(|w| env.now.since(w.since) >= WAITING_TIME)
         {
-            self.drop_oldest_waiting(env, DropReason::NoSession);
+            self.drop_oldest_waiting(env);
         }
     }
 

@@ -23,6 +23,8 @@ const EAGER: Span = Span::from_secs(90);
 const RARE: Span = Span::from_secs(15);
 /// Pause after the peer said goodbye: it will call us when it is back.
 const AFTER_CLOSE: Span = Span::from_secs(1);
+/// A session over which nothing can be sent is given up after this time.
+const UNREACHABLE: Span = Span::from_secs(30);
 /// Pauses between attempts, in ms; the last one repeats.
 const RETRY_MS: [u64; 6] = [250, 500, 1_000, 2_000, 4_000, 5_000];
 
@@ -84,16 +86,24 @@ impl Attempt {
         }
     }
 
-    fn tried(&mut self, now: Time, entropy: &mut dyn Entropy) {
+    /// An attempt was made; `patient` while a session can be used meanwhile. Two answers under way at once would
+    /// cost frames: the peer keeps only the newer session, and we would use the older one first.
+    fn tried(&mut self, now: Time, patient: bool, entropy: &mut dyn Entropy) {
         let Some(since) = self.since else { return };
         let pause = if now.since(since) >= EAGER {
             RARE
         } else {
             let index = usize::from(self.tries).min(RETRY_MS.len() - 1);
-            Span::from_millis(RETRY_MS.get(index).copied().unwrap_or(5_000))
+            let least = if patient { Span::from_secs(2) } else { Span::ZERO };
+            Span::from_millis(RETRY_MS[index]).max(least)
         };
         self.tries = self.tries.saturating_add(1);
         self.next = now + pause + Span::from_nanos(entropy.below(pause.as_nanos() / 4));
+    }
+
+    /// Whether it has been tried for so long that only a configured address, or traffic, is worth another try.
+    fn is_vain(&self, now: Time) -> bool {
+        self.since.is_some_and(|since| now.since(since) >= EAGER)
     }
 }
 
@@ -206,6 +216,7 @@ impl Peer {
         }
         self.choose(env);
         self.stalled = false;
+        self.dark_since = None;
         if was_up {
             env.event(Event::SessionDown {
                 peer: self.id,
@@ -234,6 +245,12 @@ impl Peer {
             } else if session.is_spent() {
                 self.close(env, SessionDownReason::UsageLimit);
                 self.attempt.begin(env.now);
+            } else if self
+                .dark_since
+                .is_some_and(|since| env.now.since(since) >= UNREACHABLE)
+            {
+                self.end_session(env, SessionDownReason::Unreachable);
+                self.attempt.begin(env.now);
             } else if session.wants_rekey(real) {
                 self.attempt.begin(env.now);
             }
@@ -261,6 +278,9 @@ impl Peer {
             if !self.attempt.is_trying() {
                 at = at.min(env.judged(s.rekey_at));
             }
+            if let Some(since) = self.dark_since {
+                at = at.min(since + UNREACHABLE);
+            }
         }
         at
     }
@@ -276,7 +296,13 @@ impl Peer {
                 }
             }
         }
-        self.attempt.tried(env.now, &mut *env.entropy);
+        if self.attempt.is_vain(env.now) && !self.links().any(|l| l.endpoint.configured().is_some()) {
+            // It came to us from somewhere, and is gone: it will come again.
+            self.attempt = Attempt::default();
+            return;
+        }
+        let patient = self.is_up() && !self.set.is_empty();
+        self.attempt.tried(env.now, patient, &mut *env.entropy);
         if paths.is_empty() || self.config.shutdown {
             return;
         }
