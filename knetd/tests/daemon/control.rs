@@ -17,7 +17,7 @@ use libknet::api::{
     message::{ErrorCode, Hello, HelloReply, Page, Privilege, Reply, RequestBody, Source},
 };
 
-use crate::host::{Client, Host, STRANGER, page, wait_for};
+use crate::host::{Client, Host, STRANGER, page, run, wait_for};
 
 fn host() -> Host {
     let host = Host::new();
@@ -454,7 +454,9 @@ impl Client {
 fn as_user(host: &Host, uid: u32, gid: u32, expect: &str) {
     let program = host.directory.join("client");
     if !program.exists() {
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        // By another process: a file that this one holds open for writing, or a child of another test, is busy.
+        let own = std::env::current_exe().unwrap();
+        run("cp", &[own.to_str().unwrap(), program.to_str().unwrap()]);
     }
     let output = Command::new(program)
         .args([

@@ -116,3 +116,16 @@ fn check_tells_every_error_with_line_and_column() {
     let (code, text) = check(&host);
     assert!(code == Some(1) && text.contains("No such file"), "{text}");
 }
+
+#[test]
+fn the_example_in_the_manual_is_taken() {
+    let manual = include_str!("../../../docs/operations.md");
+    let (_, rest) = manual.split_once("## Configuration by example").unwrap();
+    let example = rest.split("```\n").nth(1).unwrap();
+    assert!(example.lines().count() > 40, "{example}");
+    let host = Host::new();
+    host.key("fra1");
+    host.file("ams1.psk", &run(KNETD, &["genpsk"]), 0o600);
+    host.config(example);
+    assert_eq!(check(&host), (Some(0), String::new()));
+}

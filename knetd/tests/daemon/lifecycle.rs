@@ -1,6 +1,10 @@
 //! Start, signals, end.
 
-use std::{fs, os::unix::fs::MetadataExt, time::Duration};
+use std::{
+    fs,
+    os::unix::{fs::MetadataExt, net::UnixDatagram},
+    time::Duration,
+};
 
 use crate::host::{Host, refused as refused_by, wait_for};
 
@@ -68,6 +72,24 @@ fn it_makes_interfaces_and_leaves_nothing_behind() {
         0,
         "{names:?}"
     );
+}
+
+#[test]
+fn systemd_is_told_how_far_it_is() {
+    let host = host();
+    let path = host.directory.join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut daemon = host.start_after(&format!("export NOTIFY_SOCKET={}", path.display()));
+    let message = || {
+        let mut bytes = [0; 100];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    assert_eq!(message(), "READY=1");
+    daemon.signal("-TERM");
+    assert_eq!(message(), "STOPPING=1");
+    assert!(daemon.wait().0.success());
 }
 
 #[test]
