@@ -280,7 +280,7 @@ pub struct EventRow {
     /// Milliseconds since 1970 (UTC).
     pub unix_ms: u64,
     /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
-    /// `roamed`, `gap`, `mac-frozen`, `configured`.
+    /// `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`.
     pub kind: String,
     /// Of which interface.
     pub interface: Option<String>,
