@@ -201,17 +201,16 @@ fn problem(place: Place, text: String, expected: Option<String>) -> Box<Problem>
 }
 
 fn missing(context: &Context) -> Box<Problem> {
-    let expected = match context {
-        Context::Link { .. } => {
-            Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned())
-        }
-        _ => None,
+    let (text, expected) = match context {
+        Context::Global => ("there is no configuration".to_owned(), None),
+        Context::Interface { interface } => (format!("there is no interface {interface}"), None),
+        Context::Peer { interface, peer } => (format!("there is no peer {peer} of interface {interface}"), None),
+        Context::Link { interface, peer, link } => (
+            format!("there is no link {link} to peer {peer} of interface {interface}"),
+            Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned()),
+        ),
     };
-    problem(
-        Place::object(context.clone()),
-        format!("{context} does not exist"),
-        expected,
-    )
+    problem(Place::object(context.clone()), text, expected)
 }
 
 fn not_there(op: &Op, row: &Row, values: &[Value]) -> Box<Problem> {

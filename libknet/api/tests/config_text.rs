@@ -148,7 +148,7 @@ show version
         "not 32 bytes in base64",
         "uses local 5, which interface knet0 does not have; expected: one of local 0, 1",
         "a timeout of at least three intervals, 3000 ms",
-        "interface knet0, peer ams1, link 1 does not exist",
+        "there is no link 1 to peer ams1 of interface knet0",
         "256 is out of range",
         "goes to an IPv6 address, and local 0 is IPv4; expected: an IPv4 address",
         "a command, not a line of a configuration",
