@@ -386,7 +386,10 @@ impl Link {
         };
         if self.suspects_lately.1 > 6 {
             self.suspects_lately = (now, 0);
-            self.raise_floor(now);
+            // A doubt costs a few mirrored frames, waiting costs lost ones: do not go far.
+            if self.rt_factor < 2 {
+                self.raise_floor(now);
+            }
         }
     }
 
