@@ -4,6 +4,8 @@
 //! second time, or with a model that is too plain to be wrong. `fuzz/` feeds them with libFuzzer;
 //! `tests/fuzz_replay.rs` feeds them with `corpus/<name>/` and damaged copies of it.
 
+mod hostile;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use knet_proto::{
@@ -26,6 +28,8 @@ use knet_proto::{
     },
 };
 
+pub use hostile::{handshake, hostile_peer};
+
 /// A function to be fed with any bytes.
 pub type Target = fn(&[u8]);
 
@@ -38,6 +42,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bridge", bridge),
     ("replay_window", replay_window),
     ("timer_wheel", timer_wheel),
+    ("handshake", handshake),
+    ("hostile_peer", hostile_peer),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.

@@ -11,8 +11,8 @@ use knet_tests::fuzz_targets::{TARGETS, Target};
 
 /// Longest file of a corpus, in bytes; and so the bound of this test's time.
 const MAX_FILE: usize = 4_096;
-/// How many bits of a file are flipped, one at a time.
-const MAX_FLIPS: usize = 2_048;
+/// How many cuts, and how many flipped bits, are tried of a file; spread evenly over a longer one.
+const MAX_DAMAGES: usize = 256;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
@@ -44,11 +44,11 @@ fn replay(target: Target, file: &Path) {
         target(bytes);
     };
     run("as it is".into(), &whole);
-    for len in 0..whole.len() {
+    for len in spread(whole.len()) {
         run(format!("cut to {len} bytes"), &whole[..len]);
     }
     let mut damaged = whole;
-    for bit in 0..(damaged.len() * 8).min(MAX_FLIPS) {
+    for bit in spread(damaged.len() * 8) {
         damaged[bit / 8] ^= 1 << (bit % 8);
         run(format!("bit {bit} flipped"), &damaged);
         damaged[bit / 8] ^= 1 << (bit % 8);
@@ -57,6 +57,11 @@ fn replay(target: Target, file: &Path) {
         damaged.push(byte);
         run(format!("longer, up to a byte {byte:#x}"), &damaged);
     }
+}
+
+/// Numbers below `end`, all of them or at most [`MAX_DAMAGES`].
+fn spread(end: usize) -> impl Iterator<Item = usize> {
+    (0..end).step_by(end.div_ceil(MAX_DAMAGES).max(1))
 }
 
 #[test]

@@ -511,6 +511,16 @@ mod tests {
     }
 
     #[test]
+    fn a_wheel_that_stood_idle_is_exact_again() {
+        let mut wheel = TimerWheel::new();
+        let now = Time::ZERO + Span::from_millis(64 * 1_000_000);
+        assert_eq!(wheel.pop_expired(now), None);
+        let at = now + Span::from_millis(10);
+        wheel.insert(at, ());
+        assert_eq!(wheel.next_deadline(), Some(at));
+    }
+
+    #[test]
     fn sub_tick_times_fire_after_and_never_before() {
         let mut wheel = TimerWheel::new();
         let at = Time::from_nanos(10_000_001);

@@ -377,8 +377,6 @@ impl MacTable {
         let count_anew = now.since(entry.moves_since) >= MOVE_WINDOW;
         if !count_anew && entry.moves >= MAX_MOVES {
             entry.frozen_until = now + MOVE_WINDOW;
-            // After the thaw the count begins again.
-            entry.moves = 0;
             return Learned::Frozen {
                 port: from,
                 newly: true,
