@@ -167,7 +167,11 @@ impl Client {
         let deadline = patience.map(|patience| Instant::now() + patience);
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            if let Some(message) = self.decoder.take()? {
+            let taken = self
+                .decoder
+                .take()
+                .map_err(|error| Failure::Lost(format!("knetd sent {error}")))?;
+            if let Some(message) = taken {
                 return Ok(message);
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -162,12 +162,10 @@ impl From<ApiError> for Failure {
     }
 }
 
+/// Of what is to be sent.
 impl From<CodecError> for Failure {
     fn from(error: CodecError) -> Self {
-        match error {
-            CodecError::TooLong { .. } => Self::Unusable(error.to_string()),
-            CodecError::Malformed => Self::Lost("knetd sent something that is no answer".to_owned()),
-        }
+        Self::Unusable(format!("the command makes {error}"))
     }
 }
 

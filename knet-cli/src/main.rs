@@ -36,7 +36,7 @@ mod units;
 
 /// The shell of knet, a layer-2 VPN over several links.
 ///
-/// Without a command it is interactive on a terminal, and otherwise reads commands from standard input, one on
+/// Without a command it is interactive on a terminal, and otherwise (or with --json) reads commands from standard input, one on
 /// each line, up to the first that fails. `?` behind any beginning of a line tells what may follow.
 #[derive(Debug, Parser)]
 #[command(
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     if !arguments.commands.is_empty() {
         let commands = arguments.commands.into_iter().map(Ok);
         script::run(&mut session, commands, options)
-    } else if io::stdin().is_terminal() {
+    } else if io::stdin().is_terminal() && io::stdout().is_terminal() && !arguments.json {
         shell::run(session)
     } else {
         script::run(&mut session, io::stdin().lines(), options)

@@ -104,7 +104,7 @@ impl Session {
     }
 
     fn run_line(&mut self, line: &str) -> Result<Flow, Failure> {
-        if let Some(beginning) = asks_for_help(line) {
+        if let Some(beginning) = self.asks_for_help(line) {
             for line in self.help(beginning)? {
                 self.output.line(&line)?;
             }
@@ -128,8 +128,20 @@ impl Session {
         }
     }
 
+    /// The part before the `?` of a line that asks for help by ending with one. A description may end so, too.
+    fn asks_for_help<'a>(&self, line: &'a str) -> Option<&'a str> {
+        let beginning = line.trim_end().strip_suffix('?')?;
+        let says_something = || {
+            matches!(
+                parse(self.context.as_ref(), line),
+                Ok(Line::Edit(_) | Line::Nothing)
+            )
+        };
+        (!says_something()).then_some(beginning)
+    }
+
     /// What may follow `line`, as printed for people.
-    pub(crate) fn help(&self, line: &str) -> Result<Vec<String>, Failure> {
+    fn help(&self, line: &str) -> Result<Vec<String>, Failure> {
         help_lines(self.context.as_ref(), self.privilege, line)
     }
 
@@ -266,13 +278,6 @@ impl Session {
             json,
         })
     }
-}
-
-/// The part before the `?` of a line that ends with one.
-fn asks_for_help(line: &str) -> Option<&str> {
-    let beginning = line.trim_end().strip_suffix('?')?;
-    let quoted = beginning.matches('"').count() % 2 == 1;
-    (!quoted && !beginning.trim_start().starts_with(['!', '#'])).then_some(beginning)
 }
 
 /// What may follow `line`, as printed for people.

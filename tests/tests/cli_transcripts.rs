@@ -35,7 +35,9 @@ fn typed(line: &str) -> Option<&str> {
 /// Whether `line` is what `pattern` describes, however wide the columns are.
 fn fits(line: &str, pattern: &str) -> bool {
     if let Some((begin, mut rest)) = pattern.split_once("{*}") {
-        let Some(mut line) = line.strip_prefix(begin) else { return false };
+        let Some(mut line) = line.strip_prefix(begin) else {
+            return false;
+        };
         while let Some((part, after)) = rest.split_once("{*}") {
             let Some(at) = line.find(part) else { return false };
             (line, rest) = (&line[at + part.len()..], after);

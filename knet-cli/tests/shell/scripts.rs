@@ -102,6 +102,18 @@ fn a_running_configuration_can_be_pasted_back() {
 }
 
 #[test]
+fn what_ends_with_a_question_mark_can_be_a_description() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let script =
+        "conf\ninterface knet0\ndescription really?\n! why?\nend\nshow running-config | include really\n";
+    let (status, out, err) = given(&daemon, &[], script);
+    assert_eq!(
+        (status, err.as_str(), out.as_str()),
+        (0, "", " description really?\n")
+    );
+}
+
+#[test]
 fn an_incomplete_object_is_noted_when_it_is_left() {
     let daemon = FakeDaemon::start(Temper::Friendly);
     let script =
@@ -253,7 +265,7 @@ fn exit_statuses_tell_what_went_wrong() {
             &broken,
             &["-c", "show version"],
             3,
-            "% knetd sent something that is no answer",
+            "% knetd sent a message that does not decode",
         ),
     ] {
         let (code, _, err) = given(daemon, arguments, "");

@@ -204,8 +204,14 @@ fn missing(context: &Context) -> Box<Problem> {
     let (text, expected) = match context {
         Context::Global => ("there is no configuration".to_owned(), None),
         Context::Interface { interface } => (format!("there is no interface {interface}"), None),
-        Context::Peer { interface, peer } => (format!("there is no peer {peer} of interface {interface}"), None),
-        Context::Link { interface, peer, link } => (
+        Context::Peer { interface, peer } => {
+            (format!("there is no peer {peer} of interface {interface}"), None)
+        }
+        Context::Link {
+            interface,
+            peer,
+            link,
+        } => (
             format!("there is no link {link} to peer {peer} of interface {interface}"),
             Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned()),
         ),

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
-//! | what a line means, what may come next, what is wrong | [`grammar`] |
+//! | what a line means, what may come next, what is wrong | [`grammar`]; all lines: [`mod@reference`] |
 //! | what the two programs say to each other | [`message`], [`rows`], [`codec`] |
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod load;
 pub mod message;
 pub mod model;
 pub mod problem;
+pub mod reference;
 pub mod render;
 pub mod rows;
 pub mod validate;

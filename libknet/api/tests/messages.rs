@@ -4,8 +4,8 @@ use knet_api::{
     codec::{CodecError, Decoder, MAX_REQUEST, decode, encode},
     edit::{Context, Leaf, Op},
     message::{
-        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Page, PeerRow, Reply, Request, RequestBody,
-        Response, Rows,
+        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Page, PeerRow, PingRow, Reply, Request,
+        RequestBody, Response, Rows, Source, VersionRow,
     },
     value::Value,
 };
@@ -73,6 +73,144 @@ fn the_bytes_of_version_1_are_fixed() {
         hex(&encode(&error, MAX_REQUEST).expect("short")),
         "09000000090001040 26e6f0000".replace(' ', "")
     );
+}
+
+/// Where a variant stands among its fellows is its number on the socket.
+#[test]
+fn variants_keep_their_numbers() {
+    fn number<T: knet_api::codec::Message>(value: &T) -> u8 {
+        encode(value, MAX_REQUEST).expect("short")[4]
+    }
+    let page = || Page {
+        cursor: None,
+        limit: 1,
+    };
+    let (interface, peer) = (None, String::new());
+    let requests = [
+        RequestBody::Edit {
+            ops: Vec::new(),
+            base: None,
+        },
+        RequestBody::RunningConfig { all: false },
+        RequestBody::StartupConfig,
+        RequestBody::WriteMemory,
+        RequestBody::Version,
+        RequestBody::Interfaces { interface: None },
+        RequestBody::Peers {
+            interface: None,
+            page: page(),
+        },
+        RequestBody::Peer {
+            interface: None,
+            peer: peer.clone(),
+        },
+        RequestBody::Links {
+            interface: None,
+            peer: None,
+            page: page(),
+        },
+        RequestBody::Macs {
+            interface: None,
+            page: page(),
+        },
+        RequestBody::Logging { lines: 1 },
+        RequestBody::ClearCounters { interface: None },
+        RequestBody::Ping {
+            interface,
+            peer,
+            link: None,
+            count: 1,
+            interval_ms: 1,
+            timeout_ms: 1,
+        },
+        RequestBody::Monitor,
+        RequestBody::Complete {
+            source: Source::Interfaces,
+            prefix: String::new(),
+            limit: 1,
+        },
+        RequestBody::Cancel { id: 1 },
+    ];
+    let numbers: Vec<u8> = requests.iter().map(number).collect();
+    assert_eq!(numbers, (0..16).collect::<Vec<u8>>());
+    let leaves = [
+        Leaf::Hostname,
+        Leaf::Description,
+        Leaf::Shutdown,
+        Leaf::PrivateKey,
+        Leaf::MacAddress,
+        Leaf::Mtu,
+        Leaf::IpAddress,
+        Leaf::Ipv6Address,
+        Leaf::Local,
+        Leaf::MacAgeing,
+        Leaf::PublicKey,
+        Leaf::PresharedKey,
+        Leaf::Policy,
+        Leaf::Isolate,
+        Leaf::MacStatic,
+        Leaf::Endpoint,
+        Leaf::Priority,
+        Leaf::Weight,
+        Leaf::Timers,
+        Leaf::PongCount,
+        Leaf::Spoke,
+    ];
+    let numbers: Vec<u8> = leaves.iter().map(number).collect();
+    assert_eq!(numbers, (0..21).collect::<Vec<u8>>());
+    let replies = [
+        Reply::Done,
+        Reply::Edited {
+            revision: 1,
+            hostname: String::new(),
+            notes: Vec::new(),
+        },
+        Reply::Text(String::new()),
+        Reply::Written {
+            path: String::new(),
+            bytes: 1,
+            revision: 1,
+        },
+        Reply::Version(VersionRow::default()),
+        Reply::Interfaces(Vec::new()),
+        Reply::Peers(Rows {
+            rows: Vec::new(),
+            next: None,
+        }),
+        Reply::Peer(PeerRow::default()),
+        Reply::Links(Rows {
+            rows: Vec::new(),
+            next: None,
+        }),
+        Reply::Macs(Rows {
+            rows: Vec::new(),
+            next: None,
+        }),
+        Reply::Logging(Vec::new()),
+        Reply::Ping(PingRow::default()),
+        Reply::Events {
+            events: Vec::new(),
+            dropped: 0,
+        },
+        Reply::Names(Vec::new()),
+    ];
+    let numbers: Vec<u8> = replies.iter().map(number).collect();
+    assert_eq!(numbers, (0..14).collect::<Vec<u8>>());
+    let ops = [
+        Op::Create(Context::Global),
+        Op::Require(Context::Global),
+        Op::Delete(Context::Global),
+        Op::Set(Context::Global, Leaf::Mtu, Vec::new()),
+        Op::Unset(Context::Global, Leaf::Mtu, Vec::new()),
+    ];
+    assert_eq!(ops.iter().map(number).collect::<Vec<u8>>(), [0, 1, 2, 3, 4]);
+    for (code, expected) in [
+        (ErrorCode::Invalid, 0),
+        (ErrorCode::Denied, 4),
+        (ErrorCode::Internal, 10),
+    ] {
+        assert_eq!(number(&code), expected);
+    }
 }
 
 #[test]

@@ -295,8 +295,11 @@ pub static COMMANDS: &[CommandDef] = &[
             interface: a.name(3),
         },
         &[
-            ("ping", "Round trips of control messages through the tunnel"),
-            ("peer", "To a peer"),
+            ("ping", "Test whether others answer"),
+            (
+                "peer",
+                "Round trips of control messages through the tunnel to a peer",
+            ),
             ("link", "Over one link only (default: over each)"),
             ("count", "How many (default 5)"),
             ("interface", "Of this interface"),
@@ -341,7 +344,7 @@ pub static COMMANDS: &[CommandDef] = &[
         &[
             ("copy", "Save the running configuration"),
             ("running-config", "From the configuration in force"),
-            ("startup-config", "To the configuration file"),
+            ("startup-config", "As the configuration file"),
         ],
     ),
     exec(

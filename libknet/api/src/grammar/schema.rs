@@ -465,7 +465,7 @@ pub static SCHEMA: &[Row] = &[
         &[("pong-count", "Answers that bring the link back up")],
     ),
     leaf(
-        (Mode::Link, Impact::Live),
+        (Mode::Link, Impact::Relink),
         ("shutdown", ""),
         Leaf::Shutdown,
         flag!(Link.shutdown),
