@@ -55,7 +55,7 @@ require_laboratory() {
     require_root
     require_cargo
     require_programs 'cc:gcc libc6-dev' ip:iproute2 nft:nftables ping:iputils-ping tcpdump:tcpdump \
-        iperf3:iperf3 nice:coreutils "$@"
+        iperf3:iperf3 "$@"
     require_kernel
 }
 

@@ -280,14 +280,17 @@ impl Drop for Daemon {
     }
 }
 
-/// The rows of an answer, whether it is a list of them or an object with such a list.
+/// The rows of an answer: `{"schema": 1, NAME: rows}`, or a list of rows inside it.
 pub fn rows(shown: &Value) -> Vec<&Value> {
     match shown {
         Value::Array(rows) => rows.iter().collect(),
-        Value::Object(fields) => match fields.values().find_map(Value::as_array) {
-            Some(rows) if fields.len() <= 2 => rows.iter().collect(),
-            _ => vec![shown],
-        },
+        Value::Object(fields) if fields.contains_key("schema") => {
+            let list = fields.values().find_map(Value::as_array);
+            list.map_or_else(
+                || fields.values().filter(|v| v.is_object()).collect(),
+                |l| l.iter().collect(),
+            )
+        }
         _ => Vec::new(),
     }
 }

@@ -178,6 +178,9 @@ impl Lab {
             batch += &format!("link set dev {device} up\n");
         }
         process::feed("ip", &["-n", &namespace, "-batch", "-"], &batch)?;
+        // Or else the kernel would remove all addresses of a subnet together with the first.
+        let promote = "echo 1 > /proc/sys/net/ipv4/conf/all/promote_secondaries";
+        process::output(process::in_namespace(&namespace, "sh").args(["-c", promote]))?;
         std::fs::create_dir_all(self.directory.join(name))?;
         Ok(id)
     }
@@ -227,8 +230,7 @@ impl Lab {
         }
     }
 
-    /// A command that runs `program` in the namespace of `host`, at a priority that a busy machine does not
-    /// take from it.
+    /// A command that runs `program` in the namespace of `host`.
     pub fn command(&self, host: HostId, program: impl AsRef<std::ffi::OsStr>) -> Command {
         process::in_namespace(&self.namespace(host), program)
     }

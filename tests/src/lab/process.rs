@@ -30,12 +30,12 @@ pub fn output(command: &mut Command) -> Result<String> {
     checked(command, &result)
 }
 
-/// A command in a network namespace. `ip netns exec` and `nice` replace themselves by the program, so the
-/// child's id is the program's.
+/// A command in a network namespace. `ip netns exec` replaces itself by the program, so the child's id is the
+/// program's.
 pub fn in_namespace(namespace: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("ip");
     command
-        .args(["netns", "exec", namespace, "nice", "-n", "-10"])
+        .args(["netns", "exec", namespace])
         .arg(program)
         .process_group(0);
     command

@@ -1,71 +1,50 @@
-//! Whether this machine itself stood still: a measurement of milliseconds on a shared machine is void where
-//! even a sleeping thread was not woken in time.
+//! Whether this machine itself stood still: milliseconds measured on a shared machine are void where two hosts
+//! that have nothing to do with knet could not reach each other in time either.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Duration};
 
-use super::time::{UnixMicros, now};
+use super::{Family, HostId, Lab, NetworkId, Result, capture::EchoCapture, ping::Ping, time::UnixMicros};
 
-const NAP: Duration = Duration::from_millis(1);
-const WORTH_KEEPING: Duration = Duration::from_millis(3);
+const INTERVAL: &str = "0.002";
 
-/// A thread that sleeps for a millisecond again and again and notes when it took longer.
+/// Two hosts on a network of their own, of which one pings the other every two milliseconds.
 #[derive(Debug)]
 pub struct StallMeter {
-    stop: Arc<AtomicBool>,
-    stalls: Arc<Mutex<Vec<(UnixMicros, Duration)>>>,
-    thread: Option<JoinHandle<()>>,
+    target: IpAddr,
+    capture: EchoCapture,
+    _ping: Ping,
 }
 
 impl StallMeter {
-    /// Starts.
-    pub fn start() -> Self {
-        let (stop, stalls) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (flag, list) = (Arc::clone(&stop), Arc::clone(&stalls));
-        let thread = std::thread::spawn(move || {
-            while !flag.load(Ordering::Relaxed) {
-                let before = Instant::now();
-                std::thread::sleep(NAP);
-                let late = before.elapsed().saturating_sub(NAP);
-                if late >= WORTH_KEEPING {
-                    list.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((now(), late));
-                }
-            }
-        });
-        Self {
-            stop,
-            stalls,
-            thread: Some(thread),
-        }
+    /// Adds the hosts and starts.
+    pub fn start(lab: &mut Lab) -> Result<Self> {
+        let network: NetworkId = lab.add_network(Family::V4, 1500)?;
+        let hosts: [HostId; 2] = [
+            lab.add_host("meter1", &[network])?,
+            lab.add_host("meter2", &[network])?,
+        ];
+        let target = lab.address(hosts[1], network);
+        let capture = EchoCapture::start(lab, hosts[0], &Lab::device(network))?;
+        let ping = Ping::start(lab, hosts[0], target, &["-i", INTERVAL])?;
+        Ok(Self {
+            target,
+            capture,
+            _ping: ping,
+        })
     }
 
-    /// The longest stall that touched the time from `from` to `to`.
+    /// The longest time without an answer between `from` and `to`, beyond the usual two milliseconds. What was
+    /// less than [`super::capture::BLOCK_AGE`] ago may not be known yet.
     pub fn worst(&self, from: UnixMicros, to: UnixMicros) -> Duration {
-        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
-        let touches =
-            |end: UnixMicros, length: Duration| end >= from && end - length.as_micros() as i64 <= to;
-        stalls
-            .iter()
-            .filter(|(end, length)| touches(*end, *length))
-            .map(|(_, l)| *l)
+        let record = self.capture.so_far();
+        // Some more on both sides, so that a stall that reaches into that time is seen whole.
+        let summaries = record
+            .with(self.target)
+            .map(|c| c.summary(from - 20_000, to + 20_000));
+        let longest = summaries
+            .map(|s| s.longest_gap.to - s.longest_gap.from)
             .max()
-            .unwrap_or_default()
-    }
-}
-
-impl Drop for StallMeter {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+            .unwrap_or(0);
+        Duration::from_micros(longest.unsigned_abs()).saturating_sub(Duration::from_millis(2))
     }
 }

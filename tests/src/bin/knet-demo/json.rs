@@ -45,6 +45,7 @@ fn scene(run: &PolicyRun, result: &SceneResult) -> serde_json::Value {
             "duplicates": p.ping.duplicates,
             "errors": p.ping.errors,
             "longest_gap_ms": p.wire.longest_gap.millis(),
+            "longest_gap_begins_after_cut_ms": (p.wire.longest_gap.from - result.cut) as f64 / 1000.0,
             "worst_rtt_ms": p.wire.worst_rtt as f64 / 1000.0,
         })).collect::<Vec<_>>(),
     })

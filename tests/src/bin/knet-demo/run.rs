@@ -99,6 +99,7 @@ pub(crate) fn run(policy: Policy, args: &Args) -> Result<PolicyRun> {
         ..Plan::default()
     };
     let mut mesh = Mesh::start(plan)?;
+    let stalls = StallMeter::start(&mut mesh.lab)?;
     let mut captures = BTreeMap::new();
     for (source, _) in PAIRS {
         if let std::collections::btree_map::Entry::Vacant(entry) = captures.entry(source) {
@@ -110,7 +111,6 @@ pub(crate) fn run(policy: Policy, args: &Args) -> Result<PolicyRun> {
         .iter()
         .map(Monitor::start)
         .collect::<Result<Vec<_>>>()?;
-    let stalls = StallMeter::start();
     let began = now();
     let mut live = Live::new(began);
     let mut scenes = Vec::new();
