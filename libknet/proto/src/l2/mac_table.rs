@@ -165,7 +165,7 @@ impl MacTable {
             ageing,
             capacity,
             per_peer,
-            index: HashMap::with_hasher(SeededHash { seed }),
+            index: HashMap::with_hasher(SeededHash::new(seed)),
             entries: Vec::new(),
             free: List::EMPTY,
             by_age: List::EMPTY,
@@ -512,6 +512,15 @@ impl MacTable {
 #[derive(Clone, Copy)]
 struct SeededHash {
     seed: [u64; 2],
+}
+
+impl SeededHash {
+    fn new([a, b]: [u64; 2]) -> Self {
+        // Digits of pi, so that a seed of small numbers (a test's) does not multiply by one.
+        Self {
+            seed: [a ^ 0x243f_6a88_85a3_08d3, b ^ 0x1319_8a2e_0370_7344],
+        }
+    }
 }
 
 impl core::fmt::Debug for SeededHash {
