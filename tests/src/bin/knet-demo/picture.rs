@@ -21,7 +21,7 @@ const STRIP: f64 = 62.0;
 const LANE: f64 = 11.0;
 const COLUMN: f64 = 2.0;
 /// Shorter silences are ordinary.
-const GAP_WORTH_DRAWING_MS: f64 = 5.0;
+const GAP_WORTH_DRAWING_MS: f64 = 9.0;
 
 /// Draws all runs.
 pub(crate) fn draw(runs: &[PolicyRun]) -> String {

@@ -20,6 +20,8 @@ use crate::{
 };
 
 const BEFORE_THE_CUT: Duration = Duration::from_millis(1500);
+/// A gap that a cut makes begins with the last answer before it, in microseconds at most this much earlier.
+const JUST_BEFORE: UnixMicros = 50_000;
 const AFTER_RECOVERY: Duration = Duration::from_secs(1);
 /// Flap damping holds a link down the longer the more often it fell: the last of the cuts waits longest.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
@@ -58,7 +60,7 @@ pub(crate) struct SceneResult {
 pub(crate) struct PairResult {
     /// What `ping` said.
     pub(crate) ping: PingReport,
-    /// What the wire said.
+    /// What the wire said; the longest gap is that from the cut on.
     pub(crate) wire: Summary,
 }
 
@@ -136,8 +138,10 @@ pub(crate) fn run(policy: Policy, args: &Args) -> Result<PolicyRun> {
         .collect();
     for result in &mut scenes {
         for (pair, measured) in result.pairs.iter_mut().enumerate() {
-            measured.wire =
-                flood_on_the_wire(&records[&PAIRS[pair].0], target(pair), result.began, result.ended);
+            let record = &records[&PAIRS[pair].0];
+            measured.wire = flood_on_the_wire(record, target(pair), result.began, result.ended);
+            let since_cut = flood_on_the_wire(record, target(pair), result.cut - JUST_BEFORE, result.ended);
+            measured.wire.longest_gap = since_cut.longest_gap;
         }
         result.noticed = noticed(result, &events, mesh.plan.links);
         let gap = result.worst_gap_pair().1.wire.longest_gap;
@@ -163,10 +167,13 @@ impl SceneResult {
     /// Of the pairs that the cut can touch the one that had to wait longest.
     pub(crate) fn worst_gap_pair(&self) -> (usize, &PairResult) {
         let length = |p: &PairResult| p.wire.longest_gap.to - p.wire.longest_gap.from;
-        // There are always pairs; the first stands in for an impossible none.
-        self.pairs
+        let touched = self
+            .pairs
             .iter()
             .enumerate()
+            .filter(|(pair, _)| self.scene.touches(*pair));
+        // Each scene touches a pair; the first stands in for an impossible none.
+        touched
             .max_by_key(|(_, p)| length(p))
             .unwrap_or((0, &self.pairs[0]))
     }

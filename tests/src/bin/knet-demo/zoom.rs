@@ -19,7 +19,7 @@ const BEFORE: UnixMicros = 40_000;
 const AFTER: UnixMicros = 160_000;
 
 fn cell_height(run: &PolicyRun) -> f64 {
-    PLOT + run.links as f64 * LANE + 92.0
+    PLOT + run.links as f64 * LANE + 82.0
 }
 
 /// Height of all cells.
@@ -245,7 +245,7 @@ fn axis(canvas: &mut Canvas, time: Axis, y: f64) {
         let label = if step >= 1000.0 {
             format!("{:.0} s", at / 1000.0)
         } else {
-            format!("{at:.0}")
+            format!("{at:.0} ms")
         };
         canvas.text(time.at(at), y, Font::new(9.0, MUTED).anchored("middle"), &label);
         at += step;
