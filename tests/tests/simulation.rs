@@ -10,7 +10,10 @@ use knet_proto::{
     status::LinkState,
     time::{Span, Time},
 };
-use knet_tests::sim::{Setup, World, network::Network};
+use knet_tests::sim::{
+    Setup, World,
+    network::{Channel, Network},
+};
 
 const POLICIES: [PolicyKind; 3] = [PolicyKind::Passive, PolicyKind::Active, PolicyKind::RoundRobin];
 
@@ -96,7 +99,7 @@ fn storm(seed: u64) {
     for a in 0..nodes {
         for b in 0..nodes {
             for l in 0..links {
-                *world.network.channel(l, a, b) = Default::default();
+                *world.network.channel(l, a, b) = Channel::default();
             }
         }
     }

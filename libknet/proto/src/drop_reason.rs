@@ -65,7 +65,7 @@ drop_reasons! {
     PeerShutdown "peer-shutdown" "The peer is administratively down.",
     Isolated "isolated" "From an isolated peer to another peer.",
     SplitHorizon "split-horizon" "The destination is where the frame came from, or behind a mesh neighbour of the peer it came from.",
-    MacFrozen "mac-frozen" "The source address moved between ports too often.",
+    MacFrozen "mac-frozen" "The source address belongs to another port: it is configured there, or it moved too often.",
     StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
     FloodBudget "flood-budget" "Copies of flooded frames beyond the budget.",
     NoPort "no-port" "A flooded frame, and nobody to send it to.",

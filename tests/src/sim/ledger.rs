@@ -1,6 +1,6 @@
 //! What was sent, what arrived, and what must never be.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use knet_proto::time::{Span, Time};
 
@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     /// Writes down a broken rule.
-    pub fn breach(&mut self, now: Time, what: String) {
+    pub fn breach(&mut self, now: Time, what: impl Display) {
         self.broken
             .push(format!("{:.6} s: {what}", now.as_nanos() as f64 / 1e9));
     }

@@ -15,10 +15,10 @@ use knet_proto::{
     config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PublicKey, Remote},
     event::Event,
     handshake::message::{Input, Output},
-    ids::{LinkId, MAX_LINKS, PeerId, SocketId},
+    ids::{MAX_LINKS, PeerId, SocketId},
     path::Path,
     rng::{Entropy, SeededEntropy},
-    status::{LinkState, PeerStatus},
+    status::{LinkState, PeerStatus, Traffic},
     time::{Span, Time},
 };
 use ledger::Ledger;
@@ -250,7 +250,7 @@ impl World {
         for peer in &mut peers {
             (peer.drops, peer.duplicates) = (0, 0);
             for link in &mut peer.links {
-                link.rx = Default::default();
+                link.rx = Traffic::default();
             }
         }
         let status = life.shard.interface_status();
@@ -479,7 +479,7 @@ impl World {
         outbox.clear();
         self.events.extend(events.into_iter().map(|e| (now, n, e)));
         for (path, bytes) in sent {
-            self.transmit(n, &path, bytes);
+            self.transmit(n, &path, &bytes);
         }
         for input in inputs {
             let outputs = self.nodes[n].handshake(now, input);
@@ -503,8 +503,8 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: usize, path: &Path, bytes: Vec<u8>) {
-        self.ledger.on_wire(self.now, &bytes);
+    fn transmit(&mut self, from: usize, path: &Path, bytes: &[u8]) {
+        self.ledger.on_wire(self.now, bytes);
         let network = path.socket.0;
         let Some(port) = self.network.port(&path.remote) else {
             self.strangers.entry(path.remote).or_default().1 += bytes.len() as u64;
@@ -517,7 +517,7 @@ impl World {
                 local: None,
                 remote,
             };
-            self.tapped.push((seen, port.node, bytes.clone()));
+            self.tapped.push((seen, port.node, bytes.to_vec()));
         }
         if port.network != network {
             return;
@@ -530,14 +530,9 @@ impl World {
                 to: port.node,
                 socket: network,
                 remote,
-                bytes: bytes.clone(),
+                bytes: bytes.to_vec(),
             };
             self.plan(at, what);
         }
     }
-}
-
-/// All links of a world.
-pub fn links(n: u8) -> impl Iterator<Item = LinkId> {
-    (0..n).filter_map(LinkId::new)
 }
