@@ -1,7 +1,8 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
 use super::{
-    DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings, Transition, URGENT_PROBES,
+    DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings, Transition,
+    URGENT_PROBES,
 };
 use crate::{
     event::LinkReason,

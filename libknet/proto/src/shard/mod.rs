@@ -214,7 +214,11 @@ impl Shard {
     pub fn handle_icmp_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr) {
         self.tick(now);
         if let Some(id) = self.peer_at(socket, remote) {
-            let path = Path { socket, local: None, remote };
+            let path = Path {
+                socket,
+                local: None,
+                remote,
+            };
             self.with(id, |peer, env| peer.icmp_hint(env, &path));
         }
     }

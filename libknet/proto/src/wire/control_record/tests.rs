@@ -309,14 +309,8 @@ fn any_record() -> impl Strategy<Value = Record> {
         (0_u32..70).prop_map(Some),
         any::<u32>().prop_map(Some)
     ];
-    let report = (
-        link.clone(),
-        0_u8..16,
-        highest,
-        any::<u64>(),
-        any::<u32>(),
-    )
-        .prop_map(|(link, lane, highest, bits, rx_pkts)| {
+    let report = (link.clone(), 0_u8..16, highest, any::<u64>(), any::<u32>()).prop_map(
+        |(link, lane, highest, bits, rx_pkts)| {
             let below = highest.unwrap_or(0).min(64);
             let bitmap = if below == 0 { 0 } else { bits >> (64 - below) };
             Record::Report(Report {
@@ -326,7 +320,8 @@ fn any_record() -> impl Strategy<Value = Record> {
                 bitmap,
                 rx_pkts,
             })
-        });
+        },
+    );
     let state = (link, any::<[bool; 3]>(), any::<[u8; 2]>(), any::<u16>()).prop_map(
         |(link, ok, [priority, weight], mtu)| {
             let [tx_ok, rx_ok, admin_up] = ok;
