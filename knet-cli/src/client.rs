@@ -144,7 +144,14 @@ impl Client {
     ) -> Result<(), Failure> {
         self.last_id = self.last_id.wrapping_add(1);
         let id = self.last_id;
-        self.write(&Request { id, body })?;
+        let request = Request { id, body };
+        if let Err(Failure::Lost(_)) = self.write(&request) {
+            // The daemon has ended the connection before it could see the request: because it was idle for
+            // long, or because it was started anew.
+            let again = self.again()?;
+            *self = Self { last_id: id, ..again };
+            self.write(&request)?;
+        }
         loop {
             let response: Response = self.read(patience)?;
             // Answers to a request that was given up earlier.

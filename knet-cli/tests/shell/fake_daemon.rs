@@ -59,6 +59,8 @@ pub(crate) enum Temper {
     Silent,
     /// It answers with bytes that mean nothing.
     Broken,
+    /// It ends the connection after each answer.
+    Fickle,
 }
 
 /// A running daemon; its directory goes with it.

@@ -1,8 +1,10 @@
 //! Commands from `-c` and from standard input: output, exit status, JSON.
 
 use std::{
+    io::Write,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -337,6 +339,40 @@ fn nobody_waits_for_a_reader_that_left() {
     let output = child.wait_with_output().expect("the shell ends");
     assert_eq!(text(&output.stderr), "");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_connection_that_was_ended_is_made_again() {
+    let daemon = FakeDaemon::start(Temper::Fickle);
+    let mut command = shell(&daemon.socket, daemon.directory());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the shell");
+    let mut stdin = child.stdin.take().expect("its input");
+    for line in [
+        "show version\n",
+        "configure\n",
+        "hostname ber1\n",
+        "show running-config | include hostname\n",
+    ] {
+        stdin
+            .write_all(line.as_bytes())
+            .and_then(|()| stdin.flush())
+            .expect("the shell reads");
+        // The daemon needs a moment to end the connection.
+        thread::sleep(Duration::from_millis(200));
+    }
+    drop(stdin);
+    let output = child.wait_with_output().expect("the shell ends");
+    assert_eq!(text(&output.stderr), "");
+    assert!(
+        text(&output.stdout).ends_with("hostname ber1\n"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]

@@ -243,6 +243,26 @@ fn a_difference_names_only_what_differs() {
 }
 
 #[test]
+fn the_order_of_addresses_is_part_of_the_configuration() {
+    let with = |addresses: &[&str]| {
+        let lines: String = addresses.iter().flat_map(|a| [" ip address ", a, "\n"]).collect();
+        good(&format!("interface knet0\n private-key file k\n{lines}"))
+    };
+    let (a, b, c) = ("10.0.0.1/8", "10.0.0.2/8", "10.0.0.3/8");
+    for (from, to, steps) in [
+        (&[a, b][..], &[b, a][..], 3),
+        (&[a, b], &[a, b, c], 1),
+        (&[a, b, c], &[a, c], 1),
+        (&[a, b], &[c, a, b], 4),
+    ] {
+        let (from, to) = (with(from), with(to));
+        let ops = diff(&from, &to);
+        assert_eq!(ops.len(), steps, "{ops:?}");
+        assert_eq!(from.edited(&ops).expect("valid").config, to);
+    }
+}
+
+#[test]
 fn all_defaults_can_be_printed_and_read_back() {
     let config = good(SAMPLE);
     let all = render(&config, true);
