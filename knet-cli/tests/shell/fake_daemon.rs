@@ -186,6 +186,9 @@ fn serve(stream: UnixStream, state: &Mutex<State>, temper: Temper) -> Option<()>
             more: false,
             body: last.1,
         })?;
+        if temper == Temper::Fickle {
+            break;
+        }
     }
     Some(())
 }
