@@ -27,11 +27,13 @@ pub struct Tcpdump {
 impl Tcpdump {
     /// Starts capturing what matches `filter` on `device` of `host`, and returns when it has begun.
     pub fn start(lab: &Lab, host: HostId, device: &str, filter: &str, sink: Sink) -> Result<Self> {
-        let mut command = lab.command(host, "tcpdump");
+        // Before the flood that it watches, or it would miss some of it; and no more than the headers.
+        let mut command = lab.command(host, "nice");
         command
             .args([
-                "-Z", "root", "-n", "-s", "128", "-B", "32768", "-i", device, "-w", "-", filter,
+                "-n", "-10", "tcpdump", "-Z", "root", "-n", "-s", "64", "-B", "32768",
             ])
+            .args(["-i", device, "-w", "-", filter])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -71,7 +73,8 @@ impl Tcpdump {
         if self.process.is_running() {
             self.process.signal("INT")?;
         }
-        self.process.wait(Duration::from_secs(10))?;
+        // On a busy machine there may be a lot to be read still.
+        self.process.wait(Duration::from_secs(60))?;
         if let Some(reader) = self.reader.take() {
             reader
                 .join()

@@ -94,6 +94,11 @@ impl Link {
     pub fn is_up(&self) -> bool {
         self.state == "up" && self.receiving
     }
+
+    /// As [`Link::is_up`], or in doubt at this moment: on a busy machine a report is easily late.
+    pub fn may_be_used(&self) -> bool {
+        self.receiving && (self.state == "up" || self.state == "suspect")
+    }
 }
 
 /// A daemon that runs on a host, or has run.

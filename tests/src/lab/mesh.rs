@@ -173,7 +173,7 @@ impl Mesh {
         wait_until("all links up", patience, || {
             for daemon in &self.daemons {
                 let links = daemon.links().map_err(|e| e.to_string())?;
-                let missing: Vec<_> = links.iter().filter(|l| !l.is_up()).collect();
+                let missing: Vec<_> = links.iter().filter(|l| !l.may_be_used()).collect();
                 if !missing.is_empty() || links.len() != expected {
                     return Err(format!(
                         "{} of {expected} links; not up: {missing:?}",

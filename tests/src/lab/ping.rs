@@ -85,7 +85,7 @@ impl Ping {
         if self.process.is_running() {
             self.process.signal("INT")?;
         }
-        self.process.wait(Duration::from_secs(10))?;
+        self.process.wait(Duration::from_secs(30))?;
         self.report()
     }
 

@@ -155,12 +155,32 @@ impl Process {
             }
             if Instant::now() >= deadline {
                 return Err(LabError::new(format!(
-                    "process {} did not end within {patience:?}",
-                    self.id()
+                    "process {} did not end within {patience:?}: {}",
+                    self.id(),
+                    self.condition()
                 )));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Its name and state, and where in the kernel it waits.
+    fn condition(&self) -> String {
+        let read =
+            |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.id())).unwrap_or_default();
+        let status = read("status");
+        let field = |name: &str| {
+            status
+                .lines()
+                .find(|l| l.starts_with(name))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let fields = [
+            "Name:", "State:", "SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:",
+        ]
+        .map(field);
+        format!("{} {}", fields.join(" ").replace('\t', " "), read("wchan"))
     }
 
     /// Leaves it running.

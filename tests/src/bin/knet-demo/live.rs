@@ -10,6 +10,7 @@ use knet_tests::lab::{
     HostId, LabError, Result,
     capture::EchoCapture,
     daemon::Link,
+    echo::{Conversation, Echo},
     mesh::{Mesh, NAMES},
     time::UnixMicros,
 };
@@ -30,6 +31,39 @@ pub(crate) struct Live {
     scene_began: UnixMicros,
     next: Instant,
     sent_before: u64,
+    /// In the order of [`PAIRS`].
+    pairs: [Settled; PAIRS.len()],
+}
+
+/// What is known of a flood's requests that are old enough to be judged; each is looked at once.
+#[derive(Clone, Copy, Default)]
+struct Settled {
+    requests: usize,
+    lost: u64,
+    copies: u64,
+    last_answer: Option<UnixMicros>,
+    longest_gap: UnixMicros,
+}
+
+impl Settled {
+    fn advance(&mut self, echoes: &[Echo], until: UnixMicros) {
+        for echo in echoes
+            .get(self.requests..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(|e| e.sent < until)
+        {
+            self.requests += 1;
+            self.copies += u64::from(echo.copies);
+            let Some(answered) = echo.answered else {
+                self.lost += 1;
+                continue;
+            };
+            let gap = answered - self.last_answer.unwrap_or(answered);
+            self.longest_gap = self.longest_gap.max(gap);
+            self.last_answer = Some(answered.max(self.last_answer.unwrap_or(answered)));
+        }
+    }
 }
 
 impl Live {
@@ -41,12 +75,16 @@ impl Live {
             scene_began: began,
             next: Instant::now() + SECOND,
             sent_before: 0,
+            pairs: [Settled::default(); PAIRS.len()],
         }
     }
 
     /// What happens from now on.
     pub(crate) fn scene(&mut self, title: &str, scene_began: UnixMicros) {
         title.clone_into(&mut self.title);
+        if scene_began != self.scene_began {
+            self.pairs = [Settled::default(); PAIRS.len()];
+        }
         self.scene_began = scene_began;
     }
 
@@ -86,21 +124,21 @@ impl Live {
 
     fn line(&mut self, mesh: &Mesh, captures: &BTreeMap<HostId, EchoCapture>) {
         self.next += SECOND;
-        let (mut sent, mut lost, mut copies, mut gap) = (0, 0, 0, 0.0_f64);
+        let mut sent = 0;
         for (pair, (source, _)) in PAIRS.iter().enumerate() {
             let record = captures[source].so_far();
-            let settled = record.latest - LOST_AFTER;
             sent += record
                 .with(target(pair))
                 .map(|c| c.echoes.len() as u64)
                 .sum::<u64>();
-            for conversation in record.with(target(pair)) {
-                let summary = conversation.summary(self.scene_began, settled);
-                lost += summary.sent - summary.answered;
-                copies += summary.copies;
-                gap = gap.max(summary.longest_gap.millis());
+            let ours = |c: &&Conversation| c.echoes.first().is_some_and(|e| e.sent >= self.scene_began);
+            if let Some(conversation) = record.with(target(pair)).find(ours) {
+                self.pairs[pair].advance(&conversation.echoes, record.latest - LOST_AFTER);
             }
         }
+        let lost: u64 = self.pairs.iter().map(|p| p.lost).sum();
+        let copies: u64 = self.pairs.iter().map(|p| p.copies).sum();
+        let gap = self.pairs.iter().map(|p| p.longest_gap).max().unwrap_or(0) as f64 / 1000.0;
         let rate = sent.saturating_sub(self.sent_before);
         self.sent_before = sent;
         let seconds = (knet_tests::lab::time::now() - self.began) / 1_000_000;
