@@ -266,12 +266,17 @@ fn code_names_only_what_it_may() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// As [`has_word`]; a word that ends in `::` is a path from the root, not a part of a longer one.
+/// As [`has_word`]; a word that ends in `::` is a package in a path or in `extern crate`.
 fn has_word_or_path(code: &str, word: &str) -> Option<usize> {
-    let Some(package) = word.strip_suffix("::") else {
-        return has_word(code, word);
-    };
-    code.match_indices(word)
+    match word.strip_suffix("::") {
+        Some(package) => has_path(code, word).or_else(|| has_word(code, &format!("extern crate {package}"))),
+        None => has_word(code, word),
+    }
+}
+
+/// The line of a path that begins with `root`, which ends in `::`; not of a longer path that has it inside.
+fn has_path(code: &str, root: &str) -> Option<usize> {
+    code.match_indices(root)
         .find(|(at, _)| {
             let before = code[..*at].chars().next_back();
             !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
@@ -287,7 +292,7 @@ fn the_core_is_no_std() {
         }
         let code = code_only(&text);
         assert_eq!(
-            has_word_or_path(without_tests(&code), "std::"),
+            has_path(without_tests(&code), "std::"),
             None,
             "{} uses std",
             shown(&path)
@@ -397,6 +402,7 @@ fn the_rules_see_what_they_should() {
     assert_eq!(code_only("'●' '\\'' '\\u{1F}' 'a b").trim(), "'a b");
     assert_eq!(code_only("a /* unsafe\n */ b").lines().count(), 2);
     assert_eq!(has_word_or_path("foo::tokio::y()", "tokio::"), None);
+    assert_eq!(has_word_or_path("extern crate tokio;", "tokio::"), Some(1));
     assert_eq!(has_word("unsafe_code", "unsafe"), None);
     assert_eq!(has_word("fn f<'a>() { unsafe {} }", "unsafe"), Some(1));
     assert_eq!(
