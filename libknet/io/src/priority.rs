@@ -21,6 +21,7 @@ mod tests {
 
     #[test]
     fn a_thread_can_step_back() {
-        std::thread::spawn(|| set_nice(5)).join().unwrap().unwrap();
+        let stepped_back = std::thread::spawn(|| set_nice(5)).join();
+        assert!(matches!(stepped_back, Ok(Ok(()))));
     }
 }
