@@ -178,9 +178,11 @@ impl Lab {
             batch += &format!("link set dev {device} up\n");
         }
         process::feed("ip", &["-n", &namespace, "-batch", "-"], &batch)?;
-        // Or else the kernel would remove all addresses of a subnet together with the first.
-        let promote = "echo 1 > /proc/sys/net/ipv4/conf/all/promote_secondaries";
-        process::output(process::in_namespace(&namespace, "sh").args(["-c", promote]))?;
+        // Removing the first address of a subnet would remove all of them; and what the kernel sends by itself to
+        // find routers is not to be taken for the cost of an idle link.
+        let settings = "echo 1 > /proc/sys/net/ipv4/conf/all/promote_secondaries
+                        echo 0 > /proc/sys/net/ipv6/conf/default/router_solicitations";
+        process::output(process::in_namespace(&namespace, "sh").args(["-c", settings]))?;
         std::fs::create_dir_all(self.directory.join(name))?;
         Ok(id)
     }
