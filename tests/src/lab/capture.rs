@@ -11,7 +11,7 @@ use std::{
 use super::{HostId, Lab, LabError, Result, echo::Record, process::Process, time::UnixMicros};
 
 /// tcpdump hands over a block of packets when it is full, or a second old.
-pub const BLOCK_AGE: Duration = Duration::from_millis(1200);
+const BLOCK_AGE: Duration = Duration::from_millis(1200);
 
 /// What a capture does with each packet: its time and its first bytes.
 type Sink = Box<dyn FnMut(UnixMicros, &[u8]) + Send>;

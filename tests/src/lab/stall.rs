@@ -1,50 +1,80 @@
-//! Whether this machine itself stood still: milliseconds measured on a shared machine are void where two hosts
-//! that have nothing to do with knet could not reach each other in time either.
+//! Whether this machine itself stood still: milliseconds measured on a shared machine are void where even a
+//! sleeping thread was not woken in time.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{JoinHandle, available_parallelism},
+    time::{Duration, Instant},
+};
 
-use super::{Family, HostId, Lab, NetworkId, Result, capture::EchoCapture, ping::Ping, time::UnixMicros};
+use super::time::{UnixMicros, now};
 
-const INTERVAL: &str = "0.002";
+const NAP: Duration = Duration::from_millis(1);
+const WORTH_KEEPING: Duration = Duration::from_millis(1);
 
-/// Two hosts on a network of their own, of which one pings the other every two milliseconds.
+type Stalls = Arc<Mutex<Vec<(UnixMicros, Duration)>>>;
+
+/// Threads, one for each processor, that sleep for a millisecond again and again and note when it took longer.
 #[derive(Debug)]
 pub struct StallMeter {
-    target: IpAddr,
-    capture: EchoCapture,
-    _ping: Ping,
+    stop: Arc<AtomicBool>,
+    stalls: Stalls,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl StallMeter {
-    /// Adds the hosts and starts.
-    pub fn start(lab: &mut Lab) -> Result<Self> {
-        let network: NetworkId = lab.add_network(Family::V4, 1500)?;
-        let hosts: [HostId; 2] = [
-            lab.add_host("meter1", &[network])?,
-            lab.add_host("meter2", &[network])?,
-        ];
-        let target = lab.address(hosts[1], network);
-        let capture = EchoCapture::start(lab, hosts[0], &Lab::device(network))?;
-        let ping = Ping::start(lab, hosts[0], target, &["-i", INTERVAL])?;
-        Ok(Self {
-            target,
-            capture,
-            _ping: ping,
-        })
+    /// Starts.
+    pub fn start() -> Self {
+        let (stop, stalls) = (Arc::new(AtomicBool::new(false)), Stalls::default());
+        let processors = available_parallelism().map_or(1, usize::from);
+        let threads = (0..processors)
+            .map(|_| {
+                let (stop, stalls) = (Arc::clone(&stop), Arc::clone(&stalls));
+                std::thread::spawn(move || nap(&stop, &stalls))
+            })
+            .collect();
+        Self {
+            stop,
+            stalls,
+            threads,
+        }
     }
 
-    /// The longest time without an answer between `from` and `to`, beyond the usual two milliseconds. What was
-    /// less than [`super::capture::BLOCK_AGE`] ago may not be known yet.
+    /// The longest stall that touched the time from `from` to `to`.
     pub fn worst(&self, from: UnixMicros, to: UnixMicros) -> Duration {
-        let record = self.capture.so_far();
-        // Some more on both sides, so that a stall that reaches into that time is seen whole.
-        let summaries = record
-            .with(self.target)
-            .map(|c| c.summary(from - 20_000, to + 20_000));
-        let longest = summaries
-            .map(|s| s.longest_gap.to - s.longest_gap.from)
-            .max()
-            .unwrap_or(0);
-        Duration::from_micros(longest.unsigned_abs()).saturating_sub(Duration::from_millis(2))
+        let stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        let touches =
+            |end: UnixMicros, length: Duration| end >= from && end - length.as_micros() as i64 <= to;
+        let lengths = stalls
+            .iter()
+            .filter(|(end, length)| touches(*end, *length))
+            .map(|(_, length)| *length);
+        lengths.max().unwrap_or_default()
+    }
+}
+
+fn nap(stop: &AtomicBool, stalls: &Stalls) {
+    while !stop.load(Ordering::Relaxed) {
+        let before = Instant::now();
+        std::thread::sleep(NAP);
+        let late = before.elapsed().saturating_sub(NAP);
+        if late >= WORTH_KEEPING {
+            stalls
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((now(), late));
+        }
+    }
+}
+
+impl Drop for StallMeter {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }

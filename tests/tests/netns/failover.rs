@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use knet_tests::lab::{
     Cut, HostId, NetworkId, Result,
-    capture::{BLOCK_AGE, EchoCapture},
+    capture::EchoCapture,
     mesh::{Mesh, Plan, overlay_v4},
     monitor::Monitor,
     ping::Ping,
@@ -115,8 +115,8 @@ fn n05_active_policy_kill_7_of_8_links() -> Result<()> {
 /// what is cut in which run.
 fn gaps_of_cuts(plan: Plan, runs: usize, limit: f64, cut: impl Fn(usize, NetworkId) -> Cut) -> Result<()> {
     let void = Duration::from_secs_f64(limit * VOID_SHARE / 1000.0);
-    let mut mesh = Mesh::start(plan)?;
-    let stalls = StallMeter::start(&mut mesh.lab)?;
+    let mesh = Mesh::start(plan)?;
+    let stalls = StallMeter::start();
     let capture = EchoCapture::start(&mesh.lab, A, "knet0")?;
     let monitors = [Monitor::start(mesh.daemon(A))?, Monitor::start(mesh.daemon(B))?];
     let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &[])?;
@@ -127,7 +127,6 @@ fn gaps_of_cuts(plan: Plan, runs: usize, limit: f64, cut: impl Fn(usize, Network
         for _run in valid..runs {
             moments.push(cut_once(&mesh, moments.len(), &cut)?);
         }
-        std::thread::sleep(BLOCK_AGE);
         valid = moments.iter().filter(|at| stall_at(**at) <= void).count();
         if valid >= runs {
             break;

@@ -101,7 +101,7 @@ pub(crate) fn run(policy: Policy, args: &Args) -> Result<PolicyRun> {
         ..Plan::default()
     };
     let mut mesh = Mesh::start(plan)?;
-    let stalls = StallMeter::start(&mut mesh.lab)?;
+    let stalls = StallMeter::start();
     let mut captures = BTreeMap::new();
     for (source, _) in PAIRS {
         if let std::collections::btree_map::Entry::Vacant(entry) = captures.entry(source) {
