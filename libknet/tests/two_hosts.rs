@@ -264,6 +264,7 @@ fn a_panic_on_the_data_thread_is_reported() {
         pair.address(side, cable).to_string()
     });
     pair.a.say("panic");
+    pair.a.wait("order", |l| l == "armed");
     pair.a.sh("ip link set c0 down");
     let failed = pair.a.wait("failure", |l| l.contains("Failed"));
     assert!(failed.contains("data thread panicked: as ordered"), "{failed}");
@@ -576,7 +577,10 @@ fn node() {
                     Err(e) => println!("applied not: {e}"),
                 }
             }
-            "panic" => PANIC.store(true, Ordering::Relaxed),
+            "panic" => {
+                PANIC.store(true, Ordering::Relaxed);
+                println!("armed");
+            }
             "stop" => {
                 interface.take().unwrap().stop();
                 println!("stopped");
