@@ -115,6 +115,14 @@ impl Tap {
         self.ifindex
     }
 
+    /// Takes the carrier away, as if the cable were pulled, or gives it back. Needs Linux 4.20. Frames written
+    /// meanwhile still arrive: whoever pulls the cable must keep them back.
+    pub fn set_carrier(&self, on: bool) -> io::Result<()> {
+        let value = libc::c_int::from(on);
+        // SAFETY: TUNSETCARRIER reads one int, which `value` is.
+        check(unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETCARRIER, &raw const value) }).map(|_| ())
+    }
+
     /// Reads one frame (without FCS) into `buffer` and gives its length; `None` where none waits. A frame longer
     /// than `buffer` is cut off: give 65,550 bytes to be sure, or the MTU and 14, and 4 for each VLAN tag.
     ///
