@@ -160,7 +160,7 @@ pub fn fragment_header(bytes: &[u8]) {
         && plaintext[6..8] == [0, 0]
         && (shortest..=longest).contains(&total)
         && offset + len <= total
-        && (len >= 512 || offset + len == total);
+        && (len >= 400 || offset + len == total);
     assert_eq!(parsed.is_ok(), sound);
     if let Ok((header, piece)) = parsed {
         assert_eq!(header.emit()[..], plaintext[..FRAGMENT_HEADER_LEN]);

@@ -17,6 +17,7 @@ pub mod config;
 pub mod crypto;
 pub mod drop_reason;
 pub mod event;
+pub mod fragment;
 pub mod handshake;
 pub mod ids;
 mod intrusive_list;

@@ -10,18 +10,29 @@
 //! 12  n   the piece, 1 byte or more
 //! ```
 //!
-//! What concerns several pieces of a whole is for whoever puts them together: equal `total` and `kind`, no
-//! overlap (RFC 5722), at most [`MAX_PIECES`].
+//! What concerns several pieces of a whole is for [`crate::reassembly`]: equal `total` and `kind`, no overlap
+//! (RFC 5722), at most [`MAX_PIECES`]. [`crate::fragment`] makes them.
 
 use super::{ethernet::ETHERNET_HEADER_LEN, header::HEADER_LEN, header::TAG_LEN};
 use crate::drop_reason::DropReason;
 
 /// Bytes of the fragment header.
 pub const FRAGMENT_HEADER_LEN: usize = 12;
+/// What a FRAG adds to its piece, in bytes: transport header, fragment header, tag.
+pub const FRAGMENT_OVERHEAD: usize = HEADER_LEN + FRAGMENT_HEADER_LEN + TAG_LEN;
 /// Shortest piece, in bytes, but for the last of a whole.
-pub const MIN_PIECE: usize = 512;
+///
+/// It must leave room on the smallest path that IPv4 promises: 576 bytes of IP carry a piece of
+/// 576 - 28 - 40 = 508. Pieces of equal length may need less than that (two of 400 for 800), and a path may
+/// be a little smaller still (encapsulation that nobody counted); 400 is met down to an IP size of 468. It is
+/// what keeps a hostile peer from having us assemble a frame byte by byte.
+pub const MIN_PIECE: usize = 400;
 /// Most pieces of a whole.
-pub const MAX_PIECES: usize = 16;
+///
+/// The largest whole is a frame of 9,234 bytes (inner MTU 9216, Ethernet header, VLAN tag) sealed as a
+/// datagram of 9,262: 19 pieces of 508, or 24 of [`MIN_PIECE`]. The rest of the 32 is what a sender may lose
+/// by splitting less evenly than ours.
+pub const MAX_PIECES: usize = 32;
 
 /// What the pieces make up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +42,24 @@ pub enum FragmentKind {
     Frame = 0,
     /// A sealed datagram that went out before, header and tag included.
     Datagram = 1,
+}
+
+impl FragmentKind {
+    /// The shortest whole of this kind, in bytes.
+    pub const fn shortest(self) -> u16 {
+        match self {
+            Self::Frame => ETHERNET_HEADER_LEN as u16,
+            Self::Datagram => (HEADER_LEN + ETHERNET_HEADER_LEN + TAG_LEN) as u16,
+        }
+    }
+
+    /// The longest whole of this kind, in bytes, where frames are at most `max_frame` bytes long.
+    pub const fn longest(self, max_frame: u16) -> u16 {
+        match self {
+            Self::Frame => max_frame,
+            Self::Datagram => max_frame.saturating_add((HEADER_LEN + TAG_LEN) as u16),
+        }
+    }
 }
 
 /// The header of a piece.
@@ -70,17 +99,10 @@ impl FragmentHeader {
         };
         let total = u16::from_le_bytes([t0, t1]);
         let offset = u16::from_le_bytes([o0, o1]);
-        let overhead = (HEADER_LEN as u16).saturating_add(TAG_LEN as u16);
-        let (min, max) = match kind {
-            FragmentKind::Frame => (ETHERNET_HEADER_LEN as u16, max_frame),
-            FragmentKind::Datagram => (
-                overhead.saturating_add(ETHERNET_HEADER_LEN as u16),
-                max_frame.saturating_add(overhead),
-            ),
-        };
         let end = usize::from(offset).saturating_add(piece.len());
         let is_last = end == usize::from(total);
-        if !(min..=max).contains(&total) || end > usize::from(total) || !is_last && piece.len() < MIN_PIECE {
+        let whole_fits = (kind.shortest()..=kind.longest(max_frame)).contains(&total);
+        if !whole_fits || end > usize::from(total) || !is_last && piece.len() < MIN_PIECE {
             return Err(REFUSED);
         }
         Ok((
@@ -146,15 +168,15 @@ mod tests {
             0,
             13,
             14,
-            511,
-            512,
-            513,
+            399,
+            400,
+            401,
             1_500,
             MAX_FRAME,
             MAX_FRAME + 1,
             u16::MAX,
         ] {
-            for len in [0_usize, 1, 2, 511, 512, 513, 9_222, 9_234, 65_523] {
+            for len in [0_usize, 1, 2, 399, 400, 401, 9_222, 9_234, 65_523] {
                 let mut bytes = fragment(frame(total, 0), len);
                 for offset in 0..=u16::MAX {
                     bytes[4..6].copy_from_slice(&offset.to_le_bytes());
@@ -162,7 +184,7 @@ mod tests {
                     let legal = (14..=MAX_FRAME).contains(&total)
                         && len >= 1
                         && end <= usize::from(total)
-                        && (len >= 512 || end == usize::from(total));
+                        && (len >= 400 || end == usize::from(total));
                     let parsed = FragmentHeader::parse(&bytes, MAX_FRAME);
                     assert_eq!(
                         parsed.is_ok(),
@@ -184,9 +206,23 @@ mod tests {
                 kind: FragmentKind::Datagram,
                 ..frame(total, 0)
             };
-            FragmentHeader::parse(&fragment(header, 512.min(usize::from(total))), MAX_FRAME).is_ok()
+            FragmentHeader::parse(&fragment(header, 400.min(usize::from(total))), MAX_FRAME).is_ok()
         };
         assert!(!parse(41) && parse(42) && parse(MAX_FRAME + 28) && !parse(MAX_FRAME + 29));
+    }
+
+    /// Why the two bounds are what they are.
+    #[test]
+    fn the_largest_whole_crosses_the_smallest_path() {
+        let largest = usize::from(FragmentKind::Datagram.longest(MAX_FRAME));
+        assert_eq!((largest, FRAGMENT_OVERHEAD), (9_262, 40));
+        let piece = 576 - 28 - FRAGMENT_OVERHEAD;
+        assert_eq!(piece, 508);
+        assert!(piece >= MIN_PIECE && largest.div_ceil(piece) <= MAX_PIECES);
+        assert!(
+            largest.div_ceil(MIN_PIECE) <= MAX_PIECES,
+            "no legal way to split it may have too many pieces"
+        );
     }
 
     #[test]
