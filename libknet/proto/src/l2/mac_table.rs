@@ -4,12 +4,14 @@
 //! one list in order of refresh finds the oldest; so nothing here looks at more entries than it changes.
 
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hasher};
 
 use hashbrown::HashMap;
 use thiserror::Error;
 
-use super::storm::{NEW_MACS, TokenBucket};
+use super::{
+    seeded_hash::SeededHash,
+    storm::{NEW_MACS, TokenBucket},
+};
 use crate::{
     ids::{MacAddr, PeerId},
     intrusive_list::{Links, List},
@@ -505,69 +507,6 @@ impl MacTable {
         core::iter::successors(at(head), move |slot| {
             at(self.entries[*slot as usize].port_links.next())
         })
-    }
-}
-
-/// Makes [`MacHasher`]s from a secret.
-#[derive(Clone, Copy)]
-struct SeededHash {
-    seed: [u64; 2],
-}
-
-impl SeededHash {
-    fn new([a, b]: [u64; 2]) -> Self {
-        // Digits of pi, so that a seed of small numbers (a test's) does not multiply by one.
-        Self {
-            seed: [a ^ 0x243f_6a88_85a3_08d3, b ^ 0x1319_8a2e_0370_7344],
-        }
-    }
-}
-
-impl core::fmt::Debug for SeededHash {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("SeededHash(..)")
-    }
-}
-
-impl BuildHasher for SeededHash {
-    type Hasher = MacHasher;
-    fn build_hasher(&self) -> MacHasher {
-        MacHasher {
-            seed: self.seed,
-            state: 0,
-        }
-    }
-}
-
-/// Two folded 64 x 64 bit multiplications with a secret: a universal-style hash of six bytes, far cheaper than
-/// `SipHash`, and without the secret nobody can prepare collisions.
-struct MacHasher {
-    seed: [u64; 2],
-    state: u64,
-}
-
-fn folded_multiply(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product >> 64) as u64 ^ product as u64
-}
-
-impl Hasher for MacHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let [a, b] = self.seed;
-        self.state = folded_multiply(self.state ^ word ^ a, b | 1);
-    }
-
-    fn finish(&self) -> u64 {
-        let [a, b] = self.seed;
-        folded_multiply(self.state ^ b, a | 1)
     }
 }
 

@@ -1,5 +1,9 @@
-//! The learning bridge: knows Ethernet addresses and ports, nothing of links or sessions.
+//! The learning bridge: knows Ethernet addresses and ports, nothing of links or sessions. And what the frames
+//! that pass need besides: which flow they belong to, and which packet size the tunnel wishes for.
 
 pub mod bridge;
+pub mod flow_hash;
+pub mod ip_packet;
 pub mod mac_table;
+mod seeded_hash;
 pub mod storm;

@@ -4,6 +4,7 @@
 //! has changed; between two changes its answer is used as it is.
 
 pub mod active;
+pub mod flow_hash;
 pub mod passive;
 pub mod round_robin;
 

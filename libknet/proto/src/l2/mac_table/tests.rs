@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use core::hash::BuildHasher;
 use std::{collections::BTreeSet, vec::Vec};
 
 use super::*;
