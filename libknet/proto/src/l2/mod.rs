@@ -7,5 +7,6 @@ mod internet_checksum;
 pub mod ip_packet;
 pub mod mac_table;
 pub mod mss_clamp;
+pub mod packet_too_big;
 mod seeded_hash;
 pub mod storm;
