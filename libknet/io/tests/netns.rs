@@ -81,6 +81,11 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
             (link.mac, link.mtu, link.up, link.carrier),
             (Some([2, 0, 0, 0, 0, 1]), 1400, true, true)
         );
+        for on in [false, true] {
+            tap.set_carrier(on).unwrap();
+            let link = netlink.link(tap.ifindex()).unwrap();
+            assert_eq!((link.up, link.carrier), (true, on));
+        }
 
         // The kernel asks for a neighbour: an ARP request comes out.
         let socket = UdpSocket::bind(addr("10.1.0.1:0"), &UdpOptions::default()).unwrap();

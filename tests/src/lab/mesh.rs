@@ -7,6 +7,7 @@ use super::{
     config::{self, ConfigFile, Interface},
     daemon::{Daemon, KeyPair, Link, generate_preshared_key, write_secret},
     time::wait_until,
+    wire::Direction,
 };
 
 /// Names of the hosts.
@@ -27,6 +28,20 @@ pub struct Plan {
     pub family: Family,
     /// MTU of the underlay.
     pub underlay_mtu: u16,
+    /// Where the links are wires: the properties of each in both directions, in the words of `knet-wire`. Empty: the
+    /// links are cables to switches.
+    pub wires: Vec<String>,
+}
+
+impl Plan {
+    /// Two hosts with a wire for each link, with these properties in both directions.
+    pub fn wired(properties: &[&str]) -> Self {
+        Self {
+            links: properties.len(),
+            wires: properties.iter().copied().map(str::to_owned).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Plan {
@@ -37,6 +52,7 @@ impl Default for Plan {
             policy: "passive",
             family: Family::V4,
             underlay_mtu: 1500,
+            wires: Vec::new(),
         }
     }
 }
@@ -68,12 +84,22 @@ impl Mesh {
     pub fn build(plan: Plan) -> Result<Self> {
         let mut lab = Lab::new()?;
         let networks = (0..plan.links)
-            .map(|_| lab.add_network(plan.family, plan.underlay_mtu))
+            .map(|_| {
+                if plan.wires.is_empty() {
+                    lab.add_network(plan.family, plan.underlay_mtu)
+                } else {
+                    Ok(lab.add_wire(plan.family, plan.underlay_mtu))
+                }
+            })
             .collect::<Result<Vec<NetworkId>>>()?;
         let hosts = NAMES[..plan.hosts]
             .iter()
             .map(|n| lab.add_host(n, &networks))
             .collect::<Result<Vec<HostId>>>()?;
+        lab.start_wires()?;
+        for (network, properties) in networks.iter().zip(&plan.wires) {
+            lab.wire(*network)?.set(Direction::Both, properties)?;
+        }
         let keys = hosts
             .iter()
             .map(|_| KeyPair::generate())

@@ -3,7 +3,7 @@
 //!
 //! A [`Lab`] is a set of namespaces with a name of its own. Each host is a namespace; all switches are Linux
 //! bridges in one more. A *cut* happens at the switch's port, so that the host cannot know of it unless the
-//! carrier goes.
+//! carrier goes. A network may be a [`wire`] between two hosts instead, with delay, loss and a rate.
 //! Whatever ends the program (return, panic, Ctrl-C, SIGKILL), everything is removed: see [`guardian`].
 
 pub mod capture;
@@ -13,11 +13,14 @@ pub mod echo;
 pub mod guardian;
 pub mod mesh;
 pub mod monitor;
+pub mod netstat;
 pub mod ping;
 pub mod process;
 pub mod stall;
+pub mod stream;
 pub mod switch;
 pub mod time;
+pub mod wire;
 
 use std::{
     fmt,
@@ -30,6 +33,7 @@ use std::{
 use guardian::Guardian;
 pub use switch::Cut;
 use switch::Switch;
+use wire::{Wire, Wires};
 
 /// What went wrong, in one line for people.
 pub struct LabError(String);
@@ -94,6 +98,10 @@ pub struct HostId(pub usize);
 struct Network {
     family: Family,
     mtu: u16,
+    /// The number of its wire, where it is one.
+    wire: Option<usize>,
+    /// Hosts with a device on it, in the order in which they were added.
+    hosts: Vec<HostId>,
 }
 
 #[derive(Debug)]
@@ -107,6 +115,7 @@ pub struct Lab {
     name: String,
     directory: PathBuf,
     switch: Switch,
+    wires: Option<Wires>,
     networks: Vec<Network>,
     hosts: Vec<Host>,
     // Dropped last: it clears away what the fields above have left.
@@ -131,6 +140,7 @@ impl Lab {
             name,
             directory,
             switch,
+            wires: None,
             networks: Vec::new(),
             hosts: Vec::new(),
             guardian,
@@ -151,23 +161,98 @@ impl Lab {
     pub fn add_network(&mut self, family: Family, mtu: u16) -> Result<NetworkId> {
         let id = NetworkId(self.networks.len());
         self.switch.add_bridge(id, mtu)?;
-        self.networks.push(Network { family, mtu });
+        self.networks.push(Network {
+            family,
+            mtu,
+            wire: None,
+            hosts: Vec::new(),
+        });
         Ok(id)
     }
 
+    /// Adds an underlay network that is a wire between the first two hosts on it. It is there after
+    /// [`Lab::start_wires`].
+    pub fn add_wire(&mut self, family: Family, mtu: u16) -> NetworkId {
+        let wires = self.networks.iter().filter(|n| n.wire.is_some()).count();
+        self.networks.push(Network {
+            family,
+            mtu,
+            wire: Some(wires),
+            hosts: Vec::new(),
+        });
+        NetworkId(self.networks.len() - 1)
+    }
+
+    /// Starts all wires, each a cable at first, and gives the hosts their addresses on them.
+    pub fn start_wires(&mut self) -> Result<()> {
+        let wires: Vec<NetworkId> = (0..self.networks.len())
+            .map(NetworkId)
+            .filter(|n| self.networks[n.0].wire.is_some())
+            .collect();
+        let Some(first) = wires.first() else {
+            return Ok(());
+        };
+        let mtu = self.networks[first.0].mtu;
+        let mut ends = Vec::new();
+        for network in &wires {
+            let [a, b] = self.networks[network.0].hosts[..] else {
+                return Err(LabError::new("a wire joins two hosts, no more and no less"));
+            };
+            ends.push([a, b].map(|host| (self.namespace(host), Self::device(*network))));
+        }
+        self.wires = Some(Wires::start(self.switch.namespace(), &ends, mtu)?);
+        for network in wires {
+            for host in self.networks[network.0].hosts.clone() {
+                self.raise(host, &[network])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A network that is a wire.
+    pub fn wire(&self, network: NetworkId) -> Result<Wire<'_>> {
+        let Network { wire, hosts, .. } = &self.networks[network.0];
+        match (&self.wires, wire, &hosts[..]) {
+            (Some(wires), Some(number), [a, _]) => Ok(Wire::new(wires, *number, *a)),
+            _ => Err(LabError::new(format!("network {} is no wire", network.0))),
+        }
+    }
+
     /// Adds a host with a cable to each of `networks`; the device on network N is `linkN`.
-    #[allow(clippy::format_push_string, reason = "a handful of lines: brevity wins")]
     pub fn add_host(&mut self, name: &str, networks: &[NetworkId]) -> Result<HostId> {
         let id = HostId(self.hosts.len());
         self.hosts.push(Host { name: name.into() });
         let namespace = self.namespace(id);
         process::run("ip", &["netns", "add", &namespace])?;
-        let mut batch = String::from("link set dev lo up\n");
+        process::run("ip", &["-n", &namespace, "link", "set", "dev", "lo", "up"])?;
+        let mut switched = Vec::new();
         for network in networks {
-            self.switch
-                .add_port(id, *network, &namespace, self.networks[network.0].mtu)?;
+            let Network { mtu, wire, hosts, .. } = &mut self.networks[network.0];
+            hosts.push(id);
+            if wire.is_none() {
+                self.switch.add_port(id, *network, &namespace, *mtu)?;
+                switched.push(*network);
+            }
+        }
+        self.raise(id, &switched)?;
+        // Removing the first address of a subnet would remove all of them; what the kernel sends by itself to find
+        // routers is not to be taken for the cost of an idle link; and what one TCP stream has learned about the
+        // path is not to help, or to harm, the next one.
+        let settings = "echo 1 > /proc/sys/net/ipv4/conf/all/promote_secondaries
+                        echo 0 > /proc/sys/net/ipv6/conf/default/router_solicitations
+                        echo 1 > /proc/sys/net/ipv4/tcp_no_metrics_save";
+        process::output(process::in_namespace(&namespace, "sh").args(["-c", settings]))?;
+        std::fs::create_dir_all(self.directory.join(name))?;
+        Ok(id)
+    }
+
+    /// Gives the devices of `host` on `networks` their addresses, and sets them up.
+    #[allow(clippy::format_push_string, reason = "a handful of lines: brevity wins")]
+    fn raise(&self, host: HostId, networks: &[NetworkId]) -> Result<()> {
+        let mut batch = String::new();
+        for network in networks {
             let device = Self::device(*network);
-            for address in self.addresses(id, *network) {
+            for address in self.addresses(host, *network) {
                 let (length, nodad) = if address.is_ipv4() {
                     (24, "")
                 } else {
@@ -177,14 +262,7 @@ impl Lab {
             }
             batch += &format!("link set dev {device} up\n");
         }
-        process::feed("ip", &["-n", &namespace, "-batch", "-"], &batch)?;
-        // Removing the first address of a subnet would remove all of them; and what the kernel sends by itself to
-        // find routers is not to be taken for the cost of an idle link.
-        let settings = "echo 1 > /proc/sys/net/ipv4/conf/all/promote_secondaries
-                        echo 0 > /proc/sys/net/ipv6/conf/default/router_solicitations";
-        process::output(process::in_namespace(&namespace, "sh").args(["-c", settings]))?;
-        std::fs::create_dir_all(self.directory.join(name))?;
-        Ok(id)
+        process::feed("ip", &["-n", &self.namespace(host), "-batch", "-"], &batch).map(drop)
     }
 
     /// The name of a host's namespace.
@@ -242,14 +320,36 @@ impl Lab {
         process::output(self.command(host, program).args(arguments))
     }
 
-    /// Makes `cuts`, all at one moment except for carriers. Returns a time just before.
+    /// Makes `cuts`, all of those at switches at one moment except for carriers. Returns a time just before.
     pub fn cut(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
-        self.switch.cut(cuts)
+        let (switched, wired) = self.by_kind(cuts);
+        let before = self.switch.cut(&switched)?;
+        for cut in wired {
+            self.wire(cut.network())?.cut(cut)?;
+        }
+        Ok(before)
     }
 
     /// Undoes `cuts`. Returns a time just before.
     pub fn restore(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
-        self.switch.restore(cuts)
+        let (switched, wired) = self.by_kind(cuts);
+        let before = self.switch.restore(&switched)?;
+        for cut in wired {
+            self.wire(cut.network())?.restore(cut)?;
+        }
+        Ok(before)
+    }
+
+    /// The cuts at switches, and those of wires.
+    fn by_kind(&self, cuts: &[Cut]) -> (Vec<Cut>, Vec<Cut>) {
+        let is_switched = |cut: &&Cut| self.networks[cut.network().0].wire.is_none();
+        cuts.iter().partition(is_switched)
+    }
+
+    /// Lets the switch send no more than this to `host` on `network`, with the parameters of `tc ... tbf`
+    /// (`rate 100mbit burst 16kb latency 20ms`). The host's own queue does not notice.
+    pub fn limit_to(&self, host: HostId, network: NetworkId, tbf: &str) -> Result<()> {
+        self.switch.limit_to(host, network, tbf)
     }
 
     /// UDP datagrams counted at the switch's port of `host` on `network` since the laboratory began.

@@ -18,6 +18,18 @@ pub enum Cut {
     Carrier(HostId, NetworkId),
 }
 
+impl Cut {
+    /// Where it happens.
+    pub fn network(self) -> NetworkId {
+        match self {
+            Self::Silent(_, network)
+            | Self::SilentFrom(_, network)
+            | Self::SilentTo(_, network)
+            | Self::Carrier(_, network) => network,
+        }
+    }
+}
+
 /// UDP datagrams at a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Datagrams {
@@ -51,6 +63,19 @@ impl Switch {
         switch
             .nft("table netdev lab {\n set cut_from { type ifname; }\n set cut_to { type ifname; }\n}\n")?;
         Ok(switch)
+    }
+
+    /// The namespace of the switches.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Limits what leaves the port of `host` by a token bucket.
+    pub fn limit_to(&self, host: HostId, network: NetworkId, tbf: &str) -> Result<()> {
+        let port = port(host, network);
+        let words = ["qdisc", "replace", "dev", &port, "root", "tbf"];
+        let mut command = process::in_namespace(&self.namespace, "tc");
+        process::output(command.args(words).args(tbf.split_whitespace())).map(drop)
     }
 
     /// A bridge that forwards at once and learns, without spanning tree and without snooping.
@@ -123,6 +148,9 @@ impl Switch {
                     links += &format!("link set dev {} {carrier}\n", port(host, network));
                 }
             }
+        }
+        if rules.is_empty() && links.is_empty() {
+            return Ok(time::now());
         }
         // The programs are started before the time is taken, for starting one takes longer than its work.
         let nft = if rules.is_empty() {

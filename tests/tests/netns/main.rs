@@ -9,6 +9,7 @@ mod lab;
 mod lifetime;
 mod reach;
 mod roaming;
+mod wire;
 
 use std::time::Duration;
 
