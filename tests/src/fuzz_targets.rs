@@ -5,6 +5,7 @@
 //! `tests/fuzz_replay.rs` feeds them with `corpus/<name>/` and damaged copies of it.
 
 mod hostile;
+mod reassembly;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ use knet_proto::{
 };
 
 pub use hostile::{handshake, hostile_peer};
+pub use reassembly::reassembly;
 
 /// A function to be fed with any bytes.
 pub type Target = fn(&[u8]);
@@ -39,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("handshake_message", handshake_message),
     ("control_record", control_record),
     ("fragment_header", fragment_header),
+    ("reassembly", reassembly),
     ("bridge", bridge),
     ("replay_window", replay_window),
     ("timer_wheel", timer_wheel),
@@ -119,7 +122,7 @@ pub fn control_record(plaintext: &[u8]) {
     let mut writer = RecordWriter::new(&mut written);
     for record in &records {
         // A probe's size counts the records that are skipped; without them it would not be true.
-        let Record::PmtuProbe { size } = *record else {
+        let Record::PmtuProbe { size, .. } = *record else {
             assert!(
                 writer.push(record),
                 "{record:?} was accepted and cannot be written"

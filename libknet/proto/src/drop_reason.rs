@@ -54,7 +54,11 @@ drop_reasons! {
     LinkUnknown "link-unknown" "A control message for a link that this peer may not open.",
     RecordInvalid "record-invalid" "An authenticated control message that breaks the rules.",
     RecordRate "record-rate" "Control records beyond what a peer may send.",
-    FragmentRefused "fragment-refused" "A fragment: this version does not take them yet.",
+    FragmentRefused "fragment-refused" "A fragment whose header breaks the rules.",
+    FragmentConflict "fragment-conflict" "Fragments that contradict each other: the whole is discarded, and what comes of it later.",
+    FragmentCopy "fragment-copy" "A fragment that was here already.",
+    FragmentTimeout "fragment-timeout" "A frame of which a fragment did not come in time.",
+    ReassemblyFull "reassembly-full" "A frame discarded because too much was waiting for fragments.",
     // Frames
     FrameShort "frame-short" "A frame shorter than an Ethernet header.",
     FrameLong "frame-long" "A frame longer than the interface takes.",

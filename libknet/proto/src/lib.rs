@@ -26,6 +26,7 @@ pub mod link;
 pub mod path;
 pub mod peer;
 pub mod policy;
+pub mod reassembly;
 pub mod replay_window;
 pub mod rng;
 pub mod session;
