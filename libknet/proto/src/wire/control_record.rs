@@ -40,12 +40,15 @@ pub enum Record {
     PmtuProbe {
         /// UDP payload of this very datagram in bytes.
         size: u16,
+        /// Comes back in the acknowledgement. It tells the tries of one size apart, and probes of a path that
+        /// is no longer used from those of its successor.
+        id: u32,
     },
-    /// A probe of this size arrived.
+    /// A probe arrived.
     PmtuAck {
-        /// Size of the probe.
+        /// From the probe.
         size: u16,
-        /// Low 32 bits of whatever tells the probes apart; this build sends the CTRL counter of the probe.
+        /// From the probe.
         id: u32,
     },
     /// What one side holds of a link.
@@ -308,10 +311,11 @@ fn parse_link_state(body: [u8; 6]) -> Option<Record> {
 }
 
 fn parse_probe(rest: &[u8], plaintext_len: usize) -> Option<Record> {
-    let ([s0, s1], fill) = rest.split_first_chunk::<2>()?;
+    let ([s0, s1, i0, i1, i2, i3], fill) = rest.split_first_chunk::<6>()?;
     let size = u16::from_le_bytes([*s0, *s1]);
+    let id = u32::from_le_bytes([*i0, *i1, *i2, *i3]);
     let fits = usize::from(size) == datagram_len(plaintext_len) && fill.iter().all(|b| *b == 0);
-    fits.then_some(Record::PmtuProbe { size })
+    fits.then_some(Record::PmtuProbe { size, id })
 }
 
 /// UDP payload of a datagram with this much plaintext.
@@ -397,13 +401,14 @@ impl<'a> RecordWriter<'a> {
                 self.begin(PATH_RESPONSE, 16);
                 self.bytes(&token);
             }
-            Record::PmtuProbe { size } => {
-                let Some(fill) = usize::from(size).checked_sub(datagram_len(self.len().saturating_add(4)))
+            Record::PmtuProbe { size, id } => {
+                let Some(fill) = usize::from(size).checked_sub(datagram_len(self.len().saturating_add(8)))
                 else {
                     return false;
                 };
                 self.begin(PMTU_PROBE, 0);
                 self.bytes(&size.to_le_bytes());
+                self.u32s([id]);
                 self.out.resize(self.out.len().saturating_add(fill), 0);
                 self.closed = true;
             }

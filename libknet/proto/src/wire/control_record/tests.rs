@@ -233,32 +233,41 @@ fn twenty_four_records_and_no_more() {
 
 #[test]
 fn a_pmtu_probe_is_as_long_as_it_says_and_last() {
-    for size in [0, 31, 32, 1_200, 9_000, u16::MAX] {
+    for size in [0, 35, 36, 1_200, 9_000, u16::MAX] {
         let mut out = vec![0xee; 12];
         let mut writer = RecordWriter::new(&mut out);
-        let probe = Record::PmtuProbe { size };
-        // Header 12, tag 16, kind, length and size.
-        assert_eq!(writer.push(&probe), size >= 32);
-        if size < 32 {
+        let id = 0x0403_0201;
+        let probe = Record::PmtuProbe { size, id };
+        // Header 12, tag 16, kind, length, size and id.
+        assert_eq!(writer.push(&probe), size >= 36);
+        if size < 36 {
             assert!(writer.is_empty());
             continue;
         }
         assert!(!writer.push(&PING_1), "nothing follows a probe");
         assert_eq!(out.len() + TAG_LEN, usize::from(size));
         assert_eq!(records(&out[12..]), Ok(vec![probe]));
+        assert_eq!(out[12..14], [6, 0]);
+        assert_eq!(out[14..16], size.to_le_bytes());
+        assert_eq!(out[16..20], [1, 2, 3, 4]);
         assert_eq!(
             records(&[&out[12..], &[0]].concat()),
             Err(DropReason::RecordInvalid)
         );
         assert_eq!(records(&out[12..out.len() - 1]), Err(DropReason::RecordInvalid));
-        if size > 32 {
+        if size > 36 {
             *out.last_mut().unwrap() = 1;
             assert_eq!(records(&out[12..]), Err(DropReason::RecordInvalid));
         }
     }
-    let both = written(&[PING_1, Record::PmtuProbe { size: 60 }]);
-    assert_eq!(records(&both), Ok(vec![PING_1, Record::PmtuProbe { size: 60 }]));
-    assert_eq!(records(&[6, 1, 32, 0]), Err(DropReason::RecordInvalid));
+    let probe = Record::PmtuProbe { size: 60, id: 7 };
+    assert_eq!(records(&written(&[PING_1, probe])), Ok(vec![PING_1, probe]));
+    assert_eq!(records(&[6, 0, 36, 0, 1, 2, 3, 4]).map(|r| r.len()), Ok(1));
+    assert_eq!(
+        records(&[6, 1, 36, 0, 1, 2, 3, 4]),
+        Err(DropReason::RecordInvalid)
+    );
+    assert_eq!(records(&[6, 0, 32, 0]), Err(DropReason::RecordInvalid));
 }
 
 #[test]
@@ -354,8 +363,8 @@ proptest! {
         mut sent in prop::collection::vec(any_record(), 1..MAX_RECORDS), probe in prop::option::of(0_u16..500),
     ) {
         if let Some(fill) = probe {
-            let size = datagram_len(written(&sent).len() + 4) as u16 + fill;
-            sent.push(Record::PmtuProbe { size });
+            let size = datagram_len(written(&sent).len() + 8) as u16 + fill;
+            sent.push(Record::PmtuProbe { size, id: 0x0403_0201 });
         }
         prop_assert_eq!(records(&written(&sent)), Ok(sent));
     }
