@@ -289,6 +289,11 @@ fn peer(row: &PeerRow) -> Vec<String> {
         "  {} frames discarded, {} waiting",
         row.drops, row.queued
     ));
+    let resend = &row.resend;
+    lines.push(format!(
+        "  Sent again after a link failed: {} frames; kept until reported: {}; too many to keep: {}",
+        resend.replayed, resend.held, resend.evicted
+    ));
     lines.extend(row.links.iter().flat_map(link_details));
     lines
 }

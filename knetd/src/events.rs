@@ -181,6 +181,7 @@ impl<'a> Line<'a> {
             CoreEvent::LinkState { .. } => "link-state",
             CoreEvent::LinkReceive { .. } => "link-receive",
             CoreEvent::PeerStall { .. } => "peer-stall",
+            CoreEvent::Replay { .. } => "replay",
             CoreEvent::Roamed { .. } => "roamed",
             CoreEvent::Gap { .. } => "gap",
             CoreEvent::MacFrozen { .. } => "mac-frozen",
@@ -243,6 +244,15 @@ impl<'a> Line<'a> {
             CoreEvent::PeerStall { peer } => {
                 self.peer(*peer);
                 self.say("all links fell silent at once; they are judged slowly");
+            }
+            CoreEvent::Replay { peer, over, frames } => {
+                self.peer(*peer);
+                let links: Vec<_> = over.iter().map(|l| l.get().to_string()).collect();
+                let links = links.join(", ");
+                let s = if *frames == 1 { "" } else { "s" };
+                self.say(&format!("{frames} frame{s} replayed on link {links}"));
+                self.detail("links", &links);
+                self.detail("frames", &frames);
             }
             CoreEvent::Roamed { peer, link, from, to } => {
                 self.link(*peer, *link);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Instant};
 use libknet::{
     InterfaceReport, SocketDown,
     api::{
-        message::{DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, PeerRow, SessionRow, Traffic},
+        message::{DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, PeerRow, ResendRow, SessionRow, Traffic},
         model,
     },
     proto::{
@@ -216,6 +216,13 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         row.drops = status.drops;
         row.duplicates = status.duplicates;
         row.queued = status.queued;
+        row.resend = ResendRow {
+            held: status.resend.held,
+            held_bytes: status.resend.held_bytes,
+            replayed: status.resend.counters.replayed,
+            replayed_bytes: status.resend.counters.replayed_bytes,
+            evicted: status.resend.counters.evicted,
+        };
         row.active_links = status.active_links.iter().map(|l| l.get()).collect();
     }
     row

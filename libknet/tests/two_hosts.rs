@@ -609,7 +609,8 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
         isolate: false,
         spoke: false,
         shutdown: false,
-        static_macs: Vec::new(),
+        lossless: true,
+            static_macs: Vec::new(),
         links: Default::default(),
     };
     for (n, link) in links.iter().enumerate() {

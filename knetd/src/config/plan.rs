@@ -230,6 +230,7 @@ mod tests {
             isolate: false,
             spoke: false,
             shutdown: false,
+            lossless: true,
             static_macs: Vec::new(),
             links,
         }

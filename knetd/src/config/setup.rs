@@ -231,6 +231,7 @@ fn peer_config(
             Policy::Active => PolicyKind::Active,
             Policy::RoundRobin => PolicyKind::RoundRobin,
         },
+        lossless: !peer.lossy,
         isolate: peer.isolate,
         spoke: peer.spoke,
         shutdown: peer.shutdown,

@@ -112,6 +112,8 @@ pub enum Leaf {
     Timers,
     /// `pong-count`
     PongCount,
+    /// `lossy`
+    Lossy,
     /// `spoke`
     Spoke,
 }

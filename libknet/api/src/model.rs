@@ -147,6 +147,8 @@ pub struct PeerConfig {
     /// A client of this node: frames are relayed between it and all other peers. Between two peers that are no
     /// spokes nothing is relayed, because in a full mesh they have a session of their own.
     pub spoke: bool,
+    /// What a dying link takes with it is not sent again over another: saves the memory and the copy that this costs.
+    pub lossy: bool,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
     /// Taken out of service.

@@ -127,6 +127,21 @@ pub struct SessionRow {
     pub uptime_ms: u64,
 }
 
+/// What a peer has been sent and has not reported yet, kept to be sent again if its link dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResendRow {
+    /// Datagrams held.
+    pub held: u32,
+    /// Bytes of these.
+    pub held_bytes: u64,
+    /// Datagrams sent again.
+    pub replayed: u64,
+    /// Bytes of these.
+    pub replayed_bytes: u64,
+    /// Datagrams that had to make room, or grew too old, before they were reported.
+    pub evicted: u64,
+}
+
 /// A peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRow {
@@ -158,6 +173,8 @@ pub struct PeerRow {
     pub duplicates: u64,
     /// Frames waiting for a session.
     pub queued: u32,
+    /// What is kept for the case that a link dies.
+    pub resend: ResendRow,
     /// Links that frames go out on now.
     pub active_links: Vec<u8>,
     /// Links that are up.

@@ -124,7 +124,7 @@ fn peer(index: u8, locals: Vec<(u8, bool)>) -> impl Strategy<Value = PeerConfig>
         .prop_map(
             move |(
                 (description, key, preshared_key_file, policy),
-                ([isolate, spoke, shutdown], mac, macs),
+                ([isolate, spoke, lossy, shutdown], mac, macs),
                 links,
             )| {
                 let mut public_key = [0x11; 32];
@@ -138,6 +138,7 @@ fn peer(index: u8, locals: Vec<(u8, bool)>) -> impl Strategy<Value = PeerConfig>
                     policy,
                     isolate,
                     spoke,
+                    lossy,
                     static_macs: (0..macs)
                         .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
                         .collect(),

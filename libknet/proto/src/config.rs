@@ -92,6 +92,9 @@ pub struct PeerConfig {
     /// A client of ours: frames are relayed between it and all other peers. Between two peers that are no spokes
     /// nothing is relayed, because in a full mesh they have a session of their own.
     pub spoke: bool,
+    /// What is sent to it is kept until it is reported, and sent again over another link when the one it went out
+    /// on comes into doubt. Costs memory and a copy; without it a link that dies takes with it what was on it.
+    pub lossless: bool,
     /// Taken out of service by the operator: no session, no datagram.
     pub shutdown: bool,
     /// MAC addresses that are behind this peer, always.

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use crate::{
     handshake::message::{Role, Suite},
-    ids::{LinkId, MacAddr, PeerId},
+    ids::{LinkId, LinkSet, MacAddr, PeerId},
     status::{LinkState, Port},
     time::Span,
 };
@@ -61,6 +61,15 @@ pub enum Event {
     PeerStall {
         /// Who.
         peer: PeerId,
+    },
+    /// What had not been reported yet was sent again, over the link or links that are used from now on.
+    Replay {
+        /// To whom.
+        peer: PeerId,
+        /// Over these links.
+        over: LinkSet,
+        /// Datagrams sent again.
+        frames: u32,
     },
     /// A link's remote address changed after its path was validated.
     Roamed {

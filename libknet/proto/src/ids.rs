@@ -79,6 +79,18 @@ impl LinkSet {
         Self(self.0 | other.0)
     }
 
+    /// The links that are in both.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The links that are not in `other`.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether `link` is in it.
     pub const fn contains(self, link: LinkId) -> bool {
         self.0 & (1 << link.0) != 0

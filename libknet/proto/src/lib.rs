@@ -28,6 +28,7 @@ pub mod peer;
 pub mod policy;
 pub mod reassembly;
 pub mod replay_window;
+pub mod resend_ring;
 pub mod rng;
 pub mod session;
 pub mod shard;

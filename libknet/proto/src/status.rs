@@ -7,6 +7,7 @@ use crate::{
     drop_reason::DropCounters,
     handshake::message::{Role, Suite},
     ids::{LinkId, MacAddr, PeerId, SocketId},
+    resend_ring::RingStats,
     time::Span,
 };
 
@@ -114,10 +115,23 @@ pub struct PeerStatus {
     pub duplicates: u64,
     /// Frames waiting for a session.
     pub queued: u32,
+    /// What is kept for the case that a link dies.
+    pub resend: ResendStatus,
     /// The links that frames go out on now.
     pub active_links: Vec<LinkId>,
     /// All links.
     pub links: Vec<LinkStatus>,
+}
+
+/// The resend ring of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResendStatus {
+    /// Datagrams held.
+    pub held: u32,
+    /// Bytes of these.
+    pub held_bytes: u64,
+    /// What it has done.
+    pub counters: RingStats,
 }
 
 /// The session of a peer.

@@ -207,6 +207,7 @@ impl Worker {
 fn set_postponed(shard: &mut Shard, now: Time, postponed: Vec<(PeerId, Box<PeerConfig>)>) {
     for (peer, config) in &postponed {
         let without = PeerConfig {
+            lossless: true,
             static_macs: Vec::new(),
             ..(**config).clone()
         };

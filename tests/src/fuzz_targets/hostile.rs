@@ -197,7 +197,8 @@ impl Attack {
                 isolate: false,
                 spoke: true,
                 shutdown: false,
-                static_macs: Vec::new(),
+                lossless: true,
+            static_macs: Vec::new(),
                 links: [const { None }; 8],
             };
             shard

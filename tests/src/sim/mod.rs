@@ -351,6 +351,7 @@ impl World {
                     isolate: false,
                     spoke: self.setup.hub && node == 0,
                     shutdown: false,
+                    lossless: true,
                     static_macs: Vec::new(),
                     links,
                 };

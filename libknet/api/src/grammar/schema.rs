@@ -393,6 +393,16 @@ pub static SCHEMA: &[Row] = &[
             "A client of this node: relay frames between it and other peers",
         )],
     ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("lossy", ""),
+        Leaf::Lossy,
+        flag!(Peer.lossy),
+        &[(
+            "lossy",
+            "Do not send again over another link what was on a link that died",
+        )],
+    ),
     multi(leaf(
         (Mode::Peer, Impact::Live),
         ("mac static", "<mac>"),

@@ -40,7 +40,8 @@ impl SentLog {
     pub fn sent(&mut self, now: Time, seq: DataSeq, spacing: Span) {
         let mark = Mark { seq, sent: now };
         self.newest = Some(mark);
-        self.last = Some(seq);
+        // What is sent again may be older than what went before it.
+        self.last = self.last.max(Some(seq));
         let wanted = match self.marks.back() {
             None => true,
             Some(back) => now.since(back.sent) >= spacing && self.marks.len() < MARKS,

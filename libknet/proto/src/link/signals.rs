@@ -181,6 +181,11 @@ impl Link {
         (true, transition)
     }
 
+    /// Whether a report about `highest` on this link can be true.
+    pub fn could_report(&self, highest: DataSeq) -> bool {
+        self.sent.could_have_sent(highest)
+    }
+
     /// The peer reports that `highest` is the highest data counter that arrived over this link.
     pub fn reported(&mut self, now: Time, highest: DataSeq) -> Option<Transition> {
         if !self.sent.could_have_sent(highest) {
@@ -188,11 +193,18 @@ impl Link {
         }
         if let Some(sent) = self.sent.reported(highest) {
             let silent = now.since(self.last_proof);
-            self.report_rtt.sample(now.since(sent));
-            self.proven(now);
+            let rt = self.report_timeout();
+            let caught_up = self.sent.oldest_unreported().is_none_or(|at| now.since(at) < rt);
+            if caught_up || self.state != LinkState::Suspect {
+                self.report_rtt.sample(now.since(sent));
+            }
+            // A report can be late, when those before it were lost with a link: it proves that the link worked when
+            // the data arrived, and no more.
+            let arrived = sent + self.rtt.srtt().unwrap_or_default();
+            self.proven(now.min(arrived));
             self.still_reports = 0;
             self.first_send_error = None;
-            if self.state == LinkState::Suspect {
+            if self.state == LinkState::Suspect && caught_up {
                 return self.enter_after(now, LinkState::Up, LinkReason::Answered, silent);
             }
             return None;

@@ -22,6 +22,9 @@ impl Peer {
             // A link may have settled, or its mirroring ended.
             self.choose(env);
         }
+        self.replay(env);
+        let max_age = self.replay_max_age();
+        self.ring.expire(env.real, max_age, &mut env.ring_bytes);
         self.keep_sessions(env);
         self.expire_waiting(env);
     }
@@ -34,6 +37,9 @@ impl Peer {
         }
         if let Some(waiting) = self.waiting_deadline() {
             at = at.min(waiting);
+        }
+        if let Some(replay) = self.ring.deadline() {
+            at = at.min(env.judged(replay));
         }
         if self.is_up() {
             for link in self.links() {

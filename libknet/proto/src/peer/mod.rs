@@ -5,6 +5,7 @@
 
 mod judge;
 mod receive;
+mod resend;
 mod send;
 mod sessions;
 mod snapshot;
@@ -15,10 +16,11 @@ use core::net::SocketAddr;
 use crate::{
     config::{LinkConfig, PeerConfig, Remote},
     event::{Event, LinkReason, SessionDownReason},
-    ids::{LinkId, MAX_LINKS, PeerId, SocketId},
+    ids::{LinkId, LinkSet, MAX_LINKS, PeerId, SocketId},
     link::{Link, PingDue, Transition},
     path::Path,
     policy::{self, ActiveSet, LinkView, round_robin::Rotation},
+    resend_ring::ResendRing,
     session::Session,
     shard::env::Env,
     status::{LinkState, Traffic},
@@ -47,6 +49,11 @@ pub struct Peer {
     set: ActiveSet,
     rotation: Rotation,
     attempt: Attempt,
+    ring: ResendRing,
+    /// What goes out is kept until it is reported: there is another link that it could go out on.
+    protect: bool,
+    /// The links that carry everything that has not been reported, in order.
+    carriers: LinkSet,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     /// When anything authentic came, on any link, in judged time.
@@ -100,6 +107,9 @@ impl Peer {
             set: ActiveSet::default(),
             rotation: Rotation::default(),
             attempt: Attempt::default(),
+            ring: ResendRing::default(),
+            protect: false,
+            carriers: LinkSet::EMPTY,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             heard: env.now,
@@ -278,7 +288,11 @@ impl Peer {
         let Some(t) = transition else { return };
         let srtt = self.link(id).and_then(|l| l.rtt.srtt()).unwrap_or_default();
         env.transition(self.id, id, &t, srtt);
+        if t.to < LinkState::Up {
+            self.ring.leave(id);
+        }
         self.choose(env);
+        self.rescue_stranded(env, id);
         match t.to {
             LinkState::Suspect => self.link_is_suspect(env, id),
             LinkState::Down | LinkState::LocalDown | LinkState::AdminDown => {
@@ -320,7 +334,7 @@ impl Peer {
     }
 
     /// Asks the policy again.
-    fn choose(&mut self, env: &Env) {
+    fn choose(&mut self, env: &mut Env) {
         let in_use = self.set;
         let doubted = |l: &&Link| l.state() == LinkState::Suspect && in_use.all().any(|id| id == l.id);
         let doubt = self.links().filter(doubted).map(Link::since).min();
@@ -345,6 +359,8 @@ impl Peer {
             self.set = set;
             self.rotation.reset();
         }
+        self.protect = self.config.lossless && self.links().filter(|l| l.can_send()).count() > 1;
+        self.carry_over(env);
     }
 
     /// The path of a link was validated or adopted.

@@ -293,16 +293,17 @@ impl Peer {
             return env.drop(DropReason::RecordInvalid);
         }
         let now = env.now;
-        let Some(l) = self.link_mut(report.link) else {
+        let seq = DataSeq {
+            session: serial,
+            counter: highest,
+        };
+        let Some(l) = self.links[report.link.index()].as_deref_mut() else {
             return;
         };
-        let t = l.reported(
-            now,
-            DataSeq {
-                session: serial,
-                counter: highest,
-            },
-        );
+        if l.could_report(seq) {
+            self.ring.reported(report.link, seq, report.bitmap);
+        }
+        let t = l.reported(now, seq);
         self.after(env, report.link, t);
     }
 

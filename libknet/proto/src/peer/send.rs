@@ -76,8 +76,26 @@ impl Peer {
         if let Some(link) = self.rotation.next(self.set.rotation, weight) {
             targets = targets.with(link);
         }
+        let targets = self.keep_for_resend(env, seq, targets, start);
+        if targets.is_empty() {
+            // It waits in the ring, behind older ones that are being sent again.
+            env.outbox.arena.truncate(start);
+            return self.replay(env);
+        }
+        let closer = self.transmit_data(env, seq, targets, start);
+        closer | self.replay(env)
+    }
+
+    /// Sends the datagram at `start` in the arena over `links`. Returns true if a deadline has come closer.
+    pub(super) fn transmit_data(
+        &mut self,
+        env: &mut Env,
+        seq: DataSeq,
+        links: LinkSet,
+        start: usize,
+    ) -> bool {
         let mut closer = false;
-        for id in targets.iter() {
+        for id in links.iter() {
             let Some(link) = self.links[id.index()].as_deref_mut() else {
                 continue;
             };

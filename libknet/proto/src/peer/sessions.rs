@@ -156,6 +156,7 @@ impl Peer {
         let had_session = self.current.is_some();
         let old = self.current.replace(session);
         if restarted {
+            self.ring.clear(&mut env.ring_bytes);
             release(env, old);
             release(env, self.previous.take());
         } else if old.is_some() {
@@ -208,6 +209,7 @@ impl Peer {
             release(env, session);
         }
         self.report_at = None;
+        self.ring.clear(&mut env.ring_bytes);
         for id in LinkId::all() {
             let t = self.link_mut(id).and_then(|l| l.session_ends(env.now));
             if let Some(t) = t {

@@ -7,7 +7,7 @@ use crate::{
     config::Remote,
     link::Link,
     shard::env::Env,
-    status::{LinkStatus, PeerStatus, SessionStatus, Traffic},
+    status::{LinkStatus, PeerStatus, ResendStatus, SessionStatus, Traffic},
     time::Span,
 };
 
@@ -34,6 +34,11 @@ impl Peer {
             drops: self.drops,
             duplicates: self.duplicates,
             queued: self.waiting.len() as u32,
+            resend: ResendStatus {
+                held: self.ring.held().0 as u32,
+                held_bytes: self.ring.held().1 as u64,
+                counters: self.ring.stats(),
+            },
             active_links: self.set.all().collect(),
             links: self.links().map(|l| self.link_status(env, l)).collect::<Vec<_>>(),
         }
@@ -45,6 +50,7 @@ impl Peer {
         self.rx = Traffic::default();
         self.drops = 0;
         self.duplicates = 0;
+        self.ring.clear_stats();
         for link in self.links.iter_mut().flatten() {
             link.clear_counters();
         }

@@ -33,6 +33,8 @@ pub struct Env {
     pub own_key: PublicKey,
     /// Bytes waiting for sessions, all peers together.
     pub waiting: usize,
+    /// Bytes reserved by the resend rings of all peers.
+    pub ring_bytes: usize,
     /// Sockets whose address or carrier is gone.
     pub sockets_down: [u64; 4],
     next_serial: u32,
@@ -49,6 +51,7 @@ impl Env {
             status: InterfaceStatus::default(),
             own_key,
             waiting: 0,
+            ring_bytes: 0,
             sockets_down: [0; 4],
             next_serial: 0,
         }

@@ -1,0 +1,109 @@
+//! Nothing is lost when a link dies: what it may have taken with it goes out again over another one.
+
+use super::Peer;
+use crate::{
+    config::PolicyKind,
+    event::Event,
+    ids::{LinkId, LinkSet},
+    link::{Link, sent_log::DataSeq},
+    resend_ring::{REPLAY_MAX_AGE, What},
+    shard::env::Env,
+    status::LinkState,
+    time::Span,
+};
+
+impl Peer {
+    /// Keeps the datagram at `start` in the arena, which is about to go out over `targets`, until it is reported.
+    /// Returns the links that it goes out on at once: not those over which older ones are being sent again.
+    pub(super) fn keep_for_resend(
+        &mut self,
+        env: &mut Env,
+        seq: DataSeq,
+        targets: LinkSet,
+        start: usize,
+    ) -> LinkSet {
+        let busy = self.ring.in_order_over().intersection(targets);
+        // What goes out over several links at once is safe enough already.
+        let copied = self.config.policy == PolicyKind::Active && targets.len() > 1;
+        if busy.is_empty() && (copied || !self.protect) {
+            return targets;
+        }
+        let datagram = env.outbox.arena.get(start..).unwrap_or_default();
+        let at_once = targets.minus(busy);
+        let queued = !busy.is_empty();
+        if self
+            .ring
+            .push(env.real, seq, at_once, queued, datagram, &mut env.ring_bytes)
+        {
+            at_once
+        } else {
+            targets
+        }
+    }
+
+    /// Where frames go out on one link at a time: whatever has not been reported goes out again over a link that is
+    /// taken into use, ahead of everything new. So nothing is lost with the link before it, and nothing is overtaken.
+    pub(super) fn carry_over(&mut self, env: &mut Env) {
+        let sure = |l: &Link| l.state() != LinkState::Suspect && self.set.copies.contains(l.id);
+        let carriers = self
+            .links()
+            .filter(|l| sure(l))
+            .fold(LinkSet::EMPTY, |s, l| s.with(l.id));
+        let gained = carriers.minus(self.carriers);
+        self.carriers = carriers;
+        if !gained.is_empty() && self.set.rotation.is_empty() {
+            let max_age = self.replay_max_age();
+            self.ring.replay(env.real, gained, What::Unreported, max_age);
+            self.replay(env);
+        }
+    }
+
+    /// Where frames take turns over several links: those that went out only over links that are in doubt now go out
+    /// again over the best of the others. The receiver puts them into order.
+    pub(super) fn rescue_stranded(&mut self, env: &mut Env, changed: LinkId) {
+        let rotation = self.set.rotation;
+        if rotation.is_empty() || !rotation.contains(changed) && !self.ring.holds_any_of(changed) {
+            return;
+        }
+        let nearest = rotation
+            .iter()
+            .filter_map(|id| self.link(id))
+            .min_by_key(|l| l.rtt.srtt().unwrap_or(Span::MAX));
+        if let Some(over) = nearest.map(|l| LinkSet::of(l.id)) {
+            let max_age = self.replay_max_age();
+            self.ring
+                .replay(env.real, over, What::Stranded(rotation), max_age);
+            self.replay(env);
+        }
+    }
+
+    /// Sends again what is due. Returns true if a deadline has come closer.
+    pub(super) fn replay(&mut self, env: &mut Env) -> bool {
+        if !self.ring.is_replaying() {
+            return false;
+        }
+        loop {
+            let start = env.outbox.arena.len();
+            let Some(resend) = self.ring.next(env.real, &mut env.outbox.arena) else {
+                break;
+            };
+            self.transmit_data(env, resend.seq, resend.over, start);
+        }
+        if let Some(done) = self.ring.finish()
+            && done.frames > 0
+        {
+            env.event(Event::Replay {
+                peer: self.id,
+                over: done.over,
+                frames: done.frames,
+            });
+        }
+        true
+    }
+
+    /// What is older is not sent again: a quarter of a second, and what distance adds.
+    pub(super) fn replay_max_age(&self) -> Span {
+        let farthest = self.links().filter_map(|l| l.rtt.srtt()).max();
+        REPLAY_MAX_AGE + farthest.unwrap_or_default().times(2)
+    }
+}

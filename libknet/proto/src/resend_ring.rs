@@ -1,0 +1,398 @@
+//! The resend ring: what was sent to a peer and has not been reported yet, as the bytes that were on the wire.
+//!
+//! When a link comes into doubt, or another one is taken into use, the same bytes go out again over the link that
+//! is used from then on, before anything newer. The receiver's replay window drops what had arrived. So no frame is
+//! lost and none overtakes another, and nothing is encrypted twice. While all is well nothing is ever sent twice.
+//!
+//! It is not a retransmission protocol: a datagram that a *working* link loses stays lost, as on any Ethernet.
+//! Entries leave
+//! - when a report says that they arrived (over whichever link),
+//! - when the highest counter that arrived over each link they were sent on is more than 64 ahead of them: then they
+//!   have arrived, or that link has lost them while it worked,
+//! - when they are too old to be of use, or when there is no room (counted as evicted).
+//!
+//! The bytes are kept in one circular buffer per peer that grows while there is memory for all and goes back to the
+//! system when the peer is idle.
+
+mod byte_ring;
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use crate::{
+    ids::{LinkId, LinkSet},
+    link::sent_log::DataSeq,
+    time::{Span, Time},
+};
+use byte_ring::ByteRing;
+
+/// Most datagrams held for one peer (limits: row 20).
+pub const MAX_ENTRIES: usize = 16_384;
+/// Most bytes held for one peer.
+pub const MAX_BYTES: usize = 16 << 20;
+/// Bytes for all peers of a shard together.
+pub const TOTAL_BYTES: usize = 512 << 20;
+/// A datagram older than this is not sent again: late is worse than lost. Longer round trips get more.
+pub const REPLAY_MAX_AGE: Span = Span::from_millis(250);
+/// Bytes that one switch of links sends again at most.
+const MAX_REPLAY_BYTES: usize = 4 << 20;
+/// Sent again at once, and then per millisecond at least.
+const BURST: usize = 64 << 10;
+const LEAST_PER_MS: u64 = 32 << 10;
+/// Pause between two bursts.
+pub const PACE: Span = Span::from_millis(1);
+/// The buffer of a ring that has been empty for so long is given back.
+const IDLE: Span = Span::from_secs(1);
+
+/// The ring of one peer.
+#[derive(Debug, Default)]
+pub struct ResendRing {
+    entries: VecDeque<Entry>,
+    bytes: ByteRing,
+    replay: Option<Replay>,
+    last_push: Time,
+    stats: RingStats,
+}
+
+/// What people see of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingStats {
+    /// Datagrams sent again.
+    pub replayed: u64,
+    /// Bytes of these.
+    pub replayed_bytes: u64,
+    /// Datagrams that had to make room before they were reported.
+    pub evicted: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    seq: DataSeq,
+    sent: Time,
+    len: u32,
+    /// The links it went out on that may still deliver it.
+    links: LinkSet,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// New, behind older ones that are being sent again: not sent at all yet.
+    Queued,
+    /// Sent and not reported.
+    Out,
+    /// Reported, given up or too old.
+    Settled,
+}
+
+/// A replay under way.
+#[derive(Clone, Copy, Debug)]
+struct Replay {
+    /// Over these links.
+    over: LinkSet,
+    what: What,
+    /// Position in `entries` of the next one, and where its bytes begin.
+    next: usize,
+    offset: usize,
+    /// Bytes that may still be sent again.
+    allowance: usize,
+    credit: u64,
+    per_ms: u64,
+    paid: Time,
+    frames: u32,
+}
+
+/// Which datagrams are sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Every one that has not gone out over the new link: keeps the order where one link is used at a time.
+    Unreported,
+    /// Those that went out only over links outside this set, which are in doubt.
+    Stranded(LinkSet),
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Resend {
+    /// Its number.
+    pub seq: DataSeq,
+    /// Over these links.
+    pub over: LinkSet,
+    /// Whether it goes out for the first time.
+    pub first: bool,
+}
+
+/// A replay that has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Over these links.
+    pub over: LinkSet,
+    /// Datagrams sent again.
+    pub frames: u32,
+}
+
+impl ResendRing {
+    /// Takes in a datagram that has gone out over the links `over`. If it is `queued`, it goes out over those of the
+    /// replay under way in its turn. `total` counts the bytes that the rings of all peers have reserved. Returns
+    /// false if there is no room for it at all, even without the older ones.
+    pub fn push(
+        &mut self,
+        now: Time,
+        seq: DataSeq,
+        over: LinkSet,
+        queued: bool,
+        datagram: &[u8],
+        total: &mut usize,
+    ) -> bool {
+        self.last_push = now;
+        while self.entries.len() >= MAX_ENTRIES {
+            self.evict();
+        }
+        while !self
+            .bytes
+            .make_room(datagram.len(), MAX_BYTES, TOTAL_BYTES, total)
+        {
+            if self.entries.is_empty() {
+                self.stats.evicted = self.stats.evicted.saturating_add(1);
+                return false;
+            }
+            self.evict();
+        }
+        self.bytes.push(datagram);
+        self.entries.push_back(Entry {
+            seq,
+            sent: now,
+            len: datagram.len() as u32,
+            links: over,
+            state: if queued { State::Queued } else { State::Out },
+        });
+        true
+    }
+
+    /// The peer reports: `highest` is the highest counter that has arrived over `link`, and bit *i* of `bitmap`
+    /// tells whether the *i*-th before it has arrived over any.
+    pub fn reported(&mut self, link: LinkId, highest: DataSeq, bitmap: u64) {
+        for entry in self.entries.iter_mut().take_while(|e| e.seq <= highest) {
+            if entry.state == State::Settled || entry.links.is_empty() {
+                continue;
+            }
+            let behind = if entry.seq.session == highest.session {
+                highest.counter - entry.seq.counter
+            } else {
+                u32::MAX
+            };
+            match behind {
+                0 => entry.state = State::Settled,
+                1..=64 if bitmap & (1 << (behind - 1)) != 0 => entry.state = State::Settled,
+                1..=64 => {}
+                _ if entry.links.contains(link) => {
+                    entry.links = entry.links.without(link);
+                    if entry.links.is_empty() {
+                        entry.state = State::Settled;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.pop_settled();
+    }
+
+    /// Whether anything is held that went out over `link`.
+    pub fn holds_any_of(&self, link: LinkId) -> bool {
+        self.entries
+            .iter()
+            .any(|e| e.state == State::Out && e.links.contains(link))
+    }
+
+    /// Begins to send again what is held, over `over`; it leaves by [`ResendRing::next`]. A replay under way goes
+    /// on over the links of both. What is older than `max_age` is left out.
+    pub fn replay(&mut self, now: Time, over: LinkSet, what: What, max_age: Span) {
+        let oldest = self
+            .entries
+            .iter()
+            .find(|e| e.state == State::Out)
+            .map_or(now, |e| e.sent);
+        for entry in &mut self.entries {
+            if entry.state == State::Out && now.since(entry.sent) > max_age {
+                entry.state = State::Settled;
+                self.stats.evicted = self.stats.evicted.saturating_add(1);
+            }
+        }
+        self.pop_settled();
+        if self.entries.is_empty() {
+            return;
+        }
+        // Twice the rate at which it was sent: the line that carried it carries that, too.
+        let age_ms = now.since(oldest).as_millis() + 1;
+        let per_ms = (self.bytes.len() as u64 * 2 / age_ms).max(LEAST_PER_MS);
+        let before = self.replay.take();
+        self.replay = Some(Replay {
+            over: before.map_or(over, |r| r.over.union(over)),
+            what,
+            next: 0,
+            offset: 0,
+            allowance: before.map_or(MAX_REPLAY_BYTES, |r| r.allowance),
+            credit: BURST as u64,
+            per_ms,
+            paid: now,
+            frames: before.map_or(0, |r| r.frames),
+        });
+    }
+
+    /// No more over `link`: it is in doubt itself. The replay ends if it was the only one.
+    pub fn leave(&mut self, link: LinkId) {
+        if let Some(replay) = &mut self.replay {
+            replay.over = replay.over.without(link);
+        }
+    }
+
+    /// The links over which a replay goes on in which new datagrams must queue behind the old ones.
+    pub fn in_order_over(&self) -> LinkSet {
+        match &self.replay {
+            Some(r) if r.what == What::Unreported => r.over,
+            _ => LinkSet::EMPTY,
+        }
+    }
+
+    /// Whether a replay is under way.
+    pub const fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// The next datagram that is to go out now; its bytes are appended to `arena`. `None`: not now, or the replay is
+    /// over.
+    pub fn next(&mut self, now: Time, arena: &mut Vec<u8>) -> Option<Resend> {
+        let replay = self.replay.as_mut()?;
+        let passed = now.since(replay.paid).as_nanos();
+        replay.paid = now;
+        replay.credit = replay
+            .credit
+            .saturating_add(replay.per_ms.saturating_mul(passed) / 1_000_000)
+            .min(replay.per_ms.saturating_mul(4).max(BURST as u64));
+        loop {
+            let entry = self.entries.get_mut(replay.next)?;
+            let len = entry.len as usize;
+            if replay.credit < len as u64 {
+                return None;
+            }
+            let (index, offset) = (replay.next, replay.offset);
+            replay.next = index + 1;
+            replay.offset = offset + len;
+            let first = entry.state == State::Queued;
+            let over = match (entry.state, replay.what) {
+                (State::Settled, _) => LinkSet::EMPTY,
+                (State::Out, What::Stranded(live)) if !entry.links.intersection(live).is_empty() => {
+                    LinkSet::EMPTY
+                }
+                (State::Out, _) if replay.allowance < len => LinkSet::EMPTY,
+                _ => replay.over.minus(entry.links),
+            };
+            if over.is_empty() {
+                if first {
+                    let sent = !entry.links.is_empty();
+                    entry.state = if sent { State::Out } else { State::Settled };
+                }
+                continue;
+            }
+            replay.credit -= len as u64;
+            entry.state = State::Out;
+            entry.links = entry.links.union(over);
+            if !first {
+                replay.allowance -= len;
+                replay.frames = replay.frames.saturating_add(1);
+                self.stats.replayed = self.stats.replayed.saturating_add(1);
+                self.stats.replayed_bytes = self.stats.replayed_bytes.saturating_add(len as u64);
+            }
+            self.bytes.read(offset, len, arena);
+            return Some(Resend {
+                seq: entry.seq,
+                over,
+                first,
+            });
+        }
+    }
+
+    /// Ends the replay if it has come to its end, and tells what it did.
+    pub fn finish(&mut self) -> Option<Replayed> {
+        let replay = self.replay.as_ref()?;
+        if replay.next < self.entries.len() && !replay.over.is_empty() {
+            return None;
+        }
+        let replay = self.replay.take()?;
+        Some(Replayed {
+            over: replay.over,
+            frames: replay.frames,
+        })
+    }
+
+    /// When more of a replay may go out.
+    pub fn deadline(&self) -> Option<Time> {
+        self.replay.as_ref().map(|r| r.paid + PACE)
+    }
+
+    /// Lets go of what is too old, and of the buffer if it has not been needed for a while.
+    pub fn expire(&mut self, now: Time, max_age: Span, total: &mut usize) {
+        if self.replay.is_some() {
+            return;
+        }
+        while self
+            .entries
+            .front()
+            .is_some_and(|e| now.since(e.sent) > max_age.times(2))
+        {
+            self.pop_front();
+        }
+        self.pop_settled();
+        if self.entries.is_empty() && now.since(self.last_push) >= IDLE {
+            self.clear(total);
+        }
+    }
+
+    /// Forgets everything: there is nobody who could open it.
+    pub fn clear(&mut self, total: &mut usize) {
+        self.entries = VecDeque::new();
+        self.bytes.free(total);
+        self.replay = None;
+    }
+
+    /// Datagrams and bytes held.
+    pub fn held(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes.len())
+    }
+
+    /// The counters.
+    pub const fn stats(&self) -> RingStats {
+        self.stats
+    }
+
+    /// Sets the counters to zero.
+    pub fn clear_stats(&mut self) {
+        self.stats = RingStats::default();
+    }
+
+    fn evict(&mut self) {
+        if self.entries.front().is_some_and(|e| e.state != State::Settled) {
+            self.stats.evicted = self.stats.evicted.saturating_add(1);
+        }
+        self.pop_front();
+    }
+
+    fn pop_settled(&mut self) {
+        while self.entries.front().is_some_and(|e| e.state == State::Settled) {
+            self.pop_front();
+        }
+    }
+
+    fn pop_front(&mut self) {
+        let Some(entry) = self.entries.pop_front() else {
+            return;
+        };
+        self.bytes.pop(entry.len as usize);
+        if let Some(replay) = &mut self.replay {
+            replay.next = replay.next.saturating_sub(1);
+            replay.offset = replay.offset.saturating_sub(entry.len as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,377 @@
+use std::{collections::BTreeMap, vec, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(ms: u64) -> Time {
+    Time::from_nanos((1_000 + ms) * 1_000_000)
+}
+
+fn link(n: u8) -> LinkId {
+    LinkId::new(n).expect("a link id")
+}
+
+fn links(of: &[u8]) -> LinkSet {
+    of.iter().fold(LinkSet::EMPTY, |s, n| s.with(link(*n)))
+}
+
+fn seq(counter: u32) -> DataSeq {
+    DataSeq { session: 1, counter }
+}
+
+fn bytes(counter: u32, len: usize) -> Vec<u8> {
+    (0..len).map(|i| (counter as usize * 7 + i) as u8).collect()
+}
+
+/// A ring with datagrams 0..n of 100 bytes that have gone out over link 0.
+fn filled(n: u32, total: &mut usize) -> ResendRing {
+    let mut ring = ResendRing::default();
+    for c in 0..n {
+        assert!(ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 100), total));
+    }
+    ring
+}
+
+/// All that goes out now.
+fn drain(ring: &mut ResendRing, now: Time) -> Vec<(u32, LinkSet)> {
+    let mut out = Vec::new();
+    let mut arena = Vec::new();
+    while let Some(r) = ring.next(now, &mut arena) {
+        let sent = core::mem::take(&mut arena);
+        assert_eq!(sent, bytes(r.seq.counter, sent.len()), "the bytes are the same");
+        out.push((r.seq.counter, r.over));
+    }
+    out
+}
+
+fn counters(sent: &[(u32, LinkSet)]) -> Vec<u32> {
+    sent.iter().map(|(c, _)| *c).collect()
+}
+
+#[test]
+fn what_is_not_reported_goes_out_again_in_order() {
+    let mut ring = filled(5, &mut 0);
+    ring.reported(link(0), seq(1), 0b1);
+    ring.replay(at(1), links(&[3]), What::Unreported, REPLAY_MAX_AGE);
+    let sent = drain(&mut ring, at(1));
+    assert_eq!(counters(&sent), [2, 3, 4]);
+    assert!(sent.iter().all(|(_, over)| *over == links(&[3])));
+    assert_eq!(
+        ring.finish(),
+        Some(Replayed {
+            over: links(&[3]),
+            frames: 3
+        })
+    );
+    assert_eq!((ring.stats().replayed, ring.stats().replayed_bytes), (3, 300));
+    assert!(!ring.is_replaying());
+}
+
+#[test]
+fn a_hole_in_the_report_is_kept_and_sent_again() {
+    let mut ring = filled(10, &mut 0);
+    // 9 arrived, and of those before it all but 4.
+    ring.reported(link(0), seq(9), !(1 << (9 - 4 - 1)));
+    ring.replay(at(1), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(1))), [4]);
+}
+
+#[test]
+fn what_a_working_link_lost_is_not_repaired() {
+    let mut ring = filled(66, &mut 0);
+    // 65 arrived; 0 is more than 64 before it, 1 is not.
+    ring.reported(link(0), seq(65), 0);
+    ring.replay(at(1), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(1))), (1..65).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_datagram_is_given_up_when_every_link_it_went_out_on_has_passed_it() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    ring.push(at(0), seq(0), links(&[0, 1]), false, &bytes(0, 50), &mut total);
+    ring.reported(link(0), seq(100), 0);
+    assert_eq!(ring.held().0, 1, "link 1 may still deliver it");
+    ring.reported(link(2), seq(100), 0);
+    assert_eq!(ring.held().0, 1, "link 2 never had it");
+    ring.reported(link(1), seq(100), 0);
+    assert_eq!(ring.held(), (0, 0));
+}
+
+#[test]
+fn a_later_session_passes_those_before_it() {
+    let mut ring = filled(3, &mut 0);
+    ring.reported(
+        link(0),
+        DataSeq {
+            session: 2,
+            counter: 0,
+        },
+        u64::MAX,
+    );
+    assert_eq!(ring.held().0, 0, "a link delivers in order, rekey or not");
+}
+
+#[test]
+fn new_ones_queue_behind_the_old_ones() {
+    let mut total = 0;
+    let mut ring = filled(2, &mut total);
+    ring.replay(at(1), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(ring.in_order_over(), links(&[1]));
+    ring.push(at(1), seq(2), LinkSet::EMPTY, true, &bytes(2, 100), &mut total);
+    ring.push(at(1), seq(3), links(&[0]), true, &bytes(3, 100), &mut total);
+    let sent = drain(&mut ring, at(1));
+    assert_eq!(counters(&sent), [0, 1, 2, 3]);
+    let done = ring.finish().expect("it is done");
+    assert_eq!(done.frames, 2, "the new ones are not sent *again*");
+}
+
+#[test]
+fn those_with_a_link_that_works_are_not_stranded() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    for c in 0..9 {
+        ring.push(
+            at(0),
+            seq(c),
+            links(&[(c % 3) as u8]),
+            false,
+            &bytes(c, 80),
+            &mut total,
+        );
+    }
+    assert!(ring.holds_any_of(link(1)) && !ring.holds_any_of(link(3)));
+    ring.replay(at(1), links(&[2]), What::Stranded(links(&[0, 2])), REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(1))), [1, 4, 7]);
+}
+
+#[test]
+fn a_datagram_goes_over_each_link_once() {
+    let mut ring = filled(1, &mut 0);
+    for l in 1..8 {
+        ring.replay(at(1), links(&[l, 0]), What::Unreported, REPLAY_MAX_AGE);
+        assert_eq!(drain(&mut ring, at(1)), [(0, links(&[l]))]);
+        ring.finish();
+    }
+    ring.replay(at(1), links(&[3]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(drain(&mut ring, at(1)), []);
+}
+
+#[test]
+fn a_large_replay_is_paced() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    let n = 1_000;
+    for c in 0..n {
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_000), &mut total);
+    }
+    // A megabyte in ten milliseconds: twice that rate is 200 kB per millisecond.
+    ring.replay(at(9), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    let first = drain(&mut ring, at(9)).len();
+    assert_eq!(first, BURST / 1_000);
+    assert_eq!(ring.finish(), None);
+    assert_eq!(ring.deadline(), Some(at(10)));
+    let second = drain(&mut ring, at(10)).len();
+    assert!((199..=201).contains(&second), "{second}");
+    let mut sent = first + second;
+    for ms in 11..20 {
+        sent += drain(&mut ring, at(ms)).len();
+    }
+    assert_eq!(sent, n as usize);
+    assert_eq!(ring.finish().map(|r| r.frames), Some(n));
+}
+
+#[test]
+fn what_is_too_old_stays_behind_and_is_counted() {
+    let mut total = 0;
+    let mut ring = filled(3, &mut total);
+    ring.push(at(200), seq(3), links(&[0]), false, &bytes(3, 100), &mut total);
+    ring.replay(at(300), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(300))), [3]);
+    assert_eq!(ring.stats().evicted, 3);
+}
+
+#[test]
+fn one_switch_sends_no_more_than_four_mebibytes_again() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    for c in 0..6_000 {
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_000), &mut total);
+    }
+    ring.replay(at(9), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    let sent: usize = (9..60).map(|ms| drain(&mut ring, at(ms)).len()).sum();
+    assert_eq!(sent, MAX_REPLAY_BYTES / 1_000);
+}
+
+#[test]
+fn the_replay_ends_with_its_last_link_and_another_takes_up_what_is_left() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    for c in 0..200 {
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_000), &mut total);
+    }
+    ring.replay(at(1), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    drain(&mut ring, at(1));
+    ring.push(
+        at(1),
+        seq(200),
+        LinkSet::EMPTY,
+        true,
+        &bytes(200, 100),
+        &mut total,
+    );
+    ring.leave(link(1));
+    assert!(ring.finish().is_some());
+    assert_eq!(ring.in_order_over(), LinkSet::EMPTY);
+    ring.replay(at(2), links(&[2]), What::Unreported, REPLAY_MAX_AGE);
+    let sent: Vec<_> = (2..9).flat_map(|ms| drain(&mut ring, at(ms))).collect();
+    assert_eq!(counters(&sent), (0..=200).collect::<Vec<_>>());
+}
+
+#[test]
+fn memory_is_bounded_and_given_back() {
+    let mut total = 0;
+    let mut ring = filled(20_000, &mut total);
+    assert_eq!(ring.held().0, MAX_ENTRIES);
+    assert_eq!(ring.stats().evicted, 20_000 - MAX_ENTRIES as u64);
+    assert!(total <= MAX_BYTES);
+    ring.expire(at(600), REPLAY_MAX_AGE, &mut total);
+    assert_eq!(ring.held(), (0, 0));
+    assert!(total > 0, "it may be needed again at once");
+    ring.expire(at(2_000), REPLAY_MAX_AGE, &mut total);
+    assert_eq!(total, 0);
+
+    // Whoever comes when there is little left gets little, but something.
+    let mut others = TOTAL_BYTES - (1 << 20);
+    let before = others;
+    let mut late = filled(10_000, &mut others);
+    assert!(
+        late.held().1 > 300 << 10 && others - before <= 512 << 10,
+        "{:?}",
+        late.held()
+    );
+    late.clear(&mut others);
+    assert_eq!(others, before);
+    let mut none = TOTAL_BYTES;
+    let mut ring = ResendRing::default();
+    assert!(!ring.push(at(0), seq(0), links(&[0]), false, &[0; 100], &mut none));
+    assert_eq!((ring.held(), ring.stats().evicted), ((0, 0), 1));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push {
+        len: usize,
+        over: u8,
+    },
+    /// The receiver has got everything up to `back` before the newest that is given by a bit in `got`.
+    Report {
+        link: u8,
+        back: u32,
+        got: u64,
+    },
+    Replay {
+        over: u8,
+        stranded: bool,
+    },
+    Wait {
+        ms: u64,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (30_usize..2_000, 0_u8..3).prop_map(|(len, over)| Step::Push { len, over }),
+        2 => (0_u8..3, 0_u32..100, any::<u64>()).prop_map(|(link, back, got)| Step::Report { link, back, got }),
+        1 => (0_u8..3, any::<bool>()).prop_map(|(over, stranded)| Step::Replay { over, stranded }),
+        1 => (0_u64..20).prop_map(|ms| Step::Wait { ms }),
+    ];
+    prop::collection::vec(step, 1..400)
+}
+
+proptest! {
+    /// P13: what the ring lets go of has been reported as arrived, or each link that it went out on has passed it by
+    /// more than 64, or it was too old or in the way (counted). And what it sends again is what was sent.
+    #[test]
+    fn nothing_is_let_go_of_without_a_reason(steps in steps()) {
+        let mut total = 0;
+        let mut ring = ResendRing::default();
+        let mut now = at(0);
+        let mut next = 0_u32;
+        // Counter → the links it went out on that have not passed it; removed when it arrived.
+        let mut model: BTreeMap<u32, LinkSet> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Push { len, over } => {
+                    let busy = ring.in_order_over().intersection(links(&[over]));
+                    let at_once = links(&[over]).minus(busy);
+                    prop_assert!(ring.push(now, seq(next), at_once, !busy.is_empty(), &bytes(next, len), &mut total));
+                    model.insert(next, at_once);
+                    next += 1;
+                }
+                Step::Report { link: l, back, got } => {
+                    let Some(highest) = next.checked_sub(1 + back) else { continue };
+                    // Only what really went out over the link can be reported for it.
+                    if model.get(&highest).is_none_or(|on| !on.contains(link(l))) {
+                        continue;
+                    }
+                    ring.reported(link(l), seq(highest), got);
+                    model.retain(|counter, on| {
+                        if *counter > highest || on.is_empty() {
+                            return true;
+                        }
+                        match highest - counter {
+                            0 => false,
+                            d @ 1..=64 => got & (1 << (d - 1)) == 0,
+                            _ => {
+                                *on = on.without(link(l));
+                                !on.is_empty()
+                            }
+                        }
+                    });
+                }
+                Step::Replay { over, stranded } => {
+                    let what = if stranded { What::Stranded(links(&[over])) } else { What::Unreported };
+                    ring.replay(now, links(&[over]), what, Span::from_secs(9));
+                }
+                Step::Wait { ms } => now = now + Span::from_millis(ms),
+            }
+            for (counter, over) in drain(&mut ring, now) {
+                let on = model.get_mut(&counter);
+                prop_assert!(on.is_some(), "{counter} was sent again after it had been settled");
+                if let Some(on) = on {
+                    prop_assert!(on.intersection(over).is_empty(), "{counter} twice over one link");
+                    *on = on.union(over);
+                }
+            }
+            ring.finish();
+            prop_assert_eq!(ring.stats().evicted, 0);
+            let held: Vec<u32> = ring.entries.iter().filter(|e| e.state != State::Settled).map(|e| e.seq.counter).collect();
+            let expected: Vec<u32> = model.keys().copied().collect();
+            prop_assert_eq!(held, expected);
+        }
+    }
+
+    #[test]
+    fn the_byte_ring_is_a_queue(ops in prop::collection::vec((any::<bool>(), 1_usize..3_000), 1..200)) {
+        let mut total = 0;
+        let mut ring = ByteRing::default();
+        let mut model: Vec<u8> = Vec::new();
+        for (i, (push, n)) in ops.into_iter().enumerate() {
+            if push && ring.make_room(n, 64 << 10, 1 << 20, &mut total) {
+                let new = bytes(i as u32, n);
+                ring.push(&new);
+                model.extend(new);
+            } else {
+                let n = n.min(model.len());
+                ring.pop(n);
+                model.drain(..n);
+            }
+            let mut out = vec![];
+            ring.read(0, ring.len(), &mut out);
+            prop_assert_eq!(&out, &model);
+            prop_assert!(total <= 64 << 10);
+        }
+    }
+}
