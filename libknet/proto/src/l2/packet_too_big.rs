@@ -4,8 +4,8 @@
 //! A bridge has no IP address. So the answer comes, unless the caller has a better address, in the name of the
 //! station that the packet was for: from there it is on the sender's route and on the right link, a filter for
 //! spoofed sources lets it pass, and the sender believes an answer not for its source but for the packet that it
-//! quotes (RFC 5927, 4.1; RFC 8201, 4). With an address of the sender's own host as the source, Linux would drop
-//! it as a "martian".
+//! quotes (RFC 5927, 4.1; RFC 8201, 4). From an address of the sender's own host, Linux would drop an answer
+//! of IPv4 as a "martian".
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
