@@ -5,6 +5,7 @@
 //! `tests/fuzz_replay.rs` feeds them with `corpus/<name>/` and damaged copies of it.
 
 mod hostile;
+mod tap_frame;
 mod reassembly;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ use knet_proto::{
 };
 
 pub use hostile::{handshake, hostile_peer};
+pub use tap_frame::tap_frame;
 pub use reassembly::reassembly;
 
 /// A function to be fed with any bytes.
@@ -47,6 +49,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("timer_wheel", timer_wheel),
     ("handshake", handshake),
     ("hostile_peer", hostile_peer),
+    ("tap_frame", tap_frame),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.
