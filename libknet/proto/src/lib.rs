@@ -29,6 +29,7 @@ pub mod policy;
 pub mod reassembly;
 pub mod replay_window;
 pub mod resend_ring;
+pub mod resequencer;
 pub mod rng;
 pub mod session;
 pub mod shard;
