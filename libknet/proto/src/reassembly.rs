@@ -43,6 +43,10 @@ use crate::{
 pub const MAX_WHOLES: usize = 64;
 /// Most bytes of buffers for them.
 pub const MAX_BYTES: usize = 256 << 10;
+const _: () = assert!(
+    MAX_BYTES > u16::MAX as usize,
+    "any whole fits where nothing waits"
+);
 /// How long a whole may take, from its first piece to its last.
 pub const LIFETIME: Span = Span::from_millis(500);
 /// Bytes of buffers for all peers together: what the budget should be at the start.
@@ -150,7 +154,7 @@ impl Reassembler {
         drops: &mut DropCounters,
     ) -> Option<usize> {
         let total = usize::from(header.total);
-        let reachable = total <= MAX_BYTES && total <= budget.saturating_add(self.bytes);
+        let reachable = total <= budget.saturating_add(self.bytes);
         let mut buffer = Vec::new();
         if !reachable || buffer.try_reserve_exact(total).is_err() {
             // What waits would not be enough to make room: others have the memory, so it stays.

@@ -22,7 +22,9 @@
 pub mod endpoint;
 pub mod flap_damping;
 mod judge;
+pub mod large_watch;
 pub mod loss;
+pub mod path_mtu;
 pub mod probe;
 pub mod rtt;
 pub mod sent_log;

@@ -300,6 +300,16 @@ fn the_oldest_makes_room_for_the_65th() {
     );
 }
 
+#[test]
+fn both_bounds_may_be_reached_exactly() {
+    let mut bench = Bench::with_budget(MAX_BYTES);
+    for id in 0..MAX_WHOLES as u32 {
+        bench.put(0, header(id, 4_096, 0), &[1; 500]);
+    }
+    assert_eq!((bench.reassembler.bytes(), bench.budget), (MAX_BYTES, 0));
+    assert_eq!(bench.drops.total(), 0);
+}
+
 /// K6 (a length that the peer claims, and a buffer made from it): one byte each makes us hold no more than the
 /// bound, and the byte bound counts what is claimed.
 #[test]
@@ -342,6 +352,7 @@ fn the_common_budget_is_exact_whatever_it_is() {
         other.clear(&mut bench.budget);
         bench.reassembler.clear(&mut bench.budget);
         assert_eq!(bench.budget, granted);
+        assert!(bench.reassembler.is_empty() && bench.reassembler.bytes() == 0);
     }
 }
 

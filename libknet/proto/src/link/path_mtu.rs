@@ -1,0 +1,433 @@
+//! How large a datagram one link carries in one direction, measured: packetization layer path MTU discovery for
+//! datagram transports (DPLPMTUD, RFC 8899).
+//!
+//! Sizes are bytes of UDP payload: the largest datagram to send. The link is usable at [`base`] at once. Beyond
+//! it only an acknowledged probe of that size counts; what cannot be authenticated (ICMP) may ask for a probe.
+//!
+//! | doing | probes | ends with |
+//! |---|---|---|
+//! | verify: at the start above the floor, on a hint, on vanished data, when `CONFIRM` has passed | the size in use, RT apart | an acknowledgement; or after [`MAX_PROBES`] the base, or from there the floor |
+//! | search: afterwards | the next of `RUNGS`, at the end the limit; then halfway between what passes and what does not | nothing left to try, or less than `RESOLUTION` |
+//! | rest | none | use, and `CONFIRM` or the raise timer |
+//!
+//! A size that fails falls to the base and not to a smaller rung: what was proven before the path changed says
+//! nothing about it now, the base works nearly everywhere, and from there each rung that works costs one round
+//! trip. Raising waits 30 s at first and then twice as long each time up to RFC 8899's 600 s, because three lost
+//! probes look like a size that does not pass.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod limits;
+
+use crate::time::{Span, Time};
+use limits::headers;
+pub use limits::{LimitReason, Limits, base, floor};
+
+/// Probes of one size that go unanswered before it is taken not to pass (RFC 8899 section 5.1.2).
+pub const MAX_PROBES: u8 = 3;
+/// Least time to wait for the answer to a probe of the search.
+///
+/// RFC 8899 section 5.1.1 wants 1 s where nothing is known of the round trip. We measure it all the time and a
+/// probe is answered at once; and a size that fails costs three of these, a search up to a dozen such sizes.
+const PROBE_TIMER_MIN: Span = Span::from_millis(100);
+/// A size in use is proven again this often (RFC 8899: `CONFIRMATION_TIMER`).
+const CONFIRM: Span = Span::from_secs(30);
+/// When a larger size is tried again: first, and at most (RFC 8899: `PMTU_RAISE_TIMER`).
+const RAISE_FIRST: Span = Span::from_secs(30);
+const RAISE_LAST: Span = Span::from_secs(600);
+/// Data that vanished before the last proof, or just after it, is no reason to doubt it.
+const DATA_GRACE: Span = Span::from_millis(200);
+/// A hint costs nothing to forge; one verification per second is what it can make us do.
+const HINT_GRACE: Span = Span::from_secs(1);
+/// Probes per link: ten a second, and this many at once (limits: row 29).
+const PROBE_INTERVAL: Span = Span::from_millis(100);
+const PROBE_BURST: u64 = 16;
+/// IP sizes that paths have: IPv6's minimum, tunnels (three), PPP over Ethernet, Ethernet, jumbo frames.
+const RUNGS: [u16; 7] = [1_280, 1_400, 1_420, 1_472, 1_492, 1_500, 9_000];
+/// The search ends when it knows the size to within this.
+const RESOLUTION: u16 = 8;
+/// Probes whose acknowledgement is accepted even if it is late.
+const REMEMBERED: usize = 4;
+
+/// A probe to be sent now, as [`crate::wire::control_record::Record::PmtuProbe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MtuProbe {
+    /// Bytes of UDP payload of its datagram.
+    pub size: u16,
+    /// Comes back in the acknowledgement.
+    pub id: u32,
+}
+
+/// The size in use on one link and direction, and the search for a better one.
+#[derive(Debug)]
+pub struct PathMtu {
+    ipv6: bool,
+    limits: Limits,
+    current: u16,
+    /// `current` was acknowledged.
+    proven: bool,
+    /// `current` is to be proven before anything larger is tried.
+    doubt: bool,
+    searching: bool,
+    /// The smallest size above `current` that is taken not to pass.
+    refused: Option<u16>,
+    /// What did not pass last time: the first to try in this search.
+    retry: Option<u16>,
+    /// The proven size that stopped passing.
+    hole: Option<u16>,
+    pending: Option<Pending>,
+    sent: [Option<MtuProbe>; REMEMBERED],
+    next_id: u32,
+    /// Probes are paid for up to then.
+    paid: Time,
+    /// When `current` was proven last.
+    confirmed: Time,
+    raise_at: Time,
+    raise_pause: Span,
+    /// It has mattered since then.
+    used: bool,
+}
+
+/// The probe that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    size: u16,
+    tries: u8,
+    answer_by: Time,
+}
+
+impl PathMtu {
+    /// A link whose path nothing is known of.
+    pub fn new(now: Time, ipv6: bool, limits: Limits) -> Self {
+        let mut fresh = Self {
+            ipv6,
+            limits,
+            current: 0,
+            proven: false,
+            doubt: false,
+            searching: true,
+            refused: None,
+            retry: None,
+            hole: None,
+            pending: None,
+            sent: [None; REMEMBERED],
+            next_id: 0,
+            paid: Time::ZERO,
+            confirmed: now,
+            raise_at: Time::NEVER,
+            raise_pause: RAISE_FIRST,
+            used: false,
+        };
+        fresh.current = fresh.base();
+        fresh.doubt = fresh.current > fresh.floor();
+        fresh
+    }
+
+    /// The largest datagram to send, in bytes of UDP payload.
+    pub const fn current(&self) -> usize {
+        self.current as usize
+    }
+
+    /// Why it is no larger.
+    pub fn limit_reason(&self) -> LimitReason {
+        let ip = |size: u16| u32::from(size).saturating_add(u32::from(headers(self.ipv6)));
+        if self.searching {
+            return match self.hole {
+                Some(hole) => LimitReason::BlackHole { at: ip(hole) },
+                None if self.proven => LimitReason::Searching,
+                None => LimitReason::Base,
+            };
+        }
+        match (self.refused, self.limits.interface_mtu) {
+            (Some(refused), _) => LimitReason::Path {
+                passes: ip(self.current),
+                refused: ip(refused),
+            },
+            (None, Some(mtu)) if self.limit() < self.limits.largest_datagram => {
+                LimitReason::Interface { mtu }
+            }
+            _ => LimitReason::Tunnel,
+        }
+    }
+
+    /// The next probe, if one is due. Call it when [`PathMtu::deadline`] has come and after everything else that
+    /// changes it, as long as the link is up; a returned probe counts as sent now. `srtt` is the smoothed
+    /// round-trip time, if measured; `report_timeout` is RT, which an answered probe stays below.
+    pub fn poll(&mut self, now: Time, srtt: Option<Span>, report_timeout: Span) -> Option<MtuProbe> {
+        if let Some(pending) = self.pending {
+            if now < pending.answer_by {
+                return None;
+            }
+            if pending.tries >= MAX_PROBES {
+                self.failed(pending.size);
+            }
+        }
+        let (size, tries) = match self.pending {
+            Some(pending) => (pending.size, pending.tries),
+            None => (self.next_size(now)?, 0),
+        };
+        if now < self.allowed_at() {
+            return None;
+        }
+        self.paid = self.paid.max(now) + PROBE_INTERVAL;
+        let patience = if size <= self.current {
+            report_timeout
+        } else {
+            let three_trips = srtt.map_or(Span::ZERO, |s| s.times(3));
+            three_trips.max(report_timeout).max(PROBE_TIMER_MIN)
+        };
+        self.pending = Some(Pending {
+            size,
+            tries: tries.saturating_add(1),
+            answer_by: now + patience,
+        });
+        let probe = MtuProbe {
+            size,
+            id: self.next_id,
+        };
+        self.next_id = self.next_id.wrapping_add(1);
+        self.sent.rotate_right(1);
+        if let Some(slot) = self.sent.first_mut() {
+            *slot = Some(probe);
+        }
+        Some(probe)
+    }
+
+    /// When [`PathMtu::poll`] is to be called next; [`Time::NEVER`] while the link rests unused.
+    pub fn deadline(&self) -> Time {
+        let wanted = match self.pending {
+            Some(pending) if pending.tries >= MAX_PROBES => return pending.answer_by,
+            Some(pending) => pending.answer_by,
+            None if self.doubt || self.searching => Time::ZERO,
+            None => self.confirm_at().min(self.raise_at()),
+        };
+        wanted.max(self.allowed_at())
+    }
+
+    /// The peer acknowledges a probe. Late is as good as in time; an acknowledgement of nothing that was sent
+    /// changes nothing.
+    pub fn acked(&mut self, now: Time, size: u16, id: u32) {
+        let probe = Some(MtuProbe { size, id });
+        let Some(slot) = self.sent.iter_mut().find(|s| **s == probe) else {
+            return;
+        };
+        *slot = None;
+        if size < self.current || size > self.limit() {
+            return;
+        }
+        if size > self.current {
+            self.current = size;
+            self.raise_pause = RAISE_FIRST;
+        }
+        self.proven = true;
+        self.doubt = false;
+        self.confirmed = now;
+        self.used = false;
+        let still = |s: &u16| *s > size;
+        self.refused = self.refused.filter(still);
+        self.retry = self.retry.filter(still);
+        self.hole = self.hole.filter(still);
+        self.pending = self.pending.filter(|p| p.size > size);
+    }
+
+    /// A datagram larger than [`floor`] has left on the link, or something was split for it. A size that nobody
+    /// uses is neither confirmed nor raised: most links of a hub are idle. Returns true if the deadline has come
+    /// closer.
+    pub fn used(&mut self) -> bool {
+        !core::mem::replace(&mut self.used, true)
+    }
+
+    /// The kernel refused to send a datagram of `size` (`EMSGSIZE`). That is not hearsay: it counts at once.
+    pub fn too_big(&mut self, size: u16) {
+        if size <= self.current {
+            self.fall(size);
+        } else if size <= self.limit() {
+            self.refused = Some(self.refused.map_or(size, |r| r.min(size)));
+            self.pending = self.pending.filter(|p| p.size < size);
+            self.retry = self.retry.filter(|r| *r < size);
+        }
+    }
+
+    /// ICMP claims that the path carries no more than `mtu` bytes of IP. Anybody can say that: if it is news, it
+    /// makes us prove the size in use again, and nothing else.
+    pub fn hint(&mut self, now: Time, mtu: u32) {
+        let claimed = mtu.saturating_sub(u32::from(headers(self.ipv6)));
+        if claimed < u32::from(self.current) {
+            self.verify(now, HINT_GRACE);
+        }
+    }
+
+    /// Large data has vanished while smaller arrived (see [`super::large_watch`]): prove the size in use at once.
+    pub fn black_hole(&mut self, now: Time) {
+        if self.verify(now, DATA_GRACE) {
+            self.pending = None;
+        }
+    }
+
+    /// The interface's MTU or the tunnel's largest frame has changed.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        let limit = self.limit();
+        self.current = self.current.min(limit).max(self.floor());
+        self.doubt &= self.current > self.floor();
+        self.refused = self.refused.filter(|r| *r <= limit && *r > self.current);
+        self.retry = self.retry.filter(|r| *r <= limit);
+        self.pending = self.pending.filter(|p| p.size <= limit);
+        self.searching |= self.current < limit && self.refused.is_none();
+    }
+
+    /// The link is in doubt or down: what is on its way proves nothing. Do not poll until it is up again.
+    pub fn pause(&mut self) {
+        self.pending = None;
+    }
+
+    /// The link is up again, and its path may have changed: prove the size in use, then search anew.
+    pub fn restart(&mut self) {
+        self.pending = None;
+        self.doubt = self.current > self.floor();
+        self.search_again();
+        self.raise_pause = RAISE_FIRST;
+    }
+
+    /// The link leads to another address: nothing is known.
+    pub fn reset(&mut self, now: Time, ipv6: bool) {
+        let fresh = Self::new(now, ipv6, self.limits);
+        // Ids go on, so that no acknowledgement from the old path fits a new probe; nor is the pace forgotten.
+        let (next_id, paid) = (self.next_id, self.paid);
+        *self = Self {
+            next_id,
+            paid,
+            ..fresh
+        };
+    }
+
+    // ---- what to probe ------------------------------------------------------------------------------
+
+    fn limit(&self) -> u16 {
+        self.limits.datagram(self.ipv6)
+    }
+
+    fn base(&self) -> u16 {
+        base(self.ipv6).min(self.limit())
+    }
+
+    fn floor(&self) -> u16 {
+        floor(self.ipv6).min(self.limit())
+    }
+
+    fn allowed_at(&self) -> Time {
+        self.paid - PROBE_INTERVAL.times(PROBE_BURST.saturating_sub(1))
+    }
+
+    fn confirm_at(&self) -> Time {
+        if self.used && self.current > self.floor() {
+            self.confirmed + CONFIRM
+        } else {
+            Time::NEVER
+        }
+    }
+
+    fn raise_at(&self) -> Time {
+        if self.used && self.current < self.limit() {
+            self.raise_at
+        } else {
+            Time::NEVER
+        }
+    }
+
+    fn next_size(&mut self, now: Time) -> Option<u16> {
+        if now >= self.raise_at() && !self.searching {
+            self.search_again();
+        }
+        if self.searching && !self.doubt {
+            if let Some(larger) = self.larger() {
+                return Some(larger);
+            }
+            self.searching = false;
+            self.hole = None;
+            self.raise_at = now + self.raise_pause;
+            self.raise_pause = self.raise_pause.times(2).min(RAISE_LAST);
+        }
+        self.doubt |= now >= self.confirm_at();
+        self.doubt.then_some(self.current)
+    }
+
+    /// The next size to try above the one in use.
+    fn larger(&self) -> Option<u16> {
+        let top = self.refused.map_or(self.limit(), |r| r.saturating_sub(1));
+        if top <= self.current {
+            return None;
+        }
+        if self.retry.is_some() {
+            return self.retry;
+        }
+        let rungs = RUNGS.map(|r| r.saturating_sub(headers(self.ipv6)));
+        let mut usual = core::iter::once(self.base()).chain(rungs);
+        if let Some(rung) = usual.find(|r| *r > self.current && *r <= top) {
+            return Some(rung);
+        }
+        let Some(refused) = self.refused else {
+            return Some(top);
+        };
+        let gap = refused.saturating_sub(self.current);
+        (gap >= RESOLUTION).then(|| self.current.saturating_add(gap / 2))
+    }
+
+    fn search_again(&mut self) {
+        self.searching = true;
+        self.retry = self.refused.take().or(self.retry);
+    }
+
+    /// Returns true if the size in use is in doubt from now on. It is not if it was proven within `grace`.
+    fn verify(&mut self, now: Time, grace: Span) -> bool {
+        let news = !self.doubt && self.current > self.floor() && now.since(self.confirmed) >= grace;
+        self.doubt |= news;
+        news
+    }
+
+    /// No probe of `size` was answered.
+    fn failed(&mut self, size: u16) {
+        self.pending = None;
+        if size > self.current {
+            self.refused = Some(size);
+            self.retry = None;
+        } else {
+            self.hole = if self.proven { Some(size) } else { self.hole };
+            self.fall(size);
+        }
+    }
+
+    /// `size`, which was in use, does not pass.
+    fn fall(&mut self, size: u16) {
+        self.current = if self.base() < size {
+            self.base()
+        } else {
+            self.floor()
+        };
+        self.proven = false;
+        self.doubt = self.current > self.floor();
+        self.searching = true;
+        self.refused = Some(size).filter(|s| *s > self.current);
+        self.retry = None;
+        self.pending = None;
+        self.raise_pause = RAISE_FIRST;
+    }
+}
+
+#[cfg(test)]
+mod tests;
