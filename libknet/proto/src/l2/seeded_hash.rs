@@ -91,7 +91,9 @@ mod tests {
 
     fn hash(seed: [u64; 2], words: &[u64]) -> u64 {
         let mut hasher = SeededHash::new(seed).build_hasher();
-        words.iter().for_each(|word| hasher.write_u64(*word));
+        for word in words {
+            hasher.write_u64(*word);
+        }
         hasher.finish()
     }
 

@@ -109,7 +109,7 @@ pub(crate) fn tcp(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     segment
 }
 
-/// What TCP, UDP and ICMPv6 sum besides themselves, for the addresses in a packet and its last `len` bytes.
+/// What TCP, UDP and `ICMPv6` sum besides themselves, for the addresses in a packet and its last `len` bytes.
 pub(crate) fn pseudo_header(packet: &[u8], protocol: u8, len: usize) -> Vec<u8> {
     let addresses = match packet[0] >> 4 {
         4 => &packet[12..20],
