@@ -168,6 +168,14 @@ impl Record {
     }
 }
 
+/// Identifier and sequence number of an echo request.
+pub fn request(frame: &[u8]) -> Option<(u16, u16)> {
+    match parse(frame)? {
+        Message::Request { ident, sequence, .. } => Some((ident, sequence)),
+        Message::Reply { .. } => None,
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Message {
     Request {
@@ -319,6 +327,8 @@ mod tests {
             record.frame(1, &good[..length]);
         }
         record.frame(1, &[0; 64]);
+        assert_eq!(request(&good), Some((77, 1)));
+        assert_eq!(request(&echo(0, [10, 0, 0, 2], [10, 0, 0, 1], 1)), None);
         assert_eq!(record.conversations.len(), 0);
     }
 }

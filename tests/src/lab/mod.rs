@@ -16,6 +16,7 @@ pub mod monitor;
 pub mod netstat;
 pub mod ping;
 pub mod process;
+pub mod progress;
 pub mod stall;
 pub mod stream;
 pub mod switch;

@@ -16,9 +16,9 @@ use knet_tests::lab::{
 use super::{A, B, assert_lossless, needs_root};
 
 /// Longest gap after a silent cut, in milliseconds.
-const SILENT_GAP: f64 = 60.0;
+pub(super) const SILENT_GAP: f64 = 60.0;
 /// Longest gap after the carrier went, in milliseconds.
-const CARRIER_GAP: f64 = 20.0;
+pub(super) const CARRIER_GAP: f64 = 20.0;
 /// Where this machine itself stood still for longer than this part of what is allowed, a measurement is void
 /// and is repeated.
 const VOID_SHARE: f64 = 1.0 / 8.0;
@@ -110,10 +110,25 @@ fn n05_active_policy_kill_7_of_8_links() -> Result<()> {
     Ok(())
 }
 
+/// What is promised for every cut.
+#[derive(Clone, Copy)]
+pub(super) struct Promise {
+    /// Longest gap in milliseconds.
+    pub(super) gap: f64,
+    /// Every request is answered.
+    pub(super) lossless: bool,
+}
+
 /// Under a running flood from A to B, cuts the link that A sends on, until there are `runs` in which this
-/// machine itself did not stand still, and checks that the gap of each is at most `limit` milliseconds. `cut` says
-/// what is cut in which run.
-fn gaps_of_cuts(plan: Plan, runs: usize, limit: f64, cut: impl Fn(usize, NetworkId) -> Cut) -> Result<()> {
+/// machine itself did not stand still, and checks that the gap of each is at most what is promised. What is lost
+/// counts in every run. `cut` says what is cut in which run.
+pub(super) fn gaps_of_cuts(
+    plan: Plan,
+    runs: usize,
+    promise: Promise,
+    cut: impl Fn(usize, NetworkId) -> Cut,
+) -> Result<()> {
+    let limit = promise.gap;
     let void = Duration::from_secs_f64(limit * VOID_SHARE / 1000.0);
     let mesh = Mesh::start(plan)?;
     let stalls = StallMeter::start();
@@ -136,6 +151,7 @@ fn gaps_of_cuts(plan: Plan, runs: usize, limit: f64, cut: impl Fn(usize, Network
     let record = capture.stop()?;
     assert_eq!(report.duplicates, 0, "{report:?}");
     let conversation = record.with(overlay_v4(B)).next().expect("a flood");
+    let all = conversation.summary(0, now());
     let mut checked = 0;
     for at in moments {
         let summary = conversation.summary(at - 200_000, at + 900_000);
@@ -165,6 +181,13 @@ fn gaps_of_cuts(plan: Plan, runs: usize, limit: f64, cut: impl Fn(usize, Network
             checked += 1;
         }
     }
+    assert_eq!(
+        all.sent, report.sent,
+        "the capture and ping count the same requests"
+    );
+    if promise.lossless {
+        assert_eq!(all.sent - all.answered, 0, "lost: {all:?}");
+    }
     assert!(
         checked >= runs,
         "this machine stands still too often to measure milliseconds on it"
@@ -180,9 +203,9 @@ fn cut_once(mesh: &Mesh, run: usize, cut: impl Fn(usize, NetworkId) -> Cut) -> R
         Duration::from_secs(60),
         || {
             let links = mesh.links(A, B).map_err(|e| e.to_string())?;
-            let others = links.iter().filter(|l| l.is_up() && !l.in_use).count();
+            let up = links.iter().filter(|l| l.is_up()).count();
             let used = links.iter().find(|l| l.is_up() && l.in_use);
-            used.filter(|_| others >= 2)
+            used.filter(|_| up >= 3)
                 .map(|l| l.link)
                 .ok_or_else(|| format!("{links:?}"))
         },
@@ -195,6 +218,10 @@ fn cut_once(mesh: &Mesh, run: usize, cut: impl Fn(usize, NetworkId) -> Cut) -> R
     Ok(at)
 }
 
+fn gap(gap: f64) -> Promise {
+    Promise { gap, lossless: false }
+}
+
 #[test]
 fn n06_passive_silent_cut_20_of_20() -> Result<()> {
     needs_root!();
@@ -203,7 +230,7 @@ fn n06_passive_silent_cut_20_of_20() -> Result<()> {
         ..Plan::default()
     };
     let host = |run: usize| if run.is_multiple_of(2) { A } else { B };
-    gaps_of_cuts(plan, 20, SILENT_GAP, |run, network| {
+    gaps_of_cuts(plan, 20, gap(SILENT_GAP), |run, network| {
         Cut::Silent(host(run), network)
     })
 }
@@ -217,7 +244,7 @@ fn n07_passive_carrier_down() -> Result<()> {
     };
     // At the far end too: what it learns from its kernel it tells us over another link.
     let host = |run: usize| if run.is_multiple_of(2) { A } else { B };
-    gaps_of_cuts(plan, 8, CARRIER_GAP, |run, network| {
+    gaps_of_cuts(plan, 8, gap(CARRIER_GAP), |run, network| {
         Cut::Carrier(host(run), network)
     })
 }
@@ -236,7 +263,7 @@ fn n08_passive_silent_one_way_gap() -> Result<()> {
             Cut::SilentTo(A, network)
         }
     };
-    gaps_of_cuts(plan, 8, SILENT_GAP, cut)
+    gaps_of_cuts(plan, 8, gap(SILENT_GAP), cut)
 }
 
 #[test]

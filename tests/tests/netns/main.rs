@@ -3,10 +3,13 @@
 //! Names of tests are those of the test plan (`nNN_...`).
 
 mod attack;
+mod balance;
 mod failover;
 mod idle;
 mod lab;
 mod lifetime;
+mod lossless;
+mod mtu;
 mod reach;
 mod roaming;
 mod wire;
@@ -14,10 +17,12 @@ mod wire;
 use std::time::Duration;
 
 use knet_tests::lab::{
-    HostId, Result,
+    HostId, LabError, Result,
+    capture::EchoCapture,
+    echo::Summary,
     mesh::{Mesh, overlay_v4},
     ping::{Ping, PingReport},
-    time::wait_until,
+    time::{now, wait_until},
 };
 
 const A: HostId = HostId(0);
@@ -46,6 +51,45 @@ fn assert_lossless(report: PingReport) {
         (0, 0, 0),
         "{report:?}"
     );
+}
+
+/// How often a test does what it repeats, or how many seconds it goes on, or how many MiB it sends: as each says.
+/// `scripts/lab NAME COUNT` asks for more than `usual`.
+fn count_or(usual: usize) -> usize {
+    let asked = std::env::var("KNET_LAB_COUNT").ok();
+    asked.map_or(usual, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("KNET_LAB_COUNT={text}: not a number"))
+    })
+}
+
+/// Floods from A to B with `arguments` of `ping` while `during` is carried out, and returns what the wire has seen:
+/// requests that were under way when `ping` was ended have their answers in it.
+fn flood_during(mesh: &Mesh, arguments: &[&str], during: impl FnOnce() -> Result<()>) -> Result<Summary> {
+    let capture = EchoCapture::start(&mesh.lab, A, "knet0")?;
+    let ping = Ping::start(&mesh.lab, A, overlay_v4(B), arguments)?;
+    std::thread::sleep(Duration::from_millis(500));
+    during()?;
+    std::thread::sleep(Duration::from_millis(500));
+    let report = ping.stop()?;
+    let record = capture.stop()?;
+    let conversation = record.with(overlay_v4(B)).next();
+    let summary = conversation
+        .ok_or_else(|| LabError::new("no flood"))?
+        .summary(0, now());
+    assert_eq!(
+        (summary.sent, summary.copies, 0),
+        (report.sent, report.duplicates, report.errors),
+        "{report:?}"
+    );
+    println!(
+        "{} sent, {} lost, {} copies, longest gap {:.1} ms",
+        summary.sent,
+        summary.sent - summary.answered,
+        summary.copies,
+        summary.longest_gap.millis()
+    );
+    Ok(summary)
 }
 
 /// Waits until a ping from A to B is answered.

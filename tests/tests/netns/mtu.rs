@@ -1,0 +1,268 @@
+//! Any inner MTU over any path MTU, without IP fragments, and whatever routers do not say.
+
+use std::{
+    io::{Read, Write},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use knet_tests::lab::{
+    Family, HostId, Lab, LabError, NetworkId, Result,
+    capture::Tcpdump,
+    mesh::{Mesh, PORT, Plan, overlay_v4},
+    ping::Ping,
+    process::Process,
+    program,
+    progress::Progress,
+    stream::Server,
+    time::{now, wait_until},
+    wire::Direction,
+};
+
+use super::{A, B, assert_lossless, count_or, flood, needs_root};
+
+const NETWORK: NetworkId = NetworkId(0);
+
+/// Counts IP fragments, of both families, that `host` sends or receives on the underlay.
+struct NoFragments {
+    capture: Tcpdump,
+    count: Arc<AtomicU64>,
+}
+
+impl NoFragments {
+    fn watch(mesh: &Mesh, host: HostId) -> Result<Self> {
+        let count = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&count);
+        let sink = Box::new(move |_, _: &[u8]| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let filter = "ip6 proto 44 or (ip[6:2] & 0x3fff != 0)";
+        let capture = Tcpdump::start(&mesh.lab, host, &Lab::device(NETWORK), filter, sink)?;
+        Ok(Self { capture, count })
+    }
+
+    fn check(self) -> Result<()> {
+        self.capture.stop()?;
+        assert_eq!(
+            self.count.load(Ordering::Relaxed),
+            0,
+            "IP fragments on the underlay"
+        );
+        Ok(())
+    }
+}
+
+/// A mesh whose TAPs have this MTU, started.
+fn with_inner_mtu(plan: Plan, mtu: u32) -> Result<Mesh> {
+    let mut mesh = Mesh::build(plan)?;
+    for config in &mut mesh.configs {
+        config.interfaces[0].lines.push(format!("mtu {mtu}"));
+    }
+    mesh.start_all()?;
+    mesh.wait_until_all_up(Duration::from_secs(20))?;
+    Ok(mesh)
+}
+
+/// Pings that fill frames of the inner MTU, `-M do`.
+fn full_pings(mesh: &Mesh, mtu: u32, count: u32) -> Result<()> {
+    let size = (mtu - 28).to_string();
+    let count = count.to_string();
+    let ping = Ping::flood(
+        &mesh.lab,
+        A,
+        overlay_v4(B),
+        &["-c", &count, "-M", "do", "-s", &size],
+    )?;
+    assert_lossless(ping.wait(Duration::from_secs(60))?);
+    Ok(())
+}
+
+/// Blocks of 64 KiB that look random and are the same at each run.
+fn block(number: u64) -> Vec<u8> {
+    let mut state = number;
+    let words = (0..8192).flat_map(|_| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (z ^ (z >> 27)).to_le_bytes()
+    });
+    words.collect()
+}
+
+/// Sends `mebibytes` from A to B by TCP, and compares every byte.
+fn transfer(mesh: &Mesh, mebibytes: u64) -> Result<()> {
+    let blocks = mebibytes * 16;
+    let mut receiver = mesh.lab.command(B, "nc");
+    let mut receiver = Process::spawn(
+        receiver
+            .args(["-l", "5001"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped()),
+    )?;
+    let stdout = receiver.pipes().stdout.take();
+    let mut stdout = stdout.ok_or_else(|| LabError::new("nc has no pipe"))?;
+    wait_until("nc listens", Duration::from_secs(5), || {
+        let sockets = mesh
+            .lab
+            .run(B, "cat", &["/proc/net/tcp"])
+            .map_err(|e| e.to_string())?;
+        // Port 5001, state LISTEN.
+        if sockets.contains(":1389 00000000:0000 0A") {
+            Ok(())
+        } else {
+            Err(sockets)
+        }
+    })?;
+    let mut sender = mesh.lab.command(A, "nc");
+    let target = overlay_v4(B).to_string();
+    let mut sender = Process::spawn(
+        sender
+            .args(["-N", &target, "5001"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null()),
+    )?;
+    let stdin = sender.pipes().stdin.take();
+    let mut stdin = stdin.ok_or_else(|| LabError::new("nc has no pipe"))?;
+    let began = now();
+    let writer = std::thread::spawn(move || (0..blocks).try_for_each(|n| stdin.write_all(&block(n))));
+    let mut received = vec![0; 65_536];
+    for number in 0..blocks {
+        stdout.read_exact(&mut received)?;
+        assert!(
+            received == block(number),
+            "block {number} of {blocks} was changed on its way"
+        );
+    }
+    writer
+        .join()
+        .map_err(|_| LabError::new("the writer panicked"))??;
+    assert_eq!(stdout.read(&mut received)?, 0, "more came than was sent");
+    let seconds = (now() - began) as f64 / 1e6;
+    println!("{mebibytes} MiB in {seconds:.1} s");
+    Ok(())
+}
+
+/// COUNT: MiB.
+#[test]
+#[ignore = "waits for FRAG"]
+fn n03_jumbo_frames_over_9216_and_over_1500() -> Result<()> {
+    needs_root!();
+    for underlay_mtu in [9216, 1500] {
+        let plan = Plan {
+            underlay_mtu,
+            ..Plan::default()
+        };
+        let mesh = with_inner_mtu(plan, 9000)?;
+        let fragments = NoFragments::watch(&mesh, A)?;
+        // The path MTU is found within this, and nothing is lost before.
+        full_pings(&mesh, 9000, 500)?;
+        std::thread::sleep(Duration::from_secs(3));
+        full_pings(&mesh, 9000, 2000)?;
+        let before = mesh.lab.datagrams(A, NETWORK)?;
+        transfer(&mesh, count_or(128) as u64)?;
+        let after = mesh.lab.datagrams(A, NETWORK)?;
+        let mean = (after.from_host_bytes - before.from_host_bytes) / (after.from_host - before.from_host);
+        println!("underlay {underlay_mtu}: datagrams of {mean} bytes on average");
+        // Frames that need no pieces get none; of a frame of 9014 bytes seven pieces are made, not sixteen.
+        assert!(
+            mean >= if underlay_mtu == 9216 { 7000 } else { 1100 },
+            "{mean} bytes"
+        );
+        fragments.check()?;
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "waits for FRAG and path MTU discovery"]
+fn n32_the_mtu_drops_in_mid_flow_and_nobody_tells() -> Result<()> {
+    needs_root!();
+    const RTT: f64 = 20.0;
+    let mesh = with_inner_mtu(Plan::wired(&["delay 10ms"]), 1400)?;
+    // The path MTU is found: 1500.
+    std::thread::sleep(Duration::from_secs(4));
+    full_pings(&mesh, 1400, 20)?;
+    let server = Server::start(&mesh.lab, B, overlay_v4(B))?;
+    let progress = Progress::watch(&mesh.lab, B, "knet0")?;
+    let wire = mesh.lab.wire(NETWORK)?;
+    let client = server.send_from(&mesh.lab, A, 20, &["-b", "40M"])?;
+    std::thread::sleep(Duration::from_secs(3));
+    for mtu in [1400, 1280] {
+        let before = now();
+        wire.set(Direction::Both, &format!("mtu {mtu}"))?;
+        std::thread::sleep(Duration::from_secs(6));
+        let standstill = progress.longest_standstill(before - 200_000, now(), 20_000);
+        let rate = progress.rate(now() - 2_000_000, now()) * 8.0;
+        wire.zero()?;
+        std::thread::sleep(Duration::from_secs(2));
+        let passage = wire.passage(A)?;
+        let mean = passage.passed_bytes / passage.passed.max(1);
+        println!(
+            "mtu {mtu}: standstill of {standstill:.0} ms, then {:.1} Mbit/s, frames of {mean} bytes on average, {} \
+             too long in 2 s",
+            rate / 1e6,
+            passage.too_long
+        );
+        assert!(standstill <= 3.0 * RTT + 1000.0, "{standstill} ms");
+        assert!(rate >= 30e6, "{rate} bit/s");
+        // Found, and not far below: probes for more are rare.
+        assert!(passage.too_long <= 5, "{} too long", passage.too_long);
+        assert!(mean >= 600, "frames of {mean} bytes");
+    }
+    client.finish()?;
+    full_pings(&mesh, 1400, 200)?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "waits for path MTU discovery"]
+fn n33_forged_packet_too_big() -> Result<()> {
+    needs_root!();
+    let mut mesh = Mesh::start(Plan::default())?;
+    let stranger = mesh.lab.add_host("stranger", &[NETWORK])?;
+    std::thread::sleep(Duration::from_secs(4));
+    let [victim, peer] = [A, B].map(|h| format!("{}:{PORT}", mesh.lab.address(h, NETWORK)));
+    let mean_of_full_pings = |mesh: &Mesh| {
+        let before = mesh.lab.datagrams(A, NETWORK)?;
+        full_pings(mesh, 1400, 1000)?;
+        let after = mesh.lab.datagrams(A, NETWORK)?;
+        Ok::<_, LabError>(
+            (after.from_host_bytes - before.from_host_bytes) / (after.from_host - before.from_host),
+        )
+    };
+    let before = mean_of_full_pings(&mesh)?;
+    // One in six of these says that the next hop has an MTU of 68.
+    let attacker = program("knet-lab-attacker")?;
+    let forge = ["unreachable", &victim, &peer, "--count", "1200", "--rate", "600"];
+    mesh.lab.run(stranger, &attacker.to_string_lossy(), &forge)?;
+    let after = mean_of_full_pings(&mesh)?;
+    println!("datagrams of {before} bytes on average before, {after} after");
+    // Smaller datagrams would mean that frames are sent in pieces now.
+    assert!(after + 20 >= before, "{before} bytes before, {after} after");
+    assert!(mesh.links(A, B)?.iter().all(|l| l.is_up() && l.downs == 0));
+    Ok(())
+}
+
+#[test]
+#[ignore = "waits for FRAG"]
+fn n42_ipv6_only_underlay_of_1280_and_an_inner_mtu_of_1500() -> Result<()> {
+    needs_root!();
+    let plan = Plan {
+        links: 2,
+        family: Family::V6,
+        underlay_mtu: 1280,
+        ..Plan::default()
+    };
+    let mesh = with_inner_mtu(plan, 1500)?;
+    let fragments = NoFragments::watch(&mesh, A)?;
+    full_pings(&mesh, 1500, 1000)?;
+    assert_lossless(flood(&mesh, 1000)?);
+    let server = Server::start(&mesh.lab, B, overlay_v4(B))?;
+    let measured = server.measure(&mesh.lab, A, 2, &[])?;
+    println!("{measured:?}");
+    assert!(measured.bits_per_second > 10e6, "{measured:?}");
+    fragments.check()
+}
