@@ -26,6 +26,9 @@
 //! delayed and nothing is copied. After the sender has changed from one link to another, at most one hole waits
 //! for the link that was left. And in the first `wait` of a session there are no votes, because a link that has
 //! not been heard yet may be bringing the first counters.
+//!
+//! Where the sender keeps each flow on one link (policy `flow-hash`) there is nothing to order: the caller
+//! leaves the resequencer out, or flows on fast links would wait for flows on slow ones.
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -291,6 +291,16 @@ fn a_link_that_is_announced_is_waited_for_before_its_first_datagram() {
 }
 
 #[test]
+fn a_link_that_is_announced_late_in_a_session_is_waited_for_as_well() {
+    let mut bed = Bed::settled(&[0]);
+    for counter in 1..2 * VOTE_SPAN {
+        bed.arrive(0, counter);
+    }
+    bed.r.link_came(link(1));
+    assert_eq!(bed.arrive(0, 2 * VOTE_SPAN + 1), Verdict::Held);
+}
+
+#[test]
 fn a_link_that_has_delivered_nothing_of_the_last_counters_does_not_vote() {
     for (silent_for, verdict) in [(VOTE_SPAN, Verdict::Held), (VOTE_SPAN + 1, Verdict::Deliver)] {
         let mut bed = Bed::settled(&[0, 1]);
@@ -371,6 +381,18 @@ fn a_hole_waits_from_when_it_was_noticed() {
         (1, 2)
     );
     assert_eq!(bed.counters().longest_hold, ms(20));
+}
+
+#[test]
+fn the_longest_hold_counts_from_the_arrival_not_from_the_hole() {
+    let mut bed = Bed::settled(&[0, 1]);
+    bed.arrive(0, 5);
+    bed.pass_time(ms(15));
+    bed.arrive(0, 3);
+    bed.pass_time(ms(2));
+    bed.arrive(1, 2);
+    assert_eq!(bed.take(), [2, 3]);
+    assert_eq!(bed.counters().longest_hold, ms(2), "5 is held still");
 }
 
 #[test]
@@ -478,6 +500,18 @@ fn links_keep_their_votes_over_a_new_session_but_stand_before_its_first_counter(
     assert_eq!(bed.arrive_as(2, Some(link(0)), 1, Item::Frame, 60), Verdict::Held);
     bed.arrive_as(2, Some(link(1)), 0, Item::Frame, 60);
     assert_eq!(bed.take(), [0, 1]);
+}
+
+#[test]
+fn a_link_that_had_fallen_silent_does_not_vote_in_a_new_session() {
+    let mut bed = Bed::settled(&[0, 1]);
+    for counter in 2..VOTE_SPAN + 10 {
+        bed.arrive(0, counter);
+    }
+    bed.begin(2);
+    bed.pass_time(ms(30));
+    let verdict = bed.arrive_as(2, Some(link(0)), 1, Item::Frame, 60);
+    assert_eq!(verdict, Verdict::Deliver);
 }
 
 #[test]

@@ -19,12 +19,13 @@ struct Model {
     next: u32,
     wait: Span,
     links: [Voter; MAX_LINKS],
-    held: BTreeMap<u32, (Item, usize)>,
+    held: BTreeMap<u32, (Item, usize, Time)>,
     noticed: BTreeMap<u32, Time>,
     budget: usize,
     out: Vec<(u32, u32)>,
     skips: [u64; 3],
     late: u64,
+    longest_hold: Span,
 }
 
 impl Model {
@@ -40,8 +41,9 @@ impl Model {
                 ..Voter::default()
             };
         }
-        for (counter, (item, _)) in core::mem::take(&mut self.held) {
+        for (counter, (item, _, came)) in core::mem::take(&mut self.held) {
             self.give(counter, item);
+            self.longest_hold = self.longest_hold.max(now.since(came));
         }
         self.noticed.clear();
         (self.session, self.first, self.next) = (session, now, 0);
@@ -84,7 +86,8 @@ impl Model {
                 self.noticed.entry(missing).or_insert(now);
             }
         }
-        self.held.insert(counter, (arrival.item, arrival.bytes.len()));
+        self.held
+            .insert(counter, (arrival.item, arrival.bytes.len(), now));
         self.release(now);
     }
 
@@ -96,11 +99,11 @@ impl Model {
     }
 
     fn used(&self) -> usize {
-        self.held.values().map(|(_, len)| len + ITEM_COST).sum()
+        self.held.values().map(|(_, len, _)| len + ITEM_COST).sum()
     }
 
     fn release(&mut self, now: Time) {
-        while let Some((&counter, &(item, _))) = self.held.first_key_value() {
+        while let Some((&counter, &(item, _, came))) = self.held.first_key_value() {
             let mut holes = self.next..counter;
             let over = self.used() > MAX_BYTES || self.used() > self.budget || self.held.len() > MAX_ITEMS;
             let reason = if holes.clone().all(|h| self.is_voted_lost(h)) {
@@ -125,6 +128,7 @@ impl Model {
             }
             self.held.remove(&counter);
             self.give(counter, item);
+            self.longest_hold = self.longest_hold.max(now.since(came));
             self.next = counter + 1;
         }
     }
@@ -306,6 +310,7 @@ fn run(ops: Vec<Op>, budget: usize) -> Result<(), TestCaseError> {
             ],
             [model.skips[0], model.skips[1], model.skips[2], model.late]
         );
+        prop_assert_eq!(c.longest_hold, model.longest_hold);
         prop_assert_eq!(bed.r.held_items(), model.held.len());
         prop_assert_eq!(bed.r.held_bytes(), model.used());
     }
