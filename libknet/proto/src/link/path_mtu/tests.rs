@@ -436,22 +436,295 @@ fn another_path_begins_anew() {
 #[test]
 fn a_link_that_was_down_is_verified_and_searched_again() {
     let mut model = settled(1_400);
-    model.path.black_hole(model.now);
-    model.poll();
-    model.acks.clear();
-    model.path.pause();
-    model.now = model.now + Span::from_secs(60);
     model.mtu = 1_500;
     model.path.restart();
+    assert_eq!(model.path.current(), 1_372);
+    model.run(Span::from_secs(5));
+    assert_eq!(model.probes[0].1, 1_372, "first of all what is in use");
+    assert_eq!(model.path.current(), 1_472);
+    // The raise timer is as short as at the beginning.
+    model.run(Span::from_secs(2_000));
+    model.path.restart();
+    model.run(Span::from_secs(5));
+    model.probes.clear();
+    model.run(Span::from_secs(28));
+    assert!(model.probes.iter().any(|(_, size)| *size > 1_472));
+}
+
+#[test]
+fn what_is_lost_while_the_link_is_down_counts_for_nothing() {
+    let mut model = settled(1_500);
+    model.path.black_hole(model.now);
+    let far = Span::from_secs(60);
+    for _ in 0..10 {
+        let probe = model.path.poll(model.now, Some(RTT), RT);
+        assert_eq!(probe.map(|p| p.size), Some(1_472));
+        model.path.pause();
+        model.now = model.now + far;
+    }
+    let probe = model.path.poll(model.now, Some(RTT), RT);
+    assert!(probe.is_some());
+    model.path.restart();
+    model.now = model.now + far;
+    for _ in 0..3 {
+        assert_eq!(model.path.current(), 1_472);
+        assert!(model.path.poll(model.now, Some(RTT), RT).is_some());
+        model.now = model.now + far;
+    }
+    model.path.poll(model.now, Some(RTT), RT);
     assert_eq!(
         model.path.current(),
-        1_372,
-        "what was lost meanwhile proves nothing"
+        1_200,
+        "three that were lost while it was up"
     );
+}
+
+/// `path` is polled until it wants to wait; the sizes that it sends.
+fn sizes(path: &mut PathMtu, now: Time) -> Vec<u16> {
+    core::iter::from_fn(|| path.poll(now, Some(RTT), RT))
+        .map(|p| p.size)
+        .collect()
+}
+
+#[test]
+fn a_probe_of_the_search_waits_as_long_as_an_answer_may_take() {
+    let ms = Span::from_millis;
+    for (srtt, rt, wait) in [
+        (Some(ms(1)), ms(10), ms(100)),
+        (None, ms(10), ms(100)),
+        (Some(ms(50)), ms(60), ms(150)),
+        (Some(ms(50)), ms(400), ms(400)),
+    ] {
+        let mut path = PathMtu::new(Time::ZERO, true, JUMBO);
+        let now = Time::from_nanos(1_000_000_000);
+        assert_eq!(path.poll(now, srtt, rt).map(|p| p.size), Some(1_352));
+        assert_eq!(path.deadline(), now + wait);
+    }
+    // What is in use waits for RT only.
+    let mut path = PathMtu::new(Time::ZERO, false, JUMBO);
+    assert!(path.poll(Time::ZERO, Some(ms(50)), ms(60)).is_some());
+    assert_eq!(path.deadline(), Time::ZERO + ms(60));
+}
+
+#[test]
+fn giving_up_a_size_needs_no_allowance() {
+    let mut model = settled(1_500);
+    model.mtu = 1_400;
+    model.path.black_hole(model.now);
+    model.run(RT.times(2));
+    model.path.paid = model.now + Span::from_secs(60);
+    model.run(RT);
+    assert_eq!(model.path.current(), 1_200);
+}
+
+#[test]
+fn only_an_answer_for_the_size_in_use_settles_a_doubt() {
+    let mut model = settled(1_500);
+    let at = model.now;
+    // An answer to something smaller, which came late, and one that is counted a second time.
+    model.path.sent[3] = Some(MtuProbe { size: 1_464, id: 77 });
+    model.path.black_hole(at);
+    let probe = model.path.poll(at, Some(RTT), RT).unwrap();
+    model.path.acked(at, 1_464, 77);
+    assert!(model.path.doubt);
+    model.path.acked(at, probe.size, probe.id);
+    assert!(!model.path.doubt);
+    model.path.black_hole(at + DATA_GRACE - Span::from_nanos(1));
+    assert!(!model.path.doubt, "proven a moment ago");
+    model.path.black_hole(at + DATA_GRACE);
+    assert!(model.path.doubt);
+    model.path.acked(at + DATA_GRACE, probe.size, probe.id);
+    assert!(model.path.doubt, "that answer was used");
+}
+
+#[test]
+fn a_hint_is_compared_with_what_is_in_use() {
+    for (claim, news) in [(1_500, false), (1_499, true)] {
+        let mut model = settled(1_500);
+        model.path.hint(model.now, claim);
+        assert_eq!(
+            sizes(&mut model.path, model.now),
+            if news { &[1_472][..] } else { &[] }
+        );
+    }
+}
+
+#[test]
+fn vanished_data_does_not_wait_for_the_search() {
+    let mut model = settled(1_500);
+    model.path.restart();
+    model.run(RTT.times(2));
+    assert!(model.path.pending.is_some_and(|p| p.size > 1_472));
+    model.now = model.now + DATA_GRACE;
+    model.path.black_hole(model.now);
+    assert_eq!(sizes(&mut model.path, model.now), [1_472]);
+}
+
+#[test]
+fn a_late_answer_goes_beyond_what_was_given_up() {
+    let mut model = Model::new(9_216, false, JUMBO);
+    model.run(RTT.times(7));
+    let probe = model.acks.pop().unwrap().1;
+    assert_eq!(probe.size, 8_972);
+    model.loss = 100;
+    model.run(Span::from_millis(300));
+    assert_eq!(model.path.refused, Some(8_972));
+    model
+        .path
+        .acked(model.now, probe.size, model.path.sent[3].unwrap().id);
+    model.loss = 0;
+    model.run(RTT.times(2));
+    assert_eq!((model.path.current(), model.path.refused), (9_188, None));
+
+    // And a hole that was none is not spoken of any more.
+    model.path.black_hole(model.now + Span::from_secs(1));
+    let probe = model.path.poll(model.now, Some(RTT), RT).unwrap();
+    model.loss = 100;
+    model.now = model.now + RT;
+    model.run(RT.times(2));
+    assert_eq!(model.path.limit_reason(), LimitReason::BlackHole { at: 9_216 });
+    model.path.acked(model.now, probe.size, probe.id);
+    assert_eq!(model.path.current(), 9_188);
+    assert_eq!(model.path.limit_reason(), LimitReason::Searching);
+}
+
+#[test]
+fn a_hole_is_forgotten_when_what_passes_is_known() {
+    let mut model = settled(1_500);
+    model.mtu = 1_400;
+    model.path.black_hole(model.now);
+    model.run(Span::from_secs(5));
+    assert!(matches!(model.path.limit_reason(), LimitReason::Path { .. }));
+    model.path.restart();
+    assert_eq!(model.path.limit_reason(), LimitReason::Searching);
+}
+
+#[test]
+fn raising_begins_with_what_failed_and_at_once_after_a_success() {
+    let mut model = settled(1_400);
+    model.run(Span::from_secs(7_200));
+    let refused = model.path.refused.unwrap();
+    model.mtu = 1_500;
+    model.probes.clear();
+    while model.path.current() == 1_372 {
+        model.run(Span::from_secs(1));
+    }
+    let first = model.probes.iter().find(|(_, size)| *size > 1_372).unwrap();
+    assert_eq!(first.1, refused);
+    model.run(Span::from_secs(5));
+    assert_eq!(model.path.current(), 1_472);
+    model.probes.clear();
+    model.run(Span::from_secs(31));
+    assert!(
+        model.probes.iter().any(|(_, size)| *size > 1_472),
+        "again after 30 s"
+    );
+}
+
+#[test]
+fn at_the_limit_there_is_nothing_to_raise() {
+    let mut model = Model::new(1_500, false, JUMBO);
+    model.path.set_limits(Limits {
+        interface_mtu: Some(1_500),
+        ..JUMBO
+    });
+    model.used = false;
+    model.run(Span::from_secs(100));
+    assert_eq!(model.path.deadline(), Time::NEVER);
+    model.path.used();
+    model.run(RTT.times(2));
+    assert_eq!(model.path.deadline(), Time::NEVER, "confirmed");
+    let confirmed = model.path.confirmed;
+    model.path.used();
+    assert_eq!(model.path.deadline(), confirmed + CONFIRM);
+}
+
+#[test]
+fn what_the_kernel_says_is_remembered() {
+    let ethernet = Limits {
+        interface_mtu: Some(1_500),
+        ..JUMBO
+    };
+    // The limit itself, and a byte above a rung.
+    for (refused, next) in [(1_472, 1_464), (1_465, 1_464), (1_461, 1_452)] {
+        let mut model = Model::new(1_472, false, ethernet);
+        model.run(RTT.times(5));
+        assert_eq!(model.path.current(), 1_444);
+        model.path.pause();
+        model.path.too_big(refused);
+        assert_eq!(sizes(&mut model.path, model.now), [next]);
+        model.path.too_big(next + 1);
+        model.path.too_big(1_472);
+        assert_eq!(model.path.refused, Some(next + 1), "the smallest counts");
+    }
+    // The size that a search begins with.
+    let mut model = settled(1_500);
+    let retry = model.path.refused.unwrap();
+    model.path.restart();
+    model.path.too_big(retry);
+    model.path.too_big(retry + 1);
+    model.run(RTT.times(2));
+    assert!(model.probes.iter().all(|(_, size)| *size < retry));
+    // What is in use: nothing is taken for granted, and nothing refused is tried.
+    let mut model = settled(1_500);
+    model.run(Span::from_secs(2_000));
+    model.path.restart();
+    assert!(model.path.retry.is_some());
+    model.path.too_big(1_464);
+    assert_eq!(model.path.limit_reason(), LimitReason::Base);
+    assert_eq!(model.path.retry, None);
     model.probes.clear();
     model.run(Span::from_secs(5));
-    assert_eq!(model.probes[0].1, 1_372);
-    assert_eq!(model.path.current(), 1_472);
+    assert_eq!(model.probes[0].1, 1_200);
+    assert!(model.probes.iter().all(|(_, size)| *size < 1_464));
+    model.probes.clear();
+    model.run(Span::from_secs(28));
+    assert!(
+        model.probes.iter().any(|(_, size)| *size >= 1_464),
+        "after 30 s, again"
+    );
+    // The floor: the search goes on from there.
+    let mut model = settled(1_500);
+    model.path.too_big(548);
+    assert_eq!((model.path.current(), model.path.refused), (548, None));
+    model.run(RTT);
+    assert_eq!(model.probes[0].1, 1_200, "there is nothing below to be verified");
+}
+
+#[test]
+fn the_search_ends_below_eight_bytes() {
+    for (refused, next) in [(1_480, &[1_476][..]), (1_479, &[])] {
+        let mut model = settled(1_500);
+        (model.path.refused, model.path.searching) = (Some(refused), true);
+        assert_eq!(sizes(&mut model.path, model.now), next);
+    }
+}
+
+#[test]
+fn a_limit_that_moves_does_not_restart_the_search() {
+    let limit = |mtu: u16| Limits {
+        interface_mtu: Some(u32::from(mtu) + 28),
+        ..JUMBO
+    };
+    let mut model = settled(1_500);
+    let refused = model.path.refused.unwrap();
+    model.path.set_limits(limit(refused));
+    assert!(!model.path.searching, "that size was refused already");
+    model.path.set_limits(limit(refused - 1));
+    assert!(model.path.searching, "nothing below it was");
+    // What is under way stays if it is still allowed, and goes otherwise.
+    for (moved, stays) in [(0, true), (1, false)] {
+        let mut model = settled(1_500);
+        let refused = model.path.refused.unwrap();
+        model.path.restart();
+        model.path.set_limits(limit(refused - moved));
+        assert_eq!(model.path.retry.is_some(), stays);
+        model.path.set_limits(JUMBO);
+        model.run(RTT.times(2));
+        let pending = model.path.pending.unwrap().size;
+        model.path.set_limits(limit(pending - moved));
+        assert_eq!(model.path.pending.is_some(), stays);
+    }
 }
 
 /// An operation of somebody who does not mean well, or of chance.
