@@ -5,7 +5,9 @@ use std::{net::SocketAddr, time::Instant};
 use libknet::{
     InterfaceReport, SocketDown,
     api::{
-        message::{DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, PeerRow, ResendRow, SessionRow, Traffic},
+        message::{
+            DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, PeerRow, ResendRow, SessionRow, Traffic,
+        },
         model,
     },
     proto::{

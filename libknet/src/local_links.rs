@@ -64,6 +64,20 @@ impl LocalLinks {
         on.push((address.ifindex, !address.unusable));
     }
 
+    /// MTU of an interface.
+    pub(crate) fn mtu(&self, ifindex: u32) -> Option<u32> {
+        self.links.get(&ifindex).map(|l| l.mtu).filter(|m| *m > 0)
+    }
+
+    /// MTU of the interface that a socket set up like this sends through, where that can be told.
+    pub(crate) fn socket_mtu(&self, setup: &SocketSetup) -> Option<u32> {
+        if let Some(device) = &setup.device {
+            return self.links.values().find(|l| l.name == *device).map(|l| l.mtu);
+        }
+        let on = self.addresses.get(&setup.address.ip())?;
+        on.first().and_then(|(ifindex, _)| self.mtu(*ifindex))
+    }
+
     /// Why nothing can be sent from a socket set up like this, if so.
     pub(crate) fn socket_down(&self, setup: &SocketSetup) -> Option<SocketDown> {
         let ip = setup.address.ip();

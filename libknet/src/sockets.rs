@@ -20,8 +20,9 @@ use knet_proto::{
 
 use crate::{query::SocketDown, setup::SocketSetup};
 
-/// Datagrams that wait for room in a socket's send buffer, which itself holds some hundreds.
-const QUEUE: usize = 1024;
+/// Datagrams that wait for room in a socket's send buffer, which itself holds some hundreds: one reading of the TAP, each
+/// frame in as many pieces as it may have.
+const QUEUE: usize = 4096;
 /// For so long the TAP is not read while a socket's send buffer is full. After that the socket is a path that does
 /// not move at all, and must not hold up the others.
 const PATIENCE: Span = Span::from_millis(20);
@@ -33,6 +34,8 @@ pub(crate) struct SocketEntry {
     pub(crate) socket: Arc<UdpSocket>,
     /// Why it cannot be used, as the core was last told.
     pub(crate) down: Option<SocketDown>,
+    /// MTU of its device, as the core was last told.
+    pub(crate) mtu: Option<u32>,
     queue: VecDeque<Waiting>,
     blocked_since: Option<Time>,
     /// Positions in the outbox of what goes out here.
@@ -56,8 +59,8 @@ pub(crate) struct Sockets {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) path: Path,
-    /// It does not fit through the device: nothing is wrong with the path.
-    pub(crate) too_big: bool,
+    /// It does not fit through the device, with so many bytes; nothing else is wrong with the path.
+    pub(crate) too_big: Option<usize>,
 }
 
 /// What became of datagrams that could not be sent.
@@ -100,6 +103,7 @@ impl Sockets {
             setup,
             socket,
             down: None,
+            mtu: None,
             queue: VecDeque::new(),
             blocked_since: None,
             turn: Vec::new(),
@@ -168,7 +172,9 @@ impl Sockets {
                     failures,
                 );
                 sent = report.done;
-                settle(&report, failures, unsent, |i| transmit(i).map(|t| t.path));
+                settle(&report, failures, unsent, |i| {
+                    transmit(i).map(|t| (t.path, t.range.len()))
+                });
             }
             for i in sent..entry.turn.len() {
                 let Some(t) = transmit(i) else { continue };
@@ -215,10 +221,13 @@ impl Sockets {
             failures,
         );
         let path = |i: usize| {
-            queue.get(i).map(|w| Path {
-                socket: id,
-                local: w.local,
-                remote: w.remote,
+            queue.get(i).map(|w| {
+                let path = Path {
+                    socket: id,
+                    local: w.local,
+                    remote: w.remote,
+                };
+                (path, w.bytes.len())
             })
         };
         settle(&report, failures, unsent, path);
@@ -269,14 +278,14 @@ fn settle(
     report: &SendReport,
     failures: &mut Vec<SendFailure>,
     unsent: &mut Unsent,
-    path: impl Fn(usize) -> Option<Path>,
+    sent: impl Fn(usize) -> Option<(Path, usize)>,
 ) {
     unsent.queue_full += report.queue_drops as u64;
     for failure in failures.drain(..) {
-        if let Some(path) = path(failure.index) {
+        if let Some((path, size)) = sent(failure.index) {
             unsent.refused.push(Refused {
                 path,
-                too_big: failure.is_too_big(),
+                too_big: failure.is_too_big().then_some(size),
             });
         }
     }

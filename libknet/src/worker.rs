@@ -73,6 +73,7 @@ pub(crate) struct Worker {
     hints: Vec<IcmpHint>,
     net_events: Vec<NetEvent>,
     applying: Option<control::Applying>,
+    tap_mtu: Option<u32>,
     tap_watched: bool,
     more_mail: bool,
 }
@@ -125,6 +126,7 @@ impl Worker {
             hints: Vec::new(),
             net_events: Vec::new(),
             applying: None,
+            tap_mtu: None,
             tap_watched: true,
             more_mail: false,
         })
@@ -220,6 +222,11 @@ impl Worker {
         }
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now);
+            let mut refused = 0;
+            for frame in self.shard.outbox().frames.drain(..) {
+                refused += write_frame(&mut self.tap, &frame)?;
+            }
+            self.shard.count_drops(DropReason::TapWrite, refused);
         }
         self.pings.expire(now);
         self.flush(now);
@@ -249,13 +256,14 @@ impl Worker {
                     local: meta.local,
                     remote: meta.remote,
                 };
+                let mut refused = 0;
                 if let Some(frame) = self.shard.handle_datagram(now, &path, datagram) {
-                    match self.tap.write(frame) {
-                        Ok(TapWrite::Done) => {}
-                        Ok(TapWrite::Refused) => self.shard.count_drops(DropReason::TapWrite, 1),
-                        Err(e) => return Err(tap_is_gone(&self.tap, &e)),
-                    }
+                    refused += write_frame(&mut self.tap, frame)?;
                 }
+                for frame in self.shard.outbox().frames.drain(..) {
+                    refused += write_frame(&mut self.tap, &frame)?;
+                }
+                self.shard.count_drops(DropReason::TapWrite, refused);
             }
             self.flush(now);
             if !outcome.more {
@@ -324,12 +332,12 @@ impl Worker {
         self.hints.clear();
         // What cannot be read is a hint that is not heard, no more.
         let _ = entry.socket.drain_errors(ERRORS, &mut self.hints);
-        for hint in self
-            .hints
-            .iter()
-            .filter(|h| h.kind == IcmpKind::Unreachable && !h.is_local)
-        {
-            self.shard.handle_icmp_hint(now, id, hint.remote);
+        for hint in self.hints.iter().filter(|h| !h.is_local) {
+            match hint.kind {
+                IcmpKind::Unreachable => self.shard.handle_icmp_hint(now, id, hint.remote),
+                IcmpKind::TooBig { mtu } => self.shard.handle_mtu_hint(now, id, hint.remote, mtu),
+                IcmpKind::Other => {}
+            }
         }
     }
 
@@ -364,7 +372,18 @@ impl Worker {
 
     /// Tells the core which sockets can be used, where that has changed.
     fn judge_sockets(&mut self, now: Time) {
+        let tap_mtu = self.local.mtu(self.tap.ifindex());
+        if tap_mtu != self.tap_mtu {
+            self.tap_mtu = tap_mtu;
+            let mtu = tap_mtu.and_then(|m| u16::try_from(m).ok()).unwrap_or(u16::MAX);
+            self.shard.set_tap_mtu(now, mtu);
+        }
         for entry in self.sockets.iter_mut() {
+            let mtu = self.local.socket_mtu(&entry.setup);
+            if mtu != entry.mtu {
+                entry.mtu = mtu;
+                self.shard.set_socket_mtu(now, entry.id, mtu);
+            }
             let down = self.local.socket_down(&entry.setup);
             if down == entry.down {
                 continue;
@@ -413,8 +432,9 @@ impl Worker {
         self.shard
             .count_drops(DropReason::SendBufferFull, self.unsent.queue_full);
         for refused in self.unsent.refused.drain(..) {
-            if !refused.too_big {
-                self.shard.handle_send_error(now, &refused.path);
+            match refused.too_big {
+                Some(size) => self.shard.handle_too_big(now, &refused.path, size),
+                None => self.shard.handle_send_error(now, &refused.path),
             }
         }
         self.unsent.no_socket = 0;
@@ -423,6 +443,15 @@ impl Worker {
 
     fn socket_ids(&self) -> Vec<SocketId> {
         self.sockets.iter().map(|e| e.id).collect()
+    }
+}
+
+/// Writes a frame. Returns how many the TAP has refused: one or none.
+fn write_frame(tap: &mut Tap, frame: &[u8]) -> Result<u64, String> {
+    match tap.write(frame) {
+        Ok(TapWrite::Done) => Ok(0),
+        Ok(TapWrite::Refused) => Ok(1),
+        Err(e) => Err(tap_is_gone(tap, &e)),
     }
 }
 

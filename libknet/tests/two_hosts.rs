@@ -610,7 +610,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
         spoke: false,
         shutdown: false,
         lossless: true,
-            static_macs: Vec::new(),
+        static_macs: Vec::new(),
         links: Default::default(),
     };
     for (n, link) in links.iter().enumerate() {
@@ -636,6 +636,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
             instance: OsEntropy.next_u64(),
             suites: suites_of_this_machine(),
             mac_ageing: Span::from_secs(300),
+            tap_mtu: 1430,
             max_frame: 9234,
         },
         sockets: sockets.clone(),

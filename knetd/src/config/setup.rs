@@ -144,6 +144,7 @@ impl Setup {
                 instance,
                 suites: suites_of_this_machine(),
                 mac_ageing: self.mac_ageing,
+                tap_mtu: self.mtu,
                 max_frame: MAX_FRAME,
             },
             sockets: self

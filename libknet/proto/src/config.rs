@@ -61,6 +61,8 @@ pub struct InterfaceConfig {
     pub suites: SuiteOffer,
     /// How long a learned MAC address is kept without traffic from it. 10 s..=1 h, default 300 s.
     pub mac_ageing: Span,
+    /// MTU of the TAP in bytes: nothing longer has to be sent without splitting it.
+    pub tap_mtu: u16,
     /// Largest Ethernet frame accepted from the TAP or from a peer, without FCS, in bytes.
     pub max_frame: u16,
 }

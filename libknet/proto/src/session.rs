@@ -13,7 +13,10 @@ use crate::{
     ids::{LinkId, LinkSet, MAX_LINKS, ReceiverIndex},
     replay_window::{CtrlWindow, MAX_BITS, ReplayWindow},
     time::{Span, Time},
-    wire::header::{HEADER_LEN, MessageType, TAG_LEN, TransportHeader},
+    wire::{
+        fragment_header::FragmentHeader,
+        header::{HEADER_LEN, MessageType, TAG_LEN, TransportHeader},
+    },
 };
 
 /// The initiator begins a new handshake at this age, less up to [`REKEY_JITTER`], as in `WireGuard`.
@@ -65,6 +68,7 @@ pub struct Session {
     seal: SealKey,
     open: OpenKey,
     next_data: u32,
+    wholes: u32,
     next_ctrl: [u32; MAX_LINKS],
     blocks: u64,
     data_window: ReplayWindow,
@@ -84,8 +88,8 @@ struct Arrived {
 /// What became of a data datagram.
 #[derive(Debug)]
 pub enum Data<'a> {
-    /// A frame seen for the first time.
-    Frame(&'a mut [u8]),
+    /// Seen for the first time: its plaintext, a frame or a piece of one.
+    Fresh(&'a mut [u8]),
     /// A copy; authentic, and the newest that came over its link.
     FreshCopy,
     /// Dropped.
@@ -117,6 +121,7 @@ impl Session {
             seal: SealKey::new(new.suite, &new.send),
             open: OpenKey::new(new.suite, &new.receive),
             next_data: 0,
+            wholes: 0,
             next_ctrl: [0; MAX_LINKS],
             blocks: 0,
             data_window: ReplayWindow::new(),
@@ -146,11 +151,38 @@ impl Session {
 
     /// Seals `frame` onto the end of `arena`. Returns its counter, or why it cannot.
     pub fn seal_data(&mut self, frame: &[u8], arena: &mut Vec<u8>) -> Result<u32, DropReason> {
+        self.seal_next(MessageType::Data, &[], frame, arena)
+    }
+
+    /// Seals a piece of something longer onto the end of `arena`. Returns its counter, or why it cannot.
+    pub fn seal_fragment(
+        &mut self,
+        header: &FragmentHeader,
+        piece: &[u8],
+        arena: &mut Vec<u8>,
+    ) -> Result<u32, DropReason> {
+        self.seal_next(MessageType::Frag, &header.emit(), piece, arena)
+    }
+
+    /// A number for something that is split, different from those before it.
+    pub fn next_whole(&mut self) -> u32 {
+        self.wholes = self.wholes.wrapping_add(1);
+        self.wholes
+    }
+
+    fn seal_next(
+        &mut self,
+        kind: MessageType,
+        first: &[u8],
+        second: &[u8],
+        arena: &mut Vec<u8>,
+    ) -> Result<u32, DropReason> {
         let counter = self.next_data;
-        self.charge(counter, frame.len())?;
+        self.charge(counter, first.len() + second.len())?;
         self.next_data = counter.wrapping_add(1);
-        self.seal(MessageType::Data, 0, counter, arena, |out| {
-            out.extend_from_slice(frame);
+        self.seal(kind, 0, counter, arena, |out| {
+            out.extend_from_slice(first);
+            out.extend_from_slice(second);
         });
         Ok(counter)
     }
@@ -173,7 +205,7 @@ impl Session {
         Ok(())
     }
 
-    /// Opens a data datagram that came over `link` (if it came from a known address), at judged time `now`.
+    /// Opens a DATA or FRAG that came over `link` (if it came from a known address), at judged time `now`.
     ///
     /// A copy of what was seen is dropped without decrypting it, unless it is the first word of its link for
     /// `evidence_after`: then it is opened, because only what is authentic may count as proof that a link works.
@@ -209,7 +241,7 @@ impl Session {
             return Data::Drop(reason);
         }
         self.note_arrival(link, header.counter, now);
-        Data::Frame(frame)
+        Data::Fresh(frame)
     }
 
     /// Opens a control datagram. Also tells whether its counter is the highest of its link so far.
@@ -393,7 +425,7 @@ mod tests {
         let mut bytes = datagram.to_vec();
         let header = TransportHeader::parse(&bytes).expect("a header");
         match session.open_data(&header, over, now, Span::from_millis(2), &mut bytes) {
-            Data::Frame(frame) => Ok(frame.len()),
+            Data::Fresh(frame) => Ok(frame.len()),
             Data::FreshCopy => Ok(0),
             Data::Drop(reason) => Err(reason),
         }

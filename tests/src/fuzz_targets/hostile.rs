@@ -186,6 +186,7 @@ impl Attack {
             instance: 2,
             suites: suites(),
             mac_ageing: Span::from_secs(300),
+            tap_mtu: 1430,
             max_frame: MAX_FRAME,
         };
         let mut shard = Shard::new(&config, Box::new(SeededEntropy::new([9; 32])), START);
@@ -198,7 +199,7 @@ impl Attack {
                 spoke: true,
                 shutdown: false,
                 lossless: true,
-            static_macs: Vec::new(),
+                static_macs: Vec::new(),
                 links: [const { None }; 8],
             };
             shard

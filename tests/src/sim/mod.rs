@@ -391,12 +391,12 @@ impl World {
                     remote,
                 };
                 let Some(life) = node.life_mut() else { return };
-                if let Some(frame) = life.shard.handle_datagram(now, &path, &mut bytes) {
-                    // Unknown destinations are flooded: like any network card, a host ignores what is for others.
-                    let (destination, source, number) = node::read_frame(frame);
-                    if destination == to {
-                        self.ledger.arrive(now, to, source, number);
-                    }
+                let frame = life
+                    .shard
+                    .handle_datagram(now, &path, &mut bytes)
+                    .map(<[u8]>::to_vec);
+                if let Some(frame) = frame {
+                    self.arrive(to, &frame);
                 }
                 self.drain(to);
             }
@@ -462,6 +462,15 @@ impl World {
         }
     }
 
+    /// A frame comes out of the TAP of `at`. Unknown destinations are flooded: like any network card, a host ignores
+    /// what is for others.
+    fn arrive(&mut self, at: usize, frame: &[u8]) {
+        let (destination, source, number) = node::read_frame(frame);
+        if destination == at {
+            self.ledger.arrive(self.now, at, source, number);
+        }
+    }
+
     /// Takes everything out of the node's outbox, and plans its next wake-up.
     fn drain(&mut self, n: usize) {
         let now = self.now;
@@ -475,9 +484,13 @@ impl World {
             .iter()
             .map(|t| (t.path, outbox.bytes(t).to_vec()))
             .collect();
+        let frames = std::mem::take(&mut outbox.frames);
         let inputs: Vec<Input> = outbox.handshake.drain(..).collect();
         let events: Vec<Event> = outbox.events.drain(..).collect();
         outbox.clear();
+        for frame in frames {
+            self.arrive(n, &frame);
+        }
         self.events.extend(events.into_iter().map(|e| (now, n, e)));
         for (path, bytes) in sent {
             self.transmit(n, &path, &bytes);

@@ -74,6 +74,7 @@ impl Node {
             instance,
             suites,
             mac_ageing: Span::from_secs(300),
+            tap_mtu: 1500,
             max_frame: 1514,
         };
         let handshaker = Handshaker::new(

@@ -26,6 +26,7 @@ impl Link {
         }
         match self.state {
             LinkState::Up => {
+                at = at.min(self.mtu.deadline());
                 let rt = self.report_timeout();
                 if let Some(oldest) = self.sent.oldest_unreported() {
                     at = at.min((oldest + rt).max(self.last_proof + rt));

@@ -31,7 +31,7 @@ pub mod sent_log;
 mod signals;
 
 use crate::{
-    config::LinkConfig,
+    config::{LinkConfig, Remote},
     event::LinkReason,
     ids::LinkId,
     status::{LinkState, Traffic},
@@ -39,11 +39,15 @@ use crate::{
 };
 use endpoint::Endpoint;
 use flap_damping::FlapDamping;
+use large_watch::LargeWatch;
 use loss::LossMeter;
+use path_mtu::{Limits, PathMtu};
 use probe::Probes;
 use rtt::{JitterMeter, RttEstimator};
 use sent_log::SentLog;
 
+/// Bits of the numbers of probes that name their link.
+pub const LINK_BITS: u32 = 3;
 /// Urgent probes that must go unanswered before a link is called down.
 pub const URGENT_PROBES: u8 = 3;
 /// Frames are mirrored on a link in doubt for this long (limits: row 21).
@@ -145,6 +149,10 @@ pub struct Link {
     pub rx: Traffic,
     /// What was sent and not reported.
     pub sent: SentLog,
+    /// The largest datagram that passes.
+    pub mtu: PathMtu,
+    /// Large datagrams that may be vanishing.
+    large: LargeWatch,
     /// Flap damping.
     pub damping: FlapDamping,
     /// Times suspected.
@@ -198,7 +206,8 @@ pub struct HeldPong {
 
 impl Link {
     /// A link that has just been configured or opened by the peer.
-    pub fn new(id: LinkId, config: LinkConfig, now: Time) -> Self {
+    pub fn new(id: LinkId, config: LinkConfig, now: Time, largest_datagram: u16) -> Self {
+        let ipv6 = matches!(config.remote, Remote::Static(address) if address.is_ipv6());
         let mut link = Self {
             id,
             endpoint: Endpoint::new(&config),
@@ -211,6 +220,15 @@ impl Link {
             tx: Traffic::default(),
             rx: Traffic::default(),
             sent: SentLog::default(),
+            mtu: PathMtu::new(
+                now,
+                ipv6,
+                Limits {
+                    interface_mtu: None,
+                    largest_datagram,
+                },
+            ),
+            large: LargeWatch::new(ipv6),
             damping: FlapDamping::default(),
             suspects: 0,
             downs_shown: 0,
@@ -428,6 +446,11 @@ impl Link {
         self.since = now;
         self.tally = 0;
         self.step_at = Time::NEVER;
+        match to {
+            LinkState::Up if from != LinkState::Suspect => self.mtu.restart(),
+            LinkState::Up => {}
+            _ => self.mtu.pause(),
+        }
         match to {
             LinkState::Up => {
                 self.proven(now);

@@ -70,6 +70,12 @@ impl JitterMeter {
         }
     }
 
+    /// When the last packet arrived less when it was sent, in microseconds modulo 2^32 and by two clocks: only
+    /// differences between links of one peer mean anything.
+    pub const fn transit_us(&self) -> Option<u32> {
+        self.last_transit_us
+    }
+
     /// The estimate.
     pub const fn jitter(&self) -> Span {
         Span::from_nanos(self.jitter)

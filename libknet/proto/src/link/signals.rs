@@ -3,6 +3,7 @@
 use super::{
     HeldPong, Link, PONGS_PER_SECOND, Transition,
     endpoint::Endpoint,
+    large_watch::LargeWatch,
     probe::Probe,
     rtt::{JitterMeter, RttEstimator},
     sent_log::DataSeq,
@@ -13,6 +14,9 @@ use crate::{
     status::{LinkState, Traffic},
     time::{Span, Time},
 };
+
+/// A datagram of no more than this, in bytes of UDP payload, passes everywhere.
+const SMALL: usize = super::path_mtu::floor(false) as usize;
 
 impl Link {
     /// There is a session (again): begin to probe. `anew`: it does not follow
@@ -63,10 +67,13 @@ impl Link {
     }
 
     /// The path is another one now: what was measured on the old one is void.
-    pub fn path_changed(&mut self, same_host: bool) {
+    pub fn path_changed(&mut self, now: Time, same_host: bool) {
         if !same_host {
             self.rtt = RttEstimator::default();
         }
+        let ipv6 = self.endpoint.current().is_some_and(|p| p.remote.is_ipv6());
+        self.mtu.reset(now, ipv6);
+        self.large = LargeWatch::new(ipv6);
         self.report_rtt = RttEstimator::default();
         self.tx_loss.reset();
         self.rx_loss.reset();
@@ -81,13 +88,26 @@ impl Link {
         !core::mem::replace(&mut self.receiving, true)
     }
 
-    /// A data datagram left on this link. Returns true if it is the only one waiting to be reported, so that
-    /// there is a new deadline.
-    pub fn data_sent(&mut self, now: Time, seq: DataSeq) -> bool {
+    /// A data datagram of `len` bytes left on this link. Returns true if there is a new deadline: it is the only one
+    /// waiting to be reported, or the first for which the size that passes matters.
+    pub fn data_sent(&mut self, now: Time, seq: DataSeq, len: usize) -> bool {
         let first = self.sent.oldest_unreported().is_none();
         let spacing = self.report_timeout().divided_by(16).max(Span::from_millis(1));
         self.sent.sent(now, seq, spacing);
-        first
+        self.large.sent(now, seq, len);
+        first | (len > SMALL && self.mtu.used())
+    }
+
+    /// A report about this link, for those who watch whether large datagrams vanish.
+    pub fn watch_large(&mut self, now: Time, highest: DataSeq, bitmap: u64) {
+        if self.large.reported(highest, bitmap) {
+            self.mtu.black_hole(now);
+        }
+    }
+
+    /// The size that passes is another one: what vanished before says nothing about it.
+    pub fn forget_large(&mut self) {
+        self.large.clear();
     }
 
     /// A PING leaves now.
@@ -146,6 +166,9 @@ impl Link {
         // An answer that the peer has held back proves that the link worked then, not that it does now.
         let proven = now - hold;
         let silent = now.since(self.last_proof);
+        if here && self.large.answered(probe.sent) {
+            self.mtu.black_hole(now);
+        }
         self.sent.answered(probe.sent);
         self.proven(proven);
         self.still_reports = 0;
@@ -284,7 +307,7 @@ impl Link {
         self.config = config;
         if moved {
             self.endpoint = Endpoint::new(&self.config);
-            self.path_changed(false);
+            self.path_changed(now, false);
         }
         match self.idle_state() {
             LinkState::Down if moved || self.state == LinkState::AdminDown => {

@@ -22,6 +22,7 @@ impl Peer {
             // A link may have settled, or its mirroring ended.
             self.choose(env);
         }
+        self.deliver_held(env);
         self.replay(env);
         let max_age = self.replay_max_age();
         self.ring.expire(env.real, max_age, &mut env.ring_bytes);
@@ -37,6 +38,9 @@ impl Peer {
         }
         if let Some(waiting) = self.waiting_deadline() {
             at = at.min(waiting);
+        }
+        if let Some(delivery) = self.delivery_deadline() {
+            at = at.min(delivery);
         }
         if let Some(replay) = self.ring.deadline() {
             at = at.min(env.judged(replay));
@@ -71,8 +75,10 @@ impl Peer {
                 link: id,
                 ok: false,
             });
+            self.resequencer.link_gone(id);
             self.send_link_state(env, id);
         }
+        self.probe_mtu(env, id);
         // One step may make the next one due, as Suspect does for its first probe; never more than a few.
         for _ in 0..4 {
             let Some(link) = self.link_mut(id) else { return };

@@ -3,7 +3,9 @@
 //! This file holds the state and hands it on; what is done with it is told by concern: [`send`] frames and
 //! control messages out, [`receive`] datagrams in, [`sessions`] come and go, [`judge`] links as time passes.
 
+mod deliver;
 mod judge;
+mod path_mtu;
 mod receive;
 mod resend;
 mod send;
@@ -20,7 +22,9 @@ use crate::{
     link::{Link, PingDue, Transition},
     path::Path,
     policy::{self, ActiveSet, LinkView, round_robin::Rotation},
+    reassembly::Reassembler,
     resend_ring::ResendRing,
+    resequencer::Resequencer,
     session::Session,
     shard::env::Env,
     status::{LinkState, Traffic},
@@ -49,6 +53,12 @@ pub struct Peer {
     set: ActiveSet,
     rotation: Rotation,
     attempt: Attempt,
+    resequencer: Resequencer,
+    /// How long what arrives out of order is held back at most.
+    reorder_wait: Span,
+    reassembler: Reassembler,
+    /// The longest datagram that passes on every link in use, in bytes of UDP payload; 0: none is in use.
+    room: usize,
     ring: ResendRing,
     /// What goes out is kept until it is reported: there is another link that it could go out on.
     protect: bool,
@@ -107,6 +117,10 @@ impl Peer {
             set: ActiveSet::default(),
             rotation: Rotation::default(),
             attempt: Attempt::default(),
+            resequencer: Resequencer::new(),
+            reorder_wait: Span::ZERO,
+            reassembler: Reassembler::default(),
+            room: 0,
             ring: ResendRing::default(),
             protect: false,
             carriers: LinkSet::EMPTY,
@@ -202,10 +216,9 @@ impl Peer {
         moved
     }
 
-    /// What a data datagram can change so that somebody else must know: whether the peer is up, and whether a
-    /// report is due.
-    pub fn hot_state(&self) -> (bool, Option<Time>) {
-        (self.is_up(), self.report_at)
+    /// What a data datagram can change so that somebody else must know: whether the peer is up, and what is due.
+    pub fn hot_state(&self) -> (bool, Option<Time>, Option<Time>) {
+        (self.is_up(), self.report_at, self.delivery_deadline())
     }
 
     /// One of its links.
@@ -227,7 +240,7 @@ impl Peer {
     }
 
     fn add_link(&mut self, env: &mut Env, id: LinkId, config: LinkConfig) {
-        let mut link = Link::new(id, config, env.now);
+        let mut link = Link::new(id, config, env.now, env.largest_datagram);
         if link.config.local.is_some_and(|s| !env.socket_is_up(s)) {
             link.local(env.now, false);
         }
@@ -237,6 +250,7 @@ impl Peer {
             None
         };
         self.links[id.index()] = Some(Box::new(link));
+        self.limits_changed(env);
         self.after(env, id, t);
     }
 
@@ -290,6 +304,9 @@ impl Peer {
         env.transition(self.id, id, &t, srtt);
         if t.to < LinkState::Up {
             self.ring.leave(id);
+        }
+        if t.to < LinkState::Probing {
+            self.resequencer.link_gone(id);
         }
         self.choose(env);
         self.rescue_stranded(env, id);
@@ -359,6 +376,8 @@ impl Peer {
             self.set = set;
             self.rotation.reset();
         }
+        self.measure_room();
+        self.update_reorder_wait();
         self.protect = self.config.lossless && self.links().filter(|l| l.can_send()).count() > 1;
         self.carry_over(env);
     }
@@ -367,8 +386,9 @@ impl Peer {
     fn path_moved(&mut self, env: &mut Env, id: LinkId, from: Option<Path>, to: Path) {
         let same_host = from.is_some_and(|f| f.remote.ip() == to.remote.ip());
         if let Some(link) = self.link_mut(id) {
-            link.path_changed(same_host);
+            link.path_changed(env.now, same_host);
         }
+        self.limits_changed(env);
         env.event(Event::Roamed {
             peer: self.id,
             link: id,

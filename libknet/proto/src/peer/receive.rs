@@ -26,7 +26,8 @@ enum Which {
 }
 
 impl Peer {
-    /// A DATA datagram came over `path`. Returns the frame in it, if it is seen for the first time.
+    /// A DATA or FRAG came over `path`. Returns the frame in it, if it is seen for the first time and its turn has
+    /// come; others are left in `env.delivered`, to be forwarded after it.
     pub fn receive_data<'a>(
         &mut self,
         env: &mut Env,
@@ -35,6 +36,18 @@ impl Peer {
         datagram: &'a mut [u8],
     ) -> Option<&'a [u8]> {
         let link = self.link_of(path);
+        self.receive_sealed(env, header, link, datagram, false)
+    }
+
+    /// The same for a datagram that came over `link`; `inner`: it had been split and was put together here.
+    pub(super) fn receive_sealed<'a>(
+        &mut self,
+        env: &mut Env,
+        header: &TransportHeader,
+        link: Option<LinkId>,
+        datagram: &'a mut [u8],
+        inner: bool,
+    ) -> Option<&'a [u8]> {
         let bytes = datagram.len();
         let evidence_after = link.map_or(Span::MAX, |l| self.report_delay(l));
         let (now, real) = (env.now, env.real);
@@ -43,6 +56,7 @@ impl Peer {
             env.drop(DropReason::SessionExpired);
             return None;
         };
+        let serial = session.serial;
         let data = session.open_data(header, link, now, evidence_after, datagram);
         if !session.unreported.is_empty() && self.report_at.is_none() {
             self.report_at = Some(now + link.map_or(Span::ZERO, |l| self.report_delay(l)));
@@ -52,7 +66,7 @@ impl Peer {
                 if reason == DropReason::Replay {
                     self.duplicates = self.duplicates.saturating_add(1);
                     // A copy counts for the link's loss, not as a sign of life: it was not authenticated.
-                    if let Some(l) = link.and_then(|l| self.link_mut(l)) {
+                    if let Some(l) = link.and_then(|l| self.link_mut(l)).filter(|_| !inner) {
                         l.rx.count(bytes);
                     }
                 } else {
@@ -64,16 +78,22 @@ impl Peer {
             Data::FreshCopy => {
                 self.duplicates = self.duplicates.saturating_add(1);
                 env.drop(DropReason::Replay);
-                self.heard_on(env, link, bytes);
+                if let Some(link) = link {
+                    self.resequencer.copy_arrived(serial, header.counter, link);
+                }
+                if !inner {
+                    self.heard_on(env, link, bytes);
+                }
                 None
             }
-            Data::Frame(frame) => {
-                self.rx.count(frame.len());
+            Data::Fresh(plaintext) => {
                 if which == Which::Next {
                     self.promote(env);
                 }
-                self.heard_on(env, link, bytes);
-                Some(frame)
+                if !inner {
+                    self.heard_on(env, link, bytes);
+                }
+                self.accept(env, serial, header, link, plaintext, inner)
             }
         }
     }
@@ -229,8 +249,10 @@ impl Peer {
                     }
                     return;
                 }
-                // Path MTU discovery is not offered by this version, and a link is closed by its state.
-                Record::Close { .. } | Record::PmtuProbe { .. } | Record::PmtuAck { .. } => {}
+                // A link is closed by its state.
+                Record::Close { .. } => {}
+                Record::PmtuProbe { size, id } => self.answer_mtu_probe(env, link, size, id),
+                Record::PmtuAck { size, id } => self.mtu_acked(env, size, id),
             }
         }
     }
@@ -302,6 +324,7 @@ impl Peer {
         };
         if l.could_report(seq) {
             self.ring.reported(report.link, seq, report.bitmap);
+            l.watch_large(now, seq, report.bitmap);
         }
         let t = l.reported(now, seq);
         self.after(env, report.link, t);

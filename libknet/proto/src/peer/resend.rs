@@ -1,15 +1,20 @@
 //! Nothing is lost when a link dies: what it may have taken with it goes out again over another one.
 
+use core::ops::Range;
+
 use super::Peer;
 use crate::{
     config::PolicyKind,
+    drop_reason::DropReason,
     event::Event,
+    fragment,
     ids::{LinkId, LinkSet},
     link::{Link, sent_log::DataSeq},
     resend_ring::{REPLAY_MAX_AGE, What},
     shard::env::Env,
     status::LinkState,
     time::Span,
+    wire::fragment_header::FragmentKind,
 };
 
 impl Peer {
@@ -87,7 +92,18 @@ impl Peer {
             let Some(resend) = self.ring.next(env.real, &mut env.outbox.arena) else {
                 break;
             };
-            self.transmit_data(env, resend.seq, resend.over, start);
+            let len = env.outbox.arena.len() - start;
+            let fits = |id: &LinkId| self.link(*id).is_some_and(|l| l.mtu.current() >= len);
+            let whole = resend
+                .over
+                .iter()
+                .filter(fits)
+                .fold(LinkSet::EMPTY, LinkSet::with);
+            let split = resend.over.minus(whole);
+            self.transmit_data(env, resend.seq, whole, start);
+            for id in split.iter() {
+                self.resend_in_pieces(env, id, start..start + len);
+            }
         }
         if let Some(done) = self.ring.finish()
             && done.frames > 0
@@ -99,6 +115,37 @@ impl Peer {
             });
         }
         true
+    }
+
+    /// Sends the sealed datagram at `range` in the arena again over a link that carries less than the one it was made
+    /// for.
+    fn resend_in_pieces(&mut self, env: &mut Env, id: LinkId, range: Range<usize>) {
+        let Some(room) = self.link(id).map(|l| l.mtu.current()) else {
+            return;
+        };
+        let Some(session) = self.current.as_mut() else {
+            return;
+        };
+        let datagram = env.outbox.arena.get(range).unwrap_or_default().to_vec();
+        let whole = session.next_whole();
+        let Some(pieces) = fragment::split(FragmentKind::Datagram, whole, datagram.len(), room) else {
+            return self.drop_frame(env, DropReason::FrameLong);
+        };
+        for (header, range) in pieces {
+            let piece = datagram.get(range).unwrap_or_default();
+            let start = env.outbox.arena.len();
+            let Some(session) = self.current.as_mut() else {
+                return;
+            };
+            let seq = match session.seal_fragment(&header, piece, &mut env.outbox.arena) {
+                Ok(counter) => DataSeq {
+                    session: session.serial,
+                    counter,
+                },
+                Err(reason) => return self.drop_frame(env, reason),
+            };
+            self.transmit_data(env, seq, LinkSet::of(id), start);
+        }
     }
 
     /// What is older is not sent again: a quarter of a second, and what distance adds.

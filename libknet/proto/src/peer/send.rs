@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use super::{OPERATOR_PROBES, OperatorProbe, Peer, Waiting};
 use crate::{
     drop_reason::DropReason,
+    fragment,
     ids::{LinkId, LinkSet},
     link::{Link, PingDue, probe::Probe, sent_log::DataSeq},
     path::Path,
@@ -12,7 +13,11 @@ use crate::{
     shard::env::{Env, WAITING_TOTAL},
     status::LinkState,
     time::{Span, Time},
-    wire::control_record::{LinkStateRecord, Ping, Pong, Record, RecordWriter, Report},
+    wire::{
+        control_record::{LinkStateRecord, Ping, Pong, Record, RecordWriter, Report},
+        fragment_header::FragmentKind,
+        header::{HEADER_LEN, TAG_LEN},
+    },
 };
 
 /// Frames that wait for a session, per peer (limits: row 13).
@@ -20,6 +25,9 @@ const WAITING_FRAMES: usize = 128;
 const WAITING_BYTES: usize = 256 << 10;
 /// And no longer than this.
 pub(super) const WAITING_TIME: Span = Span::from_secs(2);
+
+/// What DATA adds to a frame, in bytes.
+const DATA_OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 
 /// Reasons in a CLOSE, for people.
 const CLOSE_SHUTDOWN: u8 = 1;
@@ -54,35 +62,71 @@ impl Peer {
     }
 
     fn send_now(&mut self, env: &mut Env, frame: &[u8]) -> bool {
-        let Some(session) = self.current.as_mut() else {
-            return false;
-        };
-        let start = env.outbox.arena.len();
-        let counter = match session.seal_data(frame, &mut env.outbox.arena) {
-            Ok(counter) => counter,
-            Err(reason) => {
-                self.drop_frame(env, reason);
-                return false;
-            }
-        };
-        let seq = DataSeq {
-            session: session.serial,
-            counter,
-        };
-        self.tx.count(frame.len());
         let links = &self.links;
         let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.config.weight);
         let mut targets = self.set.copies;
         if let Some(link) = self.rotation.next(self.set.rotation, weight) {
             targets = targets.with(link);
         }
-        let targets = self.keep_for_resend(env, seq, targets, start);
-        if targets.is_empty() {
+        if frame.len() + DATA_OVERHEAD > self.room {
+            return self.send_in_pieces(env, frame, targets);
+        }
+        let Some(session) = self.current.as_mut() else {
+            return false;
+        };
+        let start = env.outbox.arena.len();
+        match session.seal_data(frame, &mut env.outbox.arena) {
+            Ok(counter) => {
+                self.tx.count(frame.len());
+                self.send_sealed(env, counter, targets, start)
+            }
+            Err(reason) => {
+                self.drop_frame(env, reason);
+                false
+            }
+        }
+    }
+
+    /// Sends a frame that does not fit the links it goes out on.
+    fn send_in_pieces(&mut self, env: &mut Env, frame: &[u8], targets: LinkSet) -> bool {
+        let Some(id) = self.current.as_mut().map(|s| s.next_whole()) else {
+            return false;
+        };
+        let Some(pieces) = fragment::split(FragmentKind::Frame, id, frame.len(), self.room) else {
+            self.drop_frame(env, DropReason::FrameLong);
+            return false;
+        };
+        self.tx.count(frame.len());
+        let mut closer = false;
+        for (header, range) in pieces {
+            let piece = frame.get(range).unwrap_or_default();
+            let start = env.outbox.arena.len();
+            let sealed = match self.current.as_mut() {
+                Some(s) => s.seal_fragment(&header, piece, &mut env.outbox.arena),
+                None => Err(DropReason::NoSession),
+            };
+            match sealed {
+                Ok(counter) => closer |= self.send_sealed(env, counter, targets, start),
+                Err(reason) => {
+                    self.drop_frame(env, reason);
+                    break;
+                }
+            }
+        }
+        closer
+    }
+
+    /// Sends the datagram at `start` in the arena over `targets`. Returns true if a deadline has come closer.
+    fn send_sealed(&mut self, env: &mut Env, counter: u32, targets: LinkSet, start: usize) -> bool {
+        let session = self.current.as_ref().map_or(0, |s| s.serial);
+        let seq = DataSeq { session, counter };
+        let at_once = self.keep_for_resend(env, seq, targets, start);
+        if at_once.is_empty() {
             // It waits in the ring, behind older ones that are being sent again.
             env.outbox.arena.truncate(start);
             return self.replay(env);
         }
-        let closer = self.transmit_data(env, seq, targets, start);
+        let closer = self.transmit_data(env, seq, at_once, start);
         closer | self.replay(env)
     }
 
@@ -103,13 +147,14 @@ impl Peer {
                 continue;
             };
             env.transmit(path, start);
-            link.tx.count(env.outbox.arena.len() - start);
-            closer |= link.data_sent(env.now, seq);
+            let len = env.outbox.arena.len() - start;
+            link.tx.count(len);
+            closer |= link.data_sent(env.now, seq, len);
         }
         closer
     }
 
-    fn drop_frame(&mut self, env: &mut Env, reason: DropReason) {
+    pub(super) fn drop_frame(&mut self, env: &mut Env, reason: DropReason) {
         self.drops = self.drops.saturating_add(1);
         env.drop(reason);
     }
@@ -447,7 +492,7 @@ impl Peer {
             admin_up: !l.config.shutdown,
             priority: l.config.priority,
             weight: l.config.weight,
-            mtu: 0,
+            mtu: u16::try_from(l.mtu.current()).unwrap_or(u16::MAX),
         })
     }
 

@@ -209,6 +209,7 @@ impl Peer {
             release(env, session);
         }
         self.report_at = None;
+        self.deliver_all(env);
         self.ring.clear(&mut env.ring_bytes);
         for id in LinkId::all() {
             let t = self.link_mut(id).and_then(|l| l.session_ends(env.now));

@@ -1,21 +1,32 @@
 //! What all peers of a shard share while one of them acts: the time, the outbox, the counters.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use super::outbox::{Outbox, Transmit};
 use crate::{
-    config::PublicKey,
+    config::{InterfaceConfig, PublicKey},
     drop_reason::DropReason,
     event::Event,
     ids::{LinkId, PeerId, SocketId},
     path::Path,
+    reassembly,
+    resequencer::Budget,
     rng::Entropy,
     status::InterfaceStatus,
     time::{Span, Time},
+    wire::header::{HEADER_LEN, TAG_LEN},
 };
 
 /// Frames that wait for a session, over all peers (limits: row 13).
 pub const WAITING_TOTAL: usize = 64 << 20;
+
+/// Bytes held back to restore the order, over all peers (limits: row 22).
+const REORDER_TOTAL: usize = 256 << 20;
+
+/// What a full frame of a TAP with this MTU makes on the wire: Ethernet header, one VLAN tag, our header and tag.
+pub const fn largest_datagram(tap_mtu: u16) -> u16 {
+    tap_mtu.saturating_add((14 + 4 + HEADER_LEN + TAG_LEN) as u16)
+}
 
 /// The surroundings of a peer.
 pub struct Env {
@@ -33,8 +44,20 @@ pub struct Env {
     pub own_key: PublicKey,
     /// Bytes waiting for sessions, all peers together.
     pub waiting: usize,
+    /// The longest frame that is taken from a peer, in bytes.
+    pub max_frame: u16,
+    /// The longest datagram that there is any use for: a full frame of the TAP, sealed.
+    pub largest_datagram: u16,
+    /// Frames of the peer that acts, to be forwarded in this order.
+    pub delivered: Vec<Box<[u8]>>,
+    /// What may be held back to restore the order, all peers together.
+    pub reorder: Budget,
+    /// What is left for frames that wait for their pieces, all peers together.
+    pub reassembly: usize,
     /// Bytes reserved by the resend rings of all peers.
     pub ring_bytes: usize,
+    /// MTU of the devices that sockets send through, where it is known.
+    pub socket_mtus: BTreeMap<SocketId, u32>,
     /// Sockets whose address or carrier is gone.
     pub sockets_down: [u64; 4],
     next_serial: u32,
@@ -42,7 +65,9 @@ pub struct Env {
 
 impl Env {
     /// Nothing has happened yet.
-    pub fn new(now: Time, own_key: PublicKey, entropy: Box<dyn Entropy>) -> Self {
+    pub fn new(now: Time, config: &InterfaceConfig, entropy: Box<dyn Entropy>) -> Self {
+        let (own_key, max_frame, tap_mtu) =
+            (config.private_key.public_key(), config.max_frame, config.tap_mtu);
         Self {
             now,
             real: now,
@@ -51,6 +76,12 @@ impl Env {
             status: InterfaceStatus::default(),
             own_key,
             waiting: 0,
+            socket_mtus: BTreeMap::new(),
+            max_frame,
+            largest_datagram: largest_datagram(tap_mtu),
+            delivered: Vec::new(),
+            reorder: Budget::new(REORDER_TOTAL),
+            reassembly: reassembly::MAX_BYTES_TOTAL,
             ring_bytes: 0,
             sockets_down: [0; 4],
             next_serial: 0,

@@ -49,7 +49,6 @@ pub struct Shard {
     paths: BTreeMap<(SocketId, SocketAddr), PeerId>,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
-    max_frame: usize,
     /// How long our own loop has stood still in all: judged time is real time less this.
     stood_still: Span,
 }
@@ -59,14 +58,13 @@ impl Shard {
     pub fn new(config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, now: Time) -> Self {
         let seed = [entropy.next_u64(), entropy.next_u64()];
         Self {
-            env: Env::new(now, config.private_key.public_key(), entropy),
+            env: Env::new(now, config, entropy),
             peers: Vec::new(),
             up: Vec::new(),
             index: IndexTable::default(),
             paths: BTreeMap::new(),
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing),
-            max_frame: usize::from(config.max_frame),
             stood_still: Span::ZERO,
         }
     }
@@ -149,8 +147,9 @@ impl Shard {
 
     // ---- input --------------------------------------------------------------------------------------
 
-    /// A datagram came over `path`. Returns the frame in it, if it is for the TAP. `datagram` is decrypted in
-    /// place.
+    /// A datagram came over `path`. Returns the frame in it, if it is for the TAP; frames that were held back for its
+    /// sake are then in [`Outbox::frames`], to be written after it and before the next call. `datagram` is decrypted
+    /// in place.
     pub fn handle_datagram<'a>(
         &mut self,
         now: Time,
@@ -172,7 +171,7 @@ impl Shard {
     pub fn handle_frame(&mut self, now: Time, frame: &[u8]) {
         self.tick(now);
         self.env.status.tap_rx.count(frame.len());
-        if frame.len() > self.max_frame {
+        if frame.len() > usize::from(self.env.max_frame) {
             return self.env.drop(DropReason::FrameLong);
         }
         self.forward(Port::Tap, frame);
@@ -206,6 +205,49 @@ impl Shard {
         self.tick(now);
         if let Some(id) = self.peer_at(path.socket, path.remote) {
             self.with(id, |peer, env| peer.send_error(env, path));
+        }
+    }
+
+    /// The kernel refused to send a datagram of `size` bytes along `path`, because the device takes no such packets.
+    pub fn handle_too_big(&mut self, now: Time, path: &Path, size: usize) {
+        self.tick(now);
+        if let Some(id) = self.peer_at(path.socket, path.remote) {
+            self.with(id, |peer, env| peer.too_big(env, path, size));
+        }
+    }
+
+    /// An ICMP message to `socket` claims that the path to `remote` carries packets of at most `mtu` bytes. It may be
+    /// forged: it can only cause the size in use to be proven again.
+    pub fn handle_mtu_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr, mtu: u32) {
+        self.tick(now);
+        if let Some(id) = self.peer_at(socket, remote) {
+            let path = Path {
+                socket,
+                local: None,
+                remote,
+            };
+            self.with(id, |peer, env| peer.mtu_hint(env, &path, mtu));
+        }
+    }
+
+    /// The TAP has another MTU.
+    pub fn set_tap_mtu(&mut self, now: Time, mtu: u16) {
+        self.tick(now);
+        self.env.largest_datagram = env::largest_datagram(mtu);
+        for id in self.ids() {
+            self.with(id, Peer::limits_changed);
+        }
+    }
+
+    /// The device that `socket` sends through takes packets of `mtu` bytes, or it is not known.
+    pub fn set_socket_mtu(&mut self, now: Time, socket: SocketId, mtu: Option<u32>) {
+        self.tick(now);
+        match mtu {
+            Some(mtu) => self.env.socket_mtus.insert(socket, mtu),
+            None => self.env.socket_mtus.remove(&socket),
+        };
+        for id in self.ids() {
+            self.with(id, Peer::limits_changed);
         }
     }
 
@@ -245,6 +287,7 @@ impl Shard {
                 peer.timeout(&mut self.env);
             }
             self.settle(id);
+            self.forward_delivered(id);
         }
         self.bridge.expire(now, MACS_PER_TURN);
     }
@@ -366,26 +409,34 @@ impl Shard {
             return or_drop(DropReason::UnknownIndex);
         };
         match kind {
-            MessageType::Data => {
+            MessageType::Ctrl => {
+                peer.receive_ctrl(&mut self.env, &header, path, datagram);
+                self.settle(id);
+                self.forward_delivered(id);
+                ControlFlow::Continue(None)
+            }
+            _ => {
                 let was = peer.hot_state();
                 let frame = peer.receive_data(&mut self.env, &header, path, datagram);
                 if peer.hot_state() != was {
                     self.settle(id);
                 }
-                let Some(frame) = frame else {
-                    return ControlFlow::Continue(None);
-                };
-                if frame.len() > self.max_frame {
-                    return or_drop(DropReason::FrameLong);
-                }
-                ControlFlow::Continue(self.forward(Port::Peer(id), frame).then_some(frame))
+                let frame = frame.filter(|f| self.forward(Port::Peer(id), f));
+                self.forward_delivered(id);
+                ControlFlow::Continue(frame)
             }
-            MessageType::Ctrl => {
-                peer.receive_ctrl(&mut self.env, &header, path, datagram);
-                self.settle(id);
-                ControlFlow::Continue(None)
+        }
+    }
+
+    /// Forwards what a peer delivered besides the frame at hand: what was held back, or put together.
+    fn forward_delivered(&mut self, from: PeerId) {
+        if self.env.delivered.is_empty() {
+            return;
+        }
+        for frame in core::mem::take(&mut self.env.delivered) {
+            if self.forward(Port::Peer(from), &frame) {
+                self.env.outbox.frames.push(frame);
             }
-            _ => or_drop(DropReason::FragmentRefused),
         }
     }
 
@@ -464,6 +515,7 @@ impl Shard {
         if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
             act(peer, &mut self.env);
             self.settle(id);
+            self.forward_delivered(id);
         }
     }
 
@@ -488,6 +540,7 @@ impl Shard {
             }
         }
         self.release_indices();
+        self.env.delivered.clear();
         self.env.outbox.handshake.push(Input::RemovePeer(id));
         self.env.status.peers = self.env.status.peers.saturating_sub(1);
     }

@@ -1,6 +1,6 @@
 //! What the shard wants done. The runtime drains it completely after each burst of calls.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
 use crate::{
@@ -40,6 +40,8 @@ pub struct Outbox {
     pub arena: Vec<u8>,
     /// Datagrams to send, in this order.
     pub transmits: Vec<Transmit>,
+    /// Frames for the TAP, in this order.
+    pub frames: Vec<Box<[u8]>>,
     /// For the handshake thread.
     pub handshake: Vec<Input>,
     /// What happened.
@@ -59,6 +61,7 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.transmits.clear();
+        self.frames.clear();
         self.handshake.clear();
         self.events.clear();
         self.probe_replies.clear();
@@ -67,6 +70,7 @@ impl Outbox {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.transmits.is_empty()
+            && self.frames.is_empty()
             && self.handshake.is_empty()
             && self.events.is_empty()
             && self.probe_replies.is_empty()
