@@ -467,8 +467,8 @@ fn what_is_lost_while_the_link_is_down_counts_for_nothing() {
     model.path.restart();
     model.now = model.now + far;
     for _ in 0..3 {
-        assert_eq!(model.path.current(), 1_472);
-        assert!(model.path.poll(model.now, Some(RTT), RT).is_some());
+        let probe = model.path.poll(model.now, Some(RTT), RT);
+        assert_eq!(probe.map(|p| p.size), Some(1_472));
         model.now = model.now + far;
     }
     model.path.poll(model.now, Some(RTT), RT);
@@ -522,7 +522,7 @@ fn only_an_answer_for_the_size_in_use_settles_a_doubt() {
     let mut model = settled(1_500);
     let at = model.now;
     // An answer to something smaller, which came late, and one that is counted a second time.
-    model.path.sent[3] = Some(MtuProbe { size: 1_464, id: 77 });
+    model.path.sent[1] = Some(MtuProbe { size: 1_464, id: 77 });
     model.path.black_hole(at);
     let probe = model.path.poll(at, Some(RTT), RT).unwrap();
     model.path.acked(at, 1_464, 77);
@@ -635,6 +635,7 @@ fn at_the_limit_there_is_nothing_to_raise() {
     model.run(RTT.times(2));
     assert_eq!(model.path.deadline(), Time::NEVER, "confirmed");
     let confirmed = model.path.confirmed;
+    model.path.raise_at = confirmed;
     model.path.used();
     assert_eq!(model.path.deadline(), confirmed + CONFIRM);
 }
@@ -652,6 +653,7 @@ fn what_the_kernel_says_is_remembered() {
         assert_eq!(model.path.current(), 1_444);
         model.path.pause();
         model.path.too_big(refused);
+        assert_eq!(model.path.refused, Some(refused));
         assert_eq!(sizes(&mut model.path, model.now), [next]);
         model.path.too_big(next + 1);
         model.path.too_big(1_472);
