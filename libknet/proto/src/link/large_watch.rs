@@ -155,6 +155,8 @@ impl LargeWatch {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     const FLOOR: usize = 548;
@@ -208,6 +210,31 @@ mod tests {
             send(&mut watch, first, &[1_400, 8_000, 100]);
             assert!(!watch.reported(seq(first + 2), 0b01));
         }
+    }
+
+    #[test]
+    fn after_an_alarm_it_counts_anew() {
+        let mut watch = LargeWatch::new(false);
+        for round in 0..9 {
+            let first = round * 2;
+            send(&mut watch, first, &[1_400, 100]);
+            assert_eq!(watch.reported(seq(first + 1), 0), round % 3 == 2);
+        }
+        send(&mut watch, 18, &[1_400]);
+        watch.clear();
+        assert!(watch.waiting.is_empty());
+    }
+
+    /// A loss that was excused does not lower what excuses later ones.
+    #[test]
+    fn an_excuse_is_good_for_what_is_missing_now() {
+        let mut watch = LargeWatch::new(false);
+        send(&mut watch, 0, &[600, 600, 100]);
+        assert!(!watch.reported(seq(2), 0b01));
+        send(&mut watch, 3, &[1_400, 1_400, 700, 100]);
+        assert!(!watch.reported(seq(6), 0b001));
+        send(&mut watch, 7, &[1_400, 100]);
+        assert!(watch.reported(seq(8), 0b0));
     }
 
     #[test]
@@ -305,7 +332,9 @@ mod tests {
         for counter in 0..10_000 {
             send(&mut watch, counter, &[1_400]);
         }
-        assert_eq!(watch.waiting.len(), WATCHED);
+        let counters: Vec<u32> = watch.waiting.iter().map(|w| w.seq.counter).collect();
+        assert_eq!(counters, [0, 1, 2, 34, 66, 98, 130, 162]);
+        assert_eq!(counters.len(), WATCHED);
         let mut watch = LargeWatch::new(false);
         send(&mut watch, 9, &[1_400]);
         send(&mut watch, 3, &[1_400, 1_400]);

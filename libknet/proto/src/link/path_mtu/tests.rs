@@ -589,6 +589,19 @@ fn a_late_answer_goes_beyond_what_was_given_up() {
 }
 
 #[test]
+fn after_a_fall_the_raise_timer_is_short_again() {
+    let mut model = settled(1_500);
+    model.run(Span::from_secs(7_200));
+    model.path.too_big(1_472);
+    model.mtu = 1_200 + 28;
+    model.run(Span::from_secs(5));
+    assert_eq!(model.path.current(), 1_200);
+    model.mtu = 1_500;
+    model.run(Span::from_secs(31));
+    assert_eq!(model.path.current(), 1_472);
+}
+
+#[test]
 fn a_hole_is_forgotten_when_what_passes_is_known() {
     let mut model = settled(1_500);
     model.mtu = 1_400;
@@ -685,6 +698,14 @@ fn what_the_kernel_says_is_remembered() {
         model.probes.iter().any(|(_, size)| *size >= 1_464),
         "after 30 s, again"
     );
+    // A larger one that is under way is of no interest any more.
+    let mut model = settled(1_500);
+    model.run(Span::from_secs(2_000));
+    model.path.restart();
+    model.run(RTT.times(2));
+    assert!(model.path.pending.is_some_and(|p| p.size > 1_472));
+    model.path.too_big(1_472);
+    assert_eq!(sizes(&mut model.path, model.now), [1_200]);
     // The floor: the search goes on from there.
     let mut model = settled(1_500);
     model.path.too_big(548);
