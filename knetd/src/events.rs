@@ -181,6 +181,7 @@ impl<'a> Line<'a> {
             CoreEvent::LinkState { .. } => "link-state",
             CoreEvent::LinkReceive { .. } => "link-receive",
             CoreEvent::PeerStall { .. } => "peer-stall",
+            CoreEvent::LinkQuality { .. } => "link-quality",
             CoreEvent::Replay { .. } => "replay",
             CoreEvent::Roamed { .. } => "roamed",
             CoreEvent::Gap { .. } => "gap",
@@ -244,6 +245,28 @@ impl<'a> Line<'a> {
             CoreEvent::PeerStall { peer } => {
                 self.peer(*peer);
                 self.say("all links fell silent at once; they are judged slowly");
+            }
+            CoreEvent::LinkQuality {
+                peer,
+                link,
+                poor,
+                loss_ppm,
+                srtt,
+            } => {
+                self.link(*peer, *link);
+                let verdict = if *poor {
+                    "over its limits, avoided while another link is up"
+                } else {
+                    "within its limits again"
+                };
+                let (percent, tenths) = (loss_ppm / 10_000, loss_ppm / 1_000 % 10);
+                self.say(&format!(
+                    "{verdict} (loss {percent}.{tenths}%, rtt {})",
+                    millis(*srtt)
+                ));
+                self.detail("poor", poor);
+                self.detail("loss_ppm", loss_ppm);
+                self.detail("srtt_us", &srtt.as_micros());
             }
             CoreEvent::Replay { peer, over, frames } => {
                 self.peer(*peer);

@@ -71,6 +71,7 @@ impl Control {
                     new_sockets.insert(id, None);
                 }
                 Change::SetMacAgeing(ageing) => prepared.push(Prepared::SetMacAgeing(ageing)),
+                Change::SetMtuPolicy(policy) => prepared.push(Prepared::SetMtuPolicy(policy)),
                 Change::AddAddress(ip, prefix) => {
                     wanted.addresses.insert((ip, prefix));
                 }

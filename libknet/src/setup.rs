@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use knet_proto::{
-    config::{InterfaceConfig, PeerConfig},
+    config::{InterfaceConfig, MtuPolicy, PeerConfig},
     ids::{MacAddr, PeerId, SocketId},
     time::Span,
 };
@@ -61,6 +61,8 @@ pub enum Change {
     RemoveSocket(SocketId),
     /// How long learned MAC addresses are kept.
     SetMacAgeing(Span),
+    /// What happens to packets that are too long for the path.
+    SetMtuPolicy(MtuPolicy),
     /// Adds an address to the TAP; nothing happens if it is there.
     AddAddress(IpAddr, u8),
     /// Removes an address from the TAP; nothing happens if it is not there.

@@ -222,12 +222,13 @@ impl Worker {
         }
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now);
-            let mut refused = 0;
-            for frame in self.shard.outbox().frames.drain(..) {
-                refused += write_frame(&mut self.tap, &frame)?;
-            }
-            self.shard.count_drops(DropReason::TapWrite, refused);
         }
+        // What was held back and is given up now, and answers to senders of frames that are too long.
+        let mut refused = 0;
+        for frame in self.shard.outbox().frames.drain(..) {
+            refused += write_frame(&mut self.tap, &frame)?;
+        }
+        self.shard.count_drops(DropReason::TapWrite, refused);
         self.pings.expire(now);
         self.flush(now);
         self.watch_tap(now);

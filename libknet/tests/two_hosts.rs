@@ -19,7 +19,8 @@ use libknet::{
     Change, Interface, InterfaceSetup, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, Remote,
+            InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
+            PublicKey, Remote,
         },
         ids::{LinkId, PeerId, SocketId},
         rng::Entropy,
@@ -637,6 +638,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
             suites: suites_of_this_machine(),
             mac_ageing: Span::from_secs(300),
             tap_mtu: 1430,
+            mtu_policy: MtuPolicy::default(),
             max_frame: 9234,
         },
         sockets: sockets.clone(),

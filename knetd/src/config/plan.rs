@@ -141,6 +141,9 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if old.mac_ageing != new.mac_ageing {
         changes.push(Change::SetMacAgeing(new.mac_ageing));
     }
+    if new.mtu_policy != old.mtu_policy {
+        changes.push(Change::SetMtuPolicy(new.mtu_policy));
+    }
     if old.mac != new.mac {
         changes.push(Change::SetMac(new.mac));
     }
@@ -200,6 +203,7 @@ mod tests {
             mtu: 1400,
             addresses: Vec::new(),
             mac_ageing: Span::from_secs(300),
+            mtu_policy: Default::default(),
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {

@@ -17,8 +17,8 @@ use libknet::{
     },
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, LinkTimers, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
-            PublicKey, Remote,
+            InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PresharedKey,
+            PrivateKey, PublicKey, QualityLimits, Remote,
         },
         ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
         time::Span,
@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// How long learned MAC addresses are kept.
     pub mac_ageing: Span,
+    /// What happens to packets that are too long.
+    pub(crate) mtu_policy: MtuPolicy,
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
@@ -122,6 +124,11 @@ impl Setup {
             mtu: interface.mtu,
             addresses: prefixes.map(|p| (p.address, p.length)).collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
+            mtu_policy: if interface.mtu_signal {
+                MtuPolicy::Signal
+            } else {
+                MtuPolicy::Fragment
+            },
             sockets: interface
                 .locals
                 .iter()
@@ -145,6 +152,7 @@ impl Setup {
                 suites: suites_of_this_machine(),
                 mac_ageing: self.mac_ageing,
                 tap_mtu: self.mtu,
+                mtu_policy: self.mtu_policy,
                 max_frame: MAX_FRAME,
             },
             sockets: self
@@ -231,6 +239,8 @@ fn peer_config(
             Policy::Passive => PolicyKind::Passive,
             Policy::Active => PolicyKind::Active,
             Policy::RoundRobin => PolicyKind::RoundRobin,
+            Policy::FlowHash => PolicyKind::FlowHash,
+            Policy::Adaptive => PolicyKind::Adaptive,
         },
         lossless: !peer.lossy,
         isolate: peer.isolate,
@@ -255,6 +265,10 @@ fn link_config(interface: &model::InterfaceConfig, link: &model::LinkConfig) -> 
             timeout: Span::from_millis(u64::from(link.timeout_ms)),
         },
         pong_count: link.pong_count,
+        limits: QualityLimits {
+            loss_ppm: link.limit_loss.map(|percent| u32::from(percent) * 10_000),
+            rtt: link.limit_rtt.map(|ms| Span::from_millis(u64::from(ms))),
+        },
         shutdown: link.shutdown,
     }
 }

@@ -116,6 +116,12 @@ pub enum Leaf {
     Lossy,
     /// `spoke`
     Spoke,
+    /// `mtu-policy signal`
+    MtuPolicy,
+    /// `limit loss`
+    LimitLoss,
+    /// `limit rtt`
+    LimitRtt,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -43,6 +43,9 @@ pub struct InterfaceConfig {
     pub locals: BTreeMap<u8, Local>,
     /// Seconds that a learned MAC address is kept without traffic from it, 10..=3600.
     pub mac_ageing: u32,
+    /// The sender of an IP packet that is too long for the path is told so, rather than that the packet goes in
+    /// pieces.
+    pub mtu_signal: bool,
     /// Taken out of service: no TAP, no sockets.
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
@@ -60,6 +63,7 @@ impl Default for InterfaceConfig {
             ipv6_addresses: Vec::new(),
             locals: BTreeMap::new(),
             mac_ageing: 300,
+            mtu_signal: false,
             shutdown: false,
             peers: BTreeMap::new(),
         }
@@ -115,11 +119,21 @@ pub enum Policy {
     Active,
     /// Frames in turn over all links, by weight.
     RoundRobin,
+    /// Each flow on one of the links, by weight.
+    FlowHash,
+    /// One link at a time: the one that measures best.
+    Adaptive,
 }
 
 impl Policy {
     /// Every policy.
-    pub const ALL: [Self; 3] = [Self::Passive, Self::Active, Self::RoundRobin];
+    pub const ALL: [Self; 5] = [
+        Self::Passive,
+        Self::Active,
+        Self::RoundRobin,
+        Self::FlowHash,
+        Self::Adaptive,
+    ];
 
     /// The word in the configuration.
     pub const fn name(self) -> &'static str {
@@ -127,6 +141,8 @@ impl Policy {
             Self::Passive => "passive",
             Self::Active => "active",
             Self::RoundRobin => "round-robin",
+            Self::FlowHash => "flow-hash",
+            Self::Adaptive => "adaptive",
         }
     }
 }
@@ -191,6 +207,10 @@ pub struct LinkConfig {
     pub timeout_ms: u32,
     /// Answers in a row that bring the link back up, 1..=100.
     pub pong_count: u8,
+    /// Percent of loss beyond which it is avoided while another link is up, 1..=99.
+    pub limit_loss: Option<u8>,
+    /// Milliseconds of round trip beyond which it is avoided while another link is up, 1..=10000.
+    pub limit_rtt: Option<u16>,
     /// Taken out of service.
     pub shutdown: bool,
 }
@@ -206,6 +226,8 @@ impl Default for LinkConfig {
             interval_ms: 1000,
             timeout_ms: 3000,
             pong_count: 5,
+            limit_loss: None,
+            limit_rtt: None,
             shutdown: false,
         }
     }

@@ -89,11 +89,13 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
     (
         (option::of(text()), endpoint, any::<u8>(), 1..=255_u8),
         (100..=60_000_u32, 0..1000_u32, 1..=100_u8, any::<bool>()),
+        (option::of(1..=99_u8), option::of(1..=10_000_u16)),
     )
         .prop_map(
             |(
                 (description, (local, remote), priority, weight),
                 (interval_ms, more, pong_count, shutdown),
+                (limit_loss, limit_rtt),
             )| {
                 LinkConfig {
                     description,
@@ -104,6 +106,8 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
                     interval_ms,
                     timeout_ms: interval_ms * 3 + more,
                     pong_count,
+                    limit_loss,
+                    limit_rtt,
                     shutdown,
                 }
             },
@@ -118,7 +122,7 @@ fn peer(index: u8, locals: Vec<(u8, bool)>) -> impl Strategy<Value = PeerConfig>
             option::of(path()),
             sample::select(Policy::ALL.to_vec()),
         ),
-        (any::<[bool; 3]>(), any::<[u8; 4]>(), 0..3_u8),
+        (any::<[bool; 4]>(), any::<[u8; 4]>(), 0..3_u8),
         collection::btree_map(0..8_u8, link(locals), 0..4),
     )
         .prop_map(
@@ -190,6 +194,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     ipv6_addresses: v6,
                     locals,
                     mac_ageing,
+                    mtu_signal: mtu % 3 == 0,
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
                 }

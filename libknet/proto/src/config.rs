@@ -63,8 +63,20 @@ pub struct InterfaceConfig {
     pub mac_ageing: Span,
     /// MTU of the TAP in bytes: nothing longer has to be sent without splitting it.
     pub tap_mtu: u16,
+    /// What happens to an IP packet from the TAP that is too long for the path.
+    pub mtu_policy: MtuPolicy,
     /// Largest Ethernet frame accepted from the TAP or from a peer, without FCS, in bytes.
     pub max_frame: u16,
+}
+
+/// What happens to an IP packet from the TAP that does not pass whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MtuPolicy {
+    /// It goes in pieces, and arrives whole.
+    #[default]
+    Fragment,
+    /// Its sender is told, if it has asked for that (don't fragment); anything else goes in pieces.
+    Signal,
 }
 
 /// How frames are spread over a peer's links.
@@ -77,6 +89,19 @@ pub enum PolicyKind {
     Active,
     /// Frames in turn over all links, by weight.
     RoundRobin,
+    /// Each flow on one of the links, by weight.
+    FlowHash,
+    /// One link at a time: the one that measures best.
+    Adaptive,
+}
+
+/// What a link is allowed before it is avoided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QualityLimits {
+    /// Share of what is sent that does not arrive, in parts per million.
+    pub loss_ppm: Option<u32>,
+    /// Smoothed round-trip time.
+    pub rtt: Option<Span>,
 }
 
 /// A peer.
@@ -142,6 +167,8 @@ pub struct LinkConfig {
     pub timers: LinkTimers,
     /// Answers in a row that bring a link back up, 1..=100. Default 5.
     pub pong_count: u8,
+    /// Beyond these it is avoided while another link is up that is not.
+    pub limits: QualityLimits,
     /// Taken out of service by the operator.
     pub shutdown: bool,
 }
@@ -156,6 +183,7 @@ impl LinkConfig {
             weight: 1,
             timers: LinkTimers::default(),
             pong_count: 5,
+            limits: QualityLimits::default(),
             shutdown: false,
         }
     }

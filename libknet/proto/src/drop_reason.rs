@@ -62,6 +62,7 @@ drop_reasons! {
     // Frames
     FrameShort "frame-short" "A frame shorter than an Ethernet header.",
     FrameLong "frame-long" "A frame longer than the interface takes.",
+    PacketTooBig "packet-too-big" "An IP packet too long for the path; its sender was told (mtu-policy signal).",
     FrameReserved "frame-reserved" "Addressed to 01:80:c2:00:00:00-0f, which no bridge forwards.",
     FrameSourceGroup "frame-source-group" "The frame's source address is a group address.",
     NoSession "no-session" "No session with the peer, and the waiting queue was full or the wait too long.",

@@ -62,6 +62,19 @@ pub enum Event {
         /// Who.
         peer: PeerId,
     },
+    /// A link exceeds its limits of loss or delay, or keeps within them again.
+    LinkQuality {
+        /// Whose link.
+        peer: PeerId,
+        /// Which.
+        link: LinkId,
+        /// Whether it is avoided from now on.
+        poor: bool,
+        /// Loss of what is sent, lately, in parts per million.
+        loss_ppm: u32,
+        /// Smoothed round-trip time.
+        srtt: Span,
+    },
     /// What had not been reported yet was sent again, over the link or links that are used from now on.
     Replay {
         /// To whom.

@@ -7,7 +7,7 @@ use std::{
 
 use knet_io::udp::UdpSocket;
 use knet_proto::{
-    config::PeerConfig,
+    config::{MtuPolicy, PeerConfig},
     ids::{LinkId, MacAddr, PeerId, SocketId},
     shard::Shard,
     time::{Span, Time},
@@ -55,6 +55,7 @@ pub(crate) enum Prepared {
     RemovePeer(PeerId),
     Sockets(SocketChange),
     SetMacAgeing(Span),
+    SetMtuPolicy(MtuPolicy),
     SetTapMac(MacAddr),
 }
 
@@ -125,6 +126,7 @@ impl Worker {
                 Prepared::RemovePeer(peer) => self.shard.remove_peer(now, peer),
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
+                Prepared::SetMtuPolicy(policy) => self.shard.set_mtu_policy(policy),
                 Prepared::SetTapMac(mac) => {
                     // Refused only where a peer is configured to have it, which was checked.
                     let _ = self.shard.set_tap_macs(now, &[mac]);
@@ -207,7 +209,6 @@ impl Worker {
 fn set_postponed(shard: &mut Shard, now: Time, postponed: Vec<(PeerId, Box<PeerConfig>)>) {
     for (peer, config) in &postponed {
         let without = PeerConfig {
-            lossless: true,
             static_macs: Vec::new(),
             ..(**config).clone()
         };

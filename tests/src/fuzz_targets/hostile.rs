@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 
 use knet_proto::{
-    config::{InterfaceConfig, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, SuiteOffer},
+    config::{
+        InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, SuiteOffer,
+    },
     crypto::aead::{OpenKey, SealKey},
     handshake::{
         Handshaker, HandshakerConfig,
@@ -187,6 +189,7 @@ impl Attack {
             suites: suites(),
             mac_ageing: Span::from_secs(300),
             tap_mtu: 1430,
+            mtu_policy: MtuPolicy::default(),
             max_frame: MAX_FRAME,
         };
         let mut shard = Shard::new(&config, Box::new(SeededEntropy::new([9; 32])), START);

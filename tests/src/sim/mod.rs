@@ -311,8 +311,10 @@ impl World {
                     .filter(|l| l.state == LinkState::Up && l.receiving)
                     .count();
                 let best = match self.setup.policy {
-                    PolicyKind::Passive => 1,
-                    PolicyKind::Active | PolicyKind::RoundRobin => usize::from(self.setup.links),
+                    PolicyKind::Passive | PolicyKind::Adaptive => 1,
+                    PolicyKind::Active | PolicyKind::RoundRobin | PolicyKind::FlowHash => {
+                        usize::from(self.setup.links)
+                    }
                 };
                 let good = p.session.is_some()
                     && up == usize::from(self.setup.links)

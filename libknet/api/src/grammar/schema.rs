@@ -212,6 +212,29 @@ macro_rules! number {
     };
 }
 
+/// A number that may be missing.
+macro_rules! optional_number {
+    ($kind:ident . $field:ident) => {
+        Access::$kind(Accessor {
+            get: |object| {
+                object
+                    .$field
+                    .iter()
+                    .map(|n| vec![Value::Number(u32::from(*n))])
+                    .collect()
+            },
+            set: |object, values| {
+                let [Value::Number(n)] = values else { return false };
+                (*n).try_into().map(|n| object.$field = Some(n)).is_ok()
+            },
+            clear: |object, _| {
+                object.$field = None;
+                true
+            },
+        })
+    };
+}
+
 /// Values of which there can be several, in the order in which they were added.
 macro_rules! list {
     ($kind:ident . $field:ident : $variant:ident) => {
@@ -318,6 +341,19 @@ pub static SCHEMA: &[Row] = &[
         &[
             ("mac", "The table of MAC addresses"),
             ("ageing-time", "When learned addresses are forgotten"),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("mtu-policy signal", ""),
+        Leaf::MtuPolicy,
+        flag!(Interface.mtu_signal),
+        &[
+            (
+                "mtu-policy",
+                "What happens to packets that are too long for the path",
+            ),
+            ("signal", "Their sender is told; without this they go in pieces"),
         ],
     ),
     multi(leaf(
@@ -473,6 +509,32 @@ pub static SCHEMA: &[Row] = &[
         Leaf::PongCount,
         number!(Link(LinkConfig).pong_count),
         &[("pong-count", "Answers that bring the link back up")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("limit loss", "<loss-limit>"),
+        Leaf::LimitLoss,
+        optional_number!(Link.limit_loss),
+        &[
+            ("limit", "When the link is avoided while another one is up"),
+            (
+                "loss",
+                "Loss above this for two seconds; used again after thirty clean ones",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("limit rtt", "<rtt-limit>"),
+        Leaf::LimitRtt,
+        optional_number!(Link.limit_rtt),
+        &[
+            ("limit", "When the link is avoided while another one is up"),
+            (
+                "rtt",
+                "Round trip above this for two seconds; used again after thirty good ones",
+            ),
+        ],
     ),
     leaf(
         (Mode::Link, Impact::Relink),

@@ -205,6 +205,11 @@ pub const TYPES: &[ArgumentType] = &[
                 "Every frame on every link; the peer keeps the first copy",
             ),
             ("round-robin", "Frames in turn over all links, by weight"),
+            ("flow-hash", "Each flow on one of the links, by weight"),
+            (
+                "adaptive",
+                "One link at a time: the one with the least delay and loss",
+            ),
         ])],
         help: "How frames to this peer choose links",
         live: None,
@@ -263,6 +268,26 @@ pub const TYPES: &[ArgumentType] = &[
             unit: "",
         }],
         help: "Answers in a row that bring the link back up",
+        live: None,
+    },
+    ArgumentType {
+        name: "loss-limit",
+        forms: &[Form::Range {
+            low: 1,
+            high: 99,
+            unit: "percent",
+        }],
+        help: "Share of what is sent that does not arrive",
+        live: None,
+    },
+    ArgumentType {
+        name: "rtt-limit",
+        forms: &[Form::Range {
+            low: 1,
+            high: 10_000,
+            unit: "milliseconds",
+        }],
+        help: "Smoothed round-trip time",
         live: None,
     },
     ArgumentType {

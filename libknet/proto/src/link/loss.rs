@@ -8,6 +8,10 @@ use crate::time::{Span, Time};
 /// After this time an old loss counts half.
 const HALF_LIFE: Span = Span::from_secs(10);
 
+/// What counts as recent: at least so long, and so many datagrams.
+const WINDOW: Span = Span::from_millis(900);
+const ENOUGH: u32 = 20;
+
 /// Loss of one direction of one link.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LossMeter {
@@ -15,6 +19,9 @@ pub struct LossMeter {
     sent: u64,
     lost: u64,
     halved: Time,
+    /// The last few seconds: what was sent and lost in them, and since when; and the ones before.
+    window: (u32, u32, Time),
+    recent_ppm: u32,
 }
 
 impl LossMeter {
@@ -30,6 +37,8 @@ impl LossMeter {
             // The other side began to count anew.
             return;
         }
+        let lost = sent.saturating_sub(arrived);
+        self.count_recent(now, sent, lost);
         if now.since(self.halved) >= HALF_LIFE {
             self.halved = now;
             self.sent /= 2;
@@ -40,6 +49,21 @@ impl LossMeter {
         self.lost = self
             .lost
             .saturating_add(u64::from(sent.saturating_sub(arrived)) * 1024);
+    }
+
+    fn count_recent(&mut self, now: Time, sent: u32, lost: u32) {
+        let (all, gone, since) = &mut self.window;
+        *all = all.saturating_add(sent);
+        *gone = gone.saturating_add(lost);
+        if now.since(*since) >= WINDOW && *all >= ENOUGH {
+            self.recent_ppm = (u64::from(*gone) * 1_000_000 / u64::from(*all)).min(1_000_000) as u32;
+            self.window = (0, 0, now);
+        }
+    }
+
+    /// Loss of the last second or so in parts per million, of at least twenty datagrams.
+    pub const fn recent_ppm(&self) -> u32 {
+        self.recent_ppm
     }
 
     /// Forgets all: the path changed, or the peer restarted.

@@ -26,6 +26,7 @@ pub mod large_watch;
 pub mod loss;
 pub mod path_mtu;
 pub mod probe;
+pub mod quality;
 pub mod rtt;
 pub mod sent_log;
 mod signals;
@@ -43,6 +44,7 @@ use large_watch::LargeWatch;
 use loss::LossMeter;
 use path_mtu::{Limits, PathMtu};
 use probe::Probes;
+use quality::Quality;
 use rtt::{JitterMeter, RttEstimator};
 use sent_log::SentLog;
 
@@ -149,6 +151,8 @@ pub struct Link {
     pub rx: Traffic,
     /// What was sent and not reported.
     pub sent: SentLog,
+    /// Whether it exceeds its limits.
+    pub quality: Quality,
     /// The largest datagram that passes.
     pub mtu: PathMtu,
     /// Large datagrams that may be vanishing.
@@ -220,6 +224,7 @@ impl Link {
             tx: Traffic::default(),
             rx: Traffic::default(),
             sent: SentLog::default(),
+            quality: Quality::default(),
             mtu: PathMtu::new(
                 now,
                 ipv6,

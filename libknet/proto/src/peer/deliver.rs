@@ -115,7 +115,7 @@ impl Peer {
     pub(super) fn update_reorder_wait(&mut self) {
         let up = || self.links().filter(|l| l.state() >= LinkState::Probing);
         // Frames of different flows need not wait for each other.
-        if self.config.policy == PolicyKind::Passive && up().count() < 2 {
+        if self.config.policy == PolicyKind::FlowHash || up().count() < 2 {
             self.reorder_wait = Span::ZERO;
             return;
         }

@@ -6,6 +6,7 @@ use crate::{
     ids::LinkId,
     link::{PingDue, Surroundings},
     shard::env::Env,
+    status::LinkState,
     time::Time,
 };
 
@@ -38,6 +39,9 @@ impl Peer {
         }
         if let Some(waiting) = self.waiting_deadline() {
             at = at.min(waiting);
+        }
+        if let Some(change) = self.candidate.deadline() {
+            at = at.min(change);
         }
         if let Some(delivery) = self.delivery_deadline() {
             at = at.min(delivery);
@@ -79,6 +83,7 @@ impl Peer {
             self.send_link_state(env, id);
         }
         self.probe_mtu(env, id);
+        self.judge_quality(env, id);
         // One step may make the next one due, as Suspect does for its first probe; never more than a few.
         for _ in 0..4 {
             let Some(link) = self.link_mut(id) else { return };
@@ -90,6 +95,24 @@ impl Peer {
             if let Some(ping) = ping {
                 self.send_ping(env, id, ping, None);
             }
+        }
+    }
+
+    /// Whether the link exceeds what it is allowed.
+    fn judge_quality(&mut self, env: &mut Env, id: LinkId) {
+        let Some(link) = self.link_mut(id).filter(|l| l.state() == LinkState::Up) else {
+            return;
+        };
+        let (loss_ppm, srtt) = (link.tx_loss.recent_ppm(), link.rtt.srtt());
+        if link.quality.judge(env.now, &link.config.limits, loss_ppm, srtt) {
+            let poor = link.quality.is_poor();
+            env.event(Event::LinkQuality {
+                peer: self.id,
+                link: id,
+                poor,
+                loss_ppm,
+                srtt: srtt.unwrap_or_default(),
+            });
         }
     }
 

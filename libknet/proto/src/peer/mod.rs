@@ -21,7 +21,7 @@ use crate::{
     ids::{LinkId, LinkSet, MAX_LINKS, PeerId, SocketId},
     link::{Link, PingDue, Transition},
     path::Path,
-    policy::{self, ActiveSet, LinkView, round_robin::Rotation},
+    policy::{self, ActiveSet, LinkView, adaptive::Candidate, round_robin::Rotation},
     reassembly::Reassembler,
     resend_ring::ResendRing,
     resequencer::Resequencer,
@@ -52,6 +52,7 @@ pub struct Peer {
     pub places: [Option<Place>; MAX_LINKS],
     set: ActiveSet,
     rotation: Rotation,
+    candidate: Candidate,
     attempt: Attempt,
     resequencer: Resequencer,
     /// How long what arrives out of order is held back at most.
@@ -116,6 +117,7 @@ impl Peer {
             places: [None; MAX_LINKS],
             set: ActiveSet::default(),
             rotation: Rotation::default(),
+            candidate: Candidate::default(),
             attempt: Attempt::default(),
             resequencer: Resequencer::new(),
             reorder_wait: Span::ZERO,
@@ -369,9 +371,12 @@ impl Peer {
                 fresh: doubt.is_some_and(|since| l.proven_since(since)),
                 answers: l.answers(),
                 mirror: l.mirror(env.now),
+                poor: l.quality.is_poor(),
+                rtt: l.rtt.srtt(),
+                loss_ppm: l.tx_loss.ppm(),
             })
             .collect();
-        let set = policy::choose(self.config.policy, &views, self.set);
+        let set = policy::choose(self.config.policy, env.now, &views, self.set, &mut self.candidate);
         if set != self.set {
             self.set = set;
             self.rotation.reset();

@@ -1,13 +1,16 @@
 //! How large a datagram may be: measured per link, used for the whole peer.
 
-use super::Peer;
+use super::{Peer, send::DATA_OVERHEAD};
 use crate::{
     ids::{LinkId, LinkSet},
-    link::{LINK_BITS, path_mtu::Limits},
+    link::{
+        LINK_BITS, Link,
+        path_mtu::{LimitReason, Limits},
+    },
     path::Path,
     shard::env::Env,
     status::LinkState,
-    wire::control_record::Record,
+    wire::{control_record::Record, ethernet::ETHERNET_HEADER_LEN},
 };
 
 impl Peer {
@@ -91,6 +94,14 @@ impl Peer {
             });
         }
         self.measure_room();
+    }
+
+    /// The longest IP packet that passes whole to the peer, once that has been measured.
+    pub fn inner_mtu(&self) -> Option<u16> {
+        let measured = |l: &Link| !matches!(l.mtu.limit_reason(), LimitReason::Base | LimitReason::Searching);
+        let room = self.room.checked_sub(DATA_OVERHEAD + ETHERNET_HEADER_LEN)?;
+        let all = self.set.all().filter_map(|id| self.link(id)).all(measured);
+        all.then(|| u16::try_from(room).unwrap_or(u16::MAX))
     }
 
     /// Frames are made to fit the narrowest link in use.

@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 
 use super::{OPERATOR_PROBES, OperatorProbe, Peer, Waiting};
 use crate::{
+    config::PolicyKind,
     drop_reason::DropReason,
     fragment,
     ids::{LinkId, LinkSet},
     link::{Link, PingDue, probe::Probe, sent_log::DataSeq},
     path::Path,
+    policy::flow_hash,
     session::Session,
     shard::env::{Env, WAITING_TOTAL},
     status::LinkState,
@@ -27,7 +29,7 @@ const WAITING_BYTES: usize = 256 << 10;
 pub(super) const WAITING_TIME: Span = Span::from_secs(2);
 
 /// What DATA adds to a frame, in bytes.
-const DATA_OVERHEAD: usize = HEADER_LEN + TAG_LEN;
+pub(super) const DATA_OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 
 /// Reasons in a CLOSE, for people.
 const CLOSE_SHUTDOWN: u8 = 1;
@@ -65,7 +67,12 @@ impl Peer {
         let links = &self.links;
         let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.config.weight);
         let mut targets = self.set.copies;
-        if let Some(link) = self.rotation.next(self.set.rotation, weight) {
+        let turn = if self.config.policy == PolicyKind::FlowHash {
+            flow_hash::pick(env.flow_hash.hash(frame), self.set.rotation, weight)
+        } else {
+            self.rotation.next(self.set.rotation, weight)
+        };
+        if let Some(link) = turn {
             targets = targets.with(link);
         }
         if frame.len() + DATA_OVERHEAD > self.room {

@@ -4,15 +4,20 @@
 //! has changed; between two changes its answer is used as it is.
 
 pub mod active;
+pub mod adaptive;
 pub mod flow_hash;
 pub mod passive;
 pub mod round_robin;
+
+use alloc::borrow::Cow;
 
 use crate::{
     config::PolicyKind,
     ids::{LinkId, LinkSet},
     status::LinkState,
+    time::{Span, Time},
 };
+use adaptive::Candidate;
 
 /// What a policy may know of a link.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +41,12 @@ pub struct LinkView {
     pub answers: bool,
     /// In doubt, and for so short a time that frames are still mirrored on it.
     pub mirror: bool,
+    /// It exceeds its limits of loss or delay.
+    pub poor: bool,
+    /// Smoothed round-trip time.
+    pub rtt: Option<Span>,
+    /// Share of what is sent that does not arrive, in parts per million.
+    pub loss_ppm: u32,
 }
 
 /// The decision: how frames go out until something changes.
@@ -59,12 +70,32 @@ impl ActiveSet {
     }
 }
 
-/// Asks the policy. `in_use` is its last answer: links that work are not left without need.
-pub fn choose(kind: PolicyKind, links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
+/// Asks the policy. `in_use` is its last answer: links that work are not left without need. `candidate` is what
+/// `adaptive` remembers.
+pub fn choose(
+    kind: PolicyKind,
+    now: Time,
+    links: &[LinkView],
+    in_use: ActiveSet,
+    candidate: &mut Candidate,
+) -> ActiveSet {
+    let links = &without_poor(links)[..];
     match kind {
         PolicyKind::Passive => passive::choose(links, in_use),
         PolicyKind::Active => active::choose(links),
         PolicyKind::RoundRobin => round_robin::choose(links),
+        PolicyKind::FlowHash => flow_hash::choose(links),
+        PolicyKind::Adaptive => candidate.choose(now, links, in_use),
+    }
+}
+
+/// The links but the poor ones, if one is up that is not: a poor link is better than none.
+fn without_poor(links: &[LinkView]) -> Cow<'_, [LinkView]> {
+    let good_is_up = links.iter().any(|l| !l.poor && l.state == LinkState::Up);
+    if good_is_up && links.iter().any(|l| l.poor) {
+        links.iter().filter(|l| !l.poor).copied().collect()
+    } else {
+        Cow::Borrowed(links)
     }
 }
 
@@ -102,6 +133,9 @@ pub(crate) mod test_views {
             fresh: false,
             answers: false,
             mirror: state == LinkState::Suspect,
+            poor: false,
+            rtt: None,
+            loss_ppm: 0,
         }
     }
 
@@ -109,5 +143,33 @@ pub(crate) mod test_views {
         links
             .iter()
             .fold(LinkSet::EMPTY, |s, l| s.with(LinkId::new(*l).expect("a link id")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::test_views::{set, view};
+    use super::*;
+
+    #[test]
+    fn a_poor_link_is_avoided_while_another_is_up() {
+        let choose = |links: &[LinkView]| {
+            let none = ActiveSet::default();
+            choose(
+                PolicyKind::Passive,
+                Time::ZERO,
+                links,
+                none,
+                &mut Candidate::default(),
+            )
+            .copies
+        };
+        let poor = LinkView {
+            poor: true,
+            ..view(0, LinkState::Up, 200)
+        };
+        assert_eq!(choose(&[poor, view(1, LinkState::Up, 1)]), set(&[1]));
+        assert_eq!(choose(&[poor, view(1, LinkState::Probing, 1)]), set(&[0]));
+        assert_eq!(choose(&[poor]), set(&[0]));
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     drop_reason::DropReason,
     event::Event,
     ids::{LinkId, PeerId, SocketId},
+    l2::flow_hash::FlowHash,
     path::Path,
     reassembly,
     resequencer::Budget,
@@ -56,6 +57,8 @@ pub struct Env {
     pub reassembly: usize,
     /// Bytes reserved by the resend rings of all peers.
     pub ring_bytes: usize,
+    /// Tells flows apart.
+    pub flow_hash: FlowHash,
     /// MTU of the devices that sockets send through, where it is known.
     pub socket_mtus: BTreeMap<SocketId, u32>,
     /// Sockets whose address or carrier is gone.
@@ -65,7 +68,8 @@ pub struct Env {
 
 impl Env {
     /// Nothing has happened yet.
-    pub fn new(now: Time, config: &InterfaceConfig, entropy: Box<dyn Entropy>) -> Self {
+    pub fn new(now: Time, config: &InterfaceConfig, mut entropy: Box<dyn Entropy>) -> Self {
+        let flow_hash = FlowHash::new([entropy.next_u64(), entropy.next_u64()]);
         let (own_key, max_frame, tap_mtu) =
             (config.private_key.public_key(), config.max_frame, config.tap_mtu);
         Self {
@@ -76,6 +80,7 @@ impl Env {
             status: InterfaceStatus::default(),
             own_key,
             waiting: 0,
+            flow_hash,
             socket_mtus: BTreeMap::new(),
             max_frame,
             largest_datagram: largest_datagram(tap_mtu),

@@ -12,7 +12,7 @@ use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{net::SocketAddr, ops::ControlFlow};
 
 use crate::{
-    config::{InterfaceConfig, PeerConfig},
+    config::{InterfaceConfig, MtuPolicy, PeerConfig},
     drop_reason::DropReason,
     event::{Event, SessionDownReason},
     handshake::message::{Input, Output},
@@ -20,6 +20,8 @@ use crate::{
     l2::{
         bridge::{Bridge, Decision},
         mac_table::StaticMacError,
+        mss_clamp,
+        packet_too_big::{Answerer, OwnAddresses},
     },
     path::Path,
     peer::Peer,
@@ -33,6 +35,8 @@ use env::Env;
 use index::IndexTable;
 pub use outbox::{Outbox, ProbeReply, Transmit};
 
+/// Longest Ethernet frame with a TCP SYN in bytes: two VLAN tags, and both headers with all options that fit.
+const SYN_AT_MOST: usize = 14 + 8 + 60 + 60;
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
 const EXPIRIES_PER_TURN: usize = 1024;
 /// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
@@ -49,6 +53,8 @@ pub struct Shard {
     paths: BTreeMap<(SocketId, SocketAddr), PeerId>,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
+    mtu_policy: MtuPolicy,
+    too_big: Answerer,
     /// How long our own loop has stood still in all: judged time is real time less this.
     stood_still: Span,
 }
@@ -65,6 +71,8 @@ impl Shard {
             paths: BTreeMap::new(),
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing),
+            mtu_policy: config.mtu_policy,
+            too_big: Answerer::default(),
             stood_still: Span::ZERO,
         }
     }
@@ -119,6 +127,11 @@ impl Shard {
     /// Changes how long learned MAC addresses are kept.
     pub fn set_mac_ageing(&mut self, ageing: Span) {
         self.bridge.set_ageing(ageing);
+    }
+
+    /// Changes what happens to packets that are too long.
+    pub fn set_mtu_policy(&mut self, policy: MtuPolicy) {
+        self.mtu_policy = policy;
     }
 
     /// MAC addresses that are always behind the TAP: first of all the TAP's own.
@@ -502,6 +515,25 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
             return;
         };
+        let mut short = [0; SYN_AT_MOST];
+        let mut frame = frame;
+        if let Some(mtu) = peer.inner_mtu() {
+            if from == Port::Tap && self.mtu_policy == MtuPolicy::Signal && frame.len() > usize::from(mtu) {
+                let mut answer = Vec::new();
+                let own = OwnAddresses::default();
+                if self.too_big.answer(self.env.real, frame, mtu, own, &mut answer) {
+                    self.env.drop(DropReason::PacketTooBig);
+                    self.env.outbox.frames.push(answer.into_boxed_slice());
+                    return;
+                }
+            }
+            if let Some(copy) = short.get_mut(..frame.len()) {
+                copy.copy_from_slice(frame);
+                if mss_clamp::clamp(copy, mtu) {
+                    frame = copy;
+                }
+            }
+        }
         if peer.send_frame(&mut self.env, frame) {
             self.settle(to);
         }

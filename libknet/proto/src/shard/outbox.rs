@@ -40,7 +40,7 @@ pub struct Outbox {
     pub arena: Vec<u8>,
     /// Datagrams to send, in this order.
     pub transmits: Vec<Transmit>,
-    /// Frames for the TAP, in this order.
+    /// Frames for the TAP, in this order. Whoever writes them takes them out; [`Outbox::clear`] leaves them.
     pub frames: Vec<Box<[u8]>>,
     /// For the handshake thread.
     pub handshake: Vec<Input>,
@@ -61,7 +61,6 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.transmits.clear();
-        self.frames.clear();
         self.handshake.clear();
         self.events.clear();
         self.probe_replies.clear();
@@ -70,7 +69,6 @@ impl Outbox {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.transmits.is_empty()
-            && self.frames.is_empty()
             && self.handshake.is_empty()
             && self.events.is_empty()
             && self.probe_replies.is_empty()
