@@ -3,7 +3,8 @@
 use knet_api::{
     grammar::Show,
     message::{
-        InterfaceRow, LinkRow, LogRow, MacRow, PeerRow, Reply, RequestBody, SessionRow, Traffic, VersionRow,
+        EventRow, InterfaceRow, LinkRow, LogRow, MacRow, PeerRow, Reply, RequestBody, SessionRow, Traffic,
+        VersionRow,
     },
 };
 use serde_json::json;
@@ -13,7 +14,7 @@ use crate::{
     failure::Failure,
     output::{Document, clean, clean_lines},
     table::{Align, table},
-    units::{date_time, duration, loss, maybe_micros, micros},
+    units::{date, date_time, duration, loss, maybe_micros, micros, time_of_day},
 };
 
 /// Asks the daemon and lays out its answer.
@@ -48,6 +49,24 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
             Reply::Peer(row) => Document::new("peer", &json!(row), self::peer(&row)),
             _ => return Err(unexpected()),
         },
+        Show::PeerHistory {
+            peer,
+            last,
+            interface,
+        } => {
+            let request = RequestBody::History {
+                interface,
+                peer: peer.clone(),
+                last,
+            };
+            match client.call(request)? {
+                Reply::History { events, earlier } => {
+                    let value = json!({ "events": events, "earlier": earlier });
+                    Document::new("history", &value, history(&peer, &events, earlier))
+                }
+                _ => return Err(unexpected()),
+            }
+        }
         Show::Links { peer, interface } => {
             let request = |page| RequestBody::Links {
                 interface: interface.clone(),
@@ -368,6 +387,31 @@ fn link_details(row: &LinkRow) -> Vec<String> {
         row.penalty_milli / 1000,
         row.penalty_milli % 1000
     ));
+    lines
+}
+
+/// Events with their time of day, and the day where it changes.
+fn history(peer: &str, events: &[EventRow], earlier: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    if earlier > 0 {
+        lines.push(format!("({earlier} earlier events)"));
+    } else if events.is_empty() {
+        lines.push(format!("Nothing has happened to peer {}", clean(peer)));
+    }
+    let mut day = None;
+    for event in events {
+        let today = date(event.unix_ms);
+        if day.as_ref() != Some(&today) {
+            lines.push(format!("{today} UTC"));
+            day = Some(today);
+        }
+        let link = event.link.map(|link| format!("link {link} ")).unwrap_or_default();
+        lines.push(format!(
+            "{} {link}{}",
+            time_of_day(event.unix_ms),
+            clean(&event.what)
+        ));
+    }
     lines
 }
 

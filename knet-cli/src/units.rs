@@ -40,6 +40,11 @@ pub(crate) fn loss(ppm: u32) -> String {
 
 /// Date and time of day (UTC) of milliseconds since 1970.
 pub(crate) fn date_time(unix_ms: u64) -> String {
+    format!("{} {}", date(unix_ms), time_of_day(unix_ms))
+}
+
+/// Date (UTC) of milliseconds since 1970.
+pub(crate) fn date(unix_ms: u64) -> String {
     let days = (unix_ms / 86_400_000).min(3_000_000);
     // Howard Hinnant's days-to-civil: years that begin in March, in eras of 400.
     let shifted = days + 719_468;
@@ -54,7 +59,7 @@ pub(crate) fn date_time(unix_ms: u64) -> String {
         month_from_march - 9
     };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {}", time_of_day(unix_ms))
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Time of day (UTC) of milliseconds since 1970.

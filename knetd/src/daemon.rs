@@ -28,6 +28,7 @@ use crate::{
         store,
     },
     events::{self, EventSink, Loudness},
+    flight_recorder::FlightRecorder,
     host_check,
     logging::LogHistory,
     overlay::{EventSender, Overlay, OverlayEvent},
@@ -41,6 +42,8 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 pub(crate) struct Daemon {
     /// Everything that happens.
     pub events: EventSink,
+    /// What happened to each peer.
+    pub recorder: FlightRecorder,
     /// The latest lines of the log.
     pub log: LogHistory,
     /// When the daemon was started.
@@ -80,6 +83,7 @@ impl Daemon {
     pub(crate) fn new(config_file: &Path, log: LogHistory, overlay_events: EventSender) -> Self {
         Self {
             events: EventSink::default(),
+            recorder: FlightRecorder::default(),
             log,
             started: Instant::now(),
             config_file: config_file.into(),
@@ -177,7 +181,7 @@ impl Daemon {
                 CommitError::Problems(problems) => first_problem(problems),
                 CommitError::System(text) => ApiError::new(ErrorCode::System, text),
             })?;
-            self.tell_configured(format!(
+            self.tell_configured(&format!(
                 "configuration changed by {user}: revision {}",
                 self.revision
             ));
@@ -186,10 +190,10 @@ impl Daemon {
     }
 
     /// Who changed what when is never held back: each revision is a line of its own kind.
-    pub(crate) fn tell_configured(&mut self, text: String) {
+    pub(crate) fn tell_configured(&mut self, text: &str) {
         let kind = format!("configured {}", self.revision);
         self.events
-            .publish(&kind, Loudness::Info, events::own("configured", None, text));
+            .publish(&kind, Loudness::Info, events::own("configured", text));
     }
 
     /// Makes the running configuration the contents of the file. Returns its size in bytes.
@@ -218,6 +222,7 @@ impl Daemon {
         });
         let committed = result.map(|keys| {
             self.config = Arc::new(config);
+            self.recorder.keep_only(&self.config);
             self.revision += 1;
             if let Some(keys) = keys {
                 self.keys = keys;
@@ -356,7 +361,14 @@ impl Daemon {
         else {
             return;
         };
-        let (row, kind, loudness) = events::describe(name, &overlay.slots, &event.event);
+        let slots = &overlay.slots;
+        let (mut row, kind, loudness) = events::describe(name, |id| slots.name(id), &event.event);
+        row.unix_ms = event.unix_ms;
+        // A peer that was removed a moment ago has no history.
+        if row.peer.as_ref().is_none_or(|peer| slots.id(peer).is_some()) {
+            self.recorder
+                .record(name, row.peer.as_deref(), event.unix_ms, event.event.clone());
+        }
         self.events.publish(&kind, loudness, row);
         if let Event::Failed { message } = &event.event
             && let Some(overlay) = self.overlays.remove(name)

@@ -15,7 +15,6 @@ use libknet::{
 use tokio::sync::broadcast;
 
 use crate::{
-    config::slots::Slots,
     logging::{LogLimiter, clean, unix_ms},
     rows::{local_state, role_name, suite_name},
 };
@@ -58,9 +57,7 @@ impl EventSink {
     }
 
     /// Logs and hands out `row`. Lines of the same `kind` are limited together.
-    pub(crate) fn publish(&mut self, kind: &str, loudness: Loudness, mut row: EventRow) {
-        row.text = clean(&row.text, LINE_MAX);
-        row.unix_ms = unix_ms();
+    pub(crate) fn publish(&mut self, kind: &str, loudness: Loudness, row: EventRow) {
         if let Some(line) = self.limiter.admit(Instant::now(), kind, row.text.clone()) {
             match loudness {
                 Loudness::Warn => tracing::warn!(target: "knetd::event", "{line}"),
@@ -88,18 +85,32 @@ impl EventSink {
 }
 
 /// An event of the daemon itself.
-pub(crate) fn own(kind: &str, interface: Option<&str>, text: String) -> EventRow {
+pub(crate) fn own(kind: &str, text: &str) -> EventRow {
+    let text = clean(text, LINE_MAX);
     EventRow {
+        unix_ms: unix_ms(),
         kind: kind.into(),
-        interface: interface.map(Into::into),
+        what: text.clone(),
         text,
         ..EventRow::default()
     }
 }
 
-/// The row of an event, what kind of line it is for the limiter, and how loud.
-pub(crate) fn describe(interface: &str, slots: &Slots, event: &Event) -> (EventRow, String, Loudness) {
-    let mut line = Line::new(interface, slots);
+/// The row of an event, still without its time; what kind of line it is for the limiter; and how loud. `name` has
+/// the names of the peers.
+pub(crate) fn describe<'a>(
+    interface: &str,
+    name: impl Fn(PeerId) -> Option<&'a str>,
+    event: &Event,
+) -> (EventRow, String, Loudness) {
+    let mut line = Line {
+        name,
+        row: EventRow {
+            interface: Some(interface.into()),
+            text: interface.into(),
+            ..EventRow::default()
+        },
+    };
     let loudness = match event {
         Event::Core(event) => line.core(event),
         Event::Socket { socket, down } => {
@@ -137,25 +148,19 @@ pub(crate) fn describe(interface: &str, slots: &Slots, event: &Event) -> (EventR
     (row, kind, loudness)
 }
 
-struct Line<'a> {
-    slots: &'a Slots,
+struct Line<N> {
+    name: N,
     row: EventRow,
 }
 
-impl<'a> Line<'a> {
-    fn new(interface: &str, slots: &'a Slots) -> Self {
-        Self {
-            slots,
-            row: own("", Some(interface), interface.into()),
-        }
+impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
+    fn name(&self, id: PeerId) -> String {
+        // A peer that was removed a moment ago has a number and no name.
+        (self.name)(id).map_or_else(|| format!("#{}", id.0), str::to_owned)
     }
 
     fn peer(&mut self, id: PeerId) {
-        // A peer that was removed a moment ago has a number and no name.
-        let name = self
-            .slots
-            .name(id)
-            .map_or_else(|| format!("#{}", id.0), str::to_owned);
+        let name = self.name(id);
         let _ = write!(self.row.text, " peer {name}");
         self.row.peer = Some(name);
     }
@@ -166,8 +171,9 @@ impl<'a> Line<'a> {
         self.row.link = Some(link.get());
     }
 
-    fn say(&mut self, text: &str) {
-        let _ = write!(self.row.text, ": {text}");
+    fn say(&mut self, what: &str) {
+        self.row.text = clean(&format!("{}: {what}", self.row.text), LINE_MAX);
+        self.row.what = clean(what, LINE_MAX);
     }
 
     fn detail(&mut self, name: &str, value: &dyn ToString) {
@@ -220,13 +226,13 @@ impl<'a> Line<'a> {
             } => {
                 self.link(*peer, *link);
                 let (name, text) = link_reason(*reason);
-                self.say(&format!("{} -> {}: {text}", from.name(), to.name()));
-                let _ = write!(
-                    self.row.text,
-                    " (silent {}, rtt {})",
+                self.say(&format!(
+                    "{} -> {}: {text} (silent {}, rtt {})",
+                    from.name(),
+                    to.name(),
                     millis(*silent),
                     millis(*srtt)
-                );
+                ));
                 self.detail("from", &from.name());
                 self.detail("to", &to.name());
                 self.detail("reason", &name);
@@ -296,10 +302,7 @@ impl<'a> Line<'a> {
                 let at = match port {
                     Port::Tap => "on this host".into(),
                     Port::Peer(id) => {
-                        let name = self
-                            .slots
-                            .name(*id)
-                            .map_or_else(|| format!("#{}", id.0), str::to_owned);
+                        let name = self.name(*id);
                         self.row.peer = Some(name.clone());
                         format!("behind peer {name}")
                     }
@@ -357,6 +360,7 @@ mod tests {
     use libknet::proto::status::LinkState;
 
     use super::*;
+    use crate::config::slots::Slots;
 
     #[test]
     fn a_link_event_names_everything() {
@@ -372,7 +376,8 @@ mod tests {
                 srtt: Span::from_micros(987),
             })
         };
-        let (row, kind, loudness) = describe("knet0", &slots, &event(LinkState::Suspect));
+        let describe = |to| describe("knet0", |id| slots.name(id), &event(to));
+        let (row, kind, loudness) = describe(LinkState::Suspect);
         assert_eq!(
             row.text,
             "knet0 peer ams1 link 2: up -> suspect: data was sent and not reported (silent 12.3 ms, rtt 0.9 ms)"
@@ -384,12 +389,15 @@ mod tests {
         assert_eq!(row.kind, "link-state");
         assert!(row.details.contains(&("silent_us".into(), "12345".into())));
         assert_eq!(loudness, Loudness::Info);
-        assert_ne!(kind, describe("knet0", &slots, &event(LinkState::Down)).1);
+        assert_eq!(
+            row.what,
+            "up -> suspect: data was sent and not reported (silent 12.3 ms, rtt 0.9 ms)"
+        );
+        assert_ne!(kind, describe(LinkState::Down).1);
     }
 
     #[test]
     fn every_event_can_be_told_and_is_one_line() {
-        let slots = Slots::default();
         let (peer, link) = (PeerId(9), LinkId::new(0).unwrap());
         let events = [
             CoreEvent::SessionDown {
@@ -417,7 +425,8 @@ mod tests {
             },
         ];
         for event in events {
-            let (row, _, _) = describe("knet0", &slots, &Event::Core(event));
+            let (row, _, _) = describe("knet0", |_| None, &Event::Core(event));
+            assert!(!row.what.is_empty() && row.text.ends_with(&row.what), "{row:?}");
             assert!(
                 row.text.starts_with("knet0") && !row.text.contains('\n'),
                 "{}",
@@ -432,7 +441,7 @@ mod tests {
         let mut sink = EventSink::default();
         let mut watcher = sink.watch();
         for _ in 0..3 {
-            sink.publish("k", Loudness::Info, own("configured", None, "a\nb".into()));
+            sink.publish("k", Loudness::Info, own("configured", "a\nb"));
         }
         for _ in 0..3 {
             assert_eq!(watcher.try_recv().unwrap().text, "a\\nb");

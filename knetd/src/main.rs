@@ -20,6 +20,7 @@ mod config;
 mod control;
 mod daemon;
 mod events;
+mod flight_recorder;
 mod host_check;
 mod key_commands;
 mod logging;
@@ -193,7 +194,7 @@ fn reload(daemon: &mut Daemon) {
     match daemon.load() {
         Ok(()) => {
             let text = format!("{} read again: revision {}", path.display(), daemon.revision());
-            daemon.tell_configured(text);
+            daemon.tell_configured(&text);
         }
         Err(error) => {
             for line in error.lines(&path) {

@@ -21,7 +21,10 @@ use libknet::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::{plan, setup::Setup, slots::Slots};
+use crate::{
+    config::{plan, setup::Setup, slots::Slots},
+    logging::unix_ms,
+};
 
 /// How long a data thread may take to answer; it needs microseconds.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +36,8 @@ pub(crate) struct OverlayEvent {
     pub interface: Arc<str>,
     /// Which of the interfaces of that name, one after the other.
     pub generation: u64,
+    /// Milliseconds since 1970 (UTC) when it told it.
+    pub unix_ms: u64,
     /// What it told.
     pub event: Event,
 }
@@ -92,6 +97,7 @@ impl Overlay {
             let event = OverlayEvent {
                 interface: Arc::clone(&interface),
                 generation,
+                unix_ms: unix_ms(),
                 event,
             };
             if sender.queue.try_send(event).is_err() {

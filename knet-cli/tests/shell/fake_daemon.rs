@@ -254,15 +254,30 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             Some(other) => panic!("the cursor {other} was never given"),
         })),
         RequestBody::Peer { peer, .. } => match peer.as_str() {
-            "ams1" => Ok(Reply::Peer(PeerRow {
+            "ams1" => Ok(Reply::Peer(Box::new(PeerRow {
                 links: links(),
                 ..ams1()
-            })),
-            "lab2" => Ok(Reply::Peer(lab2())),
+            }))),
+            "lab2" => Ok(Reply::Peer(Box::new(lab2()))),
             _ => Err(
                 ApiError::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
                     .with_hint("the peers are ams1 and lab2"),
             ),
+        },
+        RequestBody::History { peer, last, .. } => match peer.as_str() {
+            "ams1" => {
+                let events = history();
+                let cut = events.len() - events.len().min(last.map_or(usize::MAX, |n| n as usize));
+                Ok(Reply::History {
+                    events: events[cut..].to_vec(),
+                    earlier: cut as u64,
+                })
+            }
+            "lab2" => Ok(Reply::History {
+                events: Vec::new(),
+                earlier: 0,
+            }),
+            _ => Err(no_peer(&peer)),
         },
         RequestBody::Links { peer, .. } => {
             let rows = links()
@@ -542,5 +557,28 @@ fn event(number: u32) -> EventRow {
         link: Some(1),
         text: format!("knet0: link 1 of ams1 is down ({number}\u{1b}[2J)"),
         details: vec![("from".into(), "up".into()), ("to".into(), "down".into())],
+        ..EventRow::default()
     }
+}
+
+fn history() -> Vec<EventRow> {
+    let row = |unix_ms, link, what: &str| EventRow {
+        unix_ms,
+        kind: "made-up".into(),
+        interface: Some("knet0".into()),
+        peer: Some("ams1".into()),
+        link,
+        text: format!("knet0 peer ams1: {what}"),
+        what: what.into(),
+        ..EventRow::default()
+    };
+    vec![
+        row(1_735_689_599_999, None, "session up (initiator, AES-256-GCM)"),
+        row(
+            1_735_689_601_500,
+            Some(1),
+            "up -> suspect: data was sent and not reported (silent 61.0 ms, rtt 14.0 ms)",
+        ),
+        row(1_735_689_601_500, None, "412 frames replayed on link 0\u{1b}[2J"),
+    ]
 }

@@ -21,6 +21,7 @@ pub(crate) fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Macs { .. }
         | RequestBody::Logging { .. }
         | RequestBody::Monitor
+        | RequestBody::History { .. }
         | RequestBody::Complete { .. }
         | RequestBody::Cancel { .. } => Privilege::Operator,
     }

@@ -165,6 +165,11 @@ impl Session {
             } => show::links(daemon, interface.as_deref(), peer.as_deref(), &page).await,
             RequestBody::Macs { interface, page } => show::macs(daemon, interface.as_deref(), &page).await,
             RequestBody::Logging { lines } => Ok(Reply::Logging(daemon.borrow().log.latest(lines as usize))),
+            RequestBody::History {
+                interface,
+                peer,
+                last,
+            } => show::history(&daemon.borrow(), interface.as_deref(), &peer, last),
             RequestBody::ClearCounters { interface } => {
                 show::clear_counters(daemon, interface.as_deref()).await
             }

@@ -116,7 +116,23 @@ pub(crate) async fn peer(
     let config = daemon.borrow().config().clone();
     let (interface, _, name, _) = names::peer(&config, interface, name)?;
     let rows = peer_rows(daemon, &config, &[(interface, name)]).await?;
-    rows.into_iter().next().map(Reply::Peer).ok_or_else(mismatch)
+    rows.into_iter()
+        .next()
+        .map(|row| Reply::Peer(Box::new(row)))
+        .ok_or_else(mismatch)
+}
+
+/// `show peer NAME history`.
+pub(crate) fn history(
+    daemon: &Daemon,
+    interface: Option<&str>,
+    name: &str,
+    last: Option<u32>,
+) -> Result<Reply, ApiError> {
+    let (interface, _, name, _) = names::peer(daemon.config(), interface, name)?;
+    let last = last.map_or(usize::MAX, |n| n as usize);
+    let (events, earlier) = daemon.recorder.history(interface, name, last);
+    Ok(Reply::History { events, earlier })
 }
 
 /// `show links`.

@@ -14,7 +14,7 @@ use std::{
 
 use libknet::api::{
     codec::{self, MAX_REQUEST},
-    message::{ErrorCode, Hello, HelloReply, Page, Privilege, Reply, RequestBody, Source},
+    message::{API_VERSION, ErrorCode, Hello, HelloReply, Page, Privilege, Reply, RequestBody, Source},
 };
 
 use crate::host::{Client, Host, STRANGER, page, run, wait_for};
@@ -60,7 +60,7 @@ fn clients_that_make_no_sense_are_cut_off_and_others_are_not_harmed() {
     let too_long = (MAX_REQUEST as u32 + 1).to_le_bytes();
     let mut long_after_hello = codec::encode(
         &Hello {
-            api_version: 1,
+            api_version: API_VERSION,
             build: "x".into(),
             table_hash: 0,
         },

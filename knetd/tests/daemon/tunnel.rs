@@ -65,7 +65,21 @@ fn peer(client: &mut Client, name: &str) -> PeerRow {
         })
         .unwrap()
     {
-        Reply::Peer(row) => row,
+        Reply::Peer(row) => *row,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn history(client: &mut Client, last: Option<u32>) -> (Vec<EventRow>, u64) {
+    match client
+        .ask(RequestBody::History {
+            interface: None,
+            peer: "bert".into(),
+            last,
+        })
+        .unwrap()
+    {
+        Reply::History { events, earlier } => (events, earlier),
         other => panic!("{other:?}"),
     }
 }
@@ -165,6 +179,23 @@ fn peers_are_seen_pinged_and_watched() {
     event(&mut watcher, Duration::from_secs(20), |e| {
         e.kind == "link-state" && e.link == Some(0) && e.details.iter().any(|(k, v)| k == "to" && v == "up")
     });
+
+    // Afterwards it can be told why.
+    let (told, earlier) = history(&mut client, None);
+    assert!(told.contains(&down), "{down:?} is not in {told:?}");
+    assert_eq!(
+        told.first().map(|e| e.kind.as_str()),
+        Some("session-up"),
+        "{told:?}"
+    );
+    assert!(told.is_sorted_by_key(|e| e.unix_ms) && earlier == 0, "{told:?}");
+    let up = |e: &&EventRow| e.link == Some(0) && e.details.contains(&("to".into(), "up".into()));
+    assert_eq!(told.iter().filter(up).count(), 2, "{told:?}");
+    let (last, earlier) = history(&mut client, Some(2));
+    assert_eq!(
+        (&last[..], earlier),
+        (&told[told.len() - 2..], told.len() as u64 - 2)
+    );
 
     // The other says goodbye, and is believed at once.
     let stopped = Instant::now();

@@ -112,10 +112,10 @@ pub enum Leaf {
     Timers,
     /// `pong-count`
     PongCount,
-    /// `lossy`
-    Lossy,
     /// `spoke`
     Spoke,
+    /// `lossy`
+    Lossy,
     /// `mtu-policy signal`
     MtuPolicy,
     /// `limit loss`

@@ -17,7 +17,7 @@ use crate::{
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
-pub const API_VERSION: u16 = 1;
+pub const API_VERSION: u16 = 2;
 
 /// First message of the client, and part of the daemon's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +164,15 @@ pub enum RequestBody {
         /// Which one.
         id: u32,
     },
+    /// What happened to a peer. Answer: [`Reply::History`].
+    History {
+        /// Of which interface; see [`RequestBody::Peer`].
+        interface: Option<String>,
+        /// Whom.
+        peer: String,
+        /// Only this many, the latest. `None`: all that are kept.
+        last: Option<u32>,
+    },
 }
 
 /// Part of a long list.
@@ -242,7 +251,7 @@ pub enum Reply {
     /// See [`RequestBody::Peers`].
     Peers(Rows<PeerRow>),
     /// See [`RequestBody::Peer`].
-    Peer(PeerRow),
+    Peer(Box<PeerRow>),
     /// See [`RequestBody::Links`].
     Links(Rows<LinkRow>),
     /// See [`RequestBody::Macs`].
@@ -260,6 +269,13 @@ pub enum Reply {
     },
     /// See [`RequestBody::Complete`].
     Names(Vec<String>),
+    /// See [`RequestBody::History`].
+    History {
+        /// The oldest first. Those without a peer concern the whole interface.
+        events: Vec<EventRow>,
+        /// Events of the peer before these, which were not asked for or are not kept any more.
+        earlier: u64,
+    },
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

@@ -31,10 +31,10 @@ pub fn markdown() -> String {
     page.push_str("\n## Commands\n\n| command | meaning | who |\n|---|---|---|\n");
     for command in COMMANDS {
         // The last keyword that must be there says the most.
-        let must = command.syntax.split(['[', '<']).next().unwrap_or_default();
+        let must = command.syntax.split('[').next().unwrap_or_default();
         let word = must
             .split(|c: char| c.is_whitespace() || "(|)".contains(c))
-            .rfind(|word| !word.is_empty());
+            .rfind(|word| !word.is_empty() && !word.starts_with('<'));
         let meaning = command
             .help
             .iter()

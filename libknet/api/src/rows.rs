@@ -297,7 +297,7 @@ pub struct EventRow {
     /// Milliseconds since 1970 (UTC).
     pub unix_ms: u64,
     /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
-    /// `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`.
+    /// `replay`, `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`.
     pub kind: String,
     /// Of which interface.
     pub interface: Option<String>,
@@ -309,4 +309,6 @@ pub struct EventRow {
     pub text: String,
     /// Its other fields by stable names (`from`, `to`, `reason`, `silent_us`, `srtt_us`, `suite`, ...).
     pub details: Vec<(String, String)>,
+    /// `text` without interface, peer and link.
+    pub what: String,
 }

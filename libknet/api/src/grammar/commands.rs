@@ -138,6 +138,15 @@ pub enum Show {
         /// Of which interface.
         interface: Option<String>,
     },
+    /// What happened to one peer.
+    PeerHistory {
+        /// Its name.
+        peer: String,
+        /// Only this many, the latest.
+        last: Option<u32>,
+        /// Of which interface.
+        interface: Option<String>,
+    },
     /// Links, one line each.
     Links {
         /// Only of this peer.
@@ -229,6 +238,23 @@ pub static COMMANDS: &[CommandDef] = &[
             })
         },
         &[SHOW, ("peer", "Everything about one peer"), ONLY],
+    ),
+    exec(
+        "show peer <peer> history [last <lines>] [interface <interface>]",
+        |a| {
+            Command::Show(Show::PeerHistory {
+                peer: a.name(0).unwrap_or_default(),
+                last: a.number(1),
+                interface: a.name(2),
+            })
+        },
+        &[
+            SHOW,
+            ("peer", "Everything about one peer"),
+            ("history", "What happened to it, and why"),
+            ("last", "The latest events only"),
+            ONLY,
+        ],
     ),
     exec(
         "show links [peer <peer>] [interface <interface>]",
