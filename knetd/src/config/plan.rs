@@ -203,7 +203,7 @@ mod tests {
             mtu: 1400,
             addresses: Vec::new(),
             mac_ageing: Span::from_secs(300),
-            mtu_policy: Default::default(),
+            mtu_policy: libknet::proto::config::MtuPolicy::default(),
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {

@@ -531,7 +531,7 @@ fn messages_name_the_place_and_the_remedy() {
             Some(&peer),
             "policy activexyz",
             Some(
-                "         ^\n% Invalid input detected at '^' marker.\n  expected: passive, active, round-robin",
+                "         ^\n% Invalid input detected at '^' marker.\n  expected: passive, active, round-robin, flow-hash, adaptive",
             ),
         ),
         (
