@@ -57,15 +57,16 @@ use crate::{
 /// Longest that a hole is waited for, and so the longest that anything is held: the 50 ms that are promised
 /// (limits: row 22), less one tick of the timer wheel, by which the caller may be late.
 pub const MAX_WAIT: Span = Span::from_millis(49);
-/// Most items held for one peer (limits: row 22).
-pub const MAX_ITEMS: usize = 1_024;
+/// Most items held for one peer (limits: row 22): four links of 100 Mbit/s, one of them 40 ms behind the others by
+/// distance and queue, hold a thousand.
+pub const MAX_ITEMS: usize = 4_096;
 /// Most bytes held for one peer, at [`ITEM_COST`] more than its plaintext for each item (limits: row 22).
-pub const MAX_BYTES: usize = 2 << 20;
+pub const MAX_BYTES: usize = 8 << 20;
 /// What an item costs besides its plaintext, in bytes: its place in the tree and in the allocator.
 pub const ITEM_COST: usize = 64;
 /// A link that has delivered none of this many counters does not vote. Two turns of the lightest link that
 /// round robin can have (weight 1 beside seven of 255), and more than can be held.
-pub const VOTE_SPAN: u32 = 4_096;
+pub const VOTE_SPAN: u32 = 8_192;
 
 /// What a datagram had in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -112,6 +112,13 @@ impl Ledger {
         longest
     }
 
+    /// The longest time that a frame was on its way.
+    pub fn longest_delay(&self, from: Time, to: Time) -> Span {
+        let sent = self.frames.iter().filter(|f| f.at >= from && f.at < to);
+        let delays = sent.filter_map(|f| Some(f.arrived?.since(f.at)));
+        delays.max().unwrap_or_default()
+    }
+
     /// The frames that never arrived.
     pub fn missing(&self, from: Time, to: Time) -> impl Iterator<Item = &Sent> {
         self.frames

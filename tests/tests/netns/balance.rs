@@ -68,6 +68,15 @@ fn multiple_of_one_link(
         let before = Netstat::of(&together.mesh.lab, B)?;
         let all = together.goodput(arguments)?;
         let after = Netstat::of(&together.mesh.lab, B)?;
+        if !plan.wires.is_empty() {
+            for network in 0..plan.links {
+                let passage = together.mesh.lab.wire(NetworkId(network))?.passage(A)?;
+                println!(
+                    "  link {network}: {} frames so far, {} did not fit the queue; late by {} us",
+                    passage.passed, passage.queue_full, passage.late_us
+                );
+            }
+        }
         println!(
             "{policy}: {:.1} Mbit/s, one link alone {:.1}: {:.3} times; {} of {} segments out of order",
             all / 1e6,
@@ -95,7 +104,6 @@ fn with_tbf(mesh: &mut Mesh) {
 }
 
 #[test]
-#[ignore = "waits for the resequencer"]
 fn n13_round_robin_over_two_equal_links() -> Result<()> {
     needs_root!();
     let plan = Plan::wired(&["rate 100mbit queue 20ms"; 2]);
@@ -119,7 +127,6 @@ fn n13_round_robin_over_two_equal_links() -> Result<()> {
 }
 
 #[test]
-#[ignore = "waits for the resequencer"]
 fn round_robin_over_four_links_of_100_mbit() -> Result<()> {
     needs_root!();
     let plan = Plan {
@@ -132,12 +139,12 @@ fn round_robin_over_four_links_of_100_mbit() -> Result<()> {
 }
 
 #[test]
-#[ignore = "waits for the resequencer"]
 fn round_robin_with_20_ms_more_on_one_of_four() -> Result<()> {
     needs_root!();
     let equal = "rate 100mbit queue 20ms delay 1ms";
     let plan = Plan::wired(&[equal, equal, equal, "rate 100mbit queue 20ms delay 21ms"]);
-    let multiple = multiple_of_one_link(&plan, "round-robin", &[], as_it_is, as_it_is)?;
+    // A connection begins slowly where its first round trip is 2 ms and all others are 42: what counts comes after.
+    let multiple = multiple_of_one_link(&plan, "round-robin", &["-O", "15"], as_it_is, as_it_is)?;
     assert!(multiple >= 0.80 * 4.0, "{multiple} times one link");
     Ok(())
 }
@@ -167,7 +174,6 @@ fn round_robin_with_automatic_weights() -> Result<()> {
 }
 
 #[test]
-#[ignore = "waits for flow-hash"]
 fn flow_hash_with_sixteen_streams() -> Result<()> {
     needs_root!();
     let plan = Plan::wired(&["rate 100mbit queue 20ms delay 1ms"; 4]);
@@ -194,7 +200,6 @@ fn watch_requests(mesh: &Mesh, host: HostId) -> Result<(Tcpdump, Moments)> {
 
 /// COUNT: runs.
 #[test]
-#[ignore = "waits for the resequencer"]
 fn n14_no_frame_is_held_for_more_than_50_ms() -> Result<()> {
     needs_root!();
     /// The slowest link, the longest hold, and what the wire and this machine add.

@@ -12,7 +12,7 @@ use std::{
 
 use knet_tests::lab::{
     Family, HostId, Lab, LabError, NetworkId, Result,
-    capture::Tcpdump,
+    capture::{EchoCapture, Tcpdump},
     mesh::{Mesh, PORT, Plan, overlay_v4},
     ping::Ping,
     process::Process,
@@ -147,7 +147,6 @@ fn transfer(mesh: &Mesh, mebibytes: u64) -> Result<()> {
 
 /// COUNT: MiB.
 #[test]
-#[ignore = "waits for FRAG"]
 fn n03_jumbo_frames_over_9216_and_over_1500() -> Result<()> {
     needs_root!();
     for underlay_mtu in [9216, 1500] {
@@ -177,7 +176,6 @@ fn n03_jumbo_frames_over_9216_and_over_1500() -> Result<()> {
 }
 
 #[test]
-#[ignore = "waits for FRAG and path MTU discovery"]
 fn n32_the_mtu_drops_in_mid_flow_and_nobody_tells() -> Result<()> {
     needs_root!();
     const RTT: f64 = 20.0;
@@ -218,7 +216,6 @@ fn n32_the_mtu_drops_in_mid_flow_and_nobody_tells() -> Result<()> {
 }
 
 #[test]
-#[ignore = "waits for path MTU discovery"]
 fn n33_forged_packet_too_big() -> Result<()> {
     needs_root!();
     let mut mesh = Mesh::start(Plan::default())?;
@@ -247,7 +244,6 @@ fn n33_forged_packet_too_big() -> Result<()> {
 }
 
 #[test]
-#[ignore = "waits for FRAG"]
 fn n42_ipv6_only_underlay_of_1280_and_an_inner_mtu_of_1500() -> Result<()> {
     needs_root!();
     let plan = Plan {

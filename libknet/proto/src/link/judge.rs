@@ -24,9 +24,11 @@ impl Link {
         if self.receiving {
             at = at.min(self.last_rx + self.receive_timeout());
         }
+        if self.state >= LinkState::Suspect {
+            at = at.min(self.mtu.deadline());
+        }
         match self.state {
             LinkState::Up => {
-                at = at.min(self.mtu.deadline());
                 at = at.min(self.quality.deadline().unwrap_or(Time::NEVER));
                 let rt = self.report_timeout();
                 if let Some(oldest) = self.sent.oldest_unreported() {

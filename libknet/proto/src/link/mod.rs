@@ -453,7 +453,8 @@ impl Link {
         self.step_at = Time::NEVER;
         match to {
             LinkState::Up if from != LinkState::Suspect => self.mtu.restart(),
-            LinkState::Up => {}
+            // Doubt may come from a size that does not pass any more: only the probes can tell.
+            LinkState::Up | LinkState::Suspect => {}
             _ => self.mtu.pause(),
         }
         match to {

@@ -17,7 +17,7 @@ impl Peer {
     /// Sends the probe of the path MTU of `id` that is due, if one is.
     pub(super) fn probe_mtu(&mut self, env: &mut Env, id: LinkId) {
         let now = env.now;
-        let Some(link) = self.link_mut(id).filter(|l| l.state() == LinkState::Up) else {
+        let Some(link) = self.link_mut(id).filter(|l| l.state() >= LinkState::Suspect) else {
             return;
         };
         let (srtt, rt) = (link.rtt.srtt(), link.report_timeout());
