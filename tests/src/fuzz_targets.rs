@@ -5,8 +5,8 @@
 //! `tests/fuzz_replay.rs` feeds them with `corpus/<name>/` and damaged copies of it.
 
 mod hostile;
-mod tap_frame;
 mod reassembly;
+mod tap_frame;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +31,8 @@ use knet_proto::{
 };
 
 pub use hostile::{handshake, hostile_peer};
-pub use tap_frame::tap_frame;
 pub use reassembly::reassembly;
+pub use tap_frame::tap_frame;
 
 /// A function to be fed with any bytes.
 pub type Target = fn(&[u8]);

@@ -1,6 +1,6 @@
 //! Frames with IP packets in them, built header by header, for the tests of this directory.
 
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 use super::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 
@@ -52,7 +52,7 @@ pub(crate) fn frame(tags: &[[u16; 2]], packet: &[u8]) -> Vec<u8> {
 pub(crate) fn ipv4_with(flags_offset: u16, options: &[u8], protocol: u8, payload: &[u8]) -> Vec<u8> {
     assert_eq!(options.len() % 4, 0);
     let header_len = 20 + options.len();
-    let mut packet = std::vec![0x40 | (header_len / 4) as u8, 0];
+    let mut packet = alloc::vec![0x40 | (header_len / 4) as u8, 0];
     packet.extend(((header_len + payload.len()) as u16).to_be_bytes());
     packet.extend([0x12, 0x34]);
     packet.extend(flags_offset.to_be_bytes());
@@ -71,7 +71,7 @@ pub(crate) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
-    let mut packet = std::vec![0x60, 0, 0, 0];
+    let mut packet = alloc::vec![0x60, 0, 0, 0];
     packet.extend((payload.len() as u16).to_be_bytes());
     packet.extend([next_header, 64]);
     packet.extend(SRC6);
@@ -82,7 +82,7 @@ pub(crate) fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Hop-by-hop options, a routing header or destination options of `8 * (1 + more)` bytes.
 pub(crate) fn extension(next_header: u8, more: u8) -> Vec<u8> {
-    let mut header = std::vec![0; 8 * (1 + usize::from(more))];
+    let mut header = alloc::vec![0; 8 * (1 + usize::from(more))];
     header[..2].copy_from_slice(&[next_header, more]);
     header
 }
@@ -102,7 +102,7 @@ pub(crate) fn udp(src: u16, dst: u16) -> Vec<u8> {
 /// A TCP header, its checksum not yet filled in.
 pub(crate) fn tcp(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     assert_eq!(options.len() % 4, 0);
-    let mut segment = std::vec![0x9c, 0x40, 0x01, 0xbb, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0];
+    let mut segment = alloc::vec![0x9c, 0x40, 0x01, 0xbb, 0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 0];
     segment.extend([(5 + options.len() / 4) as u8 * 16, flags, 0xfa, 0xf0, 0, 0, 0, 0]);
     segment.extend(options);
     segment.extend(payload);
