@@ -57,6 +57,9 @@ pub struct Summary {
     pub copies: u64,
     /// The longest time between two replies; from the first request on, and to the last request.
     pub longest_gap: Gap,
+    /// The same without the time in which no request waited for its reply: on a busy machine `ping` itself may not
+    /// have run.
+    pub longest_wait: Gap,
     /// The longest time between a request and its reply, in microseconds.
     pub worst_rtt: i64,
 }
@@ -111,6 +114,7 @@ impl Conversation {
             answered: answers.len() as u64,
             copies: part.iter().map(|e| u64::from(e.copies)).sum(),
             longest_gap,
+            longest_wait: longest_wait(part, &moments),
             worst_rtt: part
                 .iter()
                 .filter_map(|e| Some(e.answered? - e.sent))
@@ -118,6 +122,23 @@ impl Conversation {
                 .unwrap_or(0),
         }
     }
+}
+
+/// The longest time between two of `moments` from the first request on that was not answered before.
+fn longest_wait(part: &[Echo], moments: &[UnixMicros]) -> Gap {
+    let mut waiting = part.iter().peekable();
+    let mut longest = Gap::default();
+    for pair in moments.windows(2) {
+        while waiting
+            .next_if(|e| e.answered.is_some_and(|at| at <= pair[0]))
+            .is_some()
+        {}
+        let from = waiting.peek().map_or(pair[1], |e| e.sent).clamp(pair[0], pair[1]);
+        if pair[1] - from > longest.to - longest.from {
+            longest = Gap { from, to: pair[1] };
+        }
+    }
+    longest
 }
 
 /// All conversations of one host.
@@ -315,6 +336,46 @@ mod tests {
             Gap {
                 from: 490_100,
                 to: 990_000
+            }
+        );
+    }
+
+    #[test]
+    fn a_pause_of_ping_itself_is_no_wait() {
+        let (us, them) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+        let mut record = Record::default();
+        // Answered in 200 us; then `ping` does nothing for 30 ms; then an answer takes 5 ms.
+        for (sequence, sent, took) in [(1, 0, 200), (2, 30_000, 5000), (3, 35_100, 100)] {
+            record.frame(sent, &echo(8, us, them, sequence));
+            record.frame(sent + took, &echo(0, them, us, sequence));
+        }
+        let conversation = record.with(IpAddr::from(them)).next().expect("a conversation");
+        let summary = conversation.summary(0, 50_000);
+        assert_eq!(
+            summary.longest_gap,
+            Gap {
+                from: 200,
+                to: 35_000
+            }
+        );
+        assert_eq!(
+            summary.longest_wait,
+            Gap {
+                from: 30_000,
+                to: 35_000
+            }
+        );
+        // A request that is never answered waits for ever.
+        record.frame(35_300, &echo(8, us, them, 4));
+        record.frame(65_300, &echo(8, us, them, 5));
+        record.frame(65_400, &echo(0, them, us, 5));
+        let conversation = record.with(IpAddr::from(them)).next().expect("a conversation");
+        let wait = conversation.summary(0, 90_000).longest_wait;
+        assert_eq!(
+            wait,
+            Gap {
+                from: 35_300,
+                to: 65_400
             }
         );
     }

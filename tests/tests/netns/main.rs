@@ -4,6 +4,7 @@
 
 mod attack;
 mod balance;
+mod cuts;
 mod failover;
 mod idle;
 mod lab;

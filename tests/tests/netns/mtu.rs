@@ -12,7 +12,7 @@ use std::{
 
 use knet_tests::lab::{
     Family, HostId, Lab, LabError, NetworkId, Result,
-    capture::{EchoCapture, Tcpdump},
+    capture::Tcpdump,
     mesh::{Mesh, PORT, Plan, overlay_v4},
     ping::Ping,
     process::Process,
