@@ -292,6 +292,8 @@ fn peer(row: &PeerRow) -> Vec<String> {
         clean(&row.policy),
         numbers(&row.active_links)
     ));
+    let narrowest = row.links.iter().find(|l| Some(l.link) == row.narrowest);
+    lines.extend(narrowest.and_then(whole_frames).map(|line| format!("  {line}")));
     lines.push(match &row.session {
         Some(session) => session_line(session),
         None => "  No session".to_owned(),
@@ -313,8 +315,50 @@ fn peer(row: &PeerRow) -> Vec<String> {
         "  Sent again after a link failed: {} frames; kept until reported: {}; too many to keep: {}",
         resend.replayed, resend.held, resend.evicted
     ));
+    let (order, pieces) = (&row.order, &row.pieces);
+    lines.push(format!(
+        "  Order: {} datagrams held, longest {}; {} missing (passed by all links {}, out of time {}, no room {}); {} late",
+        order.held,
+        micros(order.longest_hold_us),
+        order.skipped_by_votes + order.skipped_by_timer + order.skipped_by_overflow,
+        order.skipped_by_votes,
+        order.skipped_by_timer,
+        order.skipped_by_overflow,
+        order.late
+    ));
+    lines.push(format!(
+        "  Too long for their path: {} sent in {} pieces, {} received in pieces",
+        pieces.split, pieces.sent, pieces.joined
+    ));
     lines.extend(row.links.iter().flat_map(link_details));
     lines
+}
+
+/// How long frames may be that pass whole, and because of what no longer ones; by the link that decides it.
+fn whole_frames(narrowest: &LinkRow) -> Option<String> {
+    let mtu = narrowest.inner_mtu?;
+    Some(if limits_frames(narrowest) {
+        format!(
+            "Frames up to {mtu} bytes of IP pass whole; limited by link {} ({})",
+            narrowest.link,
+            mtu_reason(narrowest)
+        )
+    } else {
+        format!("All frames pass whole, up to {mtu} bytes of IP")
+    })
+}
+
+/// Whether there are frames that it does not carry whole.
+fn limits_frames(link: &LinkRow) -> bool {
+    link.mtu_limit.as_deref() != Some("tunnel")
+}
+
+fn mtu_reason(link: &LinkRow) -> String {
+    link.mtu_reason.as_deref().map_or("-".to_owned(), clean)
+}
+
+fn mtu(link: &LinkRow) -> String {
+    link.mtu.map_or("-".to_owned(), |mtu| mtu.to_string())
 }
 
 fn session_line(session: &SessionRow) -> String {
@@ -352,6 +396,9 @@ fn link_details(row: &LinkRow) -> Vec<String> {
         remote(row)
     ));
     lines.push(format!("    Priority {}, weight {}", row.priority, row.weight));
+    if row.mtu.is_some() {
+        lines.push(format!("    MTU {} ({})", mtu(row), mtu_reason(row)));
+    }
     lines.push(format!(
         "    Round trip {} (min {}, variation {}), jitter {}",
         maybe_micros(row.rtt_us),
@@ -443,10 +490,11 @@ fn links(rows: &[LinkRow]) -> Vec<String> {
         ("Jitter", Align::Right),
         ("Loss tx", Align::Right),
         ("Loss rx", Align::Right),
+        ("MTU", Align::Right),
         ("Local", Align::Left),
         ("Remote", Align::Left),
     ];
-    let rows: Vec<Vec<String>> = rows
+    let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
             vec![
@@ -460,12 +508,33 @@ fn links(rows: &[LinkRow]) -> Vec<String> {
                 micros(row.jitter_us),
                 loss(row.tx_loss_ppm),
                 loss(row.rx_loss_ppm),
+                mtu(row),
                 local(row),
                 remote(row),
             ]
         })
         .collect();
-    table(&columns, &rows)
+    let mut lines = table(&columns, &cells);
+    lines.extend(narrow_peers(rows));
+    lines
+}
+
+/// A line for each peer to which some frames go in pieces.
+fn narrow_peers(rows: &[LinkRow]) -> Vec<String> {
+    let of_one_peer = rows.chunk_by(|a, b| (&a.interface, &a.peer) == (&b.interface, &b.peer));
+    let narrowest = of_one_peer.filter_map(|links| {
+        links
+            .iter()
+            .filter(|link| link.in_use)
+            .min_by_key(|link| link.inner_mtu)
+    });
+    narrowest
+        .filter(|link| limits_frames(link))
+        .filter_map(|link| {
+            let place = format!("{} {}", clean(&link.interface), clean(&link.peer));
+            Some(format!("{place}: {}", whole_frames(link)?))
+        })
+        .collect()
 }
 
 fn macs(rows: &[MacRow]) -> Vec<String> {

@@ -6,13 +6,15 @@ use libknet::{
     InterfaceReport, SocketDown,
     api::{
         message::{
-            DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, PeerRow, ResendRow, SessionRow, Traffic,
+            DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, OrderRow, PeerRow, PiecesRow, ResendRow,
+            SessionRow, Traffic,
         },
         model,
     },
     proto::{
         drop_reason::DropCounters,
         handshake::message::{Role, Suite},
+        link::path_mtu::LimitReason,
         status::{self, LinkState, LinkStatus, MacEntry, PeerStatus, Port},
         time::Span,
     },
@@ -43,6 +45,18 @@ pub(crate) const fn local_state(down: Option<SocketDown>) -> &'static str {
         Some(SocketDown::AddressMissing) => "address-missing",
         Some(SocketDown::InterfaceDown) => "interface-down",
         Some(SocketDown::NoCarrier) => "no-carrier",
+    }
+}
+
+/// What keeps a path MTU from being larger.
+const fn mtu_limit(reason: LimitReason) -> &'static str {
+    match reason {
+        LimitReason::Base => "base",
+        LimitReason::Searching => "searching",
+        LimitReason::BlackHole { .. } => "black-hole",
+        LimitReason::Path { .. } => "path",
+        LimitReason::Interface { .. } => "interface",
+        LimitReason::Tunnel => "tunnel",
     }
 }
 
@@ -225,6 +239,22 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
             replayed_bytes: status.resend.counters.replayed_bytes,
             evicted: status.resend.counters.evicted,
         };
+        let narrowest = status.links.iter().find(|l| Some(l.link) == status.narrowest);
+        row.inner_mtu = narrowest.map(|l| l.inner_mtu);
+        row.narrowest = narrowest.map(|l| l.link.get());
+        row.order = OrderRow {
+            held: status.order.held,
+            longest_hold_us: status.order.longest_hold.as_micros(),
+            skipped_by_votes: status.order.skipped_by_votes,
+            skipped_by_timer: status.order.skipped_by_timer,
+            skipped_by_overflow: status.order.skipped_by_overflow,
+            late: status.order.late,
+        };
+        row.pieces = PiecesRow {
+            split: status.pieces.split,
+            sent: status.pieces.sent,
+            joined: status.pieces.joined,
+        };
         row.active_links = status.active_links.iter().map(|l| l.get()).collect();
     }
     row
@@ -280,6 +310,8 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
     let defaults = model::LinkConfig::default();
     let settings = config.unwrap_or(&defaults);
     let local = link.socket.map(|s| s.0);
+    // Without a path there is nothing to be measured.
+    let path = link.remote.is_some();
     LinkRow {
         interface: place.interface.into(),
         peer: place.name.into(),
@@ -311,6 +343,10 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         downs: link.downs,
         spurious: link.spurious,
         penalty_milli: link.penalty_milli,
+        mtu: path.then_some(link.mtu),
+        mtu_limit: path.then(|| mtu_limit(link.mtu_limit).into()),
+        mtu_reason: path.then(|| link.mtu_limit.to_string()),
+        inner_mtu: path.then_some(link.inner_mtu),
     }
 }
 

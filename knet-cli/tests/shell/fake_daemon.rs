@@ -20,8 +20,8 @@ use knet_api::{
     load::load,
     message::{
         API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LinkRow,
-        LocalRow, LogRow, MacRow, PeerRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows,
-        SessionRow, Source, Traffic, VersionRow, Welcome,
+        LocalRow, LogRow, MacRow, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request,
+        RequestBody, Response, Rows, SessionRow, Source, Traffic, VersionRow, Welcome,
     },
     model::Config,
     render::render,
@@ -456,6 +456,21 @@ fn ams1() -> PeerRow {
         active_links: vec![0],
         links_up: 1,
         links_total: 2,
+        inner_mtu: Some(1372),
+        narrowest: Some(0),
+        order: OrderRow {
+            held: 412,
+            longest_hold_us: 12_345,
+            skipped_by_votes: 1,
+            skipped_by_timer: 20,
+            skipped_by_overflow: 300,
+            late: 4,
+        },
+        pieces: PiecesRow {
+            split: 12,
+            sent: 24,
+            joined: 3,
+        },
         ..PeerRow::default()
     }
 }
@@ -504,6 +519,10 @@ fn links() -> Vec<LinkRow> {
             tx: traffic(600),
             rx: traffic(500),
             report_timeout_us: 25_000,
+            mtu: Some(1442),
+            mtu_limit: Some("path".into()),
+            mtu_reason: Some("path: 1442 passes, 1450 does not".into()),
+            inner_mtu: Some(1372),
             ..base.clone()
         },
         LinkRow {

@@ -142,6 +142,34 @@ pub struct ResendRow {
     pub evicted: u64,
 }
 
+/// What was done to restore the order of what a peer sends over links of different delay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRow {
+    /// Datagrams that had to wait for others.
+    pub held: u64,
+    /// The longest wait in microseconds.
+    pub longest_hold_us: u64,
+    /// Missing datagrams given up because every link had delivered later ones.
+    pub skipped_by_votes: u64,
+    /// Missing datagrams given up because their time was up.
+    pub skipped_by_timer: u64,
+    /// Missing datagrams given up because too many others waited for them.
+    pub skipped_by_overflow: u64,
+    /// Datagrams delivered out of order: they came after they had been given up.
+    pub late: u64,
+}
+
+/// Frames, and datagrams sent again, that were too long for their path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PiecesRow {
+    /// How many were sent in pieces.
+    pub split: u64,
+    /// The pieces of these.
+    pub sent: u64,
+    /// How many arrived in pieces, all of them.
+    pub joined: u64,
+}
+
 /// A peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRow {
@@ -183,6 +211,15 @@ pub struct PeerRow {
     pub links_total: u8,
     /// The links; left empty in lists of peers.
     pub links: Vec<LinkRow>,
+    /// The largest IP packet in the tunnel that passes to it whole, in bytes; a VLAN tag takes 4 of them. `None`: no
+    /// link is in use.
+    pub inner_mtu: Option<u16>,
+    /// The link that decides this: of those in use the one that carries the least.
+    pub narrowest: Option<u8>,
+    /// The order of what it sends.
+    pub order: OrderRow,
+    /// What went or came in pieces.
+    pub pieces: PiecesRow,
 }
 
 /// A link.
@@ -248,6 +285,15 @@ pub struct LinkRow {
     pub spurious: u32,
     /// Flap penalty, in thousandths of one down.
     pub penalty_milli: u32,
+    /// The largest IP packet that is sent along its path, in bytes with IP and UDP header. `None`: it has no path yet.
+    pub mtu: Option<u16>,
+    /// Why it is no larger: `base` (nothing has been proven yet), `searching`, `black-hole`, `path`, `interface`, or
+    /// `tunnel` (the tunnel's largest frame fits).
+    pub mtu_limit: Option<String>,
+    /// The same for people, with the sizes that were measured.
+    pub mtu_reason: Option<String>,
+    /// The largest IP packet in the tunnel that it carries whole, in bytes; at most the MTU of the TAP.
+    pub inner_mtu: Option<u16>,
 }
 
 /// An entry of the bridge's table.

@@ -299,6 +299,20 @@ impl Resequencer {
         &self.counters
     }
 
+    /// Sets the counters to zero.
+    pub fn clear_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+
+    /// Like a new one, but that it goes on counting.
+    pub fn reset(&mut self) {
+        let counters = self.counters;
+        *self = Self {
+            counters,
+            ..Self::default()
+        };
+    }
+
     /// How many items are held.
     pub fn held_items(&self) -> usize {
         self.held.len()

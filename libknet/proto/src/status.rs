@@ -7,7 +7,9 @@ use crate::{
     drop_reason::DropCounters,
     handshake::message::{Role, Suite},
     ids::{LinkId, MacAddr, PeerId, SocketId},
+    link::path_mtu::LimitReason,
     resend_ring::RingStats,
+    resequencer,
     time::Span,
 };
 
@@ -117,6 +119,13 @@ pub struct PeerStatus {
     pub queued: u32,
     /// What is kept for the case that a link dies.
     pub resend: ResendStatus,
+    /// What was done to restore the order of what it sends.
+    pub order: resequencer::Counters,
+    /// What went or came in pieces.
+    pub pieces: PieceCounters,
+    /// The link that decides how long a frame to the peer may be and pass whole: of those in use the one that
+    /// carries the least. [`LinkStatus::inner_mtu`] says how much, [`LinkStatus::mtu_limit`] why.
+    pub narrowest: Option<LinkId>,
     /// The links that frames go out on now.
     pub active_links: Vec<LinkId>,
     /// All links.
@@ -132,6 +141,25 @@ pub struct ResendStatus {
     pub held_bytes: u64,
     /// What it has done.
     pub counters: RingStats,
+}
+
+/// Frames, and datagrams sent again, that were too long for their path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PieceCounters {
+    /// How many were sent in pieces.
+    pub split: u64,
+    /// The pieces of these.
+    pub sent: u64,
+    /// How many arrived in pieces, all of them.
+    pub joined: u64,
+}
+
+impl PieceCounters {
+    /// Counts one that goes out in `pieces`.
+    pub fn split(&mut self, pieces: usize) {
+        self.split = self.split.wrapping_add(1);
+        self.sent = self.sent.wrapping_add(pieces as u64);
+    }
 }
 
 /// The session of a peer.
@@ -174,6 +202,13 @@ pub struct LinkStatus {
     pub priority: u8,
     /// Weight in force.
     pub weight: u8,
+    /// Largest IP packet that we send along its path, in bytes with IP and UDP header.
+    pub mtu: u16,
+    /// Why it is no larger.
+    pub mtu_limit: LimitReason,
+    /// Largest IP packet in the tunnel that it carries whole, in bytes; a VLAN tag takes 4 of them. No more than
+    /// the MTU of the TAP.
+    pub inner_mtu: u16,
     /// Smoothed round-trip time (RFC 6298), if measured.
     pub srtt: Option<Span>,
     /// Smallest round-trip time seen on this path.

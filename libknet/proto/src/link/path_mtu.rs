@@ -143,6 +143,11 @@ impl PathMtu {
         self.current as usize
     }
 
+    /// The IP packet around it, in bytes.
+    pub const fn packet(&self) -> u16 {
+        self.current.saturating_add(headers(self.ipv6))
+    }
+
     /// Why it is no larger.
     pub fn limit_reason(&self) -> LimitReason {
         let ip = |size: u16| u32::from(size).saturating_add(u32::from(headers(self.ipv6)));

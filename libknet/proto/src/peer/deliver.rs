@@ -98,7 +98,7 @@ impl Peer {
                 self.deliver(env, frame);
             }
         }
-        self.resequencer = Default::default();
+        self.resequencer.reset();
         self.reassembler.clear(&mut env.reassembly);
     }
 
@@ -157,6 +157,7 @@ impl Peer {
         let whole = self
             .reassembler
             .insert(env.now, serial, &header, piece, &mut env.reassembly, drops);
+        self.pieces.joined += u64::from(whole.is_some());
         match (whole, header.kind) {
             (None, _) => {}
             (Some(frame), FragmentKind::Frame) => self.deliver(env, frame.into_boxed_slice()),

@@ -27,7 +27,7 @@ use crate::{
     resequencer::Resequencer,
     session::Session,
     shard::env::Env,
-    status::{LinkState, Traffic},
+    status::{LinkState, PieceCounters, Traffic},
     time::{Span, Time},
     timer_wheel::TimerId,
 };
@@ -58,6 +58,7 @@ pub struct Peer {
     /// How long what arrives out of order is held back at most.
     reorder_wait: Span,
     reassembler: Reassembler,
+    pieces: PieceCounters,
     /// The longest datagram that passes on every link in use, in bytes of UDP payload; 0: none is in use.
     room: usize,
     ring: ResendRing,
@@ -122,6 +123,7 @@ impl Peer {
             resequencer: Resequencer::new(),
             reorder_wait: Span::ZERO,
             reassembler: Reassembler::default(),
+            pieces: PieceCounters::default(),
             room: 0,
             ring: ResendRing::default(),
             protect: false,

@@ -131,6 +131,7 @@ impl Peer {
         let Some(pieces) = fragment::split(FragmentKind::Datagram, whole, datagram.len(), room) else {
             return self.drop_frame(env, DropReason::FrameLong);
         };
+        self.pieces.split(pieces.len());
         for (header, range) in pieces {
             let piece = datagram.get(range).unwrap_or_default();
             let start = env.outbox.arena.len();

@@ -104,6 +104,7 @@ impl Peer {
             return false;
         };
         self.tx.count(frame.len());
+        self.pieces.split(pieces.len());
         let mut closer = false;
         for (header, range) in pieces {
             let piece = frame.get(range).unwrap_or_default();

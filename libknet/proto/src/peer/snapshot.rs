@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::Peer;
+use super::{Peer, send::DATA_OVERHEAD};
 use crate::{
     config::Remote,
     link::Link,
     shard::env::Env,
-    status::{LinkStatus, PeerStatus, ResendStatus, SessionStatus, Traffic},
+    status::{LinkStatus, PeerStatus, PieceCounters, ResendStatus, SessionStatus, Traffic},
     time::Span,
+    wire::ethernet::ETHERNET_HEADER_LEN,
 };
 
 impl Peer {
@@ -39,6 +40,14 @@ impl Peer {
                 held_bytes: self.ring.held().1 as u64,
                 counters: self.ring.stats(),
             },
+            order: *self.resequencer.counters(),
+            pieces: self.pieces,
+            narrowest: self
+                .set
+                .all()
+                .filter_map(|id| self.link(id))
+                .min_by_key(|l| l.mtu.current())
+                .map(|l| l.id),
             active_links: self.set.all().collect(),
             links: self.links().map(|l| self.link_status(env, l)).collect::<Vec<_>>(),
         }
@@ -51,6 +60,8 @@ impl Peer {
         self.drops = 0;
         self.duplicates = 0;
         self.ring.clear_stats();
+        self.resequencer.clear_counters();
+        self.pieces = PieceCounters::default();
         for link in self.links.iter_mut().flatten() {
             link.clear_counters();
         }
@@ -69,6 +80,9 @@ impl Peer {
             in_use: self.set.all().any(|id| id == l.id),
             priority: l.config.priority,
             weight: l.config.weight,
+            mtu: l.mtu.packet(),
+            mtu_limit: l.mtu.limit_reason(),
+            inner_mtu: inner_mtu(env, l.mtu.current()),
             srtt: l.rtt.srtt(),
             rtt_min: l.rtt.min(),
             rttvar: l.rtt.rttvar(),
@@ -88,4 +102,10 @@ impl Peer {
             penalty_milli: l.damping.milli(env.now),
         }
     }
+}
+
+/// The longest IP packet in a datagram of this many bytes. The TAP never gives a longer one than its own MTU.
+fn inner_mtu(env: &Env, datagram: usize) -> u16 {
+    let packet = datagram.saturating_sub(DATA_OVERHEAD + ETHERNET_HEADER_LEN);
+    u16::try_from(packet).unwrap_or(u16::MAX).min(env.tap_mtu())
 }

@@ -24,9 +24,12 @@ pub const WAITING_TOTAL: usize = 64 << 20;
 /// Bytes held back to restore the order, over all peers (limits: row 22).
 const REORDER_TOTAL: usize = 256 << 20;
 
-/// What a full frame of a TAP with this MTU makes on the wire: Ethernet header, one VLAN tag, our header and tag.
+/// What is around the packet of a TAP on the wire: Ethernet header, one VLAN tag, our header and tag.
+const AROUND: u16 = (14 + 4 + HEADER_LEN + TAG_LEN) as u16;
+
+/// What a full frame of a TAP with this MTU makes on the wire.
 pub const fn largest_datagram(tap_mtu: u16) -> u16 {
-    tap_mtu.saturating_add((14 + 4 + HEADER_LEN + TAG_LEN) as u16)
+    tap_mtu.saturating_add(AROUND)
 }
 
 /// The surroundings of a peer.
@@ -91,6 +94,11 @@ impl Env {
             sockets_down: [0; 4],
             next_serial: 0,
         }
+    }
+
+    /// MTU of the TAP.
+    pub const fn tap_mtu(&self) -> u16 {
+        self.largest_datagram.saturating_sub(AROUND)
     }
 
     /// Serial number for a new session.
