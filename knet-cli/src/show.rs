@@ -474,8 +474,18 @@ fn local(row: &LinkRow) -> String {
     }
 }
 
+/// The name and the address that it has now.
 fn remote(row: &LinkRow) -> String {
-    row.remote.as_deref().map_or("-".to_owned(), clean)
+    let address = row.remote.as_deref().map(clean);
+    match (&row.remote_name, address, &row.reason) {
+        (None, address, _) => address.unwrap_or("-".to_owned()),
+        (Some(name), Some(address), None) => format!("{} ({address})", clean(name)),
+        (Some(name), Some(address), Some(reason)) => {
+            format!("{} ({address}): {}", clean(name), clean(reason))
+        }
+        (Some(name), None, Some(reason)) => format!("{}: {}", clean(name), clean(reason)),
+        (Some(name), None, None) => clean(name),
+    }
 }
 
 fn links(rows: &[LinkRow]) -> Vec<String> {

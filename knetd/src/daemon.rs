@@ -1,7 +1,9 @@
 //! The state of the daemon, owned by the control thread: the running configuration and what runs because of it.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -9,7 +11,7 @@ use std::{
 };
 
 use libknet::{
-    Event,
+    Event, Query, Reply,
     api::{
         edit::Op,
         message::{ApiError, ErrorCode},
@@ -17,6 +19,7 @@ use libknet::{
         problem::Problem,
         render::render,
     },
+    proto::{event::Event as CoreEvent, status::LinkState},
 };
 
 use crate::{
@@ -32,6 +35,7 @@ use crate::{
     host_check,
     logging::LogHistory,
     overlay::{EventSender, Overlay, OverlayEvent},
+    resolver::{self, Answer, LinkPlace, News, Resolver},
     rows::InterfaceState,
 };
 
@@ -54,6 +58,7 @@ pub(crate) struct Daemon {
     saved: Arc<Config>,
     revision: u64,
     keys: Keys,
+    names: Resolver,
     overlays: BTreeMap<String, Overlay>,
     /// Interfaces that ought to run and do not. Never one that is in `overlays`.
     failures: BTreeMap<String, Failure>,
@@ -91,6 +96,7 @@ impl Daemon {
             saved: Arc::default(),
             revision: 0,
             keys: Keys::new(config_file),
+            names: Resolver::default(),
             overlays: BTreeMap::new(),
             failures: BTreeMap::new(),
             overlay_events,
@@ -133,6 +139,11 @@ impl Daemon {
         self.overlays.iter_mut()
     }
 
+    /// The addresses of names.
+    pub(crate) fn names(&self) -> &Resolver {
+        &self.names
+    }
+
     /// Whether the configured interface `name` runs, and why not.
     pub(crate) fn interface_state(&self, name: &str) -> InterfaceState {
         if self.overlays.contains_key(name) {
@@ -145,7 +156,8 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration file and puts the difference into force, or refuses it whole. Keys are read again.
+    /// Reads the configuration file and puts the difference into force, or refuses it whole. Keys are read and names
+    /// are looked up again.
     pub(crate) fn load(&mut self) -> Result<(), LoadError> {
         let mut keys = Keys::new(&self.config_file);
         let loaded = load::read(&self.config_file, &mut keys)?;
@@ -158,6 +170,7 @@ impl Daemon {
             tracing::warn!("{}: {note}", self.config_file.display());
         }
         self.saved = Arc::clone(&self.config);
+        self.names.hurry(Instant::now());
         Ok(())
     }
 
@@ -224,6 +237,7 @@ impl Daemon {
             self.config = Arc::new(config);
             self.recorder.keep_only(&self.config);
             self.revision += 1;
+            self.names.follow(&self.config, Instant::now());
             if let Some(keys) = keys {
                 self.keys = keys;
             }
@@ -263,7 +277,8 @@ impl Daemon {
                     .get(name)
                     .zip(running.get(name).map(Rc::as_ref)),
             };
-            match Setup::of(name, interface, fresh.as_mut().unwrap_or(&mut self.keys), before) {
+            let keys = fresh.as_mut().unwrap_or(&mut self.keys);
+            match Setup::of(name, interface, keys, &self.names, before) {
                 Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
                 Ok(None) => {}
                 Err(more) => problems.extend(more),
@@ -370,6 +385,19 @@ impl Daemon {
                 .record(name, row.peer.as_deref(), event.unix_ms, event.event.clone());
         }
         self.events.publish(&kind, loudness, row);
+        if let Event::Core(CoreEvent::LinkState { peer, link, to, .. }) = &event.event
+            && let Some(peer) = overlay.slots.name(*peer)
+        {
+            let place = LinkPlace {
+                interface: name.into(),
+                peer: peer.into(),
+                link: link.get(),
+            };
+            // One in doubt is as it was.
+            if *to != LinkState::Suspect {
+                self.names.link(&place, Instant::now(), *to == LinkState::Up);
+            }
+        }
         if let Event::Failed { message } = &event.event
             && let Some(overlay) = self.overlays.remove(name)
         {
@@ -378,6 +406,53 @@ impl Daemon {
             // Its threads may be in a bad state; nobody waits for them here.
             let handle = overlay.into_handle();
             drop(tokio::task::spawn_blocking(move || handle.stop()));
+        }
+    }
+
+    /// A question to the data plane whether the link works, if its interface and peer run.
+    fn link_works(&self, place: &LinkPlace) -> impl Future<Output = bool> + use<> {
+        let overlay = self.overlays.get(&place.interface);
+        let question = overlay.and_then(|o| o.slots.id(&place.peer).map(|peer| o.query(Query::Peer(peer))));
+        let link = place.link;
+        async move {
+            let Some(question) = question else { return false };
+            let Ok(Reply::Peer(Some(peer))) = question.await else {
+                return false;
+            };
+            // One that is being probed may be about to come up; without a session nothing is probed.
+            let mut links = peer.links.iter();
+            peer.session.is_some()
+                && links.any(|l| l.link.get() == link && l.state >= LinkState::Probing && l.remote.is_some())
+        }
+    }
+
+    /// A name was looked up for this link, which works or does not.
+    fn name_answered(&mut self, place: &LinkPlace, name: &str, answer: &Answer, works: bool) {
+        let Some(news) = self.names.answered(place, name, answer, works, Instant::now()) else {
+            return;
+        };
+        if let News::Moved { to, .. } = news {
+            self.move_link(place, to);
+        }
+        let (row, kind, loudness) = events::describe_name(place, &news);
+        self.events.publish(&kind, loudness, row);
+    }
+
+    /// The link goes to `address` from now on; nothing else changes.
+    fn move_link(&mut self, place: &LinkPlace, address: IpAddr) {
+        let Some(config) = self.config.interfaces.get(&place.interface) else {
+            return;
+        };
+        if let Some(failure) = self.failures.get_mut(&place.interface) {
+            if let Some(setup) = failure.setup.with_address(config, place, address) {
+                failure.setup = Rc::new(setup);
+            }
+        } else if let Some(overlay) = self.overlays.get_mut(&place.interface)
+            && let Some(setup) = overlay.setup.with_address(config, place, address)
+            // Only a data thread that has ended refuses; it is started again with all that is configured then.
+            && let Err(error) = overlay.change(&Rc::new(setup))
+        {
+            tracing::error!("{}: {error}", place.interface);
         }
     }
 
@@ -431,6 +506,26 @@ impl Daemon {
                 let _ = task.await;
             }
         }
+    }
+}
+
+/// Looks up the names of links that are due, beside everything else.
+pub(crate) fn look_up_names(daemon: &Rc<RefCell<Daemon>>) {
+    let due = daemon.borrow_mut().names.take_due(Instant::now());
+    for name in due {
+        let (daemon, places) = (Rc::clone(daemon), Rc::clone(&daemon.borrow().names.lookups));
+        tokio::task::spawn_local(async move {
+            // Never closed.
+            let place = places.acquire().await;
+            let answer = resolver::look_up(&name).await;
+            drop(place);
+            let links = daemon.borrow().names.links_to(&name);
+            for link in links {
+                let works = daemon.borrow().link_works(&link);
+                let works = works.await;
+                daemon.borrow_mut().name_answered(&link, &name, &answer, works);
+            }
+        });
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     logging::{LogLimiter, clean, unix_ms},
+    resolver::{LinkPlace, News},
     rows::{local_state, role_name, suite_name},
 };
 
@@ -94,6 +95,49 @@ pub(crate) fn own(kind: &str, text: &str) -> EventRow {
         text,
         ..EventRow::default()
     }
+}
+
+/// The row of an answer to a look-up, what kind of line it is for the limiter, and how loud.
+pub(crate) fn describe_name(place: &LinkPlace, news: &News) -> (EventRow, String, Loudness) {
+    let (kind, text, details, loudness) = match news {
+        News::Moved { name, from, to } => {
+            let from = from.map_or_else(String::new, |from| from.to_string());
+            (
+                "remote-address",
+                format!("{name} is now {to}"),
+                vec![("name", name.clone()), ("from", from), ("to", to.to_string())],
+                Loudness::Info,
+            )
+        }
+        News::NotResolved { name, error, kept } => {
+            let kept = kept.map_or_else(String::new, |kept| format!("; {kept} is still used"));
+            (
+                "name-not-resolved",
+                format!("{name} not resolved: {error}{kept}"),
+                vec![("name", name.clone()), ("reason", error.clone())],
+                Loudness::Warn,
+            )
+        }
+    };
+    let LinkPlace {
+        interface,
+        peer,
+        link,
+    } = place;
+    let row = EventRow {
+        kind: kind.into(),
+        interface: Some(interface.clone()),
+        peer: Some(peer.clone()),
+        link: Some(*link),
+        text: clean(&format!("{interface} peer {peer} link {link}: {text}"), LINE_MAX),
+        unix_ms: unix_ms(),
+        details: details
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect(),
+        ..EventRow::default()
+    };
+    (row, format!("{kind} {interface} {peer} {link}"), loudness)
 }
 
 /// The row of an event, still without its time; what kind of line it is for the limiter; and how loud. `name` has

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | what runs, and because of which configuration | [`daemon`], [`overlay`] |
 //! | how a configuration gets into force | [`config`] |
+//! | which address a name has | [`resolver`] |
 //! | who may connect, and what is answered | [`control`] |
 //! | what happened | [`events`], [`logging`] |
 //! | which files and hosts are good enough | [`trust`], [`host_check`], [`account`] |
@@ -26,6 +27,7 @@ mod key_commands;
 mod logging;
 mod notify;
 mod overlay;
+mod resolver;
 mod rows;
 #[cfg(test)]
 mod scratch;
@@ -157,7 +159,10 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
                 _ = hangup.recv() => reload(&mut daemon.borrow_mut()),
-                _ = tick.tick() => daemon.borrow_mut().tick(),
+                _ = tick.tick() => {
+                    daemon.borrow_mut().tick();
+                    daemon::look_up_names(&daemon);
+                }
                 Some(event) = overlay_events.recv() => daemon.borrow_mut().handle_event(&event),
                 () = &mut clients => {}
             }

@@ -20,7 +20,11 @@ use libknet::{
     },
 };
 
-use crate::{config::setup::Setup, overlay::Overlay};
+use crate::{
+    config::setup::Setup,
+    overlay::Overlay,
+    resolver::{LinkPlace, Resolver},
+};
 
 /// The name of an AEAD as it is printed everywhere.
 pub(crate) const fn suite_name(suite: Suite) -> &'static str {
@@ -184,6 +188,8 @@ pub(crate) struct PeerPlace<'a> {
     pub name: &'a str,
     /// The peer's configuration.
     pub config: &'a model::PeerConfig,
+    /// The addresses of names.
+    pub names: &'a Resolver,
 }
 
 /// A peer with all its links; `status` where the data plane has it.
@@ -286,10 +292,11 @@ fn idle_link(place: PeerPlace<'_>, id: u8, config: &model::LinkConfig) -> LinkRo
         local,
         local_address: local_address(place, local),
         remote: match config.remote {
-            model::Remote::Dynamic => None,
             model::Remote::Static { address, port } => Some(SocketAddr::new(address, port).to_string()),
+            model::Remote::Dynamic | model::Remote::Named { .. } => None,
         },
         remote_configured: config.remote != model::Remote::Dynamic,
+        remote_name: remote_name(config),
         state: if admin_down {
             LinkState::AdminDown
         } else {
@@ -320,8 +327,20 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         local,
         local_address: local_address(place, local),
         remote: link.remote.map(|r| r.to_string()),
-        remote_configured: link.remote_configured,
-        state: link.state.name().into(),
+        remote_configured: link.remote_configured || remote_name(settings).is_some(),
+        remote_name: remote_name(settings),
+        reason: place.names.reason(&LinkPlace {
+            interface: place.interface.into(),
+            peer: place.name.into(),
+            link: link.link.get(),
+        }),
+        state: match (link.state, link.remote, remote_name(settings)) {
+            // Nothing is probed where there is no address.
+            (LinkState::Probing, None, Some(_)) => LinkState::Down,
+            (state, ..) => state,
+        }
+        .name()
+        .into(),
         receiving: link.receiving,
         since_ms: link.since.as_millis(),
         in_use: link.in_use,
@@ -347,6 +366,13 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         mtu_limit: path.then(|| mtu_limit(link.mtu_limit).into()),
         mtu_reason: path.then(|| link.mtu_limit.to_string()),
         inner_mtu: path.then_some(link.inner_mtu),
+    }
+}
+
+fn remote_name(config: &model::LinkConfig) -> Option<String> {
+    match &config.remote {
+        model::Remote::Named { name, .. } => Some(name.clone()),
+        model::Remote::Static { .. } | model::Remote::Dynamic => None,
     }
 }
 

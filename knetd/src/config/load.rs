@@ -8,7 +8,10 @@ use libknet::api::{
 };
 
 use super::{keys::Keys, setup::Setup};
-use crate::trust::{TrustError, read_config};
+use crate::{
+    resolver::Resolver,
+    trust::{TrustError, read_config},
+};
 
 /// Why a configuration file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +55,10 @@ pub(crate) fn read(path: &Path, keys: &mut Keys) -> Result<Loaded, LoadError> {
     let file = read_config(path, MAX_FILE as u64)?;
     let mut loaded = load::load(&file);
     let mut key_problems = Vec::new();
+    // Only what is in the file is looked at here: nothing is looked up.
+    let names = Resolver::default();
     for (name, interface) in &loaded.config.interfaces {
-        if let Err(problems) = Setup::of(name, interface, keys, None) {
+        if let Err(problems) = Setup::of(name, interface, keys, &names, None) {
             key_problems.extend(problems);
         }
     }

@@ -27,6 +27,7 @@ use libknet::{
 };
 
 use super::keys::{KeyKind, Keys};
+use crate::resolver::{LinkPlace, Resolver};
 
 /// Largest Ethernet frame: the largest MTU that can be configured, the Ethernet header and a VLAN tag. The same
 /// for all, so that a change of the MTU needs no restart.
@@ -57,12 +58,14 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// What interface `name` needs, or `None` where it is to be down: shut down, or without a private key. Reads
-    /// the key files that are not known yet, and names every one that cannot be used. `before` is what ran until
+    /// the key files that are not known yet, and names every one that cannot be used. Links to a DNS name get the
+    /// address that `names` knows. `before` is what ran until
     /// now, of which peers are taken over that are as they were: an edit costs what it changes.
     pub(crate) fn of(
         name: &str,
         interface: &model::InterfaceConfig,
         keys: &mut Keys,
+        names: &Resolver,
         before: Option<(&model::InterfaceConfig, &Self)>,
     ) -> Result<Option<Self>, Vec<Problem>> {
         let Some(key_file) = interface
@@ -104,7 +107,7 @@ impl Setup {
                 }
                 continue;
             }
-            match peer_config(name, interface, peer_name, peer, public_key, keys) {
+            match peer_config(name, interface, peer_name, peer, public_key, keys, names) {
                 Ok(Some(config)) => drop(peers.insert(peer_name.clone(), Rc::new(config))),
                 Ok(None) => {}
                 Err(problem) => problems.push(problem),
@@ -136,6 +139,21 @@ impl Setup {
                 .collect(),
             peers,
         }))
+    }
+
+    /// The same with another address of the name that a link goes to. `None` where there is no such link.
+    pub(crate) fn with_address(
+        &self,
+        interface: &model::InterfaceConfig,
+        place: &LinkPlace,
+        address: IpAddr,
+    ) -> Option<Self> {
+        let link = interface.peers.get(&place.peer)?.links.get(&place.link)?;
+        let mut setup = self.clone();
+        let peer = setup.peers.get_mut(&place.peer)?;
+        let slot = LinkId::new(place.link).map(LinkId::index)?;
+        *Rc::make_mut(peer).links.get_mut(slot)? = Some(link_config(interface, link, Some(address)));
+        Some(setup)
     }
 
     /// What `libknet` is started with; the peers follow.
@@ -189,6 +207,7 @@ fn peer_config(
     peer: &model::PeerConfig,
     own_key: Option<PublicKey>,
     keys: &mut Keys,
+    names: &Resolver,
 ) -> Result<Option<PeerConfig>, Problem> {
     let place = |leaf| {
         let context = Context::Peer {
@@ -228,8 +247,19 @@ fn peer_config(
     }
     let mut links = [const { None }; MAX_LINKS];
     for (id, link) in &peer.links {
-        if let Some(slot) = LinkId::new(*id).and_then(|id| links.get_mut(id.index())) {
-            *slot = Some(link_config(interface, link));
+        if let Some(id) = LinkId::new(*id)
+            && let Some(slot) = links.get_mut(id.index())
+        {
+            let place = LinkPlace {
+                interface: interface_name.into(),
+                peer: name.into(),
+                link: id.get(),
+            };
+            *slot = Some(link_config(
+                interface,
+                link,
+                names.address(&place, interface, link),
+            ));
         }
     }
     Ok(Some(PeerConfig {
@@ -251,13 +281,25 @@ fn peer_config(
     }))
 }
 
-fn link_config(interface: &model::InterfaceConfig, link: &model::LinkConfig) -> LinkConfig {
+/// `named`: the address of the name that the link goes to. Until it has one, it is the peer who may open it.
+fn link_config(
+    interface: &model::InterfaceConfig,
+    link: &model::LinkConfig,
+    named: Option<IpAddr>,
+) -> LinkConfig {
+    let (local, remote) = match (&link.remote, named) {
+        (model::Remote::Static { address, port }, _) => {
+            (None, Remote::Static(SocketAddr::new(*address, *port)))
+        }
+        (model::Remote::Named { port, .. }, Some(address)) => (
+            interface.local_for(address),
+            Remote::Static(SocketAddr::new(address, *port)),
+        ),
+        (model::Remote::Named { .. }, None) | (model::Remote::Dynamic, _) => (None, Remote::Dynamic),
+    };
     LinkConfig {
-        local: interface.local_of(link).map(SocketId),
-        remote: match link.remote {
-            model::Remote::Dynamic => Remote::Dynamic,
-            model::Remote::Static { address, port } => Remote::Static(SocketAddr::new(address, port)),
-        },
+        local: interface.local_of(link).or(local).map(SocketId),
+        remote,
         priority: link.priority,
         weight: link.weight,
         timers: LinkTimers {

@@ -293,12 +293,14 @@ async fn peer_rows(
         let Some(config) = interface_config.peers.get(*name) else {
             continue;
         };
+        let daemon = daemon.borrow();
         let place = PeerPlace {
             interface,
             interface_config,
             interface_state: state,
             name,
             config,
+            names: daemon.names(),
         };
         rows.push(rows::peer(place, status.as_deref()));
     }

@@ -11,4 +11,5 @@ mod control;
 mod host;
 mod keys;
 mod lifecycle;
+mod names;
 mod tunnel;

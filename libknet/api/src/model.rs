@@ -72,18 +72,22 @@ impl Default for InterfaceConfig {
 
 impl InterfaceConfig {
     /// The number of the local that `link` sends from: the one it names, or the first of the family of its
-    /// remote address. `None` for a dynamic remote without a local (the peer's choice), and where there is
-    /// no local of that family.
+    /// remote address. `None` for a dynamic remote without a local (the peer's choice), for a name without a local
+    /// (the choice of its address, see [`Self::local_for`]), and where there is no local of that family.
     pub fn local_of(&self, link: &LinkConfig) -> Option<u8> {
-        match (link.local, link.remote) {
+        match (link.local, &link.remote) {
             (Some(local), _) => Some(local),
-            (None, Remote::Dynamic) => None,
-            (None, Remote::Static { address, .. }) => self
-                .locals
-                .iter()
-                .find(|(_, local)| local.address.is_ipv4() == address.is_ipv4())
-                .map(|(number, _)| *number),
+            (None, Remote::Dynamic | Remote::Named { .. }) => None,
+            (None, Remote::Static { address, .. }) => self.local_for(*address),
         }
+    }
+
+    /// The number of the first local of the family of `remote`.
+    pub fn local_for(&self, remote: IpAddr) -> Option<u8> {
+        self.locals
+            .iter()
+            .find(|(_, local)| local.address.is_ipv4() == remote.is_ipv4())
+            .map(|(number, _)| *number)
     }
 }
 
@@ -174,7 +178,7 @@ pub struct PeerConfig {
 }
 
 /// Where the other end of a link is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Remote {
     /// Known once the peer sends from there.
     #[default]
@@ -183,6 +187,13 @@ pub enum Remote {
     Static {
         /// IPv4 or IPv6.
         address: IpAddr,
+        /// UDP port, 1..=65535.
+        port: u16,
+    },
+    /// At the address that this name has at the time.
+    Named {
+        /// A host name (RFC 1123), as written.
+        name: String,
         /// UDP port, 1..=65535.
         port: u16,
     },

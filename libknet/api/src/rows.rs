@@ -294,6 +294,10 @@ pub struct LinkRow {
     pub mtu_reason: Option<String>,
     /// The largest IP packet in the tunnel that it carries whole, in bytes; at most the MTU of the TAP.
     pub inner_mtu: Option<u16>,
+    /// The DNS name that it goes to, as configured.
+    pub remote_name: Option<String>,
+    /// What is wrong besides its state: why its name has no address.
+    pub reason: Option<String>,
 }
 
 /// An entry of the bridge's table.
@@ -343,7 +347,8 @@ pub struct EventRow {
     /// Milliseconds since 1970 (UTC).
     pub unix_ms: u64,
     /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
-    /// `replay`, `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`.
+    /// `replay`, `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`, `remote-address`,
+    /// `name-not-resolved`.
     pub kind: String,
     /// Of which interface.
     pub interface: Option<String>,

@@ -219,6 +219,17 @@ fn check_link(report: &mut Report<'_>, interface: &InterfaceConfig, peer: &str, 
             local.map(|local| (number, local.address))
         }
     };
+    if let Remote::Named { name, .. } = &link.remote
+        && link.local.is_none()
+        && interface.locals.is_empty()
+    {
+        let text = format!(
+            "link {id} of peer {peer} goes to {name}, and interface {} has no local",
+            report.interface
+        );
+        let place = endpoint(report, 2);
+        report.add(Severity::Error, place, text, "a local line first");
+    }
     if let Remote::Static { address, .. } = link.remote {
         let family = |address: IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
         if let Some((number, local)) = local

@@ -81,6 +81,11 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
                 let remote = prop_oneof![
                     Just(Remote::Dynamic),
                     (address(v4), 1..=u16::MAX).prop_map(|(address, port)| Remote::Static { address, port }),
+                    (
+                        "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?\\.[A-Za-z]{2,9}\\.?",
+                        1..=u16::MAX
+                    )
+                        .prop_map(|(name, port)| Remote::Named { name, port }),
                 ];
                 (option::of(Just(number)), remote)
             })

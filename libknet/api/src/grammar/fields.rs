@@ -80,9 +80,10 @@ pub(super) const ENDPOINT: Accessor<LinkConfig> = Accessor {
         let local = link
             .local
             .map_or(Value::Absent, |local| Value::Number(u32::from(local)));
-        let (address, port) = match link.remote {
+        let (address, port) = match &link.remote {
             Remote::Dynamic => (Value::Absent, Value::Absent),
-            Remote::Static { address, port } => (Value::Address(address), Value::Number(u32::from(port))),
+            Remote::Static { address, port } => (Value::Address(*address), Value::Number(u32::from(*port))),
+            Remote::Named { name, port } => (Value::Word(name.clone()), Value::Number(u32::from(*port))),
         };
         vec![vec![Value::Absent, local, address, port]]
     },
@@ -100,12 +101,16 @@ pub(super) const ENDPOINT: Accessor<LinkConfig> = Accessor {
         };
         let remote = match (address, port) {
             (Value::Absent, Value::Absent) => Remote::Dynamic,
-            (Value::Address(address), Value::Number(port)) => match u16::try_from(*port) {
-                Ok(port) => Remote::Static {
+            (address, Value::Number(port)) => match (address, u16::try_from(*port)) {
+                (Value::Address(address), Ok(port)) => Remote::Static {
                     address: *address,
                     port,
                 },
-                Err(_) => return false,
+                (Value::Word(name), Ok(port)) => Remote::Named {
+                    name: name.clone(),
+                    port,
+                },
+                _ => return false,
             },
             _ => return false,
         };

@@ -49,6 +49,8 @@ pub enum Form {
     DeviceName,
     /// A host name.
     HostName,
+    /// The DNS name of another host (RFC 1123, section 2.1).
+    DnsName,
     /// The path of a file.
     Path,
     /// The rest of the line, at most so many characters.
@@ -216,8 +218,8 @@ pub const TYPES: &[ArgumentType] = &[
     },
     ArgumentType {
         name: "remote-address",
-        forms: &[Form::Ipv4, Form::Ipv6],
-        help: "Address of the peer",
+        forms: &[Form::Ipv4, Form::Ipv6, Form::DnsName],
+        help: "Address or DNS name of the peer",
         live: None,
     },
     ArgumentType {
@@ -394,6 +396,7 @@ impl Form {
                 "a host name begins and ends with a letter or digit".to_owned(),
             )),
             Self::HostName => parse_name(text, 63, |c| c.is_ascii_alphanumeric() || ".-".contains(c)),
+            Self::DnsName => parse_dns_name(text),
             Self::Path if text.is_empty() => Err(None),
             Self::Path => Ok(Value::Word(text.to_owned())),
             Self::Text(longest) => {
@@ -422,6 +425,7 @@ impl Form {
             Self::HostMac => "H:H:H:H:H:H".to_owned(),
             Self::Key => "KEY".to_owned(),
             Self::PeerName | Self::DeviceName | Self::HostName => "NAME".to_owned(),
+            Self::DnsName => "HOST".to_owned(),
             Self::Path => "PATH".to_owned(),
             Self::Text(_) => "LINE".to_owned(),
         }
@@ -436,6 +440,7 @@ impl Form {
             Self::PeerName => Some("1-64 of A-Z a-z 0-9 . _ -".to_owned()),
             Self::DeviceName => Some("1-15 of A-Z a-z 0-9 . _ - + @".to_owned()),
             Self::HostName => Some("1-63 of A-Z a-z 0-9 . -".to_owned()),
+            Self::DnsName => Some("labels of A-Z a-z 0-9 - with dots between them".to_owned()),
             Self::Text(longest) => Some(format!("1-{longest} characters")),
             _ => None,
         }
@@ -445,7 +450,7 @@ impl Form {
     pub fn is_narrow(&self) -> bool {
         !matches!(
             self,
-            Self::PeerName | Self::DeviceName | Self::HostName | Self::Path | Self::Text(_)
+            Self::PeerName | Self::DeviceName | Self::HostName | Self::DnsName | Self::Path | Self::Text(_)
         )
     }
 }
@@ -471,6 +476,51 @@ fn parse_name(text: &str, longest: usize, allowed: impl Fn(char) -> bool) -> Res
         ))),
         None => Ok(Value::Word(text.to_owned())),
     }
+}
+
+/// Longest name in bytes (RFC 1035, section 3.1, without the length bytes at its ends), and longest label.
+const DNS_NAME: usize = 253;
+const DNS_LABEL: usize = 63;
+
+/// A trailing dot is allowed: such a name is not looked for in the local domain.
+fn parse_dns_name(text: &str) -> Result<Value, Option<String>> {
+    let no = |why: &str| Err(Some(why.to_owned()));
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.is_empty() {
+        return Err(None);
+    }
+    if let Some(c) = name
+        .chars()
+        .find(|c| !c.is_ascii_alphanumeric() && !".-".contains(*c))
+    {
+        return Err(Some(format!("no address, and a host name has no {c:?}")));
+    }
+    if name.len() > DNS_NAME {
+        return no("a host name of more than 253 characters");
+    }
+    for label in name.split('.') {
+        if label.is_empty() {
+            return no("a host name with nothing between two dots");
+        }
+        if label.len() > DNS_LABEL {
+            return no("a label of more than 63 characters in a host name");
+        }
+        if label.starts_with('-') || label.ends_with('-') {
+            return no("a label that begins or ends with '-' in a host name");
+        }
+    }
+    // Resolvers take such text for an address, in notations that nobody means (inet_aton).
+    let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let hexadecimal = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if last.bytes().all(|b| b.is_ascii_digit()) || last.strip_prefix("0x").is_some_and(hexadecimal) {
+        return no("no address, and a host name does not end in a number");
+    }
+    if "dynamic".starts_with(&text.to_ascii_lowercase()) {
+        return Err(Some(format!(
+            "short for `dynamic`; a host of this name is `{text}.`"
+        )));
+    }
+    Ok(Value::Word(text.to_owned()))
 }
 
 fn shorten(text: &str) -> String {
@@ -518,6 +568,68 @@ mod tests {
         for wrong in ["-a", "a.", "a_b", ""] {
             assert_eq!(parse("hostname", wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_remote_is_an_address_or_a_name_by_rfc_1123() {
+        for name in [
+            "vpn.example.net",
+            "VPN.Example.net.",
+            "hub",
+            "3com.com",
+            "xn--bcher-kva.example",
+            "a-b.c",
+            "dynamic.",
+            "dynamics",
+        ] {
+            assert_eq!(
+                parse("remote-address", name),
+                Some(Value::Word(name.into())),
+                "{name}"
+            );
+        }
+        let long = "a.".repeat(126) + "ab";
+        assert_eq!(long.len(), 254);
+        assert!(parse("remote-address", &long[1..]).is_none(), "begins with a dot");
+        assert!(parse("remote-address", &long[2..]).is_some());
+        assert!(parse("remote-address", &format!("{}.net", "a".repeat(63))).is_some());
+        for wrong in [
+            "",
+            ".",
+            "a..b",
+            ".a",
+            "-a.net",
+            "a-.net",
+            "a_b.net",
+            "a b",
+            "b\u{fc}cher.example",
+            "192.0.2.256",
+            "192.0.2",
+            "0x7f000001",
+            "7",
+            "fe80::1%eth0",
+            "dyn",
+            "Dynamic",
+            &long,
+            &format!("{}.net", "a".repeat(64)),
+        ] {
+            assert_eq!(parse("remote-address", wrong), None, "{wrong}");
+        }
+        assert!(matches!(
+            parse("remote-address", "192.0.2.1"),
+            Some(Value::Address(_))
+        ));
+        assert!(matches!(
+            parse("remote-address", "2001:db8::1"),
+            Some(Value::Address(_))
+        ));
+        let form = Form::DnsName.parse("192.0.2.256");
+        assert_eq!(
+            form,
+            Err(Some(
+                "no address, and a host name does not end in a number".into()
+            ))
+        );
     }
 
     #[test]

@@ -303,13 +303,27 @@ impl Link {
 
     /// The operator changed this link's configuration. The endpoint is made anew if its address changed.
     pub fn reconfigure(&mut self, now: Time, config: LinkConfig) -> Option<Transition> {
-        let moved = config.local != self.config.local || config.remote != self.config.remote;
+        let mut moved = config.local != self.config.local || config.remote != self.config.remote;
         self.config = config;
         if moved {
+            let place = |e: &Endpoint| e.current().map(|p| (p.socket, p.remote));
+            let before = place(&self.endpoint);
             self.endpoint = Endpoint::new(&self.config);
+            // A peer that was followed to where it is configured to be now is where it was.
+            moved = before.is_none() || before != place(&self.endpoint);
+        }
+        if moved {
             self.path_changed(now, false);
         }
         match self.idle_state() {
+            LinkState::Down if moved && self.state == LinkState::Probing => {
+                // What was found out so far is about another address, or nothing was because there was none.
+                self.since = now;
+                self.tally = 0;
+                self.missed = 0;
+                self.step_at = now;
+                None
+            }
             LinkState::Down if moved || self.state == LinkState::AdminDown => {
                 self.enter(now, LinkState::Probing, LinkReason::Configured)
             }
