@@ -97,6 +97,11 @@ pub enum Data<'a> {
 }
 
 impl Session {
+    /// By which index the peer knows it.
+    pub const fn their_index(&self) -> ReceiverIndex {
+        self.their_index
+    }
+
     /// The session that the handshake has agreed on. `jitter` is subtracted from the age at which an
     /// initiator rekeys.
     pub fn new(new: &NewSession, serial: u32, real: Time, jitter: Span) -> Self {

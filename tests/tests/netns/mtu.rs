@@ -211,6 +211,11 @@ fn n32_the_mtu_drops_in_mid_flow_and_nobody_tells() -> Result<()> {
         assert!(mean >= 600, "frames of {mean} bytes");
     }
     client.finish()?;
+    // The other way has carried short packets only: that the path has narrowed shows with the first long ones.
+    let size = ["-c", "200", "-M", "do", "-s", "1372"];
+    let first = Ping::flood(&mesh.lab, A, overlay_v4(B), &size)?.wait(Duration::from_secs(60))?;
+    println!("{first:?}");
+    assert!(first.lost() <= 50, "{first:?}");
     full_pings(&mesh, 1400, 200)?;
     Ok(())
 }

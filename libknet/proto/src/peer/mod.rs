@@ -18,7 +18,7 @@ use core::net::SocketAddr;
 use crate::{
     config::{LinkConfig, PeerConfig, Remote},
     event::{Event, LinkReason, SessionDownReason},
-    ids::{LinkId, LinkSet, MAX_LINKS, PeerId, SocketId},
+    ids::{LinkId, LinkSet, MAX_LINKS, PeerId, ReceiverIndex, SocketId},
     link::{Link, PingDue, Transition},
     path::Path,
     policy::{self, ActiveSet, LinkView, adaptive::Candidate, round_robin::Rotation},
@@ -98,7 +98,7 @@ struct OperatorProbe {
 }
 
 /// A remote address as seen from one of our sockets.
-pub type Place = (SocketId, SocketAddr);
+pub type Place = (SocketAddr, SocketId);
 
 /// Operator's probes remembered per peer.
 const OPERATOR_PROBES: usize = 16;
@@ -205,6 +205,12 @@ impl Peer {
         self.current.as_ref().is_some_and(|s| s.confirmed)
     }
 
+    /// Whether it knows one of our sessions with it by this index.
+    pub fn knows_as(&self, index: ReceiverIndex) -> bool {
+        let sessions = [&self.current, &self.previous, &self.next];
+        sessions.into_iter().flatten().any(|s| s.their_index() == index)
+    }
+
     /// The addresses of its links that have changed since the last call: before and after.
     pub fn moved_paths(&mut self) -> Vec<(Option<Place>, Option<Place>)> {
         let mut moved = Vec::new();
@@ -212,7 +218,7 @@ impl Peer {
             let now = link
                 .as_ref()
                 .and_then(|l| l.endpoint.current())
-                .map(|p| (p.socket, p.remote));
+                .map(|p| (p.remote, p.socket));
             if *known != now {
                 moved.push((core::mem::replace(known, now), now));
             }

@@ -1,20 +1,44 @@
 //! Where a frame goes: to the TAP, to a peer, or to many, and what is done to it on the way out.
 
 use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 
 use super::Shard;
 use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
     event::Event,
-    ids::PeerId,
-    l2::{bridge::Decision, mss_clamp, packet_too_big::OwnAddresses},
+    ids::{PeerId, SocketId},
+    l2::{
+        bridge::Decision,
+        ip_packet::{Addresses, IpPacket, Part, protocol},
+        mss_clamp,
+        packet_too_big::OwnAddresses,
+    },
     status::Port,
+    wire::header::TransportHeader,
 };
 
 /// Longest Ethernet frame with a TCP SYN in bytes: two VLAN tags, and both headers with all options that fit.
 const SYN_AT_MOST: usize = 14 + 8 + 60 + 60;
 impl Shard {
+    /// Whether this frame from the TAP is a datagram of our own to a peer. Where the route to a peer's address leads
+    /// into the tunnel to that peer, each datagram would come back a little longer for ever, and once it no longer
+    /// fits the path it would come back twice. The receiver index tells our own from what other hosts send there.
+    pub(super) fn is_own_datagram(&self, frame: &[u8]) -> bool {
+        let Some((remote, payload)) = udp_in(frame) else {
+            return false;
+        };
+        let Ok(header) = TransportHeader::parse(payload) else {
+            return false;
+        };
+        let places = (remote, SocketId(0))..=(remote, SocketId(u8::MAX));
+        self.paths.range(places).any(|(_, id)| {
+            let peer = self.peers.get(usize::from(id.0)).and_then(Option::as_ref);
+            peer.is_some_and(|p| p.knows_as(header.receiver))
+        })
+    }
+
     /// Forwards what a peer delivered besides the frame at hand: what was held back, or put together.
     pub(super) fn forward_delivered(&mut self, from: PeerId) {
         if self.env.delivered.is_empty() {
@@ -112,4 +136,17 @@ impl Shard {
             self.settle(to);
         }
     }
+}
+
+/// Destination and payload of the UDP datagram in a frame.
+fn udp_in(frame: &[u8]) -> Option<(SocketAddr, &[u8])> {
+    let packet =
+        IpPacket::in_frame(frame).filter(|p| p.protocol == protocol::UDP && p.part == Part::Whole)?;
+    let (header, payload) = packet.payload().split_first_chunk::<8>()?;
+    let [_, _, p0, p1, ..] = *header;
+    let address = match packet.addresses {
+        Addresses::V4 { dst, .. } => IpAddr::V4(dst),
+        Addresses::V6 { dst, .. } => IpAddr::V6(dst),
+    };
+    Some((SocketAddr::new(address, u16::from_be_bytes([p0, p1])), payload))
 }

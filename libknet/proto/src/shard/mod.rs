@@ -20,7 +20,7 @@ use crate::{
     ids::{LinkId, MacAddr, PeerId, SocketId},
     l2::{bridge::Bridge, mac_table::StaticMacError, packet_too_big::Answerer},
     path::Path,
-    peer::Peer,
+    peer::{Peer, Place},
     rng::Entropy,
     status::{InterfaceStatus, MacEntry, PeerStatus, Port},
     time::{Span, Time},
@@ -44,7 +44,7 @@ pub struct Shard {
     up: Vec<PeerId>,
     index: IndexTable,
     /// Whose link leads where: for errors that name only an address.
-    paths: BTreeMap<(SocketId, SocketAddr), PeerId>,
+    paths: BTreeMap<Place, PeerId>,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
     mtu_policy: MtuPolicy,
@@ -180,6 +180,9 @@ impl Shard {
         self.env.status.tap_rx.count(frame.len());
         if frame.len() > usize::from(self.env.max_frame) {
             return self.env.drop(DropReason::FrameLong);
+        }
+        if self.is_own_datagram(frame) {
+            return self.env.drop(DropReason::OwnDatagram);
         }
         self.forward(Port::Tap, frame);
     }
@@ -432,7 +435,7 @@ impl Shard {
     }
 
     fn peer_at(&self, socket: SocketId, remote: SocketAddr) -> Option<PeerId> {
-        self.paths.get(&(socket, remote)).copied()
+        self.paths.get(&(remote, socket)).copied()
     }
 
     fn with(&mut self, id: PeerId, act: impl FnOnce(&mut Peer, &mut Env)) {
