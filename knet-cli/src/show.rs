@@ -395,7 +395,12 @@ fn link_details(row: &LinkRow) -> Vec<String> {
         local(row),
         remote(row)
     ));
-    lines.push(format!("    Priority {}, weight {}", row.priority, row.weight));
+    let weight = row.weight.map_or("auto".to_owned(), |weight| weight.to_string());
+    let share = match row.percent {
+        0 => String::new(),
+        percent => format!(", {percent} % of the frames"),
+    };
+    lines.push(format!("    Priority {}, weight {weight}{share}", row.priority));
     if row.mtu.is_some() {
         lines.push(format!("    MTU {} ({})", mtu(row), mtu_reason(row)));
     }

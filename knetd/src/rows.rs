@@ -305,7 +305,10 @@ fn idle_link(place: PeerPlace<'_>, id: u8, config: &model::LinkConfig) -> LinkRo
         .name()
         .into(),
         priority: config.priority,
-        weight: config.weight,
+        weight: match config.weight {
+            model::Weight::Fixed(weight) => Some(weight.get()),
+            model::Weight::Auto => None,
+        },
         interval_ms: config.interval_ms,
         timeout_ms: config.timeout_ms,
         pong_count: config.pong_count,
@@ -345,7 +348,8 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         since_ms: link.since.as_millis(),
         in_use: link.in_use,
         priority: link.priority,
-        weight: link.weight,
+        weight: link.weight.map(std::num::NonZero::get),
+        percent: link.percent,
         interval_ms: settings.interval_ms,
         timeout_ms: settings.timeout_ms,
         pong_count: settings.pong_count,

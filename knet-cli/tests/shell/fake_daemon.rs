@@ -492,7 +492,7 @@ fn links() -> Vec<LinkRow> {
         interface: "knet0".into(),
         peer: "ams1".into(),
         priority: 100,
-        weight: 1,
+        weight: Some(1),
         interval_ms: 1000,
         timeout_ms: 3000,
         pong_count: 5,

@@ -301,7 +301,10 @@ fn link_config(
         local: interface.local_of(link).or(local).map(SocketId),
         remote,
         priority: link.priority,
-        weight: link.weight,
+        weight: match link.weight {
+            model::Weight::Fixed(weight) => Some(weight),
+            model::Weight::Auto => None,
+        },
         timers: LinkTimers {
             interval: Span::from_millis(u64::from(link.interval_ms)),
             timeout: Span::from_millis(u64::from(link.timeout_ms)),

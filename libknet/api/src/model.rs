@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
+    num::NonZeroU8,
 };
 
 pub use crate::value::{IpPrefix, MacAddr, PublicKey};
@@ -199,6 +200,21 @@ pub enum Remote {
     },
 }
 
+/// The part of the traffic that a link gets where links share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// In relation to the other links' weights, 1..=255.
+    Fixed(NonZeroU8),
+    /// As much as it is found to carry.
+    Auto,
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self::Fixed(NonZeroU8::MIN)
+    }
+}
+
 /// One link of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkConfig {
@@ -211,7 +227,7 @@ pub struct LinkConfig {
     /// For the passive policy: the highest wins, 0..=255.
     pub priority: u8,
     /// Share of frames under round-robin, 1..=255.
-    pub weight: u8,
+    pub weight: Weight,
     /// Milliseconds between heartbeats of the idle link, 100..=60000.
     pub interval_ms: u32,
     /// Milliseconds of silence after which the last usable link is down: at least three intervals.
@@ -233,7 +249,7 @@ impl Default for LinkConfig {
             local: None,
             remote: Remote::Dynamic,
             priority: 100,
-            weight: 1,
+            weight: Weight::default(),
             interval_ms: 1000,
             timeout_ms: 3000,
             pong_count: 5,

@@ -251,8 +251,10 @@ pub struct LinkRow {
     pub in_use: bool,
     /// Priority in force.
     pub priority: u8,
-    /// Weight in force.
-    pub weight: u8,
+    /// Weight in force; `None`: as measured.
+    pub weight: Option<u8>,
+    /// Its part of the traffic where links share it, in percent; 0 where they do not.
+    pub percent: u8,
     /// Milliseconds between heartbeats in force.
     pub interval_ms: u32,
     /// Milliseconds of silence that bring the last link down.

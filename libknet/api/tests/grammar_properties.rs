@@ -1,6 +1,9 @@
 //! What must hold for every configuration and for every line that anybody can type.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU8,
+};
 
 use knet_api::{
     diff::diff,
@@ -10,6 +13,7 @@ use knet_api::{
     message::{Privilege, Source},
     model::{
         Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, PeerConfig, Policy, PublicKey, Remote,
+        Weight,
     },
     render::render,
 };
@@ -91,8 +95,9 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
             })
             .boxed()
     };
+    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed),];
     (
-        (option::of(text()), endpoint, any::<u8>(), 1..=255_u8),
+        (option::of(text()), endpoint, any::<u8>(), weight),
         (100..=60_000_u32, 0..1000_u32, 1..=100_u8, any::<bool>()),
         (option::of(1..=99_u8), option::of(1..=10_000_u16)),
     )

@@ -1,7 +1,7 @@
 //! What an interface, a peer and a link are told to do: plain values, already validated.
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::{net::SocketAddr, num::NonZeroU8};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -161,8 +161,8 @@ pub struct LinkConfig {
     pub remote: Remote,
     /// For the passive policy: the highest wins, then the lowest link id. Default 100.
     pub priority: u8,
-    /// Share of frames under round-robin, 1..=255. Default 1.
-    pub weight: u8,
+    /// Share of the traffic where links share it, in relation to the others'. `None`: as measured. Default 1.
+    pub weight: Option<NonZeroU8>,
     /// Heartbeat timing.
     pub timers: LinkTimers,
     /// Answers in a row that bring a link back up, 1..=100. Default 5.
@@ -180,7 +180,7 @@ impl LinkConfig {
             local,
             remote,
             priority: 100,
-            weight: 1,
+            weight: Some(NonZeroU8::MIN),
             timers: LinkTimers::default(),
             pong_count: 5,
             limits: QualityLimits::default(),

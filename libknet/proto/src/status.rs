@@ -1,7 +1,7 @@
 //! Snapshots of the core's state: what `show` prints.
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::{net::SocketAddr, num::NonZeroU8};
 
 use crate::{
     drop_reason::DropCounters,
@@ -200,8 +200,10 @@ pub struct LinkStatus {
     pub in_use: bool,
     /// Priority in force.
     pub priority: u8,
-    /// Weight in force.
-    pub weight: u8,
+    /// Weight in force; `None`: as measured.
+    pub weight: Option<NonZeroU8>,
+    /// Its part of the traffic where links share it, in percent; 0 where they do not.
+    pub percent: u8,
     /// Largest IP packet that we send along its path, in bytes with IP and UDP header.
     pub mtu: u16,
     /// Why it is no larger.

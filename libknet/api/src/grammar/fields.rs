@@ -1,10 +1,13 @@
 //! Accessors of settings that are more than one plain field.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU8,
+};
 
 use super::access::Accessor;
 use crate::{
-    model::{InterfaceConfig, LinkConfig, Local, PeerConfig, Policy, Remote},
+    model::{InterfaceConfig, LinkConfig, Local, PeerConfig, Policy, Remote, Weight},
     value::Value,
 };
 
@@ -70,6 +73,28 @@ pub(super) const POLICY: Accessor<PeerConfig> = Accessor {
     },
     clear: |peer, _| {
         peer.policy = Policy::default();
+        true
+    },
+};
+
+pub(super) const WEIGHT: Accessor<LinkConfig> = Accessor {
+    get: |link| {
+        let weight = match link.weight {
+            Weight::Fixed(weight) => Value::Number(u32::from(weight.get())),
+            Weight::Auto => Value::Word("auto".to_owned()),
+        };
+        vec![vec![weight]]
+    },
+    set: |link, values| {
+        let weight = match values {
+            [Value::Number(n)] => u8::try_from(*n).ok().and_then(NonZeroU8::new).map(Weight::Fixed),
+            [Value::Word(word)] if word == "auto" => Some(Weight::Auto),
+            _ => None,
+        };
+        weight.map(|weight| link.weight = weight).is_some()
+    },
+    clear: |link, _| {
+        link.weight = Weight::default();
         true
     },
 };

@@ -3,7 +3,7 @@
 
 use super::{
     access::{Access, Accessor},
-    fields::{ENDPOINT, LOCAL, POLICY, TIMERS},
+    fields::{ENDPOINT, LOCAL, POLICY, TIMERS, WEIGHT},
 };
 use crate::{
     edit::{Context, Leaf},
@@ -493,8 +493,11 @@ pub static SCHEMA: &[Row] = &[
         (Mode::Link, Impact::Live),
         ("weight", "<weight>"),
         Leaf::Weight,
-        number!(Link(LinkConfig).weight),
-        &[("weight", "Share under the round-robin policy")],
+        Access::Link(WEIGHT),
+        &[(
+            "weight",
+            "Share where links share the traffic (round-robin, flow-hash)",
+        )],
     ),
     leaf(
         (Mode::Link, Impact::Live),

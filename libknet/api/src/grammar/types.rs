@@ -234,12 +234,15 @@ pub const TYPES: &[ArgumentType] = &[
     },
     ArgumentType {
         name: "weight",
-        forms: &[Form::Range {
-            low: 1,
-            high: 255,
-            unit: "",
-        }],
-        help: "Share of the frames under round-robin",
+        forms: &[
+            Form::Range {
+                low: 1,
+                high: 255,
+                unit: "",
+            },
+            Form::Choice(&[("auto", "As much as the link is found to carry")]),
+        ],
+        help: "Share of the frames, in relation to the other links",
         live: None,
     },
     ArgumentType {

@@ -19,6 +19,7 @@
 //! Suspect is reversible and cheap, so it is entered fast (RT, 10 ms on a LAN); Down is neither, so it needs
 //! proof that it is the link that died and not the peer that paused.
 
+pub mod capacity;
 pub mod endpoint;
 pub mod flap_damping;
 mod judge;
@@ -38,6 +39,7 @@ use crate::{
     status::{LinkState, Traffic},
     time::{Span, Time},
 };
+use capacity::Capacity;
 use endpoint::Endpoint;
 use flap_damping::FlapDamping;
 use large_watch::LargeWatch;
@@ -153,6 +155,10 @@ pub struct Link {
     pub sent: SentLog,
     /// Whether it exceeds its limits.
     pub quality: Quality,
+    /// How much it carries.
+    pub capacity: Capacity,
+    /// Its part of the traffic where links share it, relative to the others; 1 or more.
+    pub share: u16,
     /// The largest datagram that passes.
     pub mtu: PathMtu,
     /// Large datagrams that may be vanishing.
@@ -225,6 +231,8 @@ impl Link {
             rx: Traffic::default(),
             sent: SentLog::default(),
             quality: Quality::default(),
+            capacity: Capacity::default(),
+            share: 1,
             mtu: PathMtu::new(
                 now,
                 ipv6,

@@ -2,6 +2,7 @@
 
 use super::{
     HeldPong, Link, PONGS_PER_SECOND, Transition,
+    capacity::Capacity,
     endpoint::Endpoint,
     large_watch::LargeWatch,
     probe::Probe,
@@ -44,6 +45,7 @@ impl Link {
 
     /// The session is gone.
     pub fn session_ends(&mut self, now: Time) -> Option<Transition> {
+        self.capacity = Capacity::default();
         self.sent.clear();
         self.probes.clear();
         self.asked = None;
@@ -220,6 +222,7 @@ impl Link {
             let caught_up = self.sent.oldest_unreported().is_none_or(|at| now.since(at) < rt);
             if caught_up || self.state != LinkState::Suspect {
                 self.report_rtt.sample(now.since(sent));
+                self.capacity.delay(now, now.since(sent));
             }
             // A report can be late, when those before it were lost with a link: it proves that the link worked when
             // the data arrived, and no more.

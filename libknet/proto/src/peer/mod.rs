@@ -3,6 +3,7 @@
 //! This file holds the state and hands it on; what is done with it is told by concern: [`send`] frames and
 //! control messages out, [`receive`] datagrams in, [`sessions`] come and go, [`judge`] links as time passes.
 
+mod balance;
 mod deliver;
 mod judge;
 mod path_mtu;
@@ -373,7 +374,6 @@ impl Peer {
                 link: l.id,
                 state: l.state(),
                 priority: l.config.priority,
-                weight: l.config.weight,
                 settled: l.settled(env.now),
                 warm: l.warm(env.now),
                 fresh: doubt.is_some_and(|since| l.proven_since(since)),
@@ -392,6 +392,7 @@ impl Peer {
         self.measure_room();
         self.update_reorder_wait();
         self.protect = self.config.lossless && self.links().filter(|l| l.can_send()).count() > 1;
+        self.share_out();
         self.carry_over(env);
     }
 

@@ -325,9 +325,11 @@ impl Peer {
         if l.could_report(seq) {
             self.ring.reported(report.link, seq, report.bitmap);
             l.watch_large(now, seq, report.bitmap);
+            l.capacity.delivered(report.rx_pkts);
         }
         let t = l.reported(now, seq);
         self.after(env, report.link, t);
+        self.balance(env);
     }
 
     fn receive_link_state(&mut self, env: &mut Env, over: LinkId, state: LinkStateRecord) {
@@ -339,7 +341,7 @@ impl Peer {
         };
         if adopt && (l.config.priority, l.config.weight) != (state.priority, state.weight) {
             l.config.priority = state.priority;
-            l.config.weight = state.weight.max(1);
+            l.config.weight = state.weight;
             self.choose(env);
         }
         let Some(l) = self.link_mut(state.link) else {

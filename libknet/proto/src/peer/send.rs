@@ -65,7 +65,7 @@ impl Peer {
 
     fn send_now(&mut self, env: &mut Env, frame: &[u8]) -> bool {
         let links = &self.links;
-        let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.config.weight);
+        let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.share);
         let mut targets = self.set.copies;
         let turn = if self.config.policy == PolicyKind::FlowHash {
             flow_hash::pick(env.flow_hash.hash(frame), self.set.rotation, weight)

@@ -80,6 +80,7 @@ impl Peer {
             in_use: self.set.all().any(|id| id == l.id),
             priority: l.config.priority,
             weight: l.config.weight,
+            percent: self.percent(l),
             mtu: l.mtu.packet(),
             mtu_limit: l.mtu.limit_reason(),
             inner_mtu: inner_mtu(env, l.mtu.current()),

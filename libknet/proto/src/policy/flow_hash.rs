@@ -19,12 +19,12 @@ pub fn choose(links: &[LinkView]) -> ActiveSet {
 /// link draws a lot for the flow, and the best lot wins. A lot does not depend on the other links, so if a link
 /// leaves only its own flows move, to the others in proportion to their weights; if it returns it gets exactly
 /// these back; and if a weight changes, flows move to or from that link only. No state, no table.
-pub fn pick(flow: u64, set: LinkSet, weight: impl Fn(LinkId) -> u8) -> Option<LinkId> {
+pub fn pick(flow: u64, set: LinkSet, weight: impl Fn(LinkId) -> u16) -> Option<LinkId> {
     let mut best: Option<(LinkId, u64, u64)> = None;
     for link in set.iter() {
         let lot = exponential(mix(flow, link));
         let weight = u64::from(weight(link).max(1));
-        // lot / weight < best lot / best weight. A lot has 39 bits at most, a weight 8.
+        // lot / weight < best lot / best weight. A lot has 39 bits at most, a weight 16.
         if best.is_none_or(|(_, best_lot, best_weight)| lot * best_weight < best_lot * weight) {
             best = Some((link, lot, weight));
         }
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_flows_of_a_dead_link_spread_by_weight_too() {
-        let weights = [3_u8, 2, 1];
+        let weights = [3_u16, 2, 1];
         let [all, rest] = [set(&[0, 1, 2]), set(&[1, 2])];
         let weight = |l: LinkId| weights[l.index()];
         let moved: Vec<LinkId> = flows()
@@ -229,7 +229,7 @@ mod tests {
         /// same flows return with it.
         #[test]
         fn only_the_flows_of_a_dead_link_move(
-            links in links(), dead in 0_u8..8, weights in any::<[u8; 8]>(),
+            links in links(), dead in 0_u8..8, weights in any::<[u16; 8]>(),
             flows in prop::collection::vec(any::<u64>(), 1..200),
         ) {
             let dead = LinkId::new(dead).expect("a link id");
@@ -246,7 +246,7 @@ mod tests {
         /// A weight grows: flows come to that link and move between no others.
         #[test]
         fn a_weight_moves_flows_to_or_from_its_own_link_only(
-            links in links(), changed in 0_usize..8, to in any::<u8>(), weights in any::<[u8; 8]>(),
+            links in links(), changed in 0_usize..8, to in any::<u16>(), weights in any::<[u16; 8]>(),
             flows in prop::collection::vec(any::<u64>(), 1..200),
         ) {
             let mut new = weights;

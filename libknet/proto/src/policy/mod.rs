@@ -29,8 +29,6 @@ pub struct LinkView {
     pub state: LinkState,
     /// The highest wins under `passive`.
     pub priority: u8,
-    /// Share under `round-robin`.
-    pub weight: u8,
     /// Whether it has been up long enough (or was never down) to take over from a link that works.
     pub settled: bool,
     /// Whether it has been proven to work within the last two seconds.
@@ -127,7 +125,6 @@ pub(crate) mod test_views {
             link: LinkId::new(link).expect("a link id"),
             state,
             priority,
-            weight: 1,
             settled: true,
             warm: true,
             fresh: false,

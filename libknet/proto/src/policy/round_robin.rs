@@ -34,7 +34,7 @@ pub struct Rotation {
 
 impl Rotation {
     /// The next link of `set`; `weight` tells the weight of each.
-    pub fn next(&mut self, set: LinkSet, weight: impl Fn(LinkId) -> u8) -> Option<LinkId> {
+    pub fn next(&mut self, set: LinkSet, weight: impl Fn(LinkId) -> u16) -> Option<LinkId> {
         let mut total = 0;
         let mut best: Option<(i32, LinkId)> = None;
         for link in set.iter() {

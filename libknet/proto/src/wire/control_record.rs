@@ -4,6 +4,7 @@
 //! nothing. A kind from 0x80 up that is not known is skipped: the only extension point of version 1.
 
 use alloc::vec::Vec;
+use core::num::NonZeroU8;
 
 use super::header::{HEADER_LEN, MAX_LANES, TAG_LEN};
 use crate::{drop_reason::DropReason, ids::LinkId};
@@ -123,8 +124,8 @@ pub struct LinkStateRecord {
     pub admin_up: bool,
     /// The sender's priority of it.
     pub priority: u8,
-    /// The sender's weight of it.
-    pub weight: u8,
+    /// The sender's weight of it; `None`, on the wire 0: as measured.
+    pub weight: Option<NonZeroU8>,
     /// Largest UDP payload known to pass, in bytes; 0 if not known.
     pub mtu: u16,
 }
@@ -305,7 +306,7 @@ fn parse_link_state(body: [u8; 6]) -> Option<Record> {
         rx_ok: flags & 2 != 0,
         admin_up: flags & 4 != 0,
         priority,
-        weight,
+        weight: NonZeroU8::new(weight),
         mtu: u16::from_le_bytes([m0, m1]),
     }))
 }
@@ -421,7 +422,14 @@ impl<'a> RecordWriter<'a> {
                 let flags = u8::from(l.tx_ok) | u8::from(l.rx_ok) << 1 | u8::from(l.admin_up) << 2;
                 let [m0, m1] = l.mtu.to_le_bytes();
                 self.begin(LINK_STATE, 6);
-                self.bytes(&[l.link.get(), flags, l.priority, l.weight, m0, m1]);
+                self.bytes(&[
+                    l.link.get(),
+                    flags,
+                    l.priority,
+                    l.weight.map_or(0, NonZeroU8::get),
+                    m0,
+                    m1,
+                ]);
             }
             Record::Close { reason, scope } => {
                 if scope > 1 {

@@ -44,7 +44,7 @@ fn bytes_are_where_the_protocol_puts_them() {
         rx_ok: false,
         admin_up: true,
         priority: 200,
-        weight: 3,
+        weight: NonZeroU8::new(3),
         mtu: 1_200,
     };
     let table: [(Record, &[u8]); 9] = [
@@ -340,7 +340,7 @@ fn any_record() -> impl Strategy<Value = Record> {
                 rx_ok,
                 admin_up,
                 priority,
-                weight,
+                weight: NonZeroU8::new(weight),
                 mtu,
             })
         },
