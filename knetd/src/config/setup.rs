@@ -127,10 +127,9 @@ impl Setup {
             mtu: interface.mtu,
             addresses: prefixes.map(|p| (p.address, p.length)).collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
-            mtu_policy: if interface.mtu_signal {
-                MtuPolicy::Signal
-            } else {
-                MtuPolicy::Fragment
+            mtu_policy: match interface.mtu_policy {
+                model::MtuPolicy::Fragment => MtuPolicy::Fragment,
+                model::MtuPolicy::Signal => MtuPolicy::Signal,
             },
             sockets: interface
                 .locals

@@ -116,7 +116,7 @@ pub enum Leaf {
     Spoke,
     /// `lossy`
     Lossy,
-    /// `mtu-policy signal`
+    /// `mtu-policy`
     MtuPolicy,
     /// `limit loss`
     LimitLoss,

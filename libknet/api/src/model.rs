@@ -44,9 +44,8 @@ pub struct InterfaceConfig {
     pub locals: BTreeMap<u8, Local>,
     /// Seconds that a learned MAC address is kept without traffic from it, 10..=3600.
     pub mac_ageing: u32,
-    /// The sender of an IP packet that is too long for the path is told so, rather than that the packet goes in
-    /// pieces.
-    pub mtu_signal: bool,
+    /// What happens to IP packets that are too long for the path.
+    pub mtu_policy: MtuPolicy,
     /// Taken out of service: no TAP, no sockets.
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
@@ -64,7 +63,7 @@ impl Default for InterfaceConfig {
             ipv6_addresses: Vec::new(),
             locals: BTreeMap::new(),
             mac_ageing: 300,
-            mtu_signal: false,
+            mtu_policy: MtuPolicy::default(),
             shutdown: false,
             peers: BTreeMap::new(),
         }
@@ -89,6 +88,29 @@ impl InterfaceConfig {
             .iter()
             .find(|(_, local)| local.address.is_ipv4() == remote.is_ipv4())
             .map(|(number, _)| *number)
+    }
+}
+
+/// What happens to an IP packet that does not pass whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MtuPolicy {
+    /// It goes in pieces.
+    #[default]
+    Fragment,
+    /// Its sender is told, if the packet forbids to cut it; anything else goes in pieces.
+    Signal,
+}
+
+impl MtuPolicy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Fragment, Self::Signal];
+
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fragment => "fragment",
+            Self::Signal => "signal",
+        }
     }
 }
 

@@ -268,6 +268,7 @@ fn all_defaults_can_be_printed_and_read_back() {
     let all = render(&config, true);
     for line in [
         "mtu 1400",
+        "mtu-policy fragment",
         "mac ageing-time 300",
         "no shutdown",
         "policy passive",

@@ -12,8 +12,8 @@ use knet_api::{
     load::load,
     message::{Privilege, Source},
     model::{
-        Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, PeerConfig, Policy, PublicKey, Remote,
-        Weight,
+        Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, MtuPolicy, PeerConfig, Policy,
+        PublicKey, Remote, Weight,
     },
     render::render,
 };
@@ -204,7 +204,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     ipv6_addresses: v6,
                     locals,
                     mac_ageing,
-                    mtu_signal: mtu % 3 == 0,
+                    mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
                 }
@@ -536,6 +536,11 @@ fn messages_name_the_place_and_the_remedy() {
             Some(&interface),
             "mtu 1400 1500",
             Some("           ^\n% Invalid input detected at '^' marker.\n  expected: the end of the line"),
+        ),
+        (
+            Some(&interface),
+            "mtu-policy split",
+            Some("             ^\n% Invalid input detected at '^' marker.\n  expected: fragment, signal"),
         ),
         (
             Some(&peer),

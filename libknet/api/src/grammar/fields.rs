@@ -7,7 +7,7 @@ use std::{
 
 use super::access::Accessor;
 use crate::{
-    model::{InterfaceConfig, LinkConfig, Local, PeerConfig, Policy, Remote, Weight},
+    model::{InterfaceConfig, LinkConfig, Local, MtuPolicy, PeerConfig, Policy, Remote, Weight},
     value::Value,
 };
 
@@ -61,6 +61,19 @@ pub(super) const LOCAL: Accessor<InterfaceConfig> = Accessor {
             return values.is_empty();
         };
         u8::try_from(*number).is_ok_and(|number| interface.locals.remove(&number).is_some())
+    },
+};
+
+pub(super) const MTU_POLICY: Accessor<InterfaceConfig> = Accessor {
+    get: |interface| vec![vec![Value::Word(interface.mtu_policy.name().to_owned())]],
+    set: |interface, values| {
+        let [Value::Word(name)] = values else { return false };
+        let policy = MtuPolicy::ALL.into_iter().find(|p| p.name() == name);
+        policy.map(|policy| interface.mtu_policy = policy).is_some()
+    },
+    clear: |interface, _| {
+        interface.mtu_policy = MtuPolicy::default();
+        true
     },
 };
 

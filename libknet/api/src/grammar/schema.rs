@@ -3,7 +3,7 @@
 
 use super::{
     access::{Access, Accessor},
-    fields::{ENDPOINT, LOCAL, POLICY, TIMERS, WEIGHT},
+    fields::{ENDPOINT, LOCAL, MTU_POLICY, POLICY, TIMERS, WEIGHT},
 };
 use crate::{
     edit::{Context, Leaf},
@@ -345,16 +345,13 @@ pub static SCHEMA: &[Row] = &[
     ),
     leaf(
         (Mode::Interface, Impact::Live),
-        ("mtu-policy signal", ""),
+        ("mtu-policy", "<mtu-policy>"),
         Leaf::MtuPolicy,
-        flag!(Interface.mtu_signal),
-        &[
-            (
-                "mtu-policy",
-                "What happens to packets that are too long for the path",
-            ),
-            ("signal", "Their sender is told; without this they go in pieces"),
-        ],
+        Access::Interface(MTU_POLICY),
+        &[(
+            "mtu-policy",
+            "What happens to packets that are too long for the path",
+        )],
     ),
     multi(leaf(
         (Mode::Interface, Impact::Relink),

@@ -129,6 +129,18 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "mtu-policy",
+        forms: &[Form::Choice(&[
+            ("fragment", "They go in pieces"),
+            (
+                "signal",
+                "Their sender is told, if it has asked for that; others go in pieces",
+            ),
+        ])],
+        help: "What happens to packets that are too long for the path",
+        live: None,
+    },
+    ArgumentType {
         name: "ipv4-prefix",
         forms: &[Form::Ipv4Prefix],
         help: "Address and prefix length",
