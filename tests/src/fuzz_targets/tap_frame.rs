@@ -63,7 +63,8 @@ fn check_flow(frame: &[u8]) {
     let mut links = LinkSet::EMPTY;
     for link in LinkId::all() {
         links = links.with(link);
-        let chosen = policy::flow_hash::pick(flow, links, |l| frame.get(l.index()).copied().unwrap_or(1));
+        let chosen =
+            policy::flow_hash::pick(flow, links, |l| frame.get(l.index()).map_or(1, |b| u16::from(*b)));
         assert!(chosen.is_some_and(|l| links.contains(l)));
     }
 }

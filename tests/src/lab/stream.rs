@@ -71,6 +71,10 @@ impl Server {
     /// `arguments` (`-P 16`, `-u -b 50M`).
     pub fn send_from(&self, lab: &Lab, host: HostId, seconds: u32, arguments: &[&str]) -> Result<Client> {
         let mut command = lab.command(host, "iperf3");
+        // All machines that this runs on are to mean the same TCP (RFC 9438).
+        if !arguments.contains(&"-u") {
+            command.args(["-C", "cubic"]);
+        }
         command
             .args(["-J", "-O", "1", "-t", &seconds.to_string()])
             .args(arguments)
