@@ -17,9 +17,9 @@ use knet_tests::lab::{
     time::UnixMicros,
 };
 
-use super::{A, B, count_or, needs_root};
+use super::{A, B, count_or, lossless::resend, needs_root};
 
-const SECONDS: u32 = 4;
+const SECONDS: u32 = 3;
 
 /// A mesh, and a server on B.
 struct Bed {
@@ -63,7 +63,7 @@ fn multiple_of_one_link(
         configure(mesh);
     })?;
     let mut multiples = Vec::new();
-    for _ in 0..count_or(3) {
+    for _ in 0..count_or(2) {
         let one = alone.goodput(&[])?;
         let before = Netstat::of(&together.mesh.lab, B)?;
         let all = together.goodput(arguments)?;
@@ -205,6 +205,8 @@ fn n14_no_frame_is_held_for_more_than_50_ms() -> Result<()> {
     const SLOWEST: f64 = 26.0;
     const HOLD: f64 = 50.0;
     const MACHINE: f64 = 4.0;
+    /// What a link lost is sent again if that link comes into doubt within so long.
+    const AGAIN: f64 = 250.0 + 2.0 * 52.0;
     let plan = Plan::wired(&["delay 1ms jitter 5ms loss 1", "delay 21ms jitter 5ms loss 1"]);
     let Bed { mesh, .. } = Bed::start(plan, "round-robin", as_it_is)?;
     for _ in 0..count_or(1) {
@@ -214,7 +216,7 @@ fn n14_no_frame_is_held_for_more_than_50_ms() -> Result<()> {
             &mesh.lab,
             A,
             overlay_v4(B),
-            &["-i", "0.002", "-c", "5000", "-W", "1"],
+            &["-i", "0.002", "-c", "2000", "-W", "1"],
         )?;
         let report = ping.wait(Duration::from_secs(60))?;
         at_a.stop()?;
@@ -240,12 +242,20 @@ fn n14_no_frame_is_held_for_more_than_50_ms() -> Result<()> {
             ways.len(),
             sent.len()
         );
-        assert_eq!((sent.len(), report.duplicates), (5000, 0));
+        assert_eq!((sent.len(), report.duplicates), (2000, 0));
         // 1 % is lost.
-        assert!(ways.len() >= 4850, "{} arrived", ways.len());
-        assert!(part(1.0) <= SLOWEST + HOLD + MACHINE, "{} ms", part(1.0));
+        assert!(ways.len() >= 1940, "{} arrived", ways.len());
+        let held_or_lost = ways.iter().filter(|ms| **ms > SLOWEST + HOLD + MACHINE).count() as u64;
+        let replayed = resend(&mesh, "replayed")?;
+        println!("{held_or_lost} later than that, {replayed} sent again");
+        assert!(
+            held_or_lost <= replayed,
+            "{held_or_lost} of {replayed}: {} ms",
+            part(1.0)
+        );
+        assert!(part(1.0) <= AGAIN + SLOWEST + HOLD + MACHINE, "{} ms", part(1.0));
         // Holes are skipped when every link has gone past them, or when it has been long enough: late frames are rare.
-        assert!(backwards <= 25, "{backwards} out of order");
+        assert!(backwards <= 15, "{backwards} out of order");
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ fn n25_rekey_under_flood() -> Result<()> {
     let before = rekeys(&mesh)?;
     let capture = EchoCapture::start(&mesh.lab, A, "knet0")?;
     let began = now();
-    let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &[])?;
+    let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &["-i", "0.001"])?;
     // Sessions are renewed after 120 s.
     wait_until("a rekey", Duration::from_secs(140), || {
         std::thread::sleep(Duration::from_millis(500));
@@ -125,7 +125,7 @@ fn n25_rekey_under_flood() -> Result<()> {
         (summary.sent - summary.answered, report.duplicates, report.errors),
         (0, 0, 0)
     );
-    assert!(report.sent > 100_000, "a flood: {report:?}");
+    assert!(report.sent > 50_000, "a flood: {report:?}");
     Ok(())
 }
 

@@ -44,7 +44,7 @@ fn n06_passive_silent_cut_loses_nothing() -> Result<()> {
     needs_root!();
     cut_again_and_again(
         &links(8, "passive"),
-        count_or(20),
+        count_or(10),
         lossless(SILENT_GAP),
         |run, network| Cut::Silent(alternating(run), network),
     )
@@ -93,7 +93,7 @@ fn n08_passive_each_direction_loses_nothing() -> Result<()> {
 }
 
 /// What `show peer` of A says about the ring for B.
-fn resend(mesh: &Mesh, field: &str) -> Result<u64> {
+pub(super) fn resend(mesh: &Mesh, field: &str) -> Result<u64> {
     let shown = mesh
         .daemon(A)
         .show(&format!("show peer {}", mesh.lab.host_name(B)))?;
@@ -160,7 +160,7 @@ fn tcp_across_failovers(plan: Plan, pairs: usize) -> Result<Vec<f64>> {
 fn n09_tcp_across_ten_failovers() -> Result<()> {
     needs_root!();
     // The links are what limits it, not this machine, so that what a failover costs is to be seen.
-    let ratios = tcp_across_failovers(Plan::wired(&["rate 200mbit queue 20ms"; 8]), count_or(3))?;
+    let ratios = tcp_across_failovers(Plan::wired(&["rate 200mbit queue 20ms"; 8]), count_or(1))?;
     assert!(median(ratios.clone()) >= 0.95, "{ratios:?}");
     Ok(())
 }
@@ -226,7 +226,7 @@ fn n11_passive_failover_to_a_standby_of_smaller_mtu() -> Result<()> {
     let mesh = Mesh::start(Plan::wired(&["delay 2ms", "delay 2ms mtu 1300"]))?;
     // The path MTU of the standby is found when nothing depends on it.
     std::thread::sleep(Duration::from_secs(5));
-    for _ in 0..count_or(4) {
+    for _ in 0..count_or(2) {
         settled(&mesh, 0)?;
         // As large as the interface allows, so that what is on the way does not fit the standby.
         let summary = flood_during(&mesh, &["-i", "0.002", "-s", "1372", "-M", "do"], || {
@@ -297,7 +297,7 @@ fn downs(mesh: &Mesh, link: usize) -> Result<u64> {
 #[test]
 fn n17_link_flaps_every_100_ms() -> Result<()> {
     needs_root!();
-    let seconds = count_or(40);
+    let seconds = count_or(20);
     let mesh = Mesh::start(Plan::wired(&["", ""]))?;
     settled(&mesh, 0)?;
     let flapping = NetworkId(0);
@@ -378,7 +378,7 @@ fn loss_brings_nothing_down(seconds: usize, traffic: bool) -> Result<()> {
 #[test]
 fn n18_loss_under_traffic_brings_nothing_down() -> Result<()> {
     needs_root!();
-    loss_brings_nothing_down(count_or(30), true)
+    loss_brings_nothing_down(count_or(20), true)
 }
 
 /// COUNT: seconds.
