@@ -302,16 +302,20 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
                 poor,
                 loss_ppm,
                 srtt,
+                nearest,
             } => {
                 self.link(*peer, *link);
-                let verdict = if *poor {
-                    "over its limits, avoided while another link is up"
-                } else {
-                    "within its limits again"
+                let verdict = match (poor, nearest) {
+                    (true, Some(_)) => {
+                        "too far from the others for round-robin, avoided while one of them is up"
+                    }
+                    (true, None) => "over its limits, avoided while another link is up",
+                    (false, _) => "within its limits again",
                 };
                 let (percent, tenths) = (loss_ppm / 10_000, loss_ppm / 1_000 % 10);
+                let others = nearest.map_or(String::new(), |rtt| format!(", the nearest {}", millis(rtt)));
                 self.say(&format!(
-                    "{verdict} (loss {percent}.{tenths}%, rtt {})",
+                    "{verdict} (loss {percent}.{tenths}%, rtt {}{others})",
                     millis(*srtt)
                 ));
                 self.detail("poor", poor);

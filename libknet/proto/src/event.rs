@@ -74,6 +74,8 @@ pub enum Event {
         loss_ppm: u32,
         /// Smoothed round-trip time.
         srtt: Span,
+        /// Where it is the distance from the other links that made it poor: the round-trip time of the nearest.
+        nearest: Option<Span>,
     },
     /// What had not been reported yet was sent again, over the link or links that are used from now on.
     Replay {

@@ -383,7 +383,6 @@ fn n18_loss_under_traffic_brings_nothing_down() -> Result<()> {
 
 /// COUNT: seconds.
 #[test]
-#[ignore = "three lost probes in a row are common at 20 %: waits for the guards against false alarms"]
 fn n18_loss_on_idle_links_brings_nothing_down() -> Result<()> {
     needs_root!();
     loss_brings_nothing_down(count_or(30), false)

@@ -1,8 +1,8 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
 use super::{
-    DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings, Transition,
-    URGENT_PROBES,
+    DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Hearing, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings,
+    Transition, URGENT_PROBES, losses_in_a_row,
 };
 use crate::{
     event::LinkReason,
@@ -22,7 +22,7 @@ impl Link {
             at = at.min(self.heartbeat_at);
         }
         if self.receiving {
-            at = at.min(self.last_rx + self.receive_timeout());
+            at = at.min(self.deaf_at());
         }
         if self.state >= LinkState::Suspect {
             at = at.min(self.mtu.deadline());
@@ -91,15 +91,22 @@ impl Link {
         }
     }
 
-    /// Whether nothing has arrived for too long; says so once.
-    pub fn went_deaf(&mut self, now: Time) -> bool {
-        let deaf = self.receiving && now.since(self.last_rx) >= self.receive_timeout();
-        if deaf {
-            self.receiving = false;
-            // The other side may be unable to ask: find out what this direction is worth.
-            self.heartbeat_at = self.heartbeat_at.min(now);
+    /// Whether nothing has arrived for so long that something must be done.
+    pub fn listen(&mut self, now: Time) -> Hearing {
+        if !self.receiving || now < self.deaf_at() {
+            return Hearing::Fine;
         }
-        deaf
+        // One answer was lost before, at least.
+        let needed = losses_in_a_row(u64::from(self.rx_loss.ppm())) - 1;
+        if self.asked_to_hear < needed {
+            self.asked_to_hear += 1;
+            return Hearing::Ask;
+        }
+        self.receiving = false;
+        self.rx_loss.interrupt();
+        // The other side may be unable to ask: find out what this direction is worth.
+        self.heartbeat_at = self.heartbeat_at.min(now);
+        Hearing::Deaf
     }
 
     fn judge_up(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
@@ -147,9 +154,10 @@ impl Link {
         if self.step_at > now {
             return (None, ping);
         }
-        if self.tally < URGENT_PROBES {
+        let needed = self.probes_needed();
+        if self.tally < needed {
             self.tally += 1;
-            let last = self.tally == URGENT_PROBES;
+            let last = self.tally == needed;
             self.step_at = now
                 + if last {
                     self.report_timeout()

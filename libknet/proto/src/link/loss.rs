@@ -66,6 +66,11 @@ impl LossMeter {
         self.recent_ppm
     }
 
+    /// The link was dead for a while: what was sent then says nothing about how much it loses when it works.
+    pub fn interrupt(&mut self) {
+        self.last = None;
+    }
+
     /// Forgets all: the path changed, or the peer restarted.
     pub fn reset(&mut self) {
         *self = Self::default();

@@ -54,6 +54,8 @@ use sent_log::SentLog;
 pub const LINK_BITS: u32 = 3;
 /// Urgent probes that must go unanswered before a link is called down.
 pub const URGENT_PROBES: u8 = 3;
+/// The same where most are lost anyway.
+const MOST_PROBES: u8 = 14;
 /// Frames are mirrored on a link in doubt for this long (limits: row 21).
 pub const MIRROR_TIME: Span = Span::from_millis(250);
 /// A link that was down takes over from one that works only after this time.
@@ -115,6 +117,17 @@ impl PingDue {
         urgent: true,
         on_all: false,
     };
+}
+
+/// What arrives on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// Something, lately, or that nothing does is known.
+    Fine,
+    /// Nothing for a while: a PING should leave, to be answered over this link too.
+    Ask,
+    /// Nothing at all. Said once.
+    Deaf,
 }
 
 /// What a link may know about its siblings when it is judged.
@@ -192,6 +205,8 @@ pub struct Link {
     missed: u8,
     last_hint: Option<Time>,
     heartbeat_at: Time,
+    /// Probes since the last datagram that were sent only to hear something.
+    asked_to_hear: u8,
     still_reports: u8,
     first_send_error: Option<(Time, u8)>,
     rt_factor: u8,
@@ -262,6 +277,7 @@ impl Link {
             missed: 0,
             last_hint: None,
             heartbeat_at: Time::NEVER,
+            asked_to_hear: 0,
             still_reports: 0,
             first_send_error: None,
             rt_factor: 1,
@@ -368,12 +384,21 @@ impl Link {
         self.report_timeout().max(IDLE_RETRY)
     }
 
+    /// Probes without an answer that make the link dead: as many as chance alone would not leave unanswered.
+    fn probes_needed(&self) -> u8 {
+        let arrive = |ppm: u32| 1_000_000 - u64::from(ppm).min(1_000_000);
+        let both = arrive(self.tx_loss.ppm()) * arrive(self.rx_loss.ppm()) / 1_000_000;
+        losses_in_a_row(1_000_000 - both)
+    }
+
     /// How long nothing may arrive before the receiving side is called dead: the sender's longest pause, and
-    /// the time in which it would have noticed and asked twice more.
-    fn receive_timeout(&self) -> Span {
-        self.config.timers.interval.times(11).divided_by(10)
+    /// the time in which it would have noticed and asked twice more. Then we ask ourselves, for it may have had its
+    /// answer over another link.
+    fn deaf_at(&self) -> Time {
+        let silence = self.config.timers.interval.times(11).divided_by(10)
             + self.report_timeout()
-            + self.idle_retry().times(2)
+            + self.idle_retry().times(2);
+        self.last_rx + silence + self.urgent_spacing().times(u64::from(self.asked_to_hear))
     }
 
     fn heartbeats(&self, driver: bool) -> bool {
@@ -436,6 +461,7 @@ impl Link {
         self.been_down = true;
         self.downs_shown = self.downs_shown.saturating_add(1);
         self.damping.down(now);
+        self.tx_loss.interrupt();
         let t = self.enter_after(now, LinkState::Down, reason, silent);
         self.endpoint.go_home();
         t
@@ -492,5 +518,28 @@ impl Link {
             reason,
             silent,
         })
+    }
+}
+/// How many in a row are lost by chance once in a million times, where `loss_ppm` of all are lost; at least
+/// [`URGENT_PROBES`], and at most [`MOST_PROBES`].
+fn losses_in_a_row(loss_ppm: u64) -> u8 {
+    let (mut chance, mut count) = (1_000_000_000_000_u64, 0);
+    while chance > 1_000_000 && count < MOST_PROBES {
+        chance = chance / 1_000_000 * loss_ppm.min(1_000_000);
+        count += 1;
+    }
+    count.max(URGENT_PROBES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_alone_leaves_fewer_unanswered() {
+        for (percent, probes) in [(0, 3), (1, 3), (2, 4), (10, 6), (36, 14), (60, 14), (100, 14)] {
+            assert_eq!(losses_in_a_row(percent * 10_000), probes, "{percent} %");
+        }
+        assert_eq!(losses_in_a_row(u64::MAX), MOST_PROBES);
     }
 }

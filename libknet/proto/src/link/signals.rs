@@ -35,6 +35,7 @@ impl Link {
             self.peer_admin_down = false;
         }
         self.last_rx = now;
+        self.asked_to_hear = 0;
         self.receiving = true;
         self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
         match self.idle_state() {

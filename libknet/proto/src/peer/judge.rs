@@ -2,13 +2,18 @@
 
 use super::Peer;
 use crate::{
+    config::PolicyKind,
     event::Event,
     ids::LinkId,
-    link::{PingDue, Surroundings},
+    link::{Hearing, PingDue, Surroundings},
     shard::env::Env,
     status::LinkState,
-    time::Time,
+    time::{Span, Time},
 };
+
+/// A link whose round trip is longer than that of the nearest by more than this takes no turns: 40 ms each way are
+/// what the receiver can make up for by holding frames back, with some room for queues.
+const ROUND_ROBIN_SKEW: Span = Span::from_millis(80);
 
 impl Peer {
     /// Does all that is due.
@@ -73,14 +78,23 @@ impl Peer {
     fn judge_link(&mut self, env: &mut Env, id: LinkId) {
         let around = self.surroundings(id);
         let Some(link) = self.link_mut(id) else { return };
-        if link.can_send() && link.went_deaf(env.now) {
-            env.event(Event::LinkReceive {
-                peer: self.id,
-                link: id,
-                ok: false,
-            });
-            self.resequencer.link_gone(id);
-            self.send_link_state(env, id);
+        let hearing = if link.can_send() {
+            link.listen(env.now)
+        } else {
+            Hearing::Fine
+        };
+        match hearing {
+            Hearing::Fine => {}
+            Hearing::Ask => self.send_ping(env, id, PingDue::DOUBT, None),
+            Hearing::Deaf => {
+                env.event(Event::LinkReceive {
+                    peer: self.id,
+                    link: id,
+                    ok: false,
+                });
+                self.resequencer.link_gone(id);
+                self.send_link_state(env, id);
+            }
         }
         self.probe_mtu(env, id);
         self.judge_quality(env, id);
@@ -100,20 +114,37 @@ impl Peer {
 
     /// Whether the link exceeds what it is allowed.
     fn judge_quality(&mut self, env: &mut Env, id: LinkId) {
+        let nearest = self.nearest_other(id);
         let Some(link) = self.link_mut(id).filter(|l| l.state() == LinkState::Up) else {
             return;
         };
         let (loss_ppm, srtt) = (link.tx_loss.recent_ppm(), link.rtt.srtt());
-        if link.quality.judge(env.now, &link.config.limits, loss_ppm, srtt) {
+        let mut limits = link.config.limits;
+        let too_far = nearest.map(|rtt| rtt + ROUND_ROBIN_SKEW);
+        limits.rtt = limits.rtt.into_iter().chain(too_far).min();
+        if link.quality.judge(env.now, &limits, loss_ppm, srtt) {
             let poor = link.quality.is_poor();
+            let far = poor && too_far.is_some_and(|limit| srtt.is_some_and(|s| s > limit));
             env.event(Event::LinkQuality {
                 peer: self.id,
                 link: id,
                 poor,
                 loss_ppm,
                 srtt: srtt.unwrap_or_default(),
+                nearest: nearest.filter(|_| far),
             });
         }
+    }
+
+    /// Where frames take turns over the links: the shortest round trip of the links up besides `id`.
+    fn nearest_other(&self, id: LinkId) -> Option<Span> {
+        let others = self
+            .links()
+            .filter(|l| l.id != id && l.state() == LinkState::Up)
+            .filter_map(|l| l.rtt.srtt());
+        others
+            .min()
+            .filter(|_| self.config.policy == PolicyKind::RoundRobin)
     }
 
     fn surroundings(&self, id: LinkId) -> Surroundings {
