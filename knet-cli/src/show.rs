@@ -150,8 +150,9 @@ fn interface(row: &InterfaceRow) -> Vec<String> {
     if let Some(description) = &row.description {
         lines.push(format!("  Description: {}", clean(description)));
     }
+    let unit = if row.mtu_auto { "(auto)" } else { "bytes" };
     lines.push(format!(
-        "  MAC address {}, MTU {} bytes",
+        "  MAC address {}, MTU {} {unit}",
         known(&row.mac_address),
         row.mtu
     ));
@@ -337,7 +338,7 @@ fn peer(row: &PeerRow) -> Vec<String> {
 /// How long frames may be that pass whole, and because of what no longer ones; by the link that decides it.
 fn whole_frames(narrowest: &LinkRow) -> Option<String> {
     let mtu = narrowest.inner_mtu?;
-    Some(if limits_frames(narrowest) {
+    Some(if narrowest.narrows {
         format!(
             "Frames up to {mtu} bytes of IP pass whole; limited by link {} ({})",
             narrowest.link,
@@ -346,11 +347,6 @@ fn whole_frames(narrowest: &LinkRow) -> Option<String> {
     } else {
         format!("All frames pass whole, up to {mtu} bytes of IP")
     })
-}
-
-/// Whether there are frames that it does not carry whole.
-fn limits_frames(link: &LinkRow) -> bool {
-    link.mtu_limit.as_deref() != Some("tunnel")
 }
 
 fn mtu_reason(link: &LinkRow) -> String {
@@ -534,17 +530,11 @@ fn links(rows: &[LinkRow]) -> Vec<String> {
     lines
 }
 
-/// A line for each peer to which some frames go in pieces.
+/// A line for each peer to which some frames go in pieces, and for the one because of which an MTU that follows the
+/// paths is no larger.
 fn narrow_peers(rows: &[LinkRow]) -> Vec<String> {
-    let of_one_peer = rows.chunk_by(|a, b| (&a.interface, &a.peer) == (&b.interface, &b.peer));
-    let narrowest = of_one_peer.filter_map(|links| {
-        links
-            .iter()
-            .filter(|link| link.in_use)
-            .min_by_key(|link| link.inner_mtu)
-    });
-    narrowest
-        .filter(|link| limits_frames(link))
+    rows.iter()
+        .filter(|link| link.narrows)
         .filter_map(|link| {
             let place = format!("{} {}", clean(&link.interface), clean(&link.peer));
             Some(format!("{place}: {}", whole_frames(link)?))

@@ -8,6 +8,7 @@ use libknet::{
     proto::{
         event::{Event as CoreEvent, LinkReason, SessionDownReason},
         ids::{LinkId, PeerId},
+        shard::TapMtuWish,
         status::Port,
         time::Span,
     },
@@ -170,6 +171,7 @@ pub(crate) fn describe<'a>(
             line.say(&format!("local {} is {why}", socket.0));
             Loudness::Info
         }
+        Event::TapMtu { wish, error } => line.tap_mtu(wish, error.as_deref()),
         Event::Failed { message } => {
             line.row.kind = "interface-failed".into();
             line.say(&format!("failed: {message}"));
@@ -222,6 +224,33 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
 
     fn detail(&mut self, name: &str, value: &dyn ToString) {
         self.row.details.push((name.into(), value.to_string()));
+    }
+
+    fn tap_mtu(&mut self, wish: &TapMtuWish, error: Option<&str>) -> Loudness {
+        let TapMtuWish {
+            from,
+            to,
+            carries,
+            reason,
+            ..
+        } = wish;
+        self.row.kind = "tap-mtu".into();
+        self.link(wish.peer, wish.link);
+        self.detail("from", from);
+        self.detail("to", to);
+        self.detail("carries", carries);
+        self.detail("reason", reason);
+        if let Some(error) = error {
+            self.detail("error", &error);
+            self.say(&format!(
+                "MTU of the TAP {from}, and {to} could not be set: {error}"
+            ));
+            return Loudness::Warn;
+        }
+        self.say(&format!(
+            "MTU of the TAP {from} -> {to}: the narrowest link in use carries {carries} ({reason})"
+        ));
+        Loudness::Info
     }
 
     fn core(&mut self, event: &CoreEvent) -> Loudness {
@@ -405,7 +434,7 @@ const fn link_reason(reason: LinkReason) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use libknet::proto::status::LinkState;
+    use libknet::proto::{link::path_mtu::LimitReason, status::LinkState};
 
     use super::*;
     use crate::config::slots::Slots;
@@ -482,6 +511,39 @@ mod tests {
             );
             assert!(row.text.len() < LINE_MAX && !row.kind.is_empty(), "{}", row.text);
         }
+    }
+
+    #[test]
+    fn a_change_of_the_tap_s_mtu_names_the_link_that_decides_it() {
+        let wish = TapMtuWish {
+            from: 1400,
+            to: 1330,
+            peer: PeerId(0),
+            link: LinkId::new(1).unwrap(),
+            carries: 1330,
+            reason: LimitReason::Path {
+                passes: 1400,
+                refused: 1408,
+            },
+        };
+        let say = |error: Option<&str>| {
+            let error = error.map(str::to_owned);
+            describe("knet0", |_| Some("ams1"), &Event::TapMtu { wish, error })
+        };
+        let (row, _, loudness) = say(None);
+        assert_eq!(
+            row.text,
+            "knet0 peer ams1 link 1: MTU of the TAP 1400 -> 1330: the narrowest link in use carries 1330 \
+             (path: 1400 passes, 1408 does not)"
+        );
+        assert_eq!((row.kind.as_str(), loudness), ("tap-mtu", Loudness::Info));
+        assert!(row.details.contains(&("to".into(), "1330".into())));
+        let (row, _, loudness) = say(Some("no permission"));
+        assert_eq!(
+            row.what,
+            "MTU of the TAP 1400, and 1330 could not be set: no permission"
+        );
+        assert_eq!(loudness, Loudness::Warn);
     }
 
     #[test]

@@ -126,7 +126,12 @@ pub(crate) fn interface(
         state: state.name().into(),
         reason: state.reason(),
         mac_address: config.mac_address.map(|m| m.to_string()),
-        mtu: u32::from(config.mtu),
+        mtu: match config.mtu {
+            model::Mtu::Fixed(bytes) => bytes,
+            model::Mtu::Auto => running.map_or(model::DEFAULT_MTU, |(_, _, r)| r.status.tap_mtu),
+        }
+        .into(),
+        mtu_auto: config.mtu == model::Mtu::Auto,
         addresses: prefixes.map(ToString::to_string).collect(),
         locals: config
             .locals
@@ -370,6 +375,7 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         mtu_limit: path.then(|| mtu_limit(link.mtu_limit).into()),
         mtu_reason: path.then(|| link.mtu_limit.to_string()),
         inner_mtu: path.then_some(link.inner_mtu),
+        narrows: link.narrows,
     }
 }
 

@@ -10,7 +10,10 @@ use knet_io::{
     netlink::Netlink,
     udp::{BindError, UdpOptions, UdpSocket},
 };
-use knet_proto::ids::{MacAddr, PeerId, SocketId};
+use knet_proto::{
+    config::TapMtu,
+    ids::{MacAddr, PeerId, SocketId},
+};
 
 use crate::{
     interface::ApplyError,
@@ -31,7 +34,7 @@ struct State {
     sockets: BTreeMap<SocketId, (SocketSetup, Arc<UdpSocket>)>,
     addresses: BTreeSet<(IpAddr, u8)>,
     mac: MacAddr,
-    mtu: u16,
+    mtu: Option<TapMtu>,
     up: bool,
     static_macs: BTreeMap<PeerId, Vec<MacAddr>>,
 }
@@ -78,7 +81,11 @@ impl Control {
                 Change::RemoveAddress(ip, prefix) => {
                     wanted.addresses.remove(&(ip, prefix));
                 }
-                Change::SetMtu(mtu) => wanted.mtu = mtu,
+                Change::SetMtu(mtu) => {
+                    wanted.mtu = Some(mtu);
+                    // First of all: from now on nobody else sets it.
+                    prepared.insert(0, Prepared::SetMtu(mtu));
+                }
                 Change::SetMac(mac) => {
                     wanted.mac = mac;
                     prepared.push(Prepared::SetTapMac(mac));
@@ -163,8 +170,8 @@ impl Control {
             if to.mac != from.mac {
                 netlink.set_mac(ifindex, to.mac.0)?;
             }
-            if to.mtu != from.mtu {
-                netlink.set_mtu(ifindex, to.mtu.into())?;
+            if let Some(mtu) = mtu_to_set(from.mtu, to.mtu) {
+                netlink.set_mtu(ifindex, mtu.into())?;
             }
             if to.up != from.up {
                 netlink.set_up(ifindex, to.up)?;
@@ -215,6 +222,16 @@ impl MovedSockets {
         for (socket, device) in self.0 {
             let _ = socket.set_device(device.as_deref());
         }
+    }
+}
+
+/// What the TAP gets at once, if anything.
+fn mtu_to_set(from: Option<TapMtu>, to: Option<TapMtu>) -> Option<u16> {
+    match (from, to?) {
+        (from, to) if from == Some(to) => None,
+        // What it had is as good as any other until the paths are known, but for IPv6, which needs 1280.
+        (Some(TapMtu::Fixed(mtu)), TapMtu::Auto) => (mtu < 1280).then_some(1280),
+        (_, to) => Some(to.at_first()),
     }
 }
 

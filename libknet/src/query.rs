@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use knet_proto::{
     event::Event as CoreEvent,
     ids::{LinkId, PeerId, SocketId},
+    shard::TapMtuWish,
     status::{InterfaceStatus, MacEntry, PeerStatus},
     time::Span,
 };
@@ -113,6 +114,13 @@ pub enum Event {
         socket: SocketId,
         /// Why it cannot be used, if so.
         down: Option<SocketDown>,
+    },
+    /// The TAP got another MTU, because it follows the paths, or could not get it.
+    TapMtu {
+        /// Which, and why.
+        wish: TapMtuWish,
+        /// Why it could not, if so; it is tried again after a minute.
+        error: Option<String>,
     },
     /// The TAP was removed or taken by somebody else while we ran, or a thread panicked: the interface is
     /// dead, and the process should report this and exit with a failure so that it is started again.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use knet_proto::{
-    config::{InterfaceConfig, MtuPolicy, PeerConfig},
+    config::{InterfaceConfig, MtuPolicy, PeerConfig, TapMtu},
     ids::{MacAddr, PeerId, SocketId},
     time::Span,
 };
@@ -16,8 +16,8 @@ pub struct InterfaceSetup {
     pub name: String,
     /// The TAP's Ethernet address: unicast.
     pub mac: MacAddr,
-    /// The TAP's MTU in bytes, 68..=65521; at least 1280 where it has an IPv6 address.
-    pub mtu: u16,
+    /// The TAP's MTU, 68..=65521 bytes; at least 1280 where it has an IPv6 address.
+    pub mtu: TapMtu,
     /// Addresses of the TAP, each with its prefix length.
     pub addresses: Vec<(IpAddr, u8)>,
     /// Whether the TAP is brought up.
@@ -67,8 +67,8 @@ pub enum Change {
     AddAddress(IpAddr, u8),
     /// Removes an address from the TAP; nothing happens if it is not there.
     RemoveAddress(IpAddr, u8),
-    /// Changes the TAP's MTU.
-    SetMtu(u16),
+    /// Changes the TAP's MTU. One that follows the paths begins with what the TAP has.
+    SetMtu(TapMtu),
     /// Changes the TAP's Ethernet address.
     SetMac(MacAddr),
     /// Brings the TAP up or down.

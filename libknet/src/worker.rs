@@ -19,7 +19,7 @@ use knet_proto::{
     drop_reason::DropReason,
     ids::SocketId,
     path::Path,
-    shard::Shard,
+    shard::{Shard, TapMtuWish},
     time::{Span, Time},
 };
 
@@ -419,10 +419,23 @@ impl Worker {
             for reply in outbox.probe_replies.drain(..) {
                 self.pings.answered(&reply);
             }
+            let tap_mtu = outbox.tap_mtu.take();
             outbox.clear();
+            if let Some(wish) = tap_mtu {
+                self.set_tap_mtu(wish);
+            }
             self.shard.count_drops(DropReason::HandshakeQueueFull, discarded);
             self.tell_unsent(now);
         }
+    }
+
+    /// The core learns by netlink that it is so.
+    fn set_tap_mtu(&mut self, wish: TapMtuWish) {
+        let result = self.netlink.set_mtu(self.tap.ifindex(), wish.to.into());
+        (self.on_event)(Event::TapMtu {
+            wish,
+            error: result.err().map(|e| e.to_string()),
+        });
     }
 
     /// The core learns what was refused, and may send it over another link at once.

@@ -20,7 +20,7 @@ use libknet::{
     proto::{
         config::{
             InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
-            PublicKey, Remote,
+            PublicKey, Remote, TapMtu,
         },
         ids::{LinkId, PeerId, SocketId},
         rng::Entropy,
@@ -629,7 +629,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
     let setup = InterfaceSetup {
         name: (*name).to_owned(),
         mac: stable_mac(&private_key.public_key()),
-        mtu: 1400,
+        mtu: TapMtu::Fixed(1400),
         addresses: vec![(tap, 24), (format!("fd77::{last}").parse().unwrap(), 64)],
         admin_up: true,
         config: InterfaceConfig {
@@ -637,7 +637,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
             instance: OsEntropy.next_u64(),
             suites: suites_of_this_machine(),
             mac_ageing: Span::from_secs(300),
-            tap_mtu: 1430,
+            tap_mtu: TapMtu::Fixed(1400),
             mtu_policy: MtuPolicy::default(),
             max_frame: 9234,
         },
@@ -664,7 +664,7 @@ fn change(word: &str, sockets: &[(SocketId, SocketSetup)]) -> Change {
         (SocketId(id.parse().unwrap()), rest)
     };
     match key {
-        "mtu" => Change::SetMtu(value.parse().unwrap()),
+        "mtu" => Change::SetMtu(TapMtu::Fixed(value.parse().unwrap())),
         "address" => {
             let (ip, prefix) = value.split_once('/').unwrap();
             Change::AddAddress(ip.parse().unwrap(), prefix.parse().unwrap())

@@ -391,7 +391,8 @@ fn interface() -> InterfaceRow {
         state: "up".into(),
         public_key: Some("iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=".into()),
         mac_address: Some("02:11:22:33:44:55".into()),
-        mtu: 1400,
+        mtu: 1372,
+        mtu_auto: true,
         addresses: vec!["10.200.0.1/24".into(), "fd00:200::1/64".into()],
         locals: vec![
             LocalRow {
@@ -523,6 +524,7 @@ fn links() -> Vec<LinkRow> {
             mtu_limit: Some("path".into()),
             mtu_reason: Some("path: 1442 passes, 1450 does not".into()),
             inner_mtu: Some(1372),
+            narrows: true,
             ..base.clone()
         },
         LinkRow {

@@ -67,7 +67,7 @@ fn a_script_stops_at_its_first_mistake_and_names_the_line() {
     assert_eq!(
         err,
         "line 4:  mtu 99\n             ^\n% Invalid input detected at '^' marker.\n  99 is out of range\n  \
-         expected: <576-9216> (bytes)\n"
+         expected: <576-9216> (bytes), auto\n"
     );
     let (_, out, _) = given(&daemon, &["-c", "show running-config | include hostname"], "");
     assert_eq!(out, "hostname fra1\n");

@@ -187,7 +187,7 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 #[cfg(test)]
 mod tests {
     use libknet::proto::{
-        config::{LinkConfig, PolicyKind, PresharedKey, PrivateKey, Remote},
+        config::{LinkConfig, MtuPolicy, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
         ids::{MacAddr, PeerId},
         time::Span,
     };
@@ -200,10 +200,10 @@ mod tests {
             public_key: private_key.public_key(),
             private_key,
             mac: MacAddr([2, 0, 0, 0, 0, key]),
-            mtu: 1400,
+            mtu: TapMtu::Fixed(1400),
             addresses: Vec::new(),
             mac_ageing: Span::from_secs(300),
-            mtu_policy: libknet::proto::config::MtuPolicy::default(),
+            mtu_policy: MtuPolicy::default(),
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {
@@ -261,7 +261,7 @@ mod tests {
         let (d, changed) = (
             setup(4, &[]),
             Setup {
-                mtu: 1300,
+                mtu: TapMtu::Auto,
                 ..c.clone()
             },
         );

@@ -18,7 +18,7 @@ use libknet::{
     proto::{
         config::{
             InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PresharedKey,
-            PrivateKey, PublicKey, QualityLimits, Remote,
+            PrivateKey, PublicKey, QualityLimits, Remote, TapMtu,
         },
         ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
         time::Span,
@@ -43,7 +43,7 @@ pub(crate) struct Setup {
     /// The TAP's address.
     pub mac: MacAddr,
     /// The TAP's MTU.
-    pub mtu: u16,
+    pub mtu: TapMtu,
     /// The TAP's IPv4 and IPv6 addresses, in the order of the configuration.
     pub addresses: Vec<(IpAddr, u8)>,
     /// How long learned MAC addresses are kept.
@@ -124,7 +124,10 @@ impl Setup {
             mac: interface
                 .mac_address
                 .map_or_else(|| stable_mac(&public_key), |m| MacAddr(m.0)),
-            mtu: interface.mtu,
+            mtu: match interface.mtu {
+                model::Mtu::Fixed(bytes) => TapMtu::Fixed(bytes),
+                model::Mtu::Auto => TapMtu::Auto,
+            },
             addresses: prefixes.map(|p| (p.address, p.length)).collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
             mtu_policy: match interface.mtu_policy {

@@ -11,8 +11,8 @@ pub use crate::value::{IpPrefix, MacAddr, PublicKey};
 
 /// Most peers of one interface.
 pub const MAX_PEERS: usize = 65_536;
-/// `mtu` of an interface that sets none: a full frame of it fits a path of 1500 bytes until there are
-/// fragments (the largest that does is 1430 over IPv4 and 1410 over IPv6).
+/// `mtu` of an interface that sets none: a full frame of it fits a path of 1500 bytes (the largest that does is 1430
+/// over IPv4 and 1410 over IPv6).
 pub const DEFAULT_MTU: u16 = 1400;
 
 /// The whole configuration of one daemon.
@@ -34,8 +34,8 @@ pub struct InterfaceConfig {
     pub private_key_file: Option<String>,
     /// The TAP's address. `None`: derived from the key.
     pub mac_address: Option<MacAddr>,
-    /// The TAP's MTU in bytes, 576..=9216.
-    pub mtu: u16,
+    /// The TAP's MTU.
+    pub mtu: Mtu,
     /// IPv4 addresses of the TAP, the primary one first.
     pub ip_addresses: Vec<IpPrefix>,
     /// IPv6 addresses of the TAP.
@@ -58,7 +58,7 @@ impl Default for InterfaceConfig {
             description: None,
             private_key_file: None,
             mac_address: None,
-            mtu: DEFAULT_MTU,
+            mtu: Mtu::default(),
             ip_addresses: Vec::new(),
             ipv6_addresses: Vec::new(),
             locals: BTreeMap::new(),
@@ -88,6 +88,21 @@ impl InterfaceConfig {
             .iter()
             .find(|(_, local)| local.address.is_ipv4() == remote.is_ipv4())
             .map(|(number, _)| *number)
+    }
+}
+
+/// The MTU of a TAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mtu {
+    /// So many bytes, 576..=9216.
+    Fixed(u16),
+    /// What passes whole on the narrowest of the links in use, 1280..=9216.
+    Auto,
+}
+
+impl Default for Mtu {
+    fn default() -> Self {
+        Self::Fixed(DEFAULT_MTU)
     }
 }
 

@@ -108,6 +108,8 @@ pub struct InterfaceRow {
     pub drops: Vec<DropRow>,
     /// Milliseconds since counters were cleared, or since the interface came up.
     pub counting_ms: u64,
+    /// The MTU follows the paths.
+    pub mtu_auto: bool,
 }
 
 /// The session with a peer.
@@ -300,6 +302,8 @@ pub struct LinkRow {
     pub remote_name: Option<String>,
     /// What is wrong besides its state: why its name has no address.
     pub reason: Option<String>,
+    /// Because of it frames to the peer go in pieces, or the MTU of the TAP, which follows the paths, is no larger.
+    pub narrows: bool,
 }
 
 /// An entry of the bridge's table.
@@ -350,7 +354,7 @@ pub struct EventRow {
     pub unix_ms: u64,
     /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
     /// `replay`, `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`, `remote-address`,
-    /// `name-not-resolved`.
+    /// `name-not-resolved`, `tap-mtu`.
     pub kind: String,
     /// Of which interface.
     pub interface: Option<String>,

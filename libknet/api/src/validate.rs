@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
     edit::{Context, Leaf, Place},
-    model::{Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, PeerConfig, PublicKey, Remote},
+    model::{Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote},
     problem::{Problem, Severity},
     value::{MacAddr, Value},
 };
@@ -122,15 +122,16 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         report.add(Severity::Incomplete, place, text, "local N ADDRESS port PORT");
     }
     if let Some(first) = interface.ipv6_addresses.first()
-        && interface.mtu < IPV6_MIN_MTU
+        && let Mtu::Fixed(mtu) = interface.mtu
+        && mtu < IPV6_MIN_MTU
     {
         let place = Place {
             key: vec![Value::Prefix(*first)],
             argument: Some(0),
             ..Place::leaf(report.context(), Leaf::Ipv6Address)
         };
-        let text = format!("the kernel has no IPv6 on an MTU of {}", interface.mtu);
-        report.add(Severity::Error, place, text, "mtu 1280 or more");
+        let text = format!("the kernel has no IPv6 on an MTU of {mtu}");
+        report.add(Severity::Error, place, text, "mtu 1280 or more, or mtu auto");
     }
     if interface.peers.len() > MAX_PEERS {
         let place = Place::object(report.context());

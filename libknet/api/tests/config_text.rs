@@ -5,7 +5,7 @@ use knet_api::{
     edit::{Context, Op},
     grammar::{Line, parse},
     load::load,
-    model::{Config, Policy, Remote},
+    model::{Config, Mtu, Policy, Remote},
     problem::Severity,
     render::render,
 };
@@ -73,7 +73,7 @@ fn abbreviations_comments_and_windows_line_ends_are_read() {
                 loc 0 any port 7\r\n  peer a\r\n    pub 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=\r\n    \
                 pol ro\r\n  mtu 1300\r\n";
     let config = good(text);
-    assert_eq!(config.interfaces["knet0"].mtu, 1300);
+    assert_eq!(config.interfaces["knet0"].mtu, Mtu::Fixed(1300));
     assert_eq!(config.interfaces["knet0"].peers["a"].policy, Policy::RoundRobin);
 }
 

@@ -12,7 +12,7 @@ use knet_api::{
     load::load,
     message::{Privilege, Source},
     model::{
-        Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, MtuPolicy, PeerConfig, Policy,
+        Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, Mtu, MtuPolicy, PeerConfig, Policy,
         PublicKey, Remote, Weight,
     },
     render::render,
@@ -199,7 +199,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     mac_address: shutdown
                         .then_some(MacAddr([2, 0, 0, 0, 0, 9]))
                         .filter(|_| mtu % 2 == 0),
-                    mtu,
+                    mtu: if mtu % 5 == 0 { Mtu::Auto } else { Mtu::Fixed(mtu) },
                     ip_addresses: v4,
                     ipv6_addresses: v6,
                     locals,
@@ -529,7 +529,7 @@ fn messages_name_the_place_and_the_remedy() {
             Some(&interface),
             "mtu 99",
             Some(
-                "      ^\n% Invalid input detected at '^' marker.\n  99 is out of range\n  expected: <576-9216> (bytes)",
+                "      ^\n% Invalid input detected at '^' marker.\n  99 is out of range\n  expected: <576-9216> (bytes), auto",
             ),
         ),
         (

@@ -61,12 +61,31 @@ pub struct InterfaceConfig {
     pub suites: SuiteOffer,
     /// How long a learned MAC address is kept without traffic from it. 10 s..=1 h, default 300 s.
     pub mac_ageing: Span,
-    /// MTU of the TAP in bytes: nothing longer has to be sent without splitting it.
-    pub tap_mtu: u16,
+    /// MTU of the TAP: nothing longer has to be sent without splitting it.
+    pub tap_mtu: TapMtu,
     /// What happens to an IP packet from the TAP that is too long for the path.
     pub mtu_policy: MtuPolicy,
     /// Largest Ethernet frame accepted from the TAP or from a peer, without FCS, in bytes.
     pub max_frame: u16,
+}
+
+/// MTU of the TAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapMtu {
+    /// So many bytes.
+    Fixed(u16),
+    /// What passes whole on the narrowest link in use: 1280, which IPv6 needs, to 9216.
+    Auto,
+}
+
+impl TapMtu {
+    /// What the TAP has as long as nothing else is known, in bytes.
+    pub const fn at_first(self) -> u16 {
+        match self {
+            Self::Fixed(mtu) => mtu,
+            Self::Auto => 1_400,
+        }
+    }
 }
 
 /// What happens to an IP packet from the TAP that does not pass whole.

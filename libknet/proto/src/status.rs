@@ -90,6 +90,8 @@ pub struct InterfaceStatus {
     pub relayed: Traffic,
     /// MAC addresses in the table.
     pub macs: u32,
+    /// MTU of the TAP in bytes.
+    pub tap_mtu: u16,
     /// Sessions established since start.
     pub handshakes: u64,
     /// Times that our own loop stood still for too long.
@@ -211,6 +213,8 @@ pub struct LinkStatus {
     /// Largest IP packet in the tunnel that it carries whole, in bytes; a VLAN tag takes 4 of them. No more than
     /// the MTU of the TAP.
     pub inner_mtu: u16,
+    /// Because of it frames to the peer go in pieces, or the MTU of the TAP, which follows the paths, is no larger.
+    pub narrows: bool,
     /// Smoothed round-trip time (RFC 6298), if measured.
     pub srtt: Option<Span>,
     /// Smallest round-trip time seen on this path.

@@ -7,7 +7,7 @@ use std::{
 
 use knet_io::udp::UdpSocket;
 use knet_proto::{
-    config::{MtuPolicy, PeerConfig},
+    config::{MtuPolicy, PeerConfig, TapMtu},
     ids::{LinkId, MacAddr, PeerId, SocketId},
     shard::Shard,
     time::{Span, Time},
@@ -56,6 +56,7 @@ pub(crate) enum Prepared {
     Sockets(SocketChange),
     SetMacAgeing(Span),
     SetMtuPolicy(MtuPolicy),
+    SetMtu(TapMtu),
     SetTapMac(MacAddr),
 }
 
@@ -127,6 +128,7 @@ impl Worker {
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
                 Prepared::SetMtuPolicy(policy) => self.shard.set_mtu_policy(policy),
+                Prepared::SetMtu(mtu) => self.shard.configure_tap_mtu(now, mtu),
                 Prepared::SetTapMac(mac) => {
                     // Refused only where a peer is configured to have it, which was checked.
                     let _ = self.shard.set_tap_macs(now, &[mac]);

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 use knet_proto::{
     config::{
         InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, SuiteOffer,
+        TapMtu,
     },
     crypto::aead::{OpenKey, SealKey},
     handshake::{
@@ -188,7 +189,7 @@ impl Attack {
             instance: 2,
             suites: suites(),
             mac_ageing: Span::from_secs(300),
-            tap_mtu: 1430,
+            tap_mtu: TapMtu::Fixed(1430),
             mtu_policy: MtuPolicy::default(),
             max_frame: MAX_FRAME,
         };

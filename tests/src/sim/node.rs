@@ -1,7 +1,7 @@
 //! One simulated host: a shard and a handshaker, alive or not.
 
 use knet_proto::{
-    config::{InterfaceConfig, MtuPolicy, PeerConfig, PrivateKey, PublicKey, SuiteOffer},
+    config::{InterfaceConfig, MtuPolicy, PeerConfig, PrivateKey, PublicKey, SuiteOffer, TapMtu},
     handshake::{
         Handshaker, HandshakerConfig,
         message::{Input, Output},
@@ -74,7 +74,7 @@ impl Node {
             instance,
             suites,
             mac_ageing: Span::from_secs(300),
-            tap_mtu: 1500,
+            tap_mtu: TapMtu::Fixed(1500),
             mtu_policy: MtuPolicy::default(),
             max_frame: 1514,
         };

@@ -1,6 +1,7 @@
 //! Any inner MTU over any path MTU, without IP fragments, and whatever routers do not say.
 
 use std::{
+    fmt::Display,
     io::{Read, Write},
     process::Stdio,
     sync::{
@@ -13,6 +14,7 @@ use std::{
 use knet_tests::lab::{
     Family, HostId, Lab, LabError, NetworkId, Result,
     capture::Tcpdump,
+    daemon::rows,
     mesh::{Mesh, PORT, Plan, overlay_v4},
     ping::Ping,
     process::Process,
@@ -57,7 +59,7 @@ impl NoFragments {
 }
 
 /// A mesh whose TAPs have this MTU, started.
-fn with_inner_mtu(plan: Plan, mtu: u32) -> Result<Mesh> {
+fn with_inner_mtu(plan: Plan, mtu: impl Display) -> Result<Mesh> {
     let mut mesh = Mesh::build(plan)?;
     for config in &mut mesh.configs {
         config.interfaces[0].lines.push(format!("mtu {mtu}"));
@@ -217,6 +219,94 @@ fn n32_the_mtu_drops_in_mid_flow_and_nobody_tells() -> Result<()> {
     println!("{first:?}");
     assert!(first.lost() <= 50, "{first:?}");
     full_pings(&mesh, 1400, 200)?;
+    Ok(())
+}
+
+/// The MTU that the TAPs have, and `show interfaces` says so.
+fn wait_for_tap_mtu(mesh: &Mesh, patience: Duration, right: impl Fn(u64) -> bool) -> Result<u64> {
+    let mut mtu = 0;
+    wait_until("the MTU of both TAPs", patience, || {
+        for host in [A, B] {
+            let kernel = mesh
+                .lab
+                .run(host, "cat", &["/sys/class/net/knet0/mtu"])
+                .map_err(|e| e.to_string())?;
+            let shown = mesh
+                .daemon(host)
+                .show("show interfaces")
+                .map_err(|e| e.to_string())?;
+            let row = rows(&shown)[0];
+            mtu = row["mtu"].as_u64().unwrap_or_default();
+            if !right(mtu) || kernel.trim() != mtu.to_string() || row["mtu_auto"] != true {
+                return Err(format!("host {}: {kernel} in the kernel, {row} shown", host.0));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(mtu)
+}
+
+/// The link that limits the MTU, why, and the frames that went in pieces.
+fn narrowest_link(mesh: &Mesh) -> Result<(String, u64)> {
+    let links = mesh.daemon(A).show("show links")?;
+    let narrow: Vec<_> = rows(&links)
+        .into_iter()
+        .filter(|l| l["narrows"] == true)
+        .collect();
+    assert_eq!(narrow.len(), 1, "{links}");
+    let peers = mesh.daemon(A).show("show peers")?;
+    let split = rows(&peers)[0]["pieces"]["split"].as_u64();
+    Ok((
+        narrow[0]["mtu_reason"].as_str().unwrap_or_default().into(),
+        split.ok_or_else(|| LabError::new(format!("`show peers` shows no pieces: {peers}")))?,
+    ))
+}
+
+#[test]
+fn mtu_auto_follows_the_path() -> Result<()> {
+    needs_root!();
+    let mesh = with_inner_mtu(Plan::wired(&["delay 5ms"]), "auto")?;
+    wait_for_tap_mtu(&mesh, Duration::from_secs(5), |mtu| mtu == 1430)?;
+    full_pings(&mesh, 1430, 100)?;
+    let (reason, split) = narrowest_link(&mesh)?;
+    assert_eq!((reason.as_str(), split), ("local interface 1500", 0));
+
+    // The path shrinks under full packets, and nobody tells.
+    let full = ["-i", "0.005", "-M", "do", "-s", "1402"];
+    let mut pings = Vec::new();
+    for (from, to) in [(A, B), (B, A)] {
+        pings.push(Ping::start(&mesh.lab, from, overlay_v4(to), &full)?);
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let began = now();
+    mesh.lab.wire(NETWORK)?.set(Direction::Both, "mtu 1400")?;
+    let mtu = wait_for_tap_mtu(&mesh, Duration::from_secs(6), |mtu| mtu < 1430)?;
+    println!("MTU {mtu} after {} ms", (now() - began) / 1000);
+    for pings in pings {
+        println!("{:?}", pings.stop()?);
+    }
+    assert!((1280..=1330).contains(&mtu), "{mtu}");
+    let (_, before) = narrowest_link(&mesh)?;
+    full_pings(&mesh, mtu as u32, 500)?;
+    let (reason, after) = narrowest_link(&mesh)?;
+    assert_eq!(after, before, "full frames still go in pieces");
+    assert!(reason.starts_with("path: 1400 passes"), "{reason}");
+
+    // By hand and back: what was learned is followed again at once.
+    for host in [A, B] {
+        mesh.daemon(host).edit(&["interface knet0", "mtu 9000"])?;
+    }
+    full_pings(&mesh, 9000, 20)?;
+    for host in [A, B] {
+        mesh.daemon(host).edit(&["interface knet0", "mtu auto"])?;
+    }
+    wait_for_tap_mtu(&mesh, Duration::from_secs(5), |now| now == 1330)?;
+    let history = mesh.daemon(A).show("show peer ams1 history")?.to_string();
+    assert!(history.contains("MTU of the TAP 1400 -> 1430"), "{history}");
+    assert!(
+        history.contains(&format!("MTU of the TAP 1430 -> {mtu}")),
+        "{history}"
+    );
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::access::Accessor;
 use crate::{
-    model::{InterfaceConfig, LinkConfig, Local, MtuPolicy, PeerConfig, Policy, Remote, Weight},
+    model::{InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, PeerConfig, Policy, Remote, Weight},
     value::Value,
 };
 
@@ -61,6 +61,30 @@ pub(super) const LOCAL: Accessor<InterfaceConfig> = Accessor {
             return values.is_empty();
         };
         u8::try_from(*number).is_ok_and(|number| interface.locals.remove(&number).is_some())
+    },
+};
+
+pub(super) const MTU: Accessor<InterfaceConfig> = Accessor {
+    get: |interface| {
+        vec![vec![match interface.mtu {
+            Mtu::Fixed(bytes) => Value::Number(u32::from(bytes)),
+            Mtu::Auto => Value::Word("auto".to_owned()),
+        }]]
+    },
+    set: |interface, values| {
+        interface.mtu = match values {
+            [Value::Number(bytes)] => match u16::try_from(*bytes) {
+                Ok(bytes) => Mtu::Fixed(bytes),
+                Err(_) => return false,
+            },
+            [Value::Word(auto)] if auto == "auto" => Mtu::Auto,
+            _ => return false,
+        };
+        true
+    },
+    clear: |interface, _| {
+        interface.mtu = Mtu::default();
+        true
     },
 };
 

@@ -3,7 +3,7 @@
 
 use super::{
     access::{Access, Accessor},
-    fields::{ENDPOINT, LOCAL, MTU_POLICY, POLICY, TIMERS, WEIGHT},
+    fields::{ENDPOINT, LOCAL, MTU, MTU_POLICY, POLICY, TIMERS, WEIGHT},
 };
 use crate::{
     edit::{Context, Leaf},
@@ -310,7 +310,7 @@ pub static SCHEMA: &[Row] = &[
         (Mode::Interface, Impact::Live),
         ("mtu", "<mtu>"),
         Leaf::Mtu,
-        number!(Interface(InterfaceConfig).mtu),
+        Access::Interface(MTU),
         &[("mtu", "Largest packet in the overlay")],
     ),
     multi(leaf(

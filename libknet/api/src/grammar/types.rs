@@ -120,11 +120,14 @@ pub const TYPES: &[ArgumentType] = &[
     },
     ArgumentType {
         name: "mtu",
-        forms: &[Form::Range {
-            low: 576,
-            high: 9216,
-            unit: "bytes",
-        }],
+        forms: &[
+            Form::Range {
+                low: 576,
+                high: 9216,
+                unit: "bytes",
+            },
+            Form::Choice(&[("auto", "What passes whole on the narrowest link in use")]),
+        ],
         help: "Largest packet in the overlay; a path of 1500 bytes takes 1430 over IPv4, 1410 over IPv6",
         live: None,
     },

@@ -84,6 +84,9 @@ pub struct PathMtu {
     /// `current` is to be proven before anything larger is tried.
     doubt: bool,
     searching: bool,
+    /// A search has ended since the path was new, since there is use for more, and since a size that was in use
+    /// stopped passing.
+    measured: bool,
     /// The smallest size above `current` that is taken not to pass.
     refused: Option<u16>,
     /// What did not pass last time: the first to try in this search.
@@ -121,6 +124,7 @@ impl PathMtu {
             proven: false,
             doubt: false,
             searching: true,
+            measured: false,
             refused: None,
             retry: None,
             hole: None,
@@ -168,6 +172,12 @@ impl PathMtu {
             }
             _ => LimitReason::Tunnel,
         }
+    }
+
+    /// Whether the path is known to carry [`PathMtu::current`] and hardly more. That is not in doubt while more is
+    /// tried once again. Of a black hole it is known at least that less passes.
+    pub const fn is_measured(&self) -> bool {
+        self.measured || self.hole.is_some()
     }
 
     /// The next probe, if one is due. Call it when [`PathMtu::deadline`] has come and after everything else that
@@ -293,7 +303,10 @@ impl PathMtu {
         self.refused = self.refused.filter(|r| *r <= limit && *r > self.current);
         self.retry = self.retry.filter(|r| *r <= limit);
         self.pending = self.pending.filter(|p| p.size <= limit);
-        self.searching |= self.current < limit && self.refused.is_none();
+        if self.current < limit && self.refused.is_none() {
+            self.searching = true;
+            self.measured = false;
+        }
     }
 
     /// The link is in doubt or down: what is on its way proves nothing. Do not poll until it is up again.
@@ -364,6 +377,7 @@ impl PathMtu {
                 return Some(larger);
             }
             self.searching = false;
+            self.measured = true;
             self.hole = None;
             self.raise_at = now + self.raise_pause;
             self.raise_pause = self.raise_pause.times(2).min(RAISE_LAST);
@@ -425,6 +439,7 @@ impl PathMtu {
             self.floor()
         };
         self.proven = false;
+        self.measured = false;
         self.doubt = self.current > self.floor();
         self.searching = true;
         self.refused = Some(size).filter(|s| *s > self.current);

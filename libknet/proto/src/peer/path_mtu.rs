@@ -4,7 +4,7 @@ use super::{Peer, send::DATA_OVERHEAD};
 use crate::{
     ids::{LinkId, LinkSet},
     link::{
-        LINK_BITS, Link,
+        LINK_BITS,
         path_mtu::{LimitReason, Limits},
     },
     path::Path,
@@ -12,6 +12,23 @@ use crate::{
     status::LinkState,
     wire::{control_record::Record, ethernet::ETHERNET_HEADER_LEN},
 };
+
+/// The narrowest link in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Narrowest {
+    /// Which it is.
+    pub link: LinkId,
+    /// The longest IP packet that it carries whole, in bytes; a VLAN tag takes 4 of them.
+    pub carries: u16,
+    /// Why no longer one.
+    pub reason: LimitReason,
+}
+
+/// The longest IP packet in a datagram of this many bytes.
+pub(super) fn carries(datagram: usize) -> u16 {
+    let packet = datagram.saturating_sub(DATA_OVERHEAD + ETHERNET_HEADER_LEN);
+    u16::try_from(packet).unwrap_or(u16::MAX)
+}
 
 impl Peer {
     /// Sends the probe of the path MTU of `id` that is due, if one is.
@@ -98,10 +115,22 @@ impl Peer {
 
     /// The longest IP packet that passes whole to the peer, once that has been measured.
     pub fn inner_mtu(&self) -> Option<u16> {
-        let measured = |l: &Link| !matches!(l.mtu.limit_reason(), LimitReason::Base | LimitReason::Searching);
-        let room = self.room.checked_sub(DATA_OVERHEAD + ETHERNET_HEADER_LEN)?;
-        let all = self.set.all().filter_map(|id| self.link(id)).all(measured);
-        all.then(|| u16::try_from(room).unwrap_or(u16::MAX))
+        let mut in_use = self.set.all().filter_map(|id| self.link(id));
+        let measured = self.room > 0 && in_use.all(|l| l.mtu.is_measured());
+        measured.then(|| carries(self.room))
+    }
+
+    /// Of the links in use whose path has been measured, the one that carries the least.
+    pub fn narrowest_measured(&self) -> Option<Narrowest> {
+        let in_use = self.set.all().filter_map(|id| self.link(id));
+        let narrowest = in_use
+            .filter(|l| l.mtu.is_measured())
+            .min_by_key(|l| l.mtu.current())?;
+        Some(Narrowest {
+            link: narrowest.id,
+            carries: carries(narrowest.mtu.current()),
+            reason: narrowest.mtu.limit_reason(),
+        })
     }
 
     /// Frames are made to fit the narrowest link in use.

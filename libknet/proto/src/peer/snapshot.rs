@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{Peer, send::DATA_OVERHEAD};
+use super::{Peer, path_mtu::carries};
 use crate::{
     config::Remote,
-    link::Link,
+    ids::LinkId,
+    link::{Link, path_mtu::LimitReason},
     shard::env::Env,
     status::{LinkStatus, PeerStatus, PieceCounters, ResendStatus, SessionStatus, Traffic},
     time::Span,
-    wire::ethernet::ETHERNET_HEADER_LEN,
 };
 
 impl Peer {
@@ -42,15 +42,28 @@ impl Peer {
             },
             order: *self.resequencer.counters(),
             pieces: self.pieces,
-            narrowest: self
-                .set
-                .all()
-                .filter_map(|id| self.link(id))
-                .min_by_key(|l| l.mtu.current())
-                .map(|l| l.id),
+            narrowest: self.narrowest(),
             active_links: self.set.all().collect(),
             links: self.links().map(|l| self.link_status(env, l)).collect::<Vec<_>>(),
         }
+    }
+
+    /// Of the links in use the one that carries the least.
+    fn narrowest(&self) -> Option<LinkId> {
+        let in_use = self.set.all().filter_map(|id| self.link(id));
+        in_use.min_by_key(|l| l.mtu.current()).map(|l| l.id)
+    }
+
+    /// Whether frames go in pieces because of this link, or the MTU of the TAP is no larger.
+    fn narrows(&self, env: &Env, l: &Link) -> bool {
+        let carries = carries(l.mtu.current());
+        self.narrowest() == Some(l.id)
+            && match &env.auto_mtu {
+                None => l.mtu.limit_reason() != LimitReason::Tunnel,
+                Some(auto) => {
+                    carries < env.tap_mtu || (carries == env.tap_mtu && auto.limiting() == Some(self.id))
+                }
+            }
     }
 
     /// Sets its counters to zero.
@@ -83,7 +96,9 @@ impl Peer {
             percent: self.percent(l),
             mtu: l.mtu.packet(),
             mtu_limit: l.mtu.limit_reason(),
-            inner_mtu: inner_mtu(env, l.mtu.current()),
+            // The TAP never gives a longer one than its own MTU.
+            inner_mtu: carries(l.mtu.current()).min(env.tap_mtu),
+            narrows: self.narrows(env, l),
             srtt: l.rtt.srtt(),
             rtt_min: l.rtt.min(),
             rttvar: l.rtt.rttvar(),
@@ -103,10 +118,4 @@ impl Peer {
             penalty_milli: l.damping.milli(env.now),
         }
     }
-}
-
-/// The longest IP packet in a datagram of this many bytes. The TAP never gives a longer one than its own MTU.
-fn inner_mtu(env: &Env, datagram: usize) -> u16 {
-    let packet = datagram.saturating_sub(DATA_OVERHEAD + ETHERNET_HEADER_LEN);
-    u16::try_from(packet).unwrap_or(u16::MAX).min(env.tap_mtu())
 }

@@ -2,9 +2,12 @@
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
-use super::outbox::{Outbox, Transmit};
+use super::{
+    outbox::{Outbox, Transmit},
+    tap_mtu::AutoMtu,
+};
 use crate::{
-    config::{InterfaceConfig, PublicKey},
+    config::{InterfaceConfig, PublicKey, TapMtu},
     drop_reason::DropReason,
     event::Event,
     ids::{LinkId, PeerId, SocketId},
@@ -24,12 +27,12 @@ pub const WAITING_TOTAL: usize = 64 << 20;
 /// Bytes held back to restore the order, over all peers (limits: row 22).
 const REORDER_TOTAL: usize = 256 << 20;
 
-/// What is around the packet of a TAP on the wire: Ethernet header, one VLAN tag, our header and tag.
-const AROUND: u16 = (14 + 4 + HEADER_LEN + TAG_LEN) as u16;
+/// What is around the packet in a frame of the TAP: Ethernet header and one VLAN tag.
+pub const ETHERNET: u16 = 14 + 4;
 
 /// What a full frame of a TAP with this MTU makes on the wire.
 pub const fn largest_datagram(tap_mtu: u16) -> u16 {
-    tap_mtu.saturating_add(AROUND)
+    tap_mtu.saturating_add(ETHERNET + (HEADER_LEN + TAG_LEN) as u16)
 }
 
 /// The surroundings of a peer.
@@ -50,7 +53,13 @@ pub struct Env {
     pub waiting: usize,
     /// The longest frame that is taken from a peer, in bytes.
     pub max_frame: u16,
-    /// The longest datagram that there is any use for: a full frame of the TAP, sealed.
+    /// MTU of the TAP.
+    pub tap_mtu: u16,
+    /// What it is to be by the paths, where that is asked for.
+    pub auto_mtu: Option<AutoMtu>,
+    /// The longest datagram that there is any use for: a full frame of the TAP, sealed. Where the MTU of the TAP
+    /// follows the paths it is that of the largest MTU that the TAP could get: else nothing would ever be found
+    /// that it could grow to.
     pub largest_datagram: u16,
     /// Frames of the peer that acts, to be forwarded in this order.
     pub delivered: Vec<Box<[u8]>>,
@@ -73,8 +82,10 @@ impl Env {
     /// Nothing has happened yet.
     pub fn new(now: Time, config: &InterfaceConfig, mut entropy: Box<dyn Entropy>) -> Self {
         let flow_hash = FlowHash::new([entropy.next_u64(), entropy.next_u64()]);
-        let (own_key, max_frame, tap_mtu) =
-            (config.private_key.public_key(), config.max_frame, config.tap_mtu);
+        let (own_key, max_frame) = (config.private_key.public_key(), config.max_frame);
+        let tap_mtu = config.tap_mtu.at_first();
+        let auto_mtu = (config.tap_mtu == TapMtu::Auto).then(|| AutoMtu::new(max_frame));
+        let largest_tap_mtu = auto_mtu.as_ref().map_or(tap_mtu, AutoMtu::largest);
         Self {
             now,
             real: now,
@@ -86,7 +97,9 @@ impl Env {
             flow_hash,
             socket_mtus: BTreeMap::new(),
             max_frame,
-            largest_datagram: largest_datagram(tap_mtu),
+            tap_mtu,
+            auto_mtu,
+            largest_datagram: largest_datagram(largest_tap_mtu),
             delivered: Vec::new(),
             reorder: Budget::new(REORDER_TOTAL),
             reassembly: reassembly::MAX_BYTES_TOTAL,
@@ -94,11 +107,6 @@ impl Env {
             sockets_down: [0; 4],
             next_serial: 0,
         }
-    }
-
-    /// MTU of the TAP.
-    pub const fn tap_mtu(&self) -> u16 {
-        self.largest_datagram.saturating_sub(AROUND)
     }
 
     /// Serial number for a new session.

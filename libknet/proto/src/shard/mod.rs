@@ -8,6 +8,7 @@ pub mod env;
 mod forward;
 mod index;
 pub mod outbox;
+pub mod tap_mtu;
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{net::SocketAddr, ops::ControlFlow};
@@ -29,7 +30,8 @@ use crate::{
 };
 use env::Env;
 use index::IndexTable;
-pub use outbox::{Outbox, ProbeReply, Transmit};
+pub use outbox::{Outbox, ProbeReply, TapMtuWish, Transmit};
+use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
 const EXPIRIES_PER_TURN: usize = 1024;
@@ -240,15 +242,6 @@ impl Shard {
         }
     }
 
-    /// The TAP has another MTU.
-    pub fn set_tap_mtu(&mut self, now: Time, mtu: u16) {
-        self.tick(now);
-        self.env.largest_datagram = env::largest_datagram(mtu);
-        for id in self.ids() {
-            self.with(id, Peer::limits_changed);
-        }
-    }
-
     /// The device that `socket` sends through takes packets of `mtu` bytes, or it is not known.
     pub fn set_socket_mtu(&mut self, now: Time, socket: SocketId, mtu: Option<u32>) {
         self.tick(now);
@@ -299,6 +292,7 @@ impl Shard {
             self.settle(id);
             self.forward_delivered(id);
         }
+        self.wish_tap_mtu();
         self.bridge.expire(now, MACS_PER_TURN);
     }
 
@@ -306,7 +300,8 @@ impl Shard {
     pub fn poll_timeout(&self) -> Option<Time> {
         let wheel = self.wheel.next_deadline().map(|at| at + self.stood_still);
         let macs = self.bridge.next_expiry();
-        [wheel, macs].into_iter().flatten().min()
+        let tap_mtu = self.env.auto_mtu.as_ref().and_then(AutoMtu::deadline);
+        [wheel, macs, tap_mtu].into_iter().flatten().min()
     }
 
     /// Says goodbye to every peer.
@@ -343,6 +338,7 @@ impl Shard {
         let mut status = self.env.status.clone();
         status.peers_up = self.up.len() as u32;
         status.macs = self.bridge.macs().len() as u32;
+        status.tap_mtu = self.env.tap_mtu;
         status
     }
 
@@ -467,14 +463,17 @@ impl Shard {
             }
         }
         self.release_indices();
+        self.follow_paths(id);
         self.env.delivered.clear();
         self.env.outbox.handshake.push(Input::RemovePeer(id));
         self.env.status.peers = self.env.status.peers.saturating_sub(1);
     }
 
-    /// After something happened to a peer: its timer, its place among the peers that are up, its indices.
+    /// After something happened to a peer: its timer, its place among the peers that are up, its indices, and what
+    /// the TAP's MTU is to be.
     fn settle(&mut self, id: PeerId) {
         self.release_indices();
+        self.follow_paths(id);
         let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
             return;
         };

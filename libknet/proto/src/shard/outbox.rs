@@ -7,6 +7,7 @@ use crate::{
     event::Event,
     handshake::message::Input,
     ids::{LinkId, PeerId, ReceiverIndex},
+    link::path_mtu::LimitReason,
     path::Path,
     time::Span,
 };
@@ -33,6 +34,23 @@ pub struct ProbeReply {
     pub rtt: Span,
 }
 
+/// The TAP is to have another MTU; [`super::Shard::set_tap_mtu`] says that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TapMtuWish {
+    /// What it has, in bytes.
+    pub from: u16,
+    /// What it is to have.
+    pub to: u16,
+    /// The peer whose link decides it.
+    pub peer: PeerId,
+    /// The narrowest link in use.
+    pub link: LinkId,
+    /// The longest IP packet that this link carries whole.
+    pub carries: u16,
+    /// Why no longer one.
+    pub reason: LimitReason,
+}
+
 /// Everything that goes out.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -48,6 +66,8 @@ pub struct Outbox {
     pub events: Vec<Event>,
     /// Answers to the operator's probes.
     pub probe_replies: Vec<ProbeReply>,
+    /// The MTU that the TAP is to get.
+    pub tap_mtu: Option<TapMtuWish>,
     pub(crate) released: Vec<ReceiverIndex>,
 }
 
@@ -64,6 +84,7 @@ impl Outbox {
         self.handshake.clear();
         self.events.clear();
         self.probe_replies.clear();
+        self.tap_mtu = None;
     }
 
     /// Whether there is nothing to do.
@@ -72,5 +93,6 @@ impl Outbox {
             && self.handshake.is_empty()
             && self.events.is_empty()
             && self.probe_replies.is_empty()
+            && self.tap_mtu.is_none()
     }
 }

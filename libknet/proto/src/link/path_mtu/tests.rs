@@ -233,6 +233,49 @@ fn vanished_data_makes_it_fall_within_three_rt() {
     }
 }
 
+/// What people and the TAP are told to rely on.
+#[test]
+fn it_is_measured_when_a_search_has_ended_and_until_it_is_disproved() {
+    let mut model = Model::new(1_400, false, JUMBO);
+    model.run(RTT.times(4));
+    assert_eq!((model.path.current(), model.path.is_measured()), (1_372, false));
+    model.run(Span::from_secs(5));
+    assert!(model.path.is_measured());
+    // Trying once more what did not pass is no doubt in what does.
+    let probed = model.probes.len();
+    while model.probes.len() == probed || !model.path.searching {
+        model.run(Span::from_secs(1));
+        assert!(model.path.is_measured());
+    }
+    model.run(Span::from_secs(5));
+    // Of a black hole it is known that less passes, and soon how much less.
+    model.mtu = 1_280;
+    model.path.black_hole(model.now);
+    model.run(RT.times(3));
+    assert_eq!((model.path.current(), model.path.is_measured()), (1_200, true));
+    model.run(RTT.times(2));
+    assert_eq!((model.path.current(), model.path.is_measured()), (1_252, true));
+    model.run(Span::from_secs(5));
+    assert!(model.path.is_measured());
+
+    // There is use for more than was asked for: that has not been looked for yet.
+    let narrow = Limits {
+        largest_datagram: 1_000,
+        ..JUMBO
+    };
+    let mut model = Model::new(1_400, false, narrow);
+    model.run(Span::from_secs(1));
+    assert!(model.path.is_measured());
+    model.path.set_limits(JUMBO);
+    assert!(!model.path.is_measured());
+    model.run(Span::from_secs(5));
+    assert!(model.path.is_measured());
+    model.path.too_big(1_372);
+    assert_eq!((model.path.current(), model.path.is_measured()), (1_200, false));
+    model.path.reset(model.now, false);
+    assert!(!model.path.is_measured());
+}
+
 #[test]
 fn a_false_alarm_changes_nothing_and_cannot_be_repeated_at_will() {
     let mut model = settled(1_500);
