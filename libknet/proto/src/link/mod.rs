@@ -536,6 +536,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_kernel_refuses_is_no_loss() {
+        let config = LinkConfig::new(None, Remote::Dynamic);
+        let id = LinkId::new(0).expect("an id");
+        let mut link = Link::new(id, config, Time::ZERO, 1_446);
+        link.tx.count(1_000);
+        link.clear_counters();
+        link.tx.count(1_472);
+        link.take_back(1_472);
+        assert_eq!(link.probe(Time::ZERO, false).tx_pkts, 1);
+        assert_eq!(link.shown_traffic().0, Traffic::default());
+        link.take_back(1_000);
+        assert_eq!(link.shown_traffic().0, Traffic::default());
+    }
+
+    #[test]
     fn chance_alone_leaves_fewer_unanswered() {
         for (percent, probes) in [(0, 3), (1, 3), (2, 4), (10, 6), (36, 14), (60, 14), (100, 14)] {
             assert_eq!(losses_in_a_row(percent * 10_000), probes, "{percent} %");

@@ -130,6 +130,12 @@ impl Link {
         probe
     }
 
+    /// The kernel refused a datagram of `len` bytes: it never was on the link, so that it is not lost there.
+    pub fn take_back(&mut self, len: usize) {
+        self.tx.packets = self.tx.packets.saturating_sub(1);
+        self.tx.bytes = self.tx.bytes.saturating_sub(len as u64);
+    }
+
     /// Sets the counters that people see to zero. The ones that loss is computed from go on.
     pub fn clear_counters(&mut self) {
         self.cleared = (self.tx, self.rx);
@@ -141,8 +147,8 @@ impl Link {
     /// Datagrams sent and received since the counters were cleared.
     pub fn shown_traffic(&self) -> (Traffic, Traffic) {
         let since = |total: Traffic, base: Traffic| Traffic {
-            packets: total.packets.wrapping_sub(base.packets),
-            bytes: total.bytes.wrapping_sub(base.bytes),
+            packets: total.packets.saturating_sub(base.packets),
+            bytes: total.bytes.saturating_sub(base.bytes),
         };
         (since(self.tx, self.cleared.0), since(self.rx, self.cleared.1))
     }

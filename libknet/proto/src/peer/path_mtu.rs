@@ -86,6 +86,7 @@ impl Peer {
     pub fn too_big(&mut self, env: &mut Env, path: &Path, size: usize) {
         let Some(id) = self.link_of(path) else { return };
         if let Some(link) = self.link_mut(id) {
+            link.take_back(size);
             link.mtu.too_big(u16::try_from(size).unwrap_or(u16::MAX));
         }
         self.measure_room();

@@ -111,7 +111,8 @@ impl AutoMtu {
             self.change = None;
             return;
         };
-        let raise = self.follows && wanted > tap_mtu;
+        // Too little for IPv6 is no state to stay in: only somebody else can have set it.
+        let raise = self.follows && wanted > tap_mtu && tap_mtu >= MIN;
         match &mut self.change {
             // What has held all the time is the least of what there was.
             Some(change) if change.raise && raise => change.to = change.to.min(wanted),
@@ -396,6 +397,10 @@ mod tests {
         // Somebody sets it by hand.
         tap.mtu = 9_000;
         tap.auto.follow(tap.now, 9_000);
+        tap.run(1_000);
+        assert_eq!(core::mem::take(&mut tap.changes), [(500, 1_430)]);
+        tap.mtu = 1_000;
+        tap.auto.follow(tap.now, 1_000);
         tap.run(1_000);
         assert_eq!(tap.changes, [(500, 1_430)]);
     }
