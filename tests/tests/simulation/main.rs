@@ -1,0 +1,43 @@
+//! The protocol core in a simulated world: invariants I1-I3, I5, I7, I9, I10, I12 and I13, over many seeds.
+//!
+//! `KNET_SEEDS=FROM..TO` runs other seeds than 0..200; a failing test names its seed.
+
+mod attack;
+mod failover;
+mod nodes;
+mod order;
+mod quiet;
+mod storm;
+
+use knet_proto::{config::PolicyKind, time::Span};
+use knet_tests::sim::World;
+
+const POLICIES: [PolicyKind; 3] = [PolicyKind::Passive, PolicyKind::Active, PolicyKind::RoundRobin];
+
+fn seeds() -> std::ops::Range<u64> {
+    let given = std::env::var("KNET_SEEDS").ok();
+    let parse = |s: &str| -> Option<std::ops::Range<u64>> {
+        let (from, to) = s.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    };
+    given.map_or(0..200, |s| {
+        parse(&s).unwrap_or_else(|| panic!("KNET_SEEDS={s}: want FROM..TO"))
+    })
+}
+
+fn ms(n: u64) -> Span {
+    Span::from_millis(n)
+}
+
+fn secs(n: u64) -> Span {
+    Span::from_secs(n)
+}
+
+#[track_caller]
+fn assert_sound(world: &World, seed: u64) {
+    assert!(
+        world.breaches().is_empty(),
+        "seed {seed}: {:#?}",
+        &world.breaches()[..world.breaches().len().min(5)]
+    );
+}
