@@ -65,6 +65,9 @@ const WARM_TIME: Span = Span::from_secs(2);
 /// Probing of a link that is down: first and longest pause. A dead link costs no more than an idle one.
 const DEAD_PROBE_FIRST: Span = Span::from_millis(200);
 const DEAD_PROBE_MAX: Span = Span::from_secs(2);
+/// Least pause between probes of a link that is down and that the peer says it hears us on. Four are remembered: their
+/// answers may take 2 s.
+const HASTY_PROBE: Span = Span::from_millis(500);
 /// Pause between probes while a link is in doubt and nothing better can be done than wait.
 const SLOW_PROBE: Span = Span::from_millis(200);
 /// Least pause between probes of an idle link whose heartbeat was not answered.

@@ -38,6 +38,11 @@ impl Probes {
         self.ring.iter().flatten().find(|p| p.id == id).copied()
     }
 
+    /// When the last one left.
+    pub fn last_sent(&self) -> Option<Time> {
+        self.ring.iter().flatten().map(|p| p.sent).max()
+    }
+
     /// When the first probe after `proof` that wants an answer at once was sent.
     pub fn oldest_unanswered(&self, proof: Time) -> Option<Time> {
         self.ring

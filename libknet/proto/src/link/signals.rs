@@ -1,7 +1,7 @@
 //! What happens to a link: sessions, answers, reports, errors, events, the operator.
 
 use super::{
-    HeldPong, Link, PONGS_PER_SECOND, Transition,
+    HASTY_PROBE, HeldPong, Link, PONGS_PER_SECOND, Transition,
     capacity::Capacity,
     endpoint::Endpoint,
     large_watch::LargeWatch,
@@ -33,10 +33,10 @@ impl Link {
             self.asked = None;
             self.held_pong = None;
             self.peer_admin_down = false;
+            self.last_rx = now;
+            self.asked_to_hear = 0;
+            self.receiving = true;
         }
-        self.last_rx = now;
-        self.asked_to_hear = 0;
-        self.receiving = true;
         self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
         match self.idle_state() {
             LinkState::Down if anew => self.enter(now, LinkState::Probing, LinkReason::SessionBegins),
@@ -275,7 +275,10 @@ impl Link {
                 self.enter_down(now, LinkReason::PeerReports, now.since(self.last_proof))
             }
             LinkState::Down if rx_ok => {
-                self.step_at = self.step_at.min(now);
+                // Each answer says so. If each led to a probe at once, so many would be on the way that none is
+                // remembered until its answer comes, and it would never end.
+                let earliest = self.probes.last_sent().map_or(now, |sent| sent + HASTY_PROBE);
+                self.step_at = self.step_at.min(earliest.max(now));
                 None
             }
             _ => None,
