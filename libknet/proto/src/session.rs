@@ -249,7 +249,8 @@ impl Session {
         Data::Fresh(frame)
     }
 
-    /// Opens a control datagram. Also tells whether its counter is the highest of its link so far.
+    /// Opens a control datagram. Also tells whether its counter is the highest of its link so far. The counter is used
+    /// up by [`Session::accept_ctrl`] only.
     pub fn open_ctrl<'a>(
         &mut self,
         header: &TransportHeader,
@@ -260,10 +261,15 @@ impl Session {
         window.check(header.counter)?;
         let newest = window.highest().is_none_or(|h| header.counter > h);
         let plaintext = self.open(header, datagram).ok_or(DropReason::AeadOpen)?;
-        if let Some(window) = self.ctrl_windows.get_mut(index) {
-            window.commit(header.counter)?;
-        }
         Ok((plaintext, newest))
+    }
+
+    /// A control datagram that was opened came from where its link leads: no copy of it is opened again.
+    pub fn accept_ctrl(&mut self, header: &TransportHeader) {
+        if let Some(window) = self.ctrl_windows.get_mut(usize::from(header.space)) {
+            // It was checked before it was opened.
+            let _ = window.commit(header.counter);
+        }
     }
 
     /// The highest data counter that came over `link`, and which of the 64 before it came over any link.
@@ -278,6 +284,11 @@ impl Session {
         let [last, before] = self.reported;
         self.reported = [due, last];
         due.union(last).union(before)
+    }
+
+    /// Gives up the data counters below `next`, as if they had been used.
+    pub fn skip_data_counters(&mut self, next: u32) {
+        self.next_data = self.next_data.max(next);
     }
 
     /// Whether `counter` has been given to a datagram.
@@ -493,6 +504,12 @@ mod tests {
         let mut first = datagram.clone();
         let (plaintext, newest) = b.open_ctrl(&header, &mut first).expect("genuine");
         assert_eq!((&*plaintext, newest), (&[1, 2, 3][..], true));
+        let mut again = datagram.clone();
+        assert!(
+            b.open_ctrl(&header, &mut again).is_ok(),
+            "who only copied it has not used it up"
+        );
+        b.accept_ctrl(&header);
         assert_eq!(
             b.open_ctrl(&header, &mut datagram).err(),
             Some(DropReason::Replay)

@@ -100,6 +100,26 @@ pub struct InterfaceStatus {
     pub drops: DropCounters,
 }
 
+/// What a shard holds for traffic under way. All of it but timers, indices and paths is zero a few seconds after the
+/// traffic has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes reserved by resend rings.
+    pub ring_bytes: usize,
+    /// Bytes held back to restore the order.
+    pub reorder_bytes: usize,
+    /// Bytes of frames that wait for the rest of their pieces.
+    pub reassembly_bytes: usize,
+    /// Bytes of frames that wait for a session.
+    pub waiting_bytes: usize,
+    /// Timers set: one per peer at most.
+    pub timers: usize,
+    /// Receiver indices, each of a session: three per peer at most.
+    pub indices: usize,
+    /// Addresses that links lead to.
+    pub paths: usize,
+}
+
 /// One peer.
 #[derive(Clone, Debug)]
 pub struct PeerStatus {

@@ -32,7 +32,7 @@ use crate::{
     time::{Span, Time},
     timer_wheel::TimerId,
 };
-use sessions::Attempt;
+use sessions::{Attempt, YOUNG};
 
 /// A peer.
 #[derive(Debug)]
@@ -357,7 +357,8 @@ impl Peer {
     fn find_out_whether_the_peer_restarted(&mut self, env: &mut Env) {
         if !self.links().any(|l| l.state() >= LinkState::Suspect) {
             self.dark_since.get_or_insert(env.now);
-            self.attempt.begin(env.now);
+            let young = self.current.as_ref().map(|s| env.judged(s.established + YOUNG));
+            self.attempt.begin_at(env.now, young.unwrap_or(env.now));
         }
     }
 

@@ -127,7 +127,6 @@ impl Peer {
         if which == Which::Next {
             self.promote(env);
         }
-        self.heard = env.now;
         if self.link(link).is_none() {
             if !self.config.accepts_any_link() {
                 return env.drop(DropReason::LinkUnknown);
@@ -142,15 +141,25 @@ impl Peer {
             Arrival::WrongSocket => env.drop(DropReason::LinkMismatch),
             Arrival::Elsewhere => {
                 env.drop(DropReason::LinkMismatch);
-                self.receive_elsewhere(env, link, path, bytes, newest, records);
+                // Whoever copies what passes and is faster than it must not take its counter away.
+                if self.receive_elsewhere(env, link, path, bytes, newest, records) {
+                    self.accept_ctrl(header);
+                }
             }
             arrival @ (Arrival::Known | Arrival::Adopted) => {
                 if arrival == Arrival::Adopted {
                     self.path_moved(env, link, None, *path);
                 }
+                self.accept_ctrl(header);
                 self.heard_on(env, Some(link), bytes);
                 self.receive_records(env, link, path, serial, records);
             }
+        }
+    }
+
+    fn accept_ctrl(&mut self, header: &TransportHeader) {
+        if let Some((_, session)) = self.session_of(header.receiver) {
+            session.accept_ctrl(header);
         }
     }
 
@@ -171,7 +180,8 @@ impl Peer {
         }
     }
 
-    /// A control datagram of `link` from an address that is not the link's: only challenges count.
+    /// A control datagram of `link` from an address that is not the link's: only challenges count. Returns whether it
+    /// had one, or the answer to ours.
     fn receive_elsewhere(
         &mut self,
         env: &mut Env,
@@ -180,17 +190,21 @@ impl Peer {
         bytes: usize,
         newest: bool,
         records: control_record::Records<'_>,
-    ) {
+    ) -> bool {
+        let mut challenged = false;
         for record in records {
             match record {
                 Record::PathResponse(token) => {
-                    let Some(l) = self.link_mut(link) else { return };
+                    let Some(l) = self.link_mut(link) else {
+                        return false;
+                    };
                     if let Some(from) = l.endpoint.response(path, &token) {
                         self.path_moved(env, link, from, *path);
-                        return;
+                        return true;
                     }
                 }
                 Record::PathChallenge(token) => {
+                    challenged = true;
                     self.send_ctrl_to(env, link, *path, |out| {
                         out.push(&Record::PathResponse(token));
                     });
@@ -199,11 +213,13 @@ impl Peer {
             }
         }
         if !newest {
-            return;
+            return challenged;
         }
-        let Some(l) = self.link_mut(link) else { return };
+        let Some(l) = self.link_mut(link) else {
+            return false;
+        };
         let Some(challenge) = l.endpoint.challenge(env.now, path, bytes, &mut *env.entropy) else {
-            return;
+            return challenged;
         };
         self.send_ctrl_to(env, link, challenge.path, |out| {
             out.push(&Record::PathChallenge(challenge.token));
@@ -213,6 +229,7 @@ impl Peer {
                 out.push(&Record::PathChallenge(token));
             });
         }
+        challenged
     }
 
     fn receive_records(

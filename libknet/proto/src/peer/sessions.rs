@@ -23,6 +23,9 @@ const EAGER: Span = Span::from_secs(90);
 const RARE: Span = Span::from_secs(15);
 /// Pause after the peer said goodbye: it will call us when it is back.
 const AFTER_CLOSE: Span = Span::from_secs(1);
+/// A session that is younger proves that the peer has not restarted. Two rekeys in a row would end the session under
+/// which what must be sent again was sealed.
+pub(super) const YOUNG: Span = Span::from_secs(1);
 /// A session over which nothing can be sent is given up after this time.
 const UNREACHABLE: Span = Span::from_secs(30);
 /// Pauses between attempts, in ms; the last one repeats.
@@ -40,11 +43,16 @@ pub(super) struct Attempt {
 impl Attempt {
     /// A session is wanted. Does nothing if that is known already.
     pub(super) fn begin(&mut self, now: Time) {
+        self.begin_at(now, now);
+    }
+
+    /// The same, but not before `earliest`.
+    pub(super) fn begin_at(&mut self, now: Time, earliest: Time) {
         if self.since.is_none() {
             *self = Self {
                 since: Some(now),
                 tries: 0,
-                next: now,
+                next: earliest.max(now),
             };
         }
     }
@@ -310,6 +318,13 @@ impl Peer {
             return;
         }
         env.outbox.handshake.push(Input::Start { peer: self.id, paths });
+    }
+
+    /// Gives up the data counters below `next` in the session that is used.
+    pub fn skip_data_counters(&mut self, next: u32) {
+        if let Some(session) = &mut self.current {
+            session.skip_data_counters(next);
+        }
     }
 
     /// This side sends the heartbeats: it began the session.

@@ -19,6 +19,10 @@ impl IndexTable {
         self.0.remove(&index.0);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn get(&self, index: ReceiverIndex) -> Option<PeerId> {
         self.0.get(&index.0).copied()
     }

@@ -22,8 +22,9 @@ use crate::{
     l2::{bridge::Bridge, mac_table::StaticMacError, packet_too_big::Answerer},
     path::Path,
     peer::{Peer, Place},
+    reassembly,
     rng::Entropy,
-    status::{InterfaceStatus, MacEntry, PeerStatus, Port},
+    status::{Holdings, InterfaceStatus, MacEntry, PeerStatus, Port},
     time::{Span, Time},
     timer_wheel::TimerWheel,
     wire::header::{MessageType, TransportHeader, classify},
@@ -340,6 +341,25 @@ impl Shard {
         status.macs = self.bridge.macs().len() as u32;
         status.tap_mtu = self.env.tap_mtu;
         status
+    }
+
+    /// What is held for traffic under way.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            ring_bytes: self.env.ring_bytes,
+            reorder_bytes: self.env.reorder.used(),
+            reassembly_bytes: reassembly::MAX_BYTES_TOTAL - self.env.reassembly,
+            waiting_bytes: self.env.waiting,
+            timers: self.wheel.len(),
+            indices: self.index.len(),
+            paths: self.paths.len(),
+        }
+    }
+
+    /// Gives up the data counters below `next` in the session with `peer`, as if they had been used: for tests of what
+    /// happens at the end of a session. Counters never go back.
+    pub fn skip_data_counters(&mut self, peer: PeerId, next: u32) {
+        self.with(peer, |peer, _| peer.skip_data_counters(next));
     }
 
     /// One peer.
