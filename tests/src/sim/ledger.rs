@@ -25,6 +25,8 @@ pub struct Ledger {
     last_of_flow: HashMap<(usize, usize), u64>,
     /// Frames that arrived behind a later one of the same flow.
     pub out_of_order: u64,
+    /// These, by number.
+    pub overtaken: Vec<u64>,
     /// Rules that were broken.
     pub broken: Vec<String>,
 }
@@ -60,6 +62,7 @@ impl Ledger {
         let last = self.last_of_flow.entry((source, at)).or_insert(0);
         if number < *last {
             self.out_of_order += 1;
+            self.overtaken.push(number);
         }
         *last = number.max(*last);
     }
@@ -119,11 +122,25 @@ impl Ledger {
         delays.max().unwrap_or_default()
     }
 
+    /// The frame with this number.
+    pub fn frame(&self, number: u64) -> Option<&Sent> {
+        self.frames.get(number as usize)
+    }
+
+    /// Frames sent so far.
+    pub fn sent(&self) -> usize {
+        self.frames.len()
+    }
+
     /// The frames that never arrived.
     pub fn missing(&self, from: Time, to: Time) -> impl Iterator<Item = &Sent> {
-        self.frames
-            .iter()
-            .filter(move |f| f.at >= from && f.at < to && f.arrived.is_none())
+        self.between(from, to).filter(|f| f.arrived.is_none())
+    }
+
+    /// The frames that were sent in `from..to`.
+    pub fn between(&self, from: Time, to: Time) -> impl Iterator<Item = &Sent> {
+        let after = |t: Time| self.frames.partition_point(|f| f.at < t);
+        self.frames[after(from)..after(to).max(after(from))].iter()
     }
 }
 

@@ -1,32 +1,46 @@
-//! A deterministic world for the protocol core: virtual time, simulated networks, real [`Shard`]s and
-//! [`Handshaker`]s. One seed makes everything; a failing seed fails again.
+//! A deterministic world for the protocol core: virtual time, simulated networks, real
+//! [`Shard`](knet_proto::shard::Shard)s and
+//! [`Handshaker`](knet_proto::handshake::Handshaker)s. One seed makes everything; a failing seed fails again.
+//!
+//! What is done to it and looked at from outside is here, what happens in it in [`steps`], what must hold in
+//! [`invariants`], and what is done to it at random in [`schedules`].
 
+mod health;
+pub mod invariants;
 pub mod ledger;
 pub mod network;
 mod node;
+pub mod schedules;
+mod steps;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque},
     net::SocketAddr,
 };
 
+use health::Health;
+use invariants::Damping;
 use knet_proto::{
     config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PublicKey, Remote},
     event::Event,
-    handshake::message::{Input, Output},
     ids::{MAX_LINKS, PeerId, SocketId},
     path::Path,
     rng::{Entropy, SeededEntropy},
-    status::{LinkState, PeerStatus, Traffic},
+    status::{PeerStatus, Traffic},
     time::{Span, Time},
 };
 use ledger::Ledger;
 use network::Network;
 use node::Node;
+use steps::What;
 
-/// How long the handshake thread needs to take something up and finish it.
-const HANDSHAKE_TIME: Span = Span::from_micros(400);
+/// The shortest frame that the world sends, in bytes.
+pub const SHORT: usize = 64;
+/// A full frame of the TAPs, in bytes.
+pub const FULL: usize = 1_514;
+/// Datagrams kept per pair and direction, for whoever removes a peer.
+const RECENT: usize = 16;
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -55,33 +69,8 @@ impl Default for Setup {
     }
 }
 
-#[derive(Debug)]
-enum What {
-    Datagram {
-        to: usize,
-        socket: u8,
-        remote: SocketAddr,
-        bytes: Vec<u8>,
-    },
-    Handshake {
-        to: usize,
-        life: u32,
-        output: Box<Output>,
-    },
-    Traffic {
-        from: usize,
-        to: usize,
-        every: Span,
-        until: Time,
-    },
-    Wake {
-        node: usize,
-        at: Time,
-    },
-    Resume {
-        node: usize,
-    },
-}
+/// Datagrams on record, with the path they came by.
+type Recorded = VecDeque<(Path, Vec<u8>)>;
 
 /// The world.
 pub struct World {
@@ -101,8 +90,29 @@ pub struct World {
     pub tap: bool,
     /// The world's own randomness.
     pub rng: SeededEntropy,
+    /// Of every million datagrams so many are taken from their network and delivered over another one.
+    pub moved_ppm: u32,
+    /// And so many are delivered over another one as well.
+    pub copied_ppm: u32,
+    /// Control messages that somebody has delivered over another network than their own.
+    pub misled: u64,
+    /// Whatever this host sends comes from this address too, and a moment earlier.
+    pub spoof: Option<(usize, SocketAddr)>,
+    /// What is done to the networks is no fault that a link could be blamed for wrongly.
+    pub under_attack: bool,
     setup: Setup,
     nodes: Vec<Node>,
+    health: Health,
+    damping: Damping,
+    /// Who has a session with whom.
+    sessions: HashSet<(usize, usize)>,
+    /// Who has been made to forget whom.
+    removed: BTreeSet<(usize, usize)>,
+    recent: HashMap<(usize, usize), Recorded>,
+    /// What was sent before was looked at already.
+    checked_until: Time,
+    /// Frames sent so far that rule I4 speaks of.
+    guarded: u64,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
     due: HashMap<u64, What>,
     serial: u64,
@@ -122,7 +132,19 @@ impl World {
             tapped: Vec::new(),
             tap: false,
             rng: SeededEntropy::new(seed),
+            moved_ppm: 0,
+            copied_ppm: 0,
+            misled: 0,
+            spoof: None,
+            under_attack: false,
             nodes: Vec::new(),
+            health: Health::default(),
+            damping: Damping::default(),
+            sessions: HashSet::new(),
+            removed: BTreeSet::new(),
+            recent: HashMap::new(),
+            checked_until: Time::ZERO,
+            guarded: 0,
             queue: BinaryHeap::new(),
             due: HashMap::new(),
             serial: 0,
@@ -141,33 +163,22 @@ impl World {
         world
     }
 
-    /// Lets `span` pass.
-    pub fn run(&mut self, span: Span) {
-        let end = self.now + span;
-        while let Some(Reverse((at, serial))) =
-            self.queue.peek().copied().filter(|Reverse((at, _))| *at <= end)
-        {
-            self.queue.pop();
-            self.now = self.now.max(at);
-            if let Some(what) = self.due.remove(&serial) {
-                self.happen(what);
-            }
-        }
-        self.now = end;
+    /// Sends a short frame from one host to another every `every`, for `span`.
+    pub fn traffic(&mut self, from: usize, to: usize, every: Span, span: Span) {
+        self.traffic_of(SHORT, from, to, every, span);
     }
 
-    /// Sends a frame from one host to another every `every`, for `span`.
-    pub fn traffic(&mut self, from: usize, to: usize, every: Span, span: Span) {
+    /// Sends a frame of `size` bytes from one host to another every `every`, for `span`.
+    pub fn traffic_of(&mut self, size: usize, from: usize, to: usize, every: Span, span: Span) {
         let until = self.now + span;
-        self.plan(
-            self.now,
-            What::Traffic {
-                from,
-                to,
-                every,
-                until,
-            },
-        );
+        let what = What::Traffic {
+            from,
+            to,
+            size,
+            every,
+            until,
+        };
+        self.plan(self.now, what);
     }
 
     /// Traffic between all hosts, both ways.
@@ -181,16 +192,24 @@ impl World {
 
     /// The process of `node` dies without a word.
     pub fn kill(&mut self, node: usize) {
+        self.check_losses();
+        self.check_hold(node);
         self.nodes[node].kill();
+        self.sessions.retain(|(n, _)| *n != node);
+        self.damping.forget(node);
+        self.health.host_changed(self.now, node);
     }
 
     /// And is started (again).
     pub fn start(&mut self, node: usize) {
+        if self.nodes[node].life().is_some() {
+            self.kill(node);
+        }
+        self.removed.retain(|(n, _)| *n != node);
         let configs = self.peers_of(node);
         let mut seed = [0; 32];
         self.rng.fill(&mut seed);
-        let sockets = 0..self.setup.links;
-        self.nodes[node].start(self.now, seed, sockets);
+        self.nodes[node].start(self.now, seed);
         for (id, config) in configs {
             self.nodes[node].set_peer(self.now, id, config);
         }
@@ -213,10 +232,28 @@ impl World {
         for other in (0..self.setup.nodes).filter(|n| *n != node) {
             self.network.cut(network, node, other, !up);
         }
+        self.socket(node, network, up);
+    }
+
+    /// The host is told that the address or interface behind its socket came or went.
+    fn socket(&mut self, node: usize, network: u8, up: bool) {
         let now = self.now;
         if let Some(life) = self.nodes[node].life_mut() {
             life.shard.handle_socket(now, SocketId(network), up);
+            let bit = 1 << network;
+            let down = &mut self.nodes[node].sockets_down;
+            *down = if up { *down & !bit } else { *down | bit };
         }
+        self.drain(node);
+    }
+
+    /// The session of `node` with `peer` goes on as if it had used all data counters below `next`.
+    pub fn skip_data_counters(&mut self, node: usize, peer: usize, next: u32) {
+        if let Some(life) = self.nodes[node].life_mut() {
+            life.shard.skip_data_counters(PeerId(peer as u16), next);
+        }
+        // What there is no counter for is dropped, and a gap looks like loss.
+        self.health.session_ended(self.now, node, peer);
         self.drain(node);
     }
 
@@ -292,43 +329,26 @@ impl World {
         )
     }
 
+    /// Frames that had to arrive whichever link died (I4), as far as this was looked at.
+    pub fn guarded(&self) -> u64 {
+        self.guarded
+    }
+
+    /// Virtual time since the beginning.
+    pub fn age(&self) -> Span {
+        self.now.since(Time::from_nanos(1_000_000_000))
+    }
+
     /// Rules broken since the start; a test asserts that there are none.
     pub fn breaches(&self) -> &[String] {
         &self.ledger.broken
     }
 
-    /// I7: between every two hosts there is a session, every link is up both ways, and the best is in use.
-    pub fn check_converged(&mut self) {
-        for a in 0..self.setup.nodes {
-            for b in (0..self.setup.nodes).filter(|b| *b != a) {
-                if self.setup.hub && a != 0 && b != 0 {
-                    continue;
-                }
-                let p = self.peer(a, b);
-                let up = p
-                    .links
-                    .iter()
-                    .filter(|l| l.state == LinkState::Up && l.receiving)
-                    .count();
-                let best = match self.setup.policy {
-                    PolicyKind::Passive | PolicyKind::Adaptive => 1,
-                    PolicyKind::Active | PolicyKind::RoundRobin | PolicyKind::FlowHash => {
-                        usize::from(self.setup.links)
-                    }
-                };
-                let good = p.session.is_some()
-                    && up == usize::from(self.setup.links)
-                    && p.active_links.len() == best
-                    && p.active_links.first().map(|l| l.get()) == Some(0);
-                if !good {
-                    let line = self.state_line(a, b);
-                    self.ledger.breach(self.now, format!("not converged: {line}"));
-                }
-            }
-        }
+    /// Two hosts that are peers of each other, the smaller number first.
+    fn pairs(&self) -> Vec<(usize, usize)> {
+        let all = (0..self.setup.nodes).flat_map(|a| (a + 1..self.setup.nodes).map(move |b| (a, b)));
+        all.filter(|(a, _)| !self.setup.hub || *a == 0).collect()
     }
-
-    // ---- inside -------------------------------------------------------------------------------------
 
     fn peers_of(&self, node: usize) -> Vec<(PeerId, PeerConfig)> {
         let knows = |other: usize| other != node && (!self.setup.hub || node == 0 || other == 0);
@@ -360,195 +380,5 @@ impl World {
                 (PeerId(other as u16), config)
             })
             .collect()
-    }
-
-    fn plan(&mut self, at: Time, what: What) {
-        self.serial += 1;
-        self.queue.push(Reverse((at, self.serial)));
-        self.due.insert(self.serial, what);
-    }
-
-    fn happen(&mut self, what: What) {
-        let now = self.now;
-        match what {
-            What::Datagram {
-                to,
-                socket,
-                remote,
-                mut bytes,
-            } => {
-                let node = &mut self.nodes[to];
-                if node.is_paused() {
-                    return node.keep(What::Datagram {
-                        to,
-                        socket,
-                        remote,
-                        bytes,
-                    });
-                }
-                let local = Some(Network::home(to, socket).ip());
-                let path = Path {
-                    socket: SocketId(socket),
-                    local,
-                    remote,
-                };
-                let Some(life) = node.life_mut() else { return };
-                let frame = life
-                    .shard
-                    .handle_datagram(now, &path, &mut bytes)
-                    .map(<[u8]>::to_vec);
-                if let Some(frame) = frame {
-                    self.arrive(to, &frame);
-                }
-                self.drain(to);
-            }
-            What::Handshake { to, life, output } => {
-                let node = &mut self.nodes[to];
-                if node.is_paused() {
-                    return node.keep(What::Handshake { to, life, output });
-                }
-                let Some(alive) = node.life_mut().filter(|l| l.number == life) else {
-                    return;
-                };
-                alive.shard.handle_handshake(now, *output);
-                self.drain(to);
-            }
-            What::Traffic {
-                from,
-                to,
-                every,
-                until,
-            } => {
-                let number = self.ledger.send(now, from, to);
-                if !self.nodes[from].is_paused()
-                    && let Some(life) = self.nodes[from].life_mut()
-                {
-                    life.shard.handle_frame(now, &node::frame(from, to, number));
-                    self.drain(from);
-                }
-                if now + every < until {
-                    self.plan(
-                        now + every,
-                        What::Traffic {
-                            from,
-                            to,
-                            every,
-                            until,
-                        },
-                    );
-                }
-            }
-            What::Wake { node, at } => {
-                if self.nodes[node].wake_at != Some(at) || self.nodes[node].is_paused() {
-                    return;
-                }
-                self.nodes[node].wake_at = None;
-                if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_timeout(now);
-                }
-                self.drain(node);
-            }
-            What::Resume { node } => {
-                let (kept, gap) = self.nodes[node].resume(now);
-                if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_gap(now, gap);
-                }
-                for what in kept {
-                    self.happen(what);
-                }
-                if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_timeout(now);
-                }
-                self.drain(node);
-            }
-        }
-    }
-
-    /// A frame comes out of the TAP of `at`. Unknown destinations are flooded: like any network card, a host ignores
-    /// what is for others.
-    fn arrive(&mut self, at: usize, frame: &[u8]) {
-        let (destination, source, number) = node::read_frame(frame);
-        if destination == at {
-            self.ledger.arrive(self.now, at, source, number);
-        }
-    }
-
-    /// Takes everything out of the node's outbox, and plans its next wake-up.
-    fn drain(&mut self, n: usize) {
-        let now = self.now;
-        let Some(life) = self.nodes[n].life_mut() else {
-            return;
-        };
-        let number = life.number;
-        let outbox = life.shard.outbox();
-        let sent: Vec<(Path, Vec<u8>)> = outbox
-            .transmits
-            .iter()
-            .map(|t| (t.path, outbox.bytes(t).to_vec()))
-            .collect();
-        let frames = std::mem::take(&mut outbox.frames);
-        let inputs: Vec<Input> = outbox.handshake.drain(..).collect();
-        let events: Vec<Event> = outbox.events.drain(..).collect();
-        outbox.clear();
-        for frame in frames {
-            self.arrive(n, &frame);
-        }
-        self.events.extend(events.into_iter().map(|e| (now, n, e)));
-        for (path, bytes) in sent {
-            self.transmit(n, &path, &bytes);
-        }
-        for input in inputs {
-            let outputs = self.nodes[n].handshake(now, input);
-            for output in outputs {
-                let what = What::Handshake {
-                    to: n,
-                    life: number,
-                    output: Box::new(output),
-                };
-                self.plan(now + HANDSHAKE_TIME, what);
-            }
-        }
-        let Some(life) = self.nodes[n].life_mut() else {
-            return;
-        };
-        let wake = life.shard.poll_timeout();
-        if let Some(at) = wake.filter(|at| self.nodes[n].wake_at.is_none_or(|w| *at < w)) {
-            let at = at.max(now);
-            self.nodes[n].wake_at = Some(at);
-            self.plan(at, What::Wake { node: n, at });
-        }
-    }
-
-    fn transmit(&mut self, from: usize, path: &Path, bytes: &[u8]) {
-        self.ledger.on_wire(self.now, bytes);
-        let network = path.socket.0;
-        let Some(port) = self.network.port(&path.remote) else {
-            self.strangers.entry(path.remote).or_default().1 += bytes.len() as u64;
-            return;
-        };
-        let remote = self.network.address(from, network);
-        if self.tap {
-            let seen = Path {
-                socket: SocketId(port.network),
-                local: None,
-                remote,
-            };
-            self.tapped.push((seen, port.node, bytes.to_vec()));
-        }
-        if port.network != network {
-            return;
-        }
-        for at in self
-            .network
-            .arrivals(self.now, network, from, port.node, &mut self.rng)
-        {
-            let what = What::Datagram {
-                to: port.node,
-                socket: network,
-                remote,
-                bytes: bytes.to_vec(),
-            };
-            self.plan(at, what);
-        }
     }
 }

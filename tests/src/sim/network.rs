@@ -10,8 +10,11 @@ use knet_proto::{
     time::{Span, Time},
 };
 
+/// IPv4 and UDP header.
+const OUTER: usize = 28;
+
 /// How one direction between two hosts on one network treats datagrams.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// One-way delay.
     pub delay: Span,
@@ -19,6 +22,10 @@ pub struct Channel {
     pub jitter: Span,
     /// Lost, in parts per million.
     pub loss_ppm: u32,
+    /// Lost in bursts of this mean length (Gilbert: exponential), and for what share of the time, in parts per million.
+    pub bursts: Option<(Span, u32)>,
+    /// Longer IP packets vanish, in bytes.
+    pub mtu: usize,
     /// Delivered twice, in parts per million.
     pub duplicate_ppm: u32,
     /// Delivered out of order (late by up to 5 ms), in parts per million.
@@ -33,11 +40,27 @@ impl Default for Channel {
             delay: Span::from_micros(150),
             jitter: Span::from_micros(50),
             loss_ppm: 0,
+            bursts: None,
+            mtu: 1_500,
             duplicate_ppm: 0,
             reorder_ppm: 0,
             cut: false,
         }
     }
+}
+
+impl Channel {
+    /// Loses nothing that is short enough for every path, and keeps the order.
+    pub fn is_faithful(&self) -> bool {
+        self.loss_ppm == 0 && self.bursts.is_none() && self.reorder_ppm == 0
+    }
+}
+
+/// Whether a channel is within a burst of loss, and until when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Burst {
+    bad: bool,
+    until: Time,
 }
 
 /// A place where datagrams arrive.
@@ -49,6 +72,28 @@ pub struct Port {
     pub network: u8,
 }
 
+impl Burst {
+    /// Lets time pass until `now`; returns whether that is within a burst.
+    fn pass(&mut self, now: Time, length: Span, share_ppm: u32, rng: &mut dyn Entropy) -> bool {
+        if self.until == Time::ZERO {
+            self.until = now;
+        }
+        while self.until <= now {
+            self.bad = !self.bad;
+            let mean = if self.bad {
+                length.as_nanos()
+            } else {
+                length.as_nanos() * u64::from(1_000_000 - share_ppm) / u64::from(share_ppm.max(1))
+            };
+            // Exponential, by inversion.
+            let uniform = (rng.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
+            let stay = -(mean as f64) * uniform.ln();
+            self.until = self.until + Span::from_nanos(stay as u64 + 1);
+        }
+        self.bad
+    }
+}
+
 /// All networks.
 #[derive(Debug, Default)]
 pub struct Network {
@@ -57,6 +102,7 @@ pub struct Network {
     channels: HashMap<(u8, usize, usize), Channel>,
     /// When the last datagram of a channel arrives: channels are FIFO.
     last_arrival: HashMap<(u8, usize, usize), Time>,
+    bursts: HashMap<(u8, usize, usize), Burst>,
     addresses: HashMap<SocketAddr, Port>,
     current: HashMap<(usize, u8), SocketAddr>,
     moves: u8,
@@ -77,7 +123,7 @@ impl Network {
 
     /// Gives `node` another address on `network`; the old one leads nowhere.
     pub fn roam(&mut self, node: usize, network: u8) {
-        self.moves += 1;
+        self.moves = self.moves.wrapping_add(1).max(1);
         if let Some(old) = self.current.get(&(node, network)) {
             self.addresses.remove(old);
         }
@@ -89,6 +135,15 @@ impl Network {
         self.current.insert((node, network), new);
     }
 
+    /// Gives `node` back the address that it had on `network` at first.
+    pub fn go_home(&mut self, node: usize, network: u8) {
+        if self.address(node, network) != Self::home(node, network) {
+            let old = self.address(node, network);
+            self.addresses.remove(&old);
+            self.attach(node, network);
+        }
+    }
+
     /// The address from which `node` sends on `network`.
     pub fn address(&self, node: usize, network: u8) -> SocketAddr {
         self.current[&(node, network)]
@@ -97,6 +152,12 @@ impl Network {
     /// Who has `address`.
     pub fn port(&self, address: &SocketAddr) -> Option<Port> {
         self.addresses.get(address).copied()
+    }
+
+    /// The channel from one host to another, as it is.
+    pub fn state(&self, network: u8, from: usize, to: usize) -> Channel {
+        let known = self.channels.get(&(network, from, to));
+        known.copied().unwrap_or(self.default)
     }
 
     /// The channel from one host to another.
@@ -118,11 +179,21 @@ impl Network {
         network: u8,
         from: usize,
         to: usize,
+        bytes: usize,
         rng: &mut dyn Entropy,
     ) -> Vec<Time> {
         let c = *self.channel(network, from, to);
+        if c.cut || bytes + OUTER > c.mtu {
+            return Vec::new();
+        }
+        if let Some((length, share_ppm)) = c.bursts {
+            let burst = self.bursts.entry((network, from, to)).or_default();
+            if burst.pass(now, length, share_ppm, rng) {
+                return Vec::new();
+            }
+        }
         let mut hit = |ppm: u32| ppm > 0 && rng.below(1_000_000) < u64::from(ppm);
-        if c.cut || hit(c.loss_ppm) {
+        if hit(c.loss_ppm) {
             return Vec::new();
         }
         let (late, twice) = (hit(c.reorder_ppm), hit(c.duplicate_ppm));

@@ -12,7 +12,7 @@ use knet_proto::{
     time::{Span, Time, WallClock},
 };
 
-use super::What;
+use super::steps::What;
 
 /// One life of the process on a host.
 pub(super) struct Life {
@@ -29,6 +29,10 @@ pub(super) struct Node {
     paused: Option<Time>,
     kept: Vec<What>,
     pub(super) wake_at: Option<Time>,
+    /// Times that it has been woken because something was due.
+    pub(super) wakes: u64,
+    /// Bit by network: its process believes that the address or carrier is gone.
+    pub(super) sockets_down: u8,
     /// How wrong its wall clock is, in seconds.
     pub(super) wall_offset: i64,
 }
@@ -43,6 +47,8 @@ impl Node {
             paused: None,
             kept: Vec::new(),
             wake_at: None,
+            wakes: 0,
+            sockets_down: 0,
             wall_offset: 0,
         }
     }
@@ -59,7 +65,7 @@ impl Node {
         self.life.as_mut()
     }
 
-    pub(super) fn start(&mut self, now: Time, seed: [u8; 32], _sockets: std::ops::Range<u8>) {
+    pub(super) fn start(&mut self, now: Time, seed: [u8; 32]) {
         self.kill();
         self.lives += 1;
         let mut rng = SeededEntropy::new(seed);
@@ -103,6 +109,7 @@ impl Node {
     pub(super) fn kill(&mut self) {
         self.life = None;
         self.wake_at = None;
+        self.sockets_down = 0;
         self.kept.clear();
         self.paused = None;
     }
@@ -139,14 +146,14 @@ impl Node {
     }
 }
 
-/// The frame with this number.
-pub(super) fn frame(from: usize, to: usize, number: u64) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(64);
+/// The frame with this number, of `size` bytes.
+pub(super) fn frame(from: usize, to: usize, number: u64, size: usize) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(size);
     frame.extend_from_slice(&[2, 0, 0, 0, 0, to as u8]);
     frame.extend_from_slice(&[2, 0, 0, 0, 0, from as u8]);
     frame.extend_from_slice(&[0x88, 0xb5]);
     frame.extend_from_slice(&number.to_le_bytes());
-    frame.resize(64, 0xa5);
+    frame.resize(size, 0xa5);
     frame
 }
 
