@@ -173,7 +173,7 @@ mod tests {
 
     /// P6 at its edge, for every length that there is: the smallest path of either family.
     #[test]
-    fn every_length_crosses_the_smallest_path() {
+    fn p6_every_length_crosses_the_smallest_path() {
         for ip_udp in [IPV4, IPV6] {
             for total in 14..=9_262 {
                 checked(FragmentKind::Frame, total, 576, ip_udp);
@@ -189,7 +189,7 @@ mod tests {
 
         /// P6.
         #[test]
-        fn each_datagram_fits_the_path(ipv6: bool, path_mtu in 576_usize..=9_216, total in 14_usize..=9_250) {
+        fn p6_each_datagram_fits_the_path(ipv6: bool, path_mtu in 576_usize..=9_216, total in 14_usize..=9_250) {
             checked(FragmentKind::Frame, total, path_mtu, if ipv6 { IPV6 } else { IPV4 });
             checked(FragmentKind::Datagram, total.max(42), path_mtu, if ipv6 { IPV6 } else { IPV4 });
         }

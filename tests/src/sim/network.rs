@@ -182,7 +182,7 @@ impl Network {
         bytes: usize,
         rng: &mut dyn Entropy,
     ) -> Vec<Time> {
-        let c = *self.channel(network, from, to);
+        let c = self.state(network, from, to);
         if c.cut || bytes + OUTER > c.mtu {
             return Vec::new();
         }

@@ -7,6 +7,7 @@ mod failover;
 mod nodes;
 mod order;
 mod quiet;
+mod regressions;
 mod schedules;
 mod two_hours;
 

@@ -181,7 +181,7 @@ fn a_contradiction_ends_the_whole_for_good() {
 
 /// K1 (CVE-2026-15813 of kronosnet: indices from the wire used without a check).
 #[test]
-fn frag_wire_bounds() {
+fn k1_frag_wire_bounds() {
     const TOTALS: [u16; 12] = [
         0,
         1,
@@ -313,7 +313,7 @@ fn both_bounds_may_be_reached_exactly() {
 /// K6 (a length that the peer claims, and a buffer made from it): one byte each makes us hold no more than the
 /// bound, and the byte bound counts what is claimed.
 #[test]
-fn claims_do_not_buy_more_than_the_bound() {
+fn k6_claims_do_not_buy_more_than_the_bound() {
     let mut bench = Bench::new();
     for id in 0..10_000 {
         bench.put(0, header(id, MAX_FRAME, MAX_FRAME - 1), &[1]);
@@ -326,7 +326,7 @@ fn claims_do_not_buy_more_than_the_bound() {
 /// K5 (sizes configured taken for sizes allocated): a budget that has become too small neither underflows nor
 /// takes from other peers.
 #[test]
-fn the_common_budget_is_exact_whatever_it_is() {
+fn k5_the_common_budget_is_exact_whatever_it_is() {
     for granted in [0, 1, 999, 1_000, 1_999, 2_500, 9_233, 9_234, 100_000] {
         let mut bench = Bench::with_budget(granted);
         let mut other = Reassembler::default();
@@ -396,7 +396,7 @@ proptest! {
     /// P5: any order, copies, losses. Something comes out whenever all pieces of it have come since it last did,
     /// and it is what went in.
     #[test]
-    fn any_permutation_of_copies_and_losses(
+    fn p5_any_permutation_of_copies_and_losses(
         wholes in wholes(), order in prop::collection::vec(any::<prop::sample::Index>(), 1..160),
     ) {
         let all: Vec<_> = wholes.iter().enumerate()
@@ -432,7 +432,7 @@ proptest! {
     /// P5: in any order, a piece that overlaps, lies or repeats with other content: nothing of that whole comes
     /// out, and all of the others.
     #[test]
-    fn an_overlap_delivers_nothing(
+    fn p5_an_overlap_delivers_nothing(
         wholes in wholes(), (offset, len) in (0_u16..9_234, 1_usize..1_500), lie in 0_u8..3,
         shuffle in prop::collection::vec(any::<u32>(), 200), place: prop::sample::Index,
     ) {

@@ -33,7 +33,8 @@ pub(super) fn moved(play: &mut Play) {
     // Who is faster than the network changes the order.
     world.ledger.overtaken.clear();
     let refused: u64 = (0..2).map(|n| world.drops(n, DropReason::LinkMismatch)).sum();
-    if refused == 0 && world.misled > 10 {
+    // Those that arrive behind the original are refused as replays.
+    if refused == 0 && world.misled > 100 {
         let text = format!(
             "S7: of {} control messages of other links none was refused",
             world.misled

@@ -1,7 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
 use core::hash::BuildHasher;
-use std::{collections::BTreeSet, vec::Vec};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+
+use proptest::prelude::*;
 
 use super::*;
 
@@ -307,6 +312,103 @@ fn the_hash_spreads_addresses_that_differ_little() {
                 tags.iter().all(|n| (256..=768).contains(n)),
                 "{seed:?}, {shift}: {tags:?}"
             );
+        }
+    }
+}
+
+/// What may be done to a table, in P10.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Learn(u32, u16),
+    Fix(u32, u16),
+    Remove(u16),
+    Clear,
+    Pass(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        20 => (0_u32..250, 0_u16..100).prop_map(|(mac, port)| Op::Learn(mac, port)),
+        2 => (0_u32..250, 0_u16..100).prop_map(|(mac, port)| Op::Fix(mac, port)),
+        1 => (0_u16..100).prop_map(Op::Remove),
+        1 => (0_u32..100).prop_map(|n| if n == 0 { Op::Clear } else { Op::Pass(u64::from(n)) }),
+        4 => (0_u64..2_000).prop_map(Op::Pass),
+    ]
+}
+
+/// Where the model has an address: behind this port, configured or last refreshed at that time (in ms).
+type Known = BTreeMap<u32, (Port, Option<u64>)>;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// P10: the table agrees with a plain map, whatever is done to it: 100 peers, 250 addresses. What the table refuses
+    /// to learn or to move it says so of, and the model leaves it where it was.
+    #[test]
+    fn p10_the_table_agrees_with_a_model(ops in prop::collection::vec(op(), 1..400)) {
+        let mut table = table(1_000, 1_000);
+        let mut model = Known::new();
+        let mut now = 0_u64;
+        for op in ops {
+            match op {
+                Op::Learn(n, port) => {
+                    let port = Port::Peer(PeerId(port));
+                    let before = model.get(&n).copied();
+                    match (table.learn(at(now), mac(n), port), before) {
+                        (Learned::New, None) => drop(model.insert(n, (port, Some(now)))),
+                        (Learned::Refreshed, Some((p, since))) => {
+                            prop_assert_eq!(p, port);
+                            // Written at most once a second.
+                            let since = since.map(|s| if now - s >= 1_000 { now } else { s });
+                            model.insert(n, (p, since));
+                        }
+                        (Learned::Moved { from }, Some((p, Some(_)))) => {
+                            prop_assert!(from == p && p != port);
+                            model.insert(n, (port, Some(now)));
+                        }
+                        (Learned::Frozen { port: stays, .. }, Some((p, _))) => {
+                            prop_assert!(stays == p && p != port);
+                        }
+                        (Learned::RateLimited, before) => {
+                            prop_assert!(before.is_none_or(|(p, since)| p != port && since.is_some()));
+                        }
+                        (said, before) => prop_assert!(false, "{said:?}, and it was {before:?}"),
+                    }
+                }
+                Op::Fix(n, port) => {
+                    let port = Port::Peer(PeerId(port));
+                    let taken = model.get(&n).is_some_and(|(p, since)| since.is_none() && *p != port);
+                    prop_assert_eq!(table.set_static(at(now), port, &[mac(n)]).is_err(), taken);
+                    if !taken {
+                        model.retain(|_, (p, since)| *p != port || since.is_some());
+                        model.insert(n, (port, None));
+                    }
+                }
+                Op::Remove(port) => {
+                    table.remove_port(Port::Peer(PeerId(port)));
+                    model.retain(|_, (p, _)| *p != Port::Peer(PeerId(port)));
+                }
+                Op::Clear => {
+                    table.clear_dynamic();
+                    model.retain(|_, (_, since)| since.is_none());
+                }
+                Op::Pass(seconds) => {
+                    now += seconds * 100;
+                    let old = |since: &Option<u64>| since.is_some_and(|s| s + 300_000 <= now);
+                    let due = model.values().filter(|(_, since)| old(since)).count();
+                    prop_assert_eq!(table.expire(at(now), usize::MAX), due);
+                    model.retain(|_, (_, since)| !old(since));
+                }
+            }
+            for n in 0..250 {
+                prop_assert_eq!(table.lookup(mac(n)), model.get(&n).map(|(port, _)| *port));
+            }
+            prop_assert_eq!(table.len(), model.len());
+            prop_assert_eq!(table.static_len(), model.values().filter(|(_, since)| since.is_none()).count());
+        }
+        let ports: BTreeSet<Port> = model.values().map(|(port, _)| *port).collect();
+        for port in ports {
+            prop_assert_eq!(table.port_len(port), model.values().filter(|(p, _)| *p == port).count());
         }
     }
 }
