@@ -55,6 +55,8 @@ pub(super) fn bloat(play: &mut Play) {
         world.run(play.ms(500, 2_000));
         let usual = world.network.default.delay;
         let (all, ways, sick) = (play.chance(2), play.below(3), play.link(links));
+        // A link whose round trip has become many times as long may be called down and up again while it lasts.
+        world.under_attack = true;
         for link in (0..links).filter(|l| all || *l == sick) {
             for (way, a, b) in [(1, 0, 1), (2, 1, 0)] {
                 if ways == 0 || ways == way {
@@ -67,7 +69,9 @@ pub(super) fn bloat(play: &mut Play) {
             world.network.channel(link, 0, 1).delay = usual;
             world.network.channel(link, 1, 0).delay = usual;
         }
-        world.run(play.ms(6_000, 20_000));
+        world.run(Span::from_secs(2));
+        world.under_attack = false;
+        world.run(play.ms(4_000, 18_000));
     }
     sessions_lasted(&mut world);
     world.run(Span::from_secs(13));
