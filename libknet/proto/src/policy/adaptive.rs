@@ -48,8 +48,14 @@ impl Candidate {
                 self.better = None;
                 used.link
             }
-            (None, Some(best)) => best.link,
-            (None, None) => return passive::choose(links, in_use),
+            (None, best) => {
+                // Whatever was better than it: a time that has passed must not stay behind as a deadline.
+                self.better = None;
+                let Some(best) = best else {
+                    return passive::choose(links, in_use);
+                };
+                best.link
+            }
         };
         // What passive does about doubt is right here, too: only the order of preference is another one.
         let ranked = links.iter().map(|l| LinkView {
@@ -125,6 +131,32 @@ mod tests {
         assert_eq!(c.choose(at(11), &links, using(&[0])), using(&[1]));
         assert_eq!(c.choose(at(12), &links, using(&[1])), using(&[1]));
         assert_eq!(c.deadline(), None);
+    }
+
+    #[test]
+    fn nothing_is_awaited_once_the_link_in_use_is_gone() {
+        let links = [link(0, 40, 0), link(1, 7, 0)];
+        for left in [&links[1..], &[]] {
+            let mut c = Candidate::default();
+            c.choose(at(1), &links, using(&[0]));
+            assert_eq!(c.deadline(), Some(at(11)));
+            c.choose(at(2), left, using(&[0]));
+            assert_eq!(
+                c.deadline(),
+                None,
+                "a timer set for the past would fire without end"
+            );
+        }
+        let mut c = Candidate::default();
+        c.choose(at(1), &links, using(&[0]));
+        super::super::choose(
+            crate::config::PolicyKind::Passive,
+            at(2),
+            &links,
+            using(&[0]),
+            &mut c,
+        );
+        assert_eq!(c.deadline(), None, "nor under another policy");
     }
 
     #[test]

@@ -78,6 +78,9 @@ pub fn choose(
     candidate: &mut Candidate,
 ) -> ActiveSet {
     let links = &without_poor(links)[..];
+    if kind != PolicyKind::Adaptive {
+        *candidate = Candidate::default();
+    }
     match kind {
         PolicyKind::Passive => passive::choose(links, in_use),
         PolicyKind::Active => active::choose(links),
