@@ -165,6 +165,8 @@ pub struct Link {
     pub rx_loss: LossMeter,
     /// Datagrams sent.
     pub tx: Traffic,
+    /// When the last of them left.
+    pub last_tx: Time,
     /// Datagrams received.
     pub rx: Traffic,
     /// What was sent and not reported.
@@ -246,6 +248,7 @@ impl Link {
             tx_loss: LossMeter::default(),
             rx_loss: LossMeter::default(),
             tx: Traffic::default(),
+            last_tx: now,
             rx: Traffic::default(),
             sent: SentLog::default(),
             quality: Quality::default(),

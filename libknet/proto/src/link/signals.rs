@@ -170,7 +170,8 @@ impl Link {
             self.rtt.sample(now.since(probe.sent) - hold);
         }
         if let Some(arrived) = arrived {
-            self.tx_loss.pair(now, probe.tx_pkts, arrived);
+            // The probe itself is one of those that have arrived.
+            self.tx_loss.pair(now, probe.tx_pkts.wrapping_add(1), arrived);
         }
         // An answer that the peer has held back proves that the link worked then, not that it does now.
         let proven = now - hold;
@@ -260,6 +261,15 @@ impl Link {
                 )
             })
             .flatten()
+    }
+
+    /// `arrived` datagrams have arrived over this link, says a message that came over it. While nothing is under way
+    /// that tells what was lost: the answer to a deferred PING comes too late for that.
+    pub fn arrived(&mut self, now: Time, arrived: u32) {
+        let quiet = |srtt: Span| now.since(self.last_tx) > srtt.times(2) + Span::from_millis(2);
+        if self.rtt.srtt().is_some_and(quiet) {
+            self.tx_loss.pair(now, self.tx.packets as u32, arrived);
+        }
     }
 
     /// The peer tells its view of this link.

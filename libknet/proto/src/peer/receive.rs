@@ -245,6 +245,9 @@ impl Peer {
             Record::Report(r) if r.link == link => Some(r.rx_pkts),
             _ => None,
         });
+        if let (Some(arrived), Some(l)) = (arrived, self.link_mut(link)) {
+            l.arrived(env.now, arrived);
+        }
         for record in records {
             match record {
                 Record::Ping(ping) => self.receive_ping(env, link, &ping),

@@ -157,6 +157,7 @@ impl Peer {
             env.transmit(path, start);
             let len = env.outbox.arena.len() - start;
             link.tx.count(len);
+            link.last_tx = env.now;
             closer |= link.data_sent(env.now, seq, len);
         }
         closer
@@ -466,6 +467,7 @@ impl Peer {
             Ok(()) if validated || l.endpoint.may_send_unvalidated(&path, len) => {
                 if validated {
                     l.tx.count(len);
+                    l.last_tx = env.now;
                 }
                 env.transmit(path, start);
             }
