@@ -88,6 +88,7 @@ impl Link {
     /// A datagram arrived on this link. Returns true if the receiving side was called dead before.
     pub fn heard(&mut self, now: Time) -> bool {
         self.last_rx = now;
+        self.asked_to_hear = 0;
         !core::mem::replace(&mut self.receiving, true)
     }
 
