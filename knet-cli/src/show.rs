@@ -391,11 +391,12 @@ fn link_details(row: &LinkRow) -> Vec<String> {
         local(row),
         remote(row)
     ));
+    let cost = (row.cost > 0).then(|| format!(", cost {}", row.cost));
     let weight = row.weight.map_or("auto".to_owned(), |weight| weight.to_string());
     let share = match row.percent {
         0 => String::new(),
         percent => format!(", {percent} % of the frames"),
-    };
+    } + &cost.unwrap_or_default();
     lines.push(format!("    Priority {}, weight {weight}{share}", row.priority));
     if row.mtu.is_some() {
         lines.push(format!("    MTU {} ({})", mtu(row), mtu_reason(row)));

@@ -529,6 +529,7 @@ fn links() -> Vec<LinkRow> {
         },
         LinkRow {
             link: 1,
+            cost: 10,
             local: Some(1),
             local_address: Some("198.51.100.1:7700".into()),
             state: "down".into(),

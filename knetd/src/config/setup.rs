@@ -307,6 +307,7 @@ fn link_config(
             model::Weight::Fixed(weight) => Some(weight),
             model::Weight::Auto => None,
         },
+        cost: link.cost,
         timers: LinkTimers {
             interval: Span::from_millis(u64::from(link.interval_ms)),
             timeout: Span::from_millis(u64::from(link.timeout_ms)),

@@ -122,6 +122,8 @@ pub enum Leaf {
     LimitLoss,
     /// `limit rtt`
     LimitRtt,
+    /// `cost`
+    Cost,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -265,6 +265,8 @@ pub struct LinkConfig {
     pub priority: u8,
     /// Share of frames under round-robin, 1..=255.
     pub weight: Weight,
+    /// What it costs to use it, 0..=255: it carries frames only while no link that costs less is up.
+    pub cost: u8,
     /// Milliseconds between heartbeats of the idle link, 100..=60000.
     pub interval_ms: u32,
     /// Milliseconds of silence after which the last usable link is down: at least three intervals.
@@ -287,6 +289,7 @@ impl Default for LinkConfig {
             remote: Remote::Dynamic,
             priority: 100,
             weight: Weight::default(),
+            cost: 0,
             interval_ms: 1000,
             timeout_ms: 3000,
             pong_count: 5,

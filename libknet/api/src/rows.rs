@@ -257,7 +257,7 @@ pub struct LinkRow {
     pub weight: Option<u8>,
     /// Its part of the traffic where links share it, in percent; 0 where they do not.
     pub percent: u8,
-    /// Milliseconds between heartbeats in force.
+    /// Milliseconds between heartbeats now: as configured, or more while a link that costs money rests.
     pub interval_ms: u32,
     /// Milliseconds of silence that bring the last link down.
     pub timeout_ms: u32,
@@ -304,6 +304,8 @@ pub struct LinkRow {
     pub reason: Option<String>,
     /// Because of it frames to the peer go in pieces, or the MTU of the TAP, which follows the paths, is no larger.
     pub narrows: bool,
+    /// What it costs to use it: it carries frames only while no link that costs less is up.
+    pub cost: u8,
 }
 
 /// An entry of the bridge's table.

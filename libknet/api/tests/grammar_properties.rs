@@ -97,13 +97,13 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
     };
     let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed),];
     (
-        (option::of(text()), endpoint, any::<u8>(), weight),
+        (option::of(text()), endpoint, any::<u8>(), weight, any::<u8>()),
         (100..=60_000_u32, 0..1000_u32, 1..=100_u8, any::<bool>()),
         (option::of(1..=99_u8), option::of(1..=10_000_u16)),
     )
         .prop_map(
             |(
-                (description, (local, remote), priority, weight),
+                (description, (local, remote), priority, weight, cost),
                 (interval_ms, more, pong_count, shutdown),
                 (limit_loss, limit_rtt),
             )| {
@@ -113,6 +113,7 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
                     remote,
                     priority,
                     weight,
+                    cost,
                     interval_ms,
                     timeout_ms: interval_ms * 3 + more,
                     pong_count,

@@ -164,9 +164,10 @@ fn variants_keep_their_numbers() {
         Leaf::MtuPolicy,
         Leaf::LimitLoss,
         Leaf::LimitRtt,
+        Leaf::Cost,
     ];
     let numbers: Vec<u8> = leaves.iter().map(number).collect();
-    assert_eq!(numbers, (0..25).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..26).collect::<Vec<u8>>());
     let replies = [
         Reply::Done,
         Reply::Edited {

@@ -182,6 +182,9 @@ pub struct LinkConfig {
     pub priority: u8,
     /// Share of the traffic where links share it, in relation to the others'. `None`: as measured. Default 1.
     pub weight: Option<NonZeroU8>,
+    /// What it costs to use it, 0..=255: it carries frames only while no link that costs less is up, and its
+    /// heartbeats become rare meanwhile. Default 0.
+    pub cost: u8,
     /// Heartbeat timing.
     pub timers: LinkTimers,
     /// Answers in a row that bring a link back up, 1..=100. Default 5.
@@ -200,6 +203,7 @@ impl LinkConfig {
             remote,
             priority: 100,
             weight: Some(NonZeroU8::MIN),
+            cost: 0,
             timers: LinkTimers::default(),
             pong_count: 5,
             limits: QualityLimits::default(),

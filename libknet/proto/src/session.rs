@@ -274,8 +274,13 @@ impl Session {
 
     /// The highest data counter that came over `link`, and which of the 64 before it came over any link.
     pub fn arrived(&self, link: LinkId) -> (Option<u32>, u64) {
-        let highest = self.arrived.get(link.index()).and_then(|a| a.highest);
+        let highest = self.newest(link);
         (highest, highest.map_or(0, |h| self.data_window.bitmap64_below(h)))
+    }
+
+    /// The highest data counter that arrived over `link`.
+    pub fn newest(&self, link: LinkId) -> Option<u32> {
+        self.arrived.get(link.index()).and_then(|a| a.highest)
     }
 
     /// The links to report now; they count as reported.

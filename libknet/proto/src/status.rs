@@ -226,6 +226,10 @@ pub struct LinkStatus {
     pub weight: Option<NonZeroU8>,
     /// Its part of the traffic where links share it, in percent; 0 where they do not.
     pub percent: u8,
+    /// What it costs to use it.
+    pub cost: u8,
+    /// Mean time between heartbeats now.
+    pub heartbeat: Span,
     /// Largest IP packet that we send along its path, in bytes with IP and UDP header.
     pub mtu: u16,
     /// Why it is no larger.

@@ -345,17 +345,15 @@ impl World {
                     .iter()
                     .filter(|l| l.state == LinkState::Up && l.receiving)
                     .count();
+                let least = p.links.iter().map(|l| l.cost).min();
+                let cheapest = p.links.iter().filter(|l| Some(l.cost) == least).map(|l| l.link);
+                let used = p.active_links.iter().copied();
                 let best = match self.setup.policy {
-                    PolicyKind::Passive | PolicyKind::Adaptive => 1,
-                    PolicyKind::Active | PolicyKind::RoundRobin | PolicyKind::FlowHash => {
-                        usize::from(self.setup.links)
-                    }
+                    PolicyKind::Passive => used.eq(cheapest.take(1)),
+                    PolicyKind::Adaptive => used.count() == 1,
+                    PolicyKind::Active | PolicyKind::RoundRobin | PolicyKind::FlowHash => used.eq(cheapest),
                 };
-                let good = p.session.is_some()
-                    && up == usize::from(self.setup.links)
-                    && p.active_links.len() == best
-                    && (self.setup.policy == PolicyKind::Adaptive
-                        || p.active_links.first().map(|l| l.get()) == Some(0));
+                let good = p.session.is_some() && up == usize::from(self.setup.links) && best;
                 if !good {
                     let line = self.state_line(a, b);
                     self.ledger.breach(self.now, format!("not converged: {line}"));

@@ -101,6 +101,8 @@ pub struct World {
     /// What is done to the networks is no fault that a link could be blamed for wrongly.
     pub under_attack: bool,
     setup: Setup,
+    /// What the bytes of a host's link cost it.
+    costs: HashMap<(usize, u8), u8>,
     nodes: Vec<Node>,
     health: Health,
     damping: Damping,
@@ -137,6 +139,7 @@ impl World {
             misled: 0,
             spoof: None,
             under_attack: false,
+            costs: HashMap::new(),
             nodes: Vec::new(),
             health: Health::default(),
             damping: Damping::default(),
@@ -214,6 +217,17 @@ impl World {
             self.nodes[node].set_peer(self.now, id, config);
         }
         self.drain(node);
+    }
+
+    /// From now on the bytes of its links on `network` cost `node` so much.
+    pub fn set_cost(&mut self, node: usize, network: u8, cost: u8) {
+        self.costs.insert((node, network), cost);
+        if self.nodes[node].life().is_some() {
+            for (id, config) in self.peers_of(node) {
+                self.nodes[node].set_peer(self.now, id, config);
+            }
+            self.drain(node);
+        }
     }
 
     /// The process of `node` stands still for `span` (SIGSTOP, a busy machine).
@@ -362,6 +376,7 @@ impl World {
                         let remote = Remote::Static(Network::home(other, network));
                         let mut link = LinkConfig::new(Some(SocketId(network)), remote);
                         link.priority = 200 - network;
+                        link.cost = self.costs.get(&(node, network)).copied().unwrap_or_default();
                         link
                     })
                 });

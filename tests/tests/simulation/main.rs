@@ -3,6 +3,7 @@
 //! `KNET_SEEDS=FROM..TO` runs other seeds than the first ones; a failing test names its seed.
 
 mod attack;
+mod cost;
 mod failover;
 mod nodes;
 mod order;

@@ -498,6 +498,16 @@ pub static SCHEMA: &[Row] = &[
     ),
     leaf(
         (Mode::Link, Impact::Live),
+        ("cost", "<cost>"),
+        Leaf::Cost,
+        number!(Link(LinkConfig).cost),
+        &[(
+            "cost",
+            "What its bytes cost: used only while no link that costs less is up",
+        )],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
         ("timers", "<interval> <timeout>"),
         Leaf::Timers,
         Access::Link(TIMERS),

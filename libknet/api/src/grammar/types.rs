@@ -261,6 +261,16 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "cost",
+        forms: &[Form::Range {
+            low: 0,
+            high: 255,
+            unit: "",
+        }],
+        help: "Compared with the cost of the other links; 0 is free",
+        live: None,
+    },
+    ArgumentType {
         name: "interval",
         forms: &[Form::Range {
             low: 100,

@@ -1,8 +1,8 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
 use super::{
-    DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Hearing, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings,
-    Transition, URGENT_PROBES, losses_in_a_row,
+    Hearing, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings, Transition, URGENT_PROBES,
+    losses_in_a_row, pace::ANNOUNCEABLE,
 };
 use crate::{
     event::LinkReason,
@@ -22,7 +22,7 @@ impl Link {
             at = at.min(self.heartbeat_at);
         }
         if self.receiving {
-            at = at.min(self.deaf_at());
+            at = at.min(self.deaf_at(around.driver));
         }
         if self.state >= LinkState::Suspect {
             at = at.min(self.mtu.deadline());
@@ -70,10 +70,13 @@ impl Link {
         }
         let mut ping = None;
         if self.heartbeat_at <= now {
-            self.heartbeat_at = now + jittered(self.config.timers.interval, entropy);
             if self.heartbeats(around.driver) && self.state >= LinkState::Suspect {
+                // The pace is known before the PING that announces it leaves.
+                let slowest = self.slowest_pause().filter(|_| self.state == LinkState::Up);
+                self.pace.beat(self.config.timers.interval, slowest);
                 ping = Some(PingDue::HEARTBEAT);
             }
+            self.heartbeat_at = now + jittered(self.pace.pause(self.config.timers.interval), entropy);
         }
         match self.state {
             LinkState::Up => self.judge_up(now, ping),
@@ -82,7 +85,7 @@ impl Link {
             LinkState::Down => {
                 if self.step_at <= now {
                     self.step_at = now + self.back_off;
-                    self.back_off = self.back_off.times(2).clamp(DEAD_PROBE_FIRST, DEAD_PROBE_MAX);
+                    self.back_off = self.back_off.times(2).min(self.longest_back_off());
                     ping = Some(PingDue::PROBE);
                 }
                 (None, ping)
@@ -92,8 +95,8 @@ impl Link {
     }
 
     /// Whether nothing has arrived for so long that something must be done.
-    pub fn listen(&mut self, now: Time) -> Hearing {
-        if !self.receiving || now < self.deaf_at() {
+    pub fn listen(&mut self, now: Time, driver: bool) -> Hearing {
+        if !self.receiving || now < self.deaf_at(driver) {
             return Hearing::Fine;
         }
         // One answer was lost before, at least.
@@ -205,5 +208,6 @@ impl Link {
 /// interval on average, and never later than announced.
 fn jittered(interval: Span, entropy: &mut dyn Entropy) -> Span {
     let spread = interval.times(15).divided_by(100);
-    interval.times(95).divided_by(100) + Span::from_nanos(entropy.below(spread.as_nanos()))
+    let pause = interval.times(95).divided_by(100) + Span::from_nanos(entropy.below(spread.as_nanos()));
+    pause.min(ANNOUNCEABLE)
 }

@@ -25,6 +25,7 @@ pub mod flap_damping;
 mod judge;
 pub mod large_watch;
 pub mod loss;
+pub mod pace;
 pub mod path_mtu;
 pub mod probe;
 pub mod quality;
@@ -44,6 +45,7 @@ use endpoint::Endpoint;
 use flap_damping::FlapDamping;
 use large_watch::LargeWatch;
 use loss::LossMeter;
+use pace::{Need, Pace};
 use path_mtu::{Limits, PathMtu};
 use probe::Probes;
 use quality::Quality;
@@ -212,6 +214,12 @@ pub struct Link {
     heartbeat_at: Time,
     /// Probes since the last datagram that were sent only to hear something.
     asked_to_hear: u8,
+    pace: Pace,
+    /// When the pace was last hastened: what was silent before was so with leave.
+    hastened: Time,
+    need: Need,
+    /// The longest pause between the peer's heartbeats, as it has announced.
+    peer_pause: Option<Span>,
     still_reports: u8,
     first_send_error: Option<(Time, u8)>,
     rt_factor: u8,
@@ -284,6 +292,10 @@ impl Link {
             last_hint: None,
             heartbeat_at: Time::NEVER,
             asked_to_hear: 0,
+            pace: Pace::default(),
+            hastened: now,
+            need: Need::default(),
+            peer_pause: None,
             still_reports: 0,
             first_send_error: None,
             rt_factor: 1,
@@ -376,9 +388,19 @@ impl Link {
             .max(self.report_rtt.bound())
     }
 
+    /// The mean pause between heartbeats now: ours, or as the peer announces its own.
+    pub fn heartbeat(&self, driver: bool) -> Span {
+        let pause = self.pace.pause(self.config.timers.interval);
+        if driver {
+            return pause;
+        }
+        self.peer_pause
+            .map_or(pause, |longest| longest.times(10).divided_by(11))
+    }
+
     /// The longest pause between our heartbeats, told to the peer so that it can miss them.
     pub fn announced_interval_ms(&self) -> u16 {
-        (self.config.timers.interval.times(11).divided_by(10).as_millis()).min(u64::from(u16::MAX)) as u16
+        longest(self.pace.pause(self.config.timers.interval)).as_millis() as u16
     }
 
     /// Pause between urgent probes.
@@ -400,11 +422,17 @@ impl Link {
     /// How long nothing may arrive before the receiving side is called dead: the sender's longest pause, and
     /// the time in which it would have noticed and asked twice more. Then we ask ourselves, for it may have had its
     /// answer over another link.
-    fn deaf_at(&self) -> Time {
-        let silence = self.config.timers.interval.times(11).divided_by(10)
-            + self.report_timeout()
-            + self.idle_retry().times(2);
-        self.last_rx + silence + self.urgent_spacing().times(u64::from(self.asked_to_hear))
+    fn deaf_at(&self, driver: bool) -> Time {
+        let interval = self.config.timers.interval;
+        // What comes is answers to ours; where these do not arrive, it is the heartbeats of the peer.
+        let pause = if driver && self.state >= LinkState::Suspect {
+            longest(self.pace.pause(interval))
+        } else {
+            self.peer_pause.unwrap_or(longest(interval))
+        };
+        let silence = pause + self.report_timeout() + self.idle_retry().times(2);
+        let asked = self.urgent_spacing().times(u64::from(self.asked_to_hear));
+        self.last_rx.max(self.hastened) + silence + asked
     }
 
     fn heartbeats(&self, driver: bool) -> bool {
@@ -491,6 +519,9 @@ impl Link {
         self.since = now;
         self.tally = 0;
         self.step_at = Time::NEVER;
+        if to != LinkState::Up {
+            self.hasten(now);
+        }
         match to {
             LinkState::Up if from != LinkState::Suspect => self.mtu.restart(),
             // Doubt may come from a size that does not pass any more: only the probes can tell.
@@ -526,6 +557,12 @@ impl Link {
         })
     }
 }
+
+/// The longest pause at this pace (see `jittered`), as far as it can be announced.
+fn longest(pause: Span) -> Span {
+    pause.times(11).divided_by(10).min(pace::ANNOUNCEABLE)
+}
+
 /// How many in a row are lost by chance once in a million times, where `loss_ppm` of all are lost; at least
 /// [`URGENT_PROBES`], and at most [`MOST_PROBES`].
 fn losses_in_a_row(loss_ppm: u64) -> u8 {

@@ -36,8 +36,15 @@ impl Link {
             self.last_rx = now;
             self.asked_to_hear = 0;
             self.receiving = true;
+            self.peer_pause = None;
+            self.peer_wishes(now, 0);
         }
-        self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
+        if self.slowest_pause().is_some() {
+            // The other side may send the heartbeats from now on: what was silent before was so with leave.
+            self.hastened = now;
+        }
+        let pause = self.pace.pause(self.config.timers.interval);
+        self.heartbeat_at = self.heartbeat_at.min(now + pause);
         match self.idle_state() {
             LinkState::Down if anew => self.enter(now, LinkState::Probing, LinkReason::SessionBegins),
             _ => None,
@@ -301,6 +308,10 @@ impl Link {
     pub fn peer_tx(&mut self, ok: bool) -> bool {
         let news = !ok && !self.peer_tx_down;
         self.peer_tx_down = !ok;
+        if news {
+            // What it has announced does not hold any more.
+            self.peer_pause = None;
+        }
         news && self.state == LinkState::Up
     }
 
@@ -328,6 +339,11 @@ impl Link {
     /// The operator changed this link's configuration. The endpoint is made anew if its address changed.
     pub fn reconfigure(&mut self, now: Time, config: LinkConfig) -> Option<Transition> {
         let mut moved = config.local != self.config.local || config.remote != self.config.remote;
+        if config.timers.interval != self.config.timers.interval {
+            // What was silent before was so with leave.
+            self.hastened = now;
+            self.heartbeat_at = self.heartbeat_at.min(now + config.timers.interval);
+        }
         self.config = config;
         if moved {
             let place = |e: &Endpoint| e.current().map(|p| (p.socket, p.remote));

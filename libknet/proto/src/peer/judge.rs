@@ -76,10 +76,11 @@ impl Peer {
     }
 
     fn judge_link(&mut self, env: &mut Env, id: LinkId) {
+        self.note_data(env, id);
         let around = self.surroundings(id);
         let Some(link) = self.link_mut(id) else { return };
         let hearing = if link.can_send() {
-            link.listen(env.now)
+            link.listen(env.now, around.driver)
         } else {
             Hearing::Fine
         };

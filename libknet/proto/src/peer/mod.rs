@@ -9,6 +9,7 @@ mod judge;
 mod path_mtu;
 mod receive;
 mod resend;
+mod rest;
 mod send;
 mod sessions;
 mod snapshot;
@@ -65,6 +66,8 @@ pub struct Peer {
     ring: ResendRing,
     /// What goes out is kept until it is reported: there is another link that it could go out on.
     protect: bool,
+    /// A link that works is not in use: it would carry what those in use take with them when they die together.
+    stand_by: bool,
     /// The links that carry everything that has not been reported, in order.
     carriers: LinkSet,
     waiting: VecDeque<Waiting>,
@@ -128,6 +131,7 @@ impl Peer {
             room: 0,
             ring: ResendRing::default(),
             protect: false,
+            stand_by: false,
             carriers: LinkSet::EMPTY,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -365,7 +369,7 @@ impl Peer {
     /// Asks the policy again.
     fn choose(&mut self, env: &mut Env) {
         let in_use = self.set;
-        let doubted = |l: &&Link| l.state() == LinkState::Suspect && in_use.all().any(|id| id == l.id);
+        let doubted = |l: &&Link| l.state() == LinkState::Suspect && in_use.contains(l.id);
         let doubt = self.links().filter(doubted).map(Link::since).min();
         let usable = self
             .links()
@@ -381,6 +385,7 @@ impl Peer {
                 answers: l.answers(),
                 mirror: l.mirror(env.now),
                 poor: l.quality.is_poor(),
+                cost: l.config.cost,
                 rtt: l.rtt.srtt(),
                 loss_ppm: l.tx_loss.ppm(),
             })
@@ -390,10 +395,14 @@ impl Peer {
             self.set = set;
             self.rotation.reset();
         }
+        self.let_rest(env);
         self.measure_room();
         self.update_reorder_wait();
         self.protect = self.config.lossless && self.links().filter(|l| l.can_send()).count() > 1;
         self.share_out();
+        let stand_by = |l: &Link| l.state() == LinkState::Up && !set.contains(l.id);
+        let any = self.links().any(stand_by);
+        self.stand_by = any;
         self.carry_over(env);
     }
 

@@ -282,6 +282,11 @@ impl Peer {
         let Some(l) = self.link_mut(link) else { return };
         l.jitter.arrival(now, ping.t_tx_us);
         l.rx_loss.pair(now, ping.tx_pkts, l.rx.packets as u32);
+        l.peer_announces(ping.hb_ms);
+        if ping.urgent {
+            // The peer may need it.
+            l.hasten(now);
+        }
         if ping.deferred {
             l.hold_pong(HeldPong {
                 id: ping.id,
@@ -305,6 +310,9 @@ impl Peer {
         let arrived = arrived.filter(|_| here && hold < Span::from_millis(1));
         let Some(l) = self.link_mut(of) else { return };
         let (known, t) = l.answered(env.now, pong.id, hold, here, arrived);
+        if known {
+            l.peer_wishes(env.now, pong.hb_min_ms);
+        }
         self.after(env, of, t);
         if !known {
             return;

@@ -274,7 +274,7 @@ impl Peer {
             _ => None,
         };
         self.send_heartbeat(env, from, Some(answer), own, LinkSet::EMPTY);
-        let usable = |l: &Link| l.id != from && l.can_send() && l.trust() > 0;
+        let usable = |l: &Link| l.id != from && l.can_send() && l.trust() > 0 && !l.rests();
         if ping.reply_on_all {
             let others = self
                 .links()
@@ -307,6 +307,9 @@ impl Peer {
         };
         let report = self.report(session, link);
         let now = env.now;
+        let answered = answer.and_then(|a| LinkId::new((a.id & 7) as u8));
+        let wish = answered.and_then(|of| self.link(of));
+        let hb_min_ms = wish.map_or(0, Link::wished_pause_ms);
         let states: [Option<LinkStateRecord>; 8] = core::array::from_fn(|i| {
             let id = LinkId::new(i as u8)?;
             (id == link || about.contains(id))
@@ -322,7 +325,7 @@ impl Peer {
                     id: answer.id,
                     t_rx_us: answer.arrived.wire_micros(),
                     hold_us: now.since(answer.arrived).as_micros().min(u64::from(u32::MAX)) as u32,
-                    hb_min_ms: 0,
+                    hb_min_ms,
                 }));
             }
             if let Some(ping) = ping {
@@ -515,14 +518,14 @@ impl Peer {
 
     /// The link that control messages had best travel on, if any can be used.
     pub(super) fn best_link(&self, but: LinkSet) -> Option<LinkId> {
-        let in_use = |id: LinkId| self.set.copies.contains(id) || self.set.rotation.contains(id);
         self.links()
             .filter(|l| !but.contains(l.id) && l.can_send())
             .max_by_key(|l| {
                 (
                     l.trust(),
                     l.receiving(),
-                    in_use(l.id),
+                    self.set.contains(l.id),
+                    core::cmp::Reverse(l.config.cost),
                     l.config.priority,
                     core::cmp::Reverse(l.id),
                 )

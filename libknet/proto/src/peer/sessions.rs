@@ -7,7 +7,7 @@ use crate::{
     event::{Event, LinkReason, SessionDownReason},
     handshake::message::{Input, NewSession, Role},
     ids::{LinkId, LinkSet},
-    link::PingDue,
+    link::{Link, PingDue},
     path::Path,
     rng::Entropy,
     session::{REJECT_AFTER, REKEY_JITTER, Session},
@@ -299,7 +299,10 @@ impl Peer {
     /// Asks the handshake thread to send a first message over all links that may work.
     fn greet(&mut self, env: &mut Env) {
         let mut paths: Vec<Path> = Vec::new();
-        for link in self.links().filter(|l| l.state() >= LinkState::Down) {
+        // While a session can be used, links that cost money are bothered only if the others did not help.
+        let spare = self.is_up() && self.attempt.tries < 2;
+        let asked = |l: &&Link| l.state() >= LinkState::Down && !(spare && l.rests());
+        for link in self.links().filter(asked) {
             let ends = [link.endpoint.current(), link.endpoint.configured()];
             for path in ends.into_iter().flatten() {
                 if !paths.contains(&path) {

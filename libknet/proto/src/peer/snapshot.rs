@@ -90,10 +90,12 @@ impl Peer {
             state: l.state(),
             receiving: l.receiving() && self.is_up(),
             since: env.now.since(l.since()),
-            in_use: self.set.all().any(|id| id == l.id),
+            in_use: self.set.contains(l.id),
             priority: l.config.priority,
             weight: l.config.weight,
             percent: self.percent(l),
+            cost: l.config.cost,
+            heartbeat: l.heartbeat(self.drives()),
             mtu: l.mtu.packet(),
             mtu_limit: l.mtu.limit_reason(),
             // The TAP never gives a longer one than its own MTU.

@@ -41,6 +41,8 @@ pub struct LinkView {
     pub mirror: bool,
     /// It exceeds its limits of loss or delay.
     pub poor: bool,
+    /// It is used only while no link that costs less can be.
+    pub cost: u8,
     /// Smoothed round-trip time.
     pub rtt: Option<Span>,
     /// Share of what is sent that does not arrive, in parts per million.
@@ -59,7 +61,12 @@ pub struct ActiveSet {
 impl ActiveSet {
     /// Every link that frames may go out on.
     pub fn all(self) -> impl Iterator<Item = LinkId> {
-        LinkId::all().filter(move |l| self.copies.contains(*l) || self.rotation.contains(*l))
+        LinkId::all().filter(move |l| self.contains(*l))
+    }
+
+    /// Whether frames may go out on `link`.
+    pub const fn contains(self, link: LinkId) -> bool {
+        self.copies.contains(link) || self.rotation.contains(link)
     }
 
     /// Whether no frame can go out.
@@ -78,6 +85,7 @@ pub fn choose(
     candidate: &mut Candidate,
 ) -> ActiveSet {
     let links = &without_poor(links)[..];
+    let links = &without_dear(links, in_use)[..];
     if kind != PolicyKind::Adaptive {
         *candidate = Candidate::default();
     }
@@ -97,6 +105,25 @@ fn without_poor(links: &[LinkView]) -> Cow<'_, [LinkView]> {
         links.iter().filter(|l| !l.poor).copied().collect()
     } else {
         Cow::Borrowed(links)
+    }
+}
+
+/// Of the links that are up only those of the least cost. A cheaper one that has come back is not shown before it has
+/// settled, as long as one in use works; one in use that has come into doubt is shown, for frames to be mirrored on it.
+fn without_dear(links: &[LinkView], in_use: ActiveSet) -> Cow<'_, [LinkView]> {
+    let used = |l: &LinkView| in_use.contains(l.link);
+    let up = || links.iter().filter(|l| l.state == LinkState::Up);
+    let leave_alone = up().any(used);
+    let can_be_used = |l: &&LinkView| !leave_alone || l.settled || used(l);
+    let Some(least) = up().filter(can_be_used).map(|l| l.cost).min() else {
+        return Cow::Borrowed(links);
+    };
+    let shown =
+        |l: &LinkView| l.cost == least || l.cost < least && l.state != LinkState::Up || l.mirror && used(l);
+    if links.iter().all(shown) {
+        Cow::Borrowed(links)
+    } else {
+        links.iter().filter(|l| shown(l)).copied().collect()
     }
 }
 
@@ -134,6 +161,7 @@ pub(crate) mod test_views {
             answers: false,
             mirror: state == LinkState::Suspect,
             poor: false,
+            cost: 0,
             rtt: None,
             loss_ppm: 0,
         }
@@ -171,5 +199,121 @@ mod tests {
         assert_eq!(choose(&[poor, view(1, LinkState::Up, 1)]), set(&[1]));
         assert_eq!(choose(&[poor, view(1, LinkState::Probing, 1)]), set(&[0]));
         assert_eq!(choose(&[poor]), set(&[0]));
+    }
+
+    fn costs(cost: u8, view: LinkView) -> LinkView {
+        LinkView { cost, ..view }
+    }
+
+    /// The links that frames go out on under each policy, in the order of [`POLICIES`].
+    fn chosen(links: &[LinkView], in_use: &[u8]) -> [LinkSet; 5] {
+        POLICIES.map(|kind| {
+            let shared = matches!(kind, PolicyKind::RoundRobin | PolicyKind::FlowHash);
+            let used = if shared {
+                ActiveSet {
+                    rotation: set(in_use),
+                    ..ActiveSet::default()
+                }
+            } else {
+                ActiveSet {
+                    copies: set(in_use),
+                    ..ActiveSet::default()
+                }
+            };
+            let s = choose(kind, Time::ZERO, links, used, &mut Candidate::default());
+            s.copies.union(s.rotation)
+        })
+    }
+
+    const POLICIES: [PolicyKind; 5] = [
+        PolicyKind::Passive,
+        PolicyKind::Adaptive,
+        PolicyKind::Active,
+        PolicyKind::RoundRobin,
+        PolicyKind::FlowHash,
+    ];
+
+    fn one_or_all(one: &[u8], all: &[u8]) -> [LinkSet; 5] {
+        [set(one), set(one), set(all), set(all), set(all)]
+    }
+
+    #[test]
+    fn only_the_cheapest_links_that_are_up_are_used() {
+        use LinkState::{Down, Probing, Up};
+        let dear = costs(10, view(0, Up, 255));
+        let (a, b) = (view(1, Up, 100), view(2, Up, 50));
+        assert_eq!(chosen(&[dear, a, b], &[]), one_or_all(&[1], &[1, 2]));
+        assert_eq!(
+            chosen(&[dear, a, b], &[0]),
+            one_or_all(&[1], &[1, 2]),
+            "one that works is left for a cheaper one"
+        );
+        let dearer = costs(20, view(3, Up, 255));
+        assert_eq!(chosen(&[dearer, dear], &[]), one_or_all(&[0], &[0]));
+        let probed = view(1, Probing, 100);
+        let [passive, adaptive, active, round_robin, flow_hash] = chosen(&[dear, dearer, probed], &[]);
+        assert_eq!([passive, adaptive, round_robin, flow_hash], [set(&[0]); 4]);
+        assert_eq!(active, set(&[0, 1]), "a copy on a cheap link costs nothing");
+        assert_eq!(chosen(&[dear, view(1, Down, 9)], &[]), one_or_all(&[0], &[0]));
+    }
+
+    #[test]
+    fn a_cheap_link_in_doubt_is_mirrored_on_a_dear_one() {
+        let dear = costs(10, view(0, LinkState::Up, 255));
+        let doubted = view(1, LinkState::Suspect, 100);
+        assert_eq!(chosen(&[dear, doubted], &[1]), [set(&[0, 1]); 5]);
+        let other = view(2, LinkState::Up, 50);
+        assert_eq!(
+            chosen(&[dear, doubted, other], &[1]),
+            [set(&[1, 2]); 5],
+            "but not while there is another cheap one"
+        );
+        let cold = LinkView { warm: false, ..other };
+        assert_eq!(chosen(&[dear, doubted, cold], &[1]), [set(&[1, 2]); 5]);
+    }
+
+    #[test]
+    fn a_cheap_link_that_comes_back_must_settle_first() {
+        let dear = costs(10, view(0, LinkState::Up, 100));
+        let back = LinkView {
+            settled: false,
+            ..view(1, LinkState::Up, 100)
+        };
+        assert_eq!(chosen(&[dear, back], &[0]), [set(&[0]); 5]);
+        assert_eq!(
+            chosen(&[dear, back], &[]),
+            [set(&[1]); 5],
+            "nothing else is in use"
+        );
+        let settled = LinkView {
+            settled: true,
+            ..back
+        };
+        assert_eq!(chosen(&[dear, settled], &[0]), [set(&[1]); 5]);
+        let doubted = costs(10, view(0, LinkState::Suspect, 100));
+        assert_eq!(chosen(&[doubted, back], &[0]), [set(&[0, 1]); 5]);
+    }
+
+    #[test]
+    fn a_poor_cheap_link_gives_way_to_a_dear_one() {
+        let poor = LinkView {
+            poor: true,
+            ..view(0, LinkState::Up, 100)
+        };
+        let dear = costs(1, view(1, LinkState::Up, 100));
+        assert_eq!(chosen(&[poor, dear], &[0]), [set(&[1]); 5]);
+        assert_eq!(
+            chosen(&[poor, LinkView { poor: true, ..dear }], &[1]),
+            [set(&[0]); 5]
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_up_dear_links_are_tried_as_well() {
+        let dear = costs(10, view(0, LinkState::Probing, 100));
+        assert_eq!(
+            chosen(&[dear, view(1, LinkState::Probing, 1)], &[]),
+            [set(&[0, 1]); 5]
+        );
     }
 }
