@@ -36,6 +36,7 @@ struct State {
     mac: MacAddr,
     mtu: Option<TapMtu>,
     up: bool,
+    dscp: u8,
     static_macs: BTreeMap<PeerId, Vec<MacAddr>>,
 }
 
@@ -81,6 +82,7 @@ impl Control {
                 Change::RemoveAddress(ip, prefix) => {
                     wanted.addresses.remove(&(ip, prefix));
                 }
+                Change::SetDscp(dscp) => wanted.dscp = dscp,
                 Change::SetMtu(mtu) => {
                     wanted.mtu = Some(mtu);
                     // First of all: from now on nobody else sets it.
@@ -94,7 +96,7 @@ impl Control {
             }
         }
         check_macs(&wanted)?;
-        let (sockets, moved) = self.open_sockets(new_sockets)?;
+        let (sockets, moved) = self.open_sockets(new_sockets, wanted.dscp)?;
         wanted.sockets = sockets.in_force;
         if let Err(error) = self.set_tap(&wanted) {
             // What was reached is not known exactly: state the old values anew. If that fails too, the error tells why.
@@ -102,6 +104,12 @@ impl Control {
             let _ = self.set_tap_from(&wanted, &old);
             moved.undo();
             return Err(error);
+        }
+        if wanted.dscp != self.state.dscp {
+            for (_, socket) in wanted.sockets.values() {
+                // An open socket takes every value.
+                let _ = socket.set_dscp(wanted.dscp);
+            }
         }
         self.state = wanted;
         if !sockets.change.remove.is_empty() || !sockets.change.add.is_empty() {
@@ -114,6 +122,7 @@ impl Control {
     fn open_sockets(
         &self,
         wanted: BTreeMap<SocketId, Option<SocketSetup>>,
+        dscp: u8,
     ) -> Result<(Sockets, MovedSockets), ApplyError> {
         let old = &self.state.sockets;
         let mut in_force = old.clone();
@@ -139,6 +148,7 @@ impl Control {
             } else {
                 let options = UdpOptions {
                     device: setup.device.clone(),
+                    dscp,
                     ..UdpOptions::default()
                 };
                 UdpSocket::bind(setup.address, &options).map(Arc::new)

@@ -126,6 +126,7 @@ impl Interface {
             admin_up,
             config,
             sockets,
+            dscp,
         } = setup;
         let resource = |what| move |source| StartError::Resource { what, source };
         // Opened before anything is asked, so that no change is missed in between.
@@ -143,6 +144,7 @@ impl Interface {
         let changes = [
             Change::SetMac(mac),
             Change::SetMtu(mtu),
+            Change::SetDscp(dscp),
             Change::SetAdmin(admin_up),
         ]
         .into_iter()

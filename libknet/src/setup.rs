@@ -26,6 +26,8 @@ pub struct InterfaceSetup {
     pub config: InterfaceConfig,
     /// The UDP sockets by the number of their `local` line.
     pub sockets: Vec<(SocketId, SocketSetup)>,
+    /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474). All others have CS6.
+    pub dscp: u8,
 }
 
 /// One UDP socket.
@@ -63,6 +65,8 @@ pub enum Change {
     SetMacAgeing(Span),
     /// What happens to packets that are too long for the path.
     SetMtuPolicy(MtuPolicy),
+    /// Differentiated services code point of the datagrams that carry frames, 0..=63.
+    SetDscp(u8),
     /// Adds an address to the TAP; nothing happens if it is there.
     AddAddress(IpAddr, u8),
     /// Removes an address from the TAP; nothing happens if it is not there.

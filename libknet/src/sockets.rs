@@ -14,7 +14,7 @@ use knet_io::{
 use knet_proto::{
     ids::SocketId,
     path::Path,
-    shard::Outbox,
+    shard::{Class, Outbox},
     time::{Span, Time},
 };
 
@@ -45,6 +45,7 @@ pub(crate) struct SocketEntry {
 struct Waiting {
     remote: SocketAddr,
     local: Option<IpAddr>,
+    dscp: Option<u8>,
     bytes: Box<[u8]>,
 }
 
@@ -165,6 +166,7 @@ impl Sockets {
                         Some(t) => SendItem {
                             remote: t.path.remote,
                             local: t.path.local,
+                            dscp: dscp(t.class),
                             bytes: outbox.bytes(t),
                         },
                         None => NOTHING,
@@ -186,6 +188,7 @@ impl Sockets {
                 entry.queue.push_back(Waiting {
                     remote: t.path.remote,
                     local: t.path.local,
+                    dscp: dscp(t.class),
                     bytes,
                 });
             }
@@ -215,6 +218,7 @@ impl Sockets {
                 queue.get(i).map_or(NOTHING, |w| SendItem {
                     remote: w.remote,
                     local: w.local,
+                    dscp: w.dscp,
                     bytes: &w.bytes,
                 })
             },
@@ -271,8 +275,21 @@ const FIRST_TOKEN: u64 = 16;
 const NOTHING: SendItem<'static> = SendItem {
     remote: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
     local: None,
+    dscp: None,
     bytes: &[],
 };
+
+/// Class selector 6, network control (RFC 4594 section 3.1): a heartbeat that waits behind the data that it watches over
+/// would make a busy link look dead.
+const CS6: u8 = 48;
+
+/// What a datagram is marked with; data as its socket says.
+const fn dscp(class: Class) -> Option<u8> {
+    match class {
+        Class::Data => None,
+        Class::Control => Some(CS6),
+    }
+}
 
 fn settle(
     report: &SendReport,

@@ -159,6 +159,72 @@ fn changes_are_applied_whole_or_not_at_all() {
     );
 }
 
+/// The firewall of the other host counts what arrives by kind (the first byte of the datagram) and service class.
+#[test]
+fn control_datagrams_are_marked_cs6_and_data_as_configured() {
+    for (prefix, length, family, tap) in [
+        ("192.0.2", "24", "ip", "10.85.0"),
+        ("fd00:1", "64", "ip6", "10.86.0"),
+    ] {
+        let Some(mut pair) = Pair::new(1, prefix, length) else {
+            return;
+        };
+        let mut rules = String::new();
+        for (kind, class) in [4, 5]
+            .into_iter()
+            .flat_map(|kind| [0, 10, 48].map(|class| (kind, class)))
+        {
+            let comment = format!("comment kind-{kind}-class-{class}");
+            write!(
+                rules,
+                "udp dport 7700 @th,64,8 {kind} {family} dscp {class} counter {comment}; "
+            )
+            .unwrap();
+        }
+        pair.b.sh(&format!(
+            "nft 'add table inet t; add chain inet t in {{ type filter hook input priority 0; {rules} }}'"
+        ));
+        pair.start_both(PolicyKind::Passive, tap, |pair, side, cable| {
+            let ip = pair.address(side, cable);
+            if family == "ip" {
+                ip.to_string()
+            } else {
+                "[::]".to_owned()
+            }
+        });
+        let other = format!("{tap}.2");
+        let count = |pair: &Pair, kind: u8, class: u8| -> u32 {
+            let output = pair.b.output("nft list chain inet t in").stdout;
+            let text = String::from_utf8(output).unwrap();
+            let rule = text
+                .lines()
+                .find(|l| l.contains(&format!("kind-{kind}-class-{class}")));
+            let rule = rule.unwrap_or_else(|| panic!("{text}"));
+            rule.split_once("packets ")
+                .unwrap()
+                .1
+                .split(' ')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap()
+        };
+        assert_eq!(lost(&pair.ping(&["-c", "20", "-i", "0.01", &other])), 0);
+        assert!(count(&pair, 4, 0) >= 20);
+        // While it runs, and nothing is disturbed.
+        pair.a.say("apply dscp=10");
+        assert_eq!(pair.a.wait("answer", |l| l.starts_with("applied")), "applied");
+        let before = count(&pair, 4, 0);
+        let ping = pair.ping(&["-c", "200", "-i", "0.01", &other]);
+        assert_eq!(lost(&ping), 0, "{ping:?}");
+        assert!(count(&pair, 4, 10) >= 200);
+        assert!(count(&pair, 4, 0) <= before + 1, "what was just being sent");
+        assert!(count(&pair, 5, 48) >= 3, "heartbeats and reports");
+        let wrong = [(5, 0), (5, 10), (4, 48)].map(|(kind, class)| count(&pair, kind, class));
+        assert_eq!(wrong, [0; 3], "{family}");
+    }
+}
+
 #[test]
 fn errors_at_the_start_name_the_thing() {
     let Some(mut pair) = Pair::new(1, "192.0.2", "24") else {
@@ -642,6 +708,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
             max_frame: 9234,
         },
         sockets: sockets.clone(),
+        dscp: 0,
     };
     let on_event = |e| {
         println!("event {e:?}");
@@ -690,6 +757,7 @@ fn change(word: &str, sockets: &[(SocketId, SocketSetup)]) -> Change {
                 },
             }
         }
+        "dscp" => Change::SetDscp(value.parse().unwrap()),
         "up" => Change::SetAdmin(true),
         "down" => Change::SetAdmin(false),
         other => panic!("{other}"),

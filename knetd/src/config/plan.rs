@@ -144,6 +144,9 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if new.mtu_policy != old.mtu_policy {
         changes.push(Change::SetMtuPolicy(new.mtu_policy));
     }
+    if new.dscp != old.dscp {
+        changes.push(Change::SetDscp(new.dscp));
+    }
     if old.mac != new.mac {
         changes.push(Change::SetMac(new.mac));
     }
@@ -204,6 +207,7 @@ mod tests {
             addresses: Vec::new(),
             mac_ageing: Span::from_secs(300),
             mtu_policy: MtuPolicy::default(),
+            dscp: 0,
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {

@@ -50,6 +50,8 @@ pub(crate) struct Setup {
     pub mac_ageing: Span,
     /// What happens to packets that are too long.
     pub(crate) mtu_policy: MtuPolicy,
+    /// How datagrams with frames are marked.
+    pub(crate) dscp: u8,
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
@@ -134,6 +136,7 @@ impl Setup {
                 model::MtuPolicy::Fragment => MtuPolicy::Fragment,
                 model::MtuPolicy::Signal => MtuPolicy::Signal,
             },
+            dscp: interface.dscp,
             sockets: interface
                 .locals
                 .iter()
@@ -180,6 +183,7 @@ impl Setup {
                 .iter()
                 .map(|(n, s)| (SocketId(*n), s.clone()))
                 .collect(),
+            dscp: self.dscp,
         }
     }
 }

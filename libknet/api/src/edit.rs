@@ -124,6 +124,8 @@ pub enum Leaf {
     LimitRtt,
     /// `cost`
     Cost,
+    /// `dscp`
+    Dscp,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -46,6 +46,8 @@ pub struct InterfaceConfig {
     pub mac_ageing: u32,
     /// What happens to IP packets that are too long for the path.
     pub mtu_policy: MtuPolicy,
+    /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474).
+    pub dscp: u8,
     /// Taken out of service: no TAP, no sockets.
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
@@ -64,6 +66,7 @@ impl Default for InterfaceConfig {
             locals: BTreeMap::new(),
             mac_ageing: 300,
             mtu_policy: MtuPolicy::default(),
+            dscp: 0,
             shutdown: false,
             peers: BTreeMap::new(),
         }

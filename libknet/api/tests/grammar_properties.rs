@@ -206,6 +206,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     locals,
                     mac_ageing,
                     mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
+                    dscp: (mtu % 64) as u8,
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
                 }

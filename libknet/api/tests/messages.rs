@@ -165,9 +165,10 @@ fn variants_keep_their_numbers() {
         Leaf::LimitLoss,
         Leaf::LimitRtt,
         Leaf::Cost,
+        Leaf::Dscp,
     ];
     let numbers: Vec<u8> = leaves.iter().map(number).collect();
-    assert_eq!(numbers, (0..26).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..27).collect::<Vec<u8>>());
     let replies = [
         Reply::Done,
         Reply::Edited {

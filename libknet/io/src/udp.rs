@@ -29,8 +29,8 @@ pub struct UdpOptions {
     pub receive_buffer: usize,
     /// Send buffer in bytes, likewise. What waits in it grows old: large enough for a burst, and no larger.
     pub send_buffer: usize,
-    /// Differentiated services code point of what is sent, 0..=63 (RFC 2474).
-    pub dscp: Option<u8>,
+    /// Differentiated services code point of what is sent, 0..=63 (RFC 2474). Default 0: best effort.
+    pub dscp: u8,
 }
 
 impl Default for UdpOptions {
@@ -39,7 +39,7 @@ impl Default for UdpOptions {
             device: None,
             receive_buffer: 8 << 20,
             send_buffer: 512 << 10,
-            dscp: None,
+            dscp: 0,
         }
     }
 }
@@ -126,9 +126,11 @@ impl UdpSocket {
             bound.map_err(|e| device_error(address, Some(device), e))?;
         }
         set_buffers(&socket, options);
-        for (level, name, value, step) in settings(v6, options.dscp) {
-            set(&socket, level, name, value).map_err(failed(step))?;
+        for (level, name, value, step) in settings(v6) {
+            set(&socket, *level, *name, *value).map_err(failed(step))?;
         }
+        let (level, name, step) = class_option(v6);
+        set(&socket, level, name, traffic_class(options.dscp)).map_err(failed(step))?;
         socket.bind(&address.into()).map_err(|e| match e.raw_os_error() {
             Some(libc::EADDRINUSE) => BindError::InUse(address),
             Some(libc::EADDRNOTAVAIL) => BindError::NotLocal(address),
@@ -173,6 +175,12 @@ impl UdpSocket {
             .map_err(|e| device_error(address, device, e))
     }
 
+    /// The differentiated services code point of what is sent from now on, 0..=63, where the datagram says nothing else.
+    pub fn set_dscp(&self, dscp: u8) -> io::Result<()> {
+        let (level, name, _) = class_option(self.local.is_ipv6());
+        set(&self.socket, level, name, traffic_class(dscp))
+    }
+
     /// Takes the kernel's running count, which wraps, and gives how much it has grown.
     fn note_overflows(&self, raw: u32) -> u64 {
         let grown = u64::from(raw.wrapping_sub(self.overflows_raw.swap(raw, Ordering::Relaxed)));
@@ -194,10 +202,10 @@ impl AsFd for UdpSocket {
 
 type Setting = (libc::c_int, libc::c_int, libc::c_int, &'static str);
 
-fn settings(v6: bool, dscp: Option<u8>) -> impl Iterator<Item = Setting> {
+fn settings(v6: bool) -> &'static [Setting] {
     use libc::{IPPROTO_IP as IP, IPPROTO_IPV6 as IPV6};
-    let tos = dscp.map(|d| libc::c_int::from(d & 63) << 2);
-    let family: &[Setting] = if v6 {
+    const OVERFLOW: Setting = (libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1, "SO_RXQ_OVFL");
+    if v6 {
         &[
             // PROBE: never fragment, and ignore the path MTU that ICMP claims: we measure our own.
             (
@@ -208,6 +216,7 @@ fn settings(v6: bool, dscp: Option<u8>) -> impl Iterator<Item = Setting> {
             ),
             (IPV6, libc::IPV6_RECVERR, 1, "IPV6_RECVERR"),
             (IPV6, libc::IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO"),
+            OVERFLOW,
         ]
     } else {
         &[
@@ -219,17 +228,23 @@ fn settings(v6: bool, dscp: Option<u8>) -> impl Iterator<Item = Setting> {
             ),
             (IP, libc::IP_RECVERR, 1, "IP_RECVERR"),
             (IP, libc::IP_PKTINFO, 1, "IP_PKTINFO"),
+            OVERFLOW,
         ]
-    };
-    let class = tos.map(|t| {
-        if v6 {
-            (IPV6, libc::IPV6_TCLASS, t, "IPV6_TCLASS")
-        } else {
-            (IP, libc::IP_TOS, t, "IP_TOS")
-        }
-    });
-    let overflow = (libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1, "SO_RXQ_OVFL");
-    family.iter().copied().chain([overflow]).chain(class)
+    }
+}
+
+/// What sets the service class, of a socket and of a datagram.
+const fn class_option(v6: bool) -> (libc::c_int, libc::c_int, &'static str) {
+    if v6 {
+        (libc::IPPROTO_IPV6, libc::IPV6_TCLASS, "IPV6_TCLASS")
+    } else {
+        (libc::IPPROTO_IP, libc::IP_TOS, "IP_TOS")
+    }
+}
+
+/// The byte in the IP header; the two bits of ECN stay 0.
+const fn traffic_class(dscp: u8) -> libc::c_int {
+    ((dscp & 63) << 2) as libc::c_int
 }
 
 /// A small buffer costs packets under load but is no reason not to start: `receive_buffer` tells what was granted.

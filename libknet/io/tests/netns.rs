@@ -92,6 +92,7 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
         let item = SendItem {
             remote: addr("10.1.0.2:7"),
             local: None,
+            dscp: None,
             bytes: b"hello",
         };
         socket.send(&mut SendBatch::new(), 1, |_| item, &mut Vec::new());
@@ -283,6 +284,7 @@ fn a_socket_survives_the_loss_of_its_address() {
                 let item = SendItem {
                     remote: to.local_addr(),
                     local: None,
+                    dscp: None,
                     bytes: b"x",
                 };
                 let mut failures = Vec::new();
@@ -332,6 +334,7 @@ fn a_full_send_buffer_is_back_pressure() {
         let item = SendItem {
             remote: addr("10.4.0.2:7"),
             local: None,
+            dscp: None,
             bytes: &[0; 1400],
         };
         let mut failures = Vec::new();

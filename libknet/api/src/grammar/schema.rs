@@ -353,6 +353,13 @@ pub static SCHEMA: &[Row] = &[
             "What happens to packets that are too long for the path",
         )],
     ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("dscp", "<dscp>"),
+        Leaf::Dscp,
+        number!(Interface(InterfaceConfig).dscp),
+        &[("dscp", "Service class of the datagrams that carry frames")],
+    ),
     multi(leaf(
         (Mode::Interface, Impact::Relink),
         ("local <local>", "<local-address> port <port> [device <device>]"),

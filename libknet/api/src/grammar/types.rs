@@ -248,6 +248,16 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "dscp",
+        forms: &[Form::Range {
+            low: 0,
+            high: 63,
+            unit: "",
+        }],
+        help: "Differentiated services code point; 0 is best effort, 46 expedited forwarding",
+        live: None,
+    },
+    ArgumentType {
         name: "weight",
         forms: &[
             Form::Range {

@@ -6,7 +6,7 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use super::UdpSocket;
+use super::{UdpSocket, class_option, traffic_class};
 use crate::{
     check,
     cmsg::{ControlBuffer, space},
@@ -15,8 +15,8 @@ use crate::{
 
 /// Datagrams per system call.
 const BATCH: usize = 64;
-/// Room for pktinfo of either family.
-const CONTROL: usize = space(20);
+/// Room for pktinfo of either family and a service class.
+const CONTROL: usize = space(20) + space(size_of::<libc::c_int>());
 /// An error that ICMP left on the socket is reported by the next send, whatever that send is about: a datagram
 /// counts as refused only after as many attempts.
 const ATTEMPTS: usize = 3;
@@ -28,6 +28,8 @@ pub struct SendItem<'a> {
     pub remote: SocketAddr,
     /// From which of our addresses; `None` leaves it to the socket and the kernel.
     pub local: Option<IpAddr>,
+    /// Differentiated services code point, 0..=63 (RFC 2474); `None`: the socket's own.
+    pub dscp: Option<u8>,
     /// The payload.
     pub bytes: &'a [u8],
 }
@@ -154,7 +156,12 @@ impl UdpSocket {
         headers.clear();
         slices.clear();
         for (index, control) in range.zip(controls.iter_mut()) {
-            let SendItem { remote, local, bytes } = item(index);
+            let SendItem {
+                remote,
+                local,
+                dscp,
+                bytes,
+            } = item(index);
             let (name, name_len) = RawAddr::encode(remote);
             names.push(name);
             // The kernel reads through this pointer only.
@@ -169,6 +176,11 @@ impl UdpSocket {
             control.clear();
             if let Some(source) = self.explicit_source(local) {
                 push_source(control, source);
+            }
+            if let Some(dscp) = dscp {
+                self.push_class(control, dscp);
+            }
+            if control.len() > 0 {
                 header.msg_hdr.msg_control = control.as_mut_ptr();
                 header.msg_hdr.msg_controllen = control.len() as _;
             }
@@ -189,6 +201,11 @@ impl UdpSocket {
             )
         })?;
         Ok(sent as usize)
+    }
+
+    fn push_class(&self, control: &mut ControlBuffer<CONTROL>, dscp: u8) {
+        let (level, name, _) = class_option(self.local.is_ipv6());
+        control.push(level, name, &traffic_class(dscp).to_ne_bytes());
     }
 }
 

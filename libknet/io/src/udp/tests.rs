@@ -47,6 +47,7 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
             .map(|p| SendItem {
                 remote: b.local_addr(),
                 local: None,
+                dscp: None,
                 bytes: p,
             })
             .collect();
@@ -84,6 +85,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
         &[SendItem {
             remote,
             local: None,
+            dscp: None,
             bytes: b"to 2",
         }],
     );
@@ -93,6 +95,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
     let answer = SendItem {
         remote: client.local_addr(),
         local: got[0].1.local,
+        dscp: None,
         bytes: b"from 2",
     };
     let (_, failures) = send_all(&server, &[answer]);
@@ -110,6 +113,7 @@ fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
     let item = |ip: Ipv6Addr| SendItem {
         remote,
         local: Some(ip.into()),
+        dscp: None,
         bytes: b"x",
     };
     let (report, failures) = send_all(
@@ -132,6 +136,7 @@ fn a_longer_datagram_is_marked_as_cut_off() {
         &[SendItem {
             remote: b.local_addr(),
             local: None,
+            dscp: None,
             bytes: &[1; 3000],
         }],
     );
@@ -150,6 +155,7 @@ fn errors_left_by_icmp_cost_no_datagram() {
         let item = |remote, bytes| SendItem {
             remote,
             local: None,
+            dscp: None,
             bytes,
         };
         let mut items = Vec::new();
@@ -191,17 +197,20 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
     let good = SendItem {
         remote: b.local_addr(),
         local: None,
+        dscp: None,
         bytes: b"good",
     };
     // Broadcast without SO_BROADCAST is refused.
     let bad = SendItem {
         remote: SocketAddr::from(([255; 4], 9)),
         local: None,
+        dscp: None,
         bytes: b"bad",
     };
     let other_family = SendItem {
         remote: SocketAddr::from((Ipv6Addr::LOCALHOST, 9)),
         local: None,
+        dscp: None,
         bytes: b"bad",
     };
     let items = [bad, good, good, bad, other_family, good];
@@ -224,6 +233,7 @@ fn what_the_kernel_drops_is_counted() {
     let item = SendItem {
         remote: b.local_addr(),
         local: None,
+        dscp: None,
         bytes: &[0; 1000],
     };
     send_all(&a, &vec![item; 500]);
@@ -275,7 +285,7 @@ fn errors_of_binding_name_the_address_and_the_remedy() {
 #[test]
 fn the_options_are_in_force() {
     let options = UdpOptions {
-        dscp: Some(46),
+        dscp: 46,
         ..UdpOptions::default()
     };
     let Ok(v4) = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options) else {
@@ -290,4 +300,82 @@ fn the_options_are_in_force() {
     let same_port = SocketAddr::from((Ipv4Addr::UNSPECIFIED, v6.local_addr().port()));
     assert!(UdpSocket::bind(same_port, &options).is_ok());
     assert!(v4.receive_buffer() >= 200 << 10);
+}
+
+/// What a receiver that asks for it (`IP_RECVTOS`, `IPV6_RECVTCLASS`) is told of the traffic class of each datagram.
+#[test]
+fn each_datagram_has_its_class_and_the_others_the_sockets() {
+    for ip in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
+        let options = UdpOptions {
+            dscp: 10,
+            ..UdpOptions::default()
+        };
+        let address: SocketAddr = ip.parse().unwrap_or_else(|e| panic!("{ip}: {e}"));
+        let a = UdpSocket::bind(address, &options).unwrap_or_else(|e| panic!("{e}"));
+        let v6 = address.is_ipv6();
+        let b = bind(if v6 { "[::1]:0" } else { "127.0.0.1:0" });
+        let (level, name) = if v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_RECVTOS)
+        };
+        assert!(set(&b.socket, level, name, 1).is_ok());
+        // A wildcard socket names the source as well: both messages must fit.
+        let local = address.ip().is_unspecified().then_some(b.local_addr().ip());
+        let item = |dscp| SendItem {
+            remote: b.local_addr(),
+            local,
+            dscp,
+            bytes: b"x",
+        };
+        let (_, failures) = send_all(
+            &a,
+            &[
+                item(None),
+                item(Some(48)),
+                item(None),
+                item(Some(0)),
+                item(Some(63)),
+            ],
+        );
+        assert!(failures.is_empty(), "{failures:?}");
+        assert!(a.set_dscp(46).is_ok());
+        send_all(&a, &[item(None), item(Some(48))]);
+        let classes: Vec<u8> = (0..7).map(|_| class_of_next(&b)).collect();
+        assert_eq!(classes, [10, 48, 10, 0, 63, 46, 48].map(|dscp| dscp << 2), "{ip}");
+    }
+}
+
+fn class_of_next(socket: &UdpSocket) -> u8 {
+    let until = Instant::now() + Duration::from_secs(5);
+    let mut control = crate::cmsg::ControlBuffer::<256>::EMPTY;
+    let mut bytes = [0_u8; 16];
+    loop {
+        let mut slice = libc::iovec {
+            iov_base: bytes.as_mut_ptr().cast(),
+            iov_len: bytes.len(),
+        };
+        // SAFETY: a msghdr is integers and pointers; all zero is valid.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_iov = &raw mut slice;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr();
+        header.msg_controllen = 256;
+        // SAFETY: the header points to one slice of `bytes` and to 256 bytes of `control`, all alive during the call.
+        let n = unsafe { libc::recvmsg(socket.socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+        if n < 0 {
+            assert!(Instant::now() < until, "nothing came");
+            continue;
+        }
+        #[allow(clippy::unnecessary_cast, reason = "its type differs between C libraries")]
+        let len = header.msg_controllen as usize;
+        let class = control.received(len).find_map(|m| {
+            let v4 = m.level == libc::IPPROTO_IP && m.kind == libc::IP_TOS;
+            let v6 = m.level == libc::IPPROTO_IPV6 && m.kind == libc::IPV6_TCLASS;
+            // One byte for IPv4, an int for IPv6.
+            (v4.then(|| m.data.first().copied()).flatten())
+                .or_else(|| v6.then(|| m.u32_at(0).map(|c| c as u8)).flatten())
+        });
+        return class.unwrap_or_else(|| panic!("no class"));
+    }
 }

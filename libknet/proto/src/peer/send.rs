@@ -12,7 +12,10 @@ use crate::{
     path::Path,
     policy::flow_hash,
     session::Session,
-    shard::env::{Env, WAITING_TOTAL},
+    shard::{
+        env::{Env, WAITING_TOTAL},
+        outbox::Class,
+    },
     status::LinkState,
     time::{Span, Time},
     wire::{
@@ -154,7 +157,7 @@ impl Peer {
             let Some(path) = link.endpoint.current() else {
                 continue;
             };
-            env.transmit(path, start);
+            env.transmit(Class::Data, path, start);
             let len = env.outbox.arena.len() - start;
             link.tx.count(len);
             link.last_tx = env.now;
@@ -472,7 +475,7 @@ impl Peer {
                     l.tx.count(len);
                     l.last_tx = env.now;
                 }
-                env.transmit(path, start);
+                env.transmit(Class::Control, path, start);
             }
             Ok(()) => env.outbox.arena.truncate(start),
             Err(reason) => {

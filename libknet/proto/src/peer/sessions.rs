@@ -11,7 +11,7 @@ use crate::{
     path::Path,
     rng::Entropy,
     session::{REJECT_AFTER, REKEY_JITTER, Session},
-    shard::env::Env,
+    shard::{env::Env, outbox::Class},
     status::LinkState,
     time::{Span, Time},
 };
@@ -129,7 +129,7 @@ impl Peer {
         if let Some((path, bytes)) = new.reply.take() {
             let start = env.outbox.arena.len();
             env.outbox.arena.extend_from_slice(&bytes);
-            env.transmit(path, start);
+            env.transmit(Class::Control, path, start);
         }
         match new.role {
             Role::Initiator => {

@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use super::{
-    outbox::{Outbox, Transmit},
+    outbox::{Class, Outbox, Transmit},
     tap_mtu::AutoMtu,
 };
 use crate::{
@@ -140,10 +140,10 @@ impl Env {
     }
 
     /// Sends what has been sealed onto the arena since `start`.
-    pub fn transmit(&mut self, path: Path, start: usize) {
+    pub fn transmit(&mut self, class: Class, path: Path, start: usize) {
         let range = start..self.outbox.arena.len();
         self.status.wire_tx.count(range.len());
-        self.outbox.transmits.push(Transmit { path, range });
+        self.outbox.transmits.push(Transmit { path, class, range });
     }
 
     /// The point of judged time that corresponds to `real`.

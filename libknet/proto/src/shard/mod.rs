@@ -31,7 +31,7 @@ use crate::{
 };
 use env::Env;
 use index::IndexTable;
-pub use outbox::{Outbox, ProbeReply, TapMtuWish, Transmit};
+pub use outbox::{Class, Outbox, ProbeReply, TapMtuWish, Transmit};
 use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
@@ -197,7 +197,7 @@ impl Shard {
             Output::Transmit { path, bytes } => {
                 let start = self.env.outbox.arena.len();
                 self.env.outbox.arena.extend_from_slice(&bytes);
-                self.env.transmit(path, start);
+                self.env.transmit(Class::Control, path, start);
             }
             Output::Dropped(reason) => self.env.drop(reason),
             Output::Session(new) => {

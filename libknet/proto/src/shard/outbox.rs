@@ -12,11 +12,22 @@ use crate::{
     time::Span,
 };
 
+/// What a datagram is for. Networks are told, so that they can treat the two differently (RFC 2474).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It carries a frame or a piece of one.
+    Data,
+    /// Handshakes, heartbeats, reports, probes: few, and the links are judged by them.
+    Control,
+}
+
 /// A datagram to send. The same bytes may be named by several transmits.
 #[derive(Clone, Debug)]
 pub struct Transmit {
     /// Along this path.
     pub path: Path,
+    /// What it is for.
+    pub class: Class,
     /// Where the datagram is in [`Outbox::arena`].
     pub range: Range<usize>,
 }
