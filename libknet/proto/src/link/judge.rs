@@ -158,7 +158,9 @@ impl Link {
             return (None, ping);
         }
         let needed = self.probes_needed();
+        let peer_lives = around.peer_heard > self.since;
         if self.tally < needed {
+            self.saw_life |= peer_lives;
             self.tally += 1;
             let last = self.tally == needed;
             self.step_at = now
@@ -170,7 +172,12 @@ impl Link {
             return (None, Some(PingDue::DOUBT));
         }
         let silent = now.since(self.last_proof);
-        if !around.alone && around.peer_heard > self.since {
+        // A peer that has paused answers on one link a moment before it does on the others.
+        if !around.alone && peer_lives && !core::mem::replace(&mut self.saw_life, true) {
+            self.step_at = now + self.report_timeout();
+            return (None, Some(PingDue::DOUBT));
+        }
+        if !around.alone && peer_lives {
             return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
         }
         if silent >= self.config.timers.timeout {

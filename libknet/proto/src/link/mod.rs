@@ -212,6 +212,8 @@ pub struct Link {
     missed: u8,
     last_hint: Option<Time>,
     heartbeat_at: Time,
+    /// While it is suspect: something came from the peer when its probes were under way.
+    saw_life: bool,
     /// Probes since the last datagram that were sent only to hear something.
     asked_to_hear: u8,
     pace: Pace,
@@ -291,6 +293,7 @@ impl Link {
             missed: 0,
             last_hint: None,
             heartbeat_at: Time::NEVER,
+            saw_life: false,
             asked_to_hear: 0,
             pace: Pace::default(),
             hastened: now,
@@ -517,6 +520,7 @@ impl Link {
         }
         let from = core::mem::replace(&mut self.state, to);
         self.since = now;
+        self.saw_life = false;
         self.tally = 0;
         self.step_at = Time::NEVER;
         if to != LinkState::Up {

@@ -376,7 +376,8 @@ impl Peer {
             return;
         };
         let lost = l.peer_tx(state.tx_ok);
-        let t = l.peer_state(now, state.rx_ok, state.admin_up, alone);
+        let rx_ok = state.rx_ok || env.just_back();
+        let t = l.peer_state(now, rx_ok, state.admin_up, alone);
         self.after(env, state.link, t);
         if lost && over != state.link {
             // The cut may be in both directions: find out about ours.

@@ -35,12 +35,17 @@ pub const fn largest_datagram(tap_mtu: u16) -> u16 {
     tap_mtu.saturating_add(ETHERNET + (HEADER_LEN + TAG_LEN) as u16)
 }
 
+/// For so long after a gap what peers say of us is about the gap. They say it again with each heartbeat.
+const JUST_BACK: Span = Span::from_millis(500);
+
 /// The surroundings of a peer.
 pub struct Env {
     /// Time by which links are judged. It stands still while our own loop does (gap guard).
     pub now: Time,
     /// Time by which keys age.
     pub real: Time,
+    /// When the last gap in our own schedule ended, in judged time.
+    pub gap_ended: Option<Time>,
     /// What goes out.
     pub outbox: Outbox,
     /// Random bytes.
@@ -89,6 +94,7 @@ impl Env {
         Self {
             now,
             real: now,
+            gap_ended: None,
             outbox: Outbox::default(),
             entropy,
             status: InterfaceStatus::default(),
@@ -107,6 +113,11 @@ impl Env {
             sockets_down: [0; 4],
             next_serial: 0,
         }
+    }
+
+    /// Whether what the peers say of us may be about the time in which we stood still.
+    pub fn just_back(&self) -> bool {
+        self.gap_ended.is_some_and(|at| self.now.since(at) < JUST_BACK)
     }
 
     /// Serial number for a new session.
