@@ -1,8 +1,11 @@
-//! Probes on their way: the last four PINGs of a link, with what is needed to use their answers.
+//! Probes on their way: four PINGs of a link, with what is needed to use their answers.
 
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 const OUTSTANDING: usize = 4;
+/// An answer may take so long. However many are sent meanwhile, the oldest that waits for its answer is kept: it tells
+/// how long the way has become.
+const LONGEST_WAIT: Span = Span::from_secs(2);
 
 /// A PING that was sent.
 #[derive(Clone, Copy, Debug)]
@@ -15,27 +18,37 @@ pub struct Probe {
     pub tx_pkts: u32,
     /// The answer may wait for the peer's next heartbeat.
     pub deferred: bool,
+    /// The answer has come.
+    pub answered: bool,
 }
 
-/// The last four probes of a link.
+/// Four probes of a link.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Probes {
     ring: [Option<Probe>; OUTSTANDING],
-    next: u8,
 }
 
 impl Probes {
-    /// Remembers `probe`; the oldest is forgotten.
+    /// Remembers `probe`; the oldest is forgotten, or the next one if that still waits.
     pub fn sent(&mut self, probe: Probe) {
-        if let Some(slot) = self.ring.get_mut(usize::from(self.next) % OUTSTANDING) {
+        let waits = |p: &&Probe| !p.answered && !p.deferred && probe.sent.since(p.sent) < LONGEST_WAIT;
+        let waiting = self.ring.iter().flatten().filter(waits);
+        let kept = waiting.min_by_key(|p| p.sent).map(|p| p.id);
+        let age = |slot: &&mut Option<Probe>| match slot {
+            Some(p) if Some(p.id) == kept => Some(Time::NEVER),
+            Some(p) => Some(p.sent),
+            None => None,
+        };
+        if let Some(slot) = self.ring.iter_mut().min_by_key(age) {
             *slot = Some(probe);
         }
-        self.next = self.next.wrapping_add(1);
     }
 
     /// The probe that `id` answers. It stays, because copies of the answer may come over other links.
-    pub fn find(&self, id: u32) -> Option<Probe> {
-        self.ring.iter().flatten().find(|p| p.id == id).copied()
+    pub fn answered(&mut self, id: u32) -> Option<Probe> {
+        let probe = self.ring.iter_mut().flatten().find(|p| p.id == id)?;
+        probe.answered = true;
+        Some(*probe)
     }
 
     /// When the last one left.
@@ -56,5 +69,45 @@ impl Probes {
     /// Forgets all.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(id: u32, ms: u64) -> Probe {
+        Probe {
+            id,
+            sent: Time::ZERO + Span::from_millis(ms),
+            tx_pkts: id,
+            deferred: false,
+            answered: false,
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_waits_is_kept_among_many() {
+        let mut probes = Probes::default();
+        for n in 0..40 {
+            probes.sent(probe(n, u64::from(n) * 15));
+        }
+        assert!(probes.answered(0).is_some(), "after 600 ms");
+        assert!(probes.answered(39).is_some() && probes.answered(37).is_some());
+        assert!(probes.answered(36).is_none());
+        // Answered, it is like any other.
+        for n in 40..43 {
+            probes.sent(probe(n, u64::from(n) * 15));
+        }
+        assert!(probes.answered(0).is_none());
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let mut probes = Probes::default();
+        for n in 0..6 {
+            probes.sent(probe(n, u64::from(n) * 600));
+        }
+        assert!(probes.answered(0).is_none() && probes.answered(5).is_some());
     }
 }

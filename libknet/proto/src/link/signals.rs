@@ -130,6 +130,7 @@ impl Link {
             sent: now,
             tx_pkts: self.tx.packets as u32,
             deferred,
+            answered: false,
         };
         self.probes.sent(probe);
         if !deferred {
@@ -171,7 +172,7 @@ impl Link {
         here: bool,
         arrived: Option<u32>,
     ) -> (bool, Option<Transition>) {
-        let Some(probe) = self.probes.find(id) else {
+        let Some(probe) = self.probes.answered(id) else {
             return (false, None);
         };
         if here {
