@@ -15,7 +15,7 @@ use crate::{
 const BEGAN: UnixMicros = 1_700_000_000_000_000;
 const SCENE: UnixMicros = 8_000_000;
 
-/// A run in which the pairs see nothing for `gap_ms` after each cut.
+/// A run in which the pairs see nothing for `gap_ms` after each cut, and lose nothing but what was for the killed host.
 pub(crate) fn run(policy: Policy, gap_ms: i64) -> PolicyRun {
     let mut records: BTreeMap<HostId, Record> = BTreeMap::new();
     let mut events: BTreeMap<HostId, Vec<Event>> = BTreeMap::new();
@@ -32,8 +32,16 @@ pub(crate) fn run(policy: Policy, gap_ms: i64) -> PolicyRun {
                 gap_ms
             }
         };
-        let floods =
-            (0..PAIRS.len()).map(|pair| flood(&mut records, pair, number, (began, cut), gap_of(scene, pair)));
+        let floods = (0..PAIRS.len()).map(|pair| {
+            flood(
+                &mut records,
+                pair,
+                number,
+                (began, cut),
+                gap_of(scene, pair),
+                scene == Scene::Killed,
+            )
+        });
         scenes.push(SceneResult {
             scene,
             began,
@@ -78,6 +86,7 @@ fn flood(
     number: usize,
     (began, cut): (UnixMicros, UnixMicros),
     gap_ms: i64,
+    lost: bool,
 ) -> PairResult {
     let record = records.entry(PAIRS[pair].0).or_default();
     let ident = (number * 8 + pair) as u16;
@@ -90,6 +99,12 @@ fn flood(
         record.frame(at, &frame(true, target(pair), ident, sequence));
         ping.sent += 1;
         if silent {
+            // What was sent into a dead link is sent again over another one; into a dead host it is lost.
+            if !lost {
+                let late = cut + gap_ms * 1000 + 100 + i64::from(sequence % 64);
+                record.frame(late, &frame(false, target(pair), ident, sequence));
+                ping.received += 1;
+            }
             at += 10_000.min(cut + gap_ms * 1000 - rtt - at).max(200);
         } else {
             record.frame(at + rtt, &frame(false, target(pair), ident, sequence));
