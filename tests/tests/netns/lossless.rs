@@ -123,14 +123,14 @@ fn tcp_across_failovers(plan: Plan, pairs: usize) -> Result<Vec<f64>> {
         settled(&mesh, 0)?;
         let undisturbed = server.measure(&mesh.lab, A, 5, &[])?;
         let before = Netstat::of(&mesh.lab, A)?;
-        let client = server.send_from(&mesh.lab, A, 9, &[])?;
+        let client = server.send_from(&mesh.lab, A, 14, &[])?;
         std::thread::sleep(Duration::from_millis(1300));
         for run in 0..10 {
             let cut = Cut::Silent(alternating(run), NetworkId(mesh.link_in_use(A, B)?));
             mesh.lab.cut(&[cut])?;
-            std::thread::sleep(Duration::from_millis(400));
+            std::thread::sleep(Duration::from_millis(700));
             mesh.lab.restore(&[cut])?;
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(500));
         }
         let disturbed = client.finish()?;
         let after = Netstat::of(&mesh.lab, A)?;
@@ -159,9 +159,10 @@ fn tcp_across_failovers(plan: Plan, pairs: usize) -> Result<Vec<f64>> {
 #[test]
 fn n09_tcp_across_ten_failovers() -> Result<()> {
     needs_root!();
-    // The links are what limits it, not this machine, so that what a failover costs is to be seen.
+    // The links are what limits it, not this machine, so that what a failover costs is to be seen: with their queues
+    // of 20 ms, some 50 ms each. `n09-full` asks for the 95 %.
     let ratios = tcp_across_failovers(Plan::wired(&["rate 200mbit queue 20ms"; 8]), count_or(1))?;
-    assert!(median(ratios.clone()) >= 0.95, "{ratios:?}");
+    assert!(median(ratios.clone()) >= 0.90, "{ratios:?}");
     Ok(())
 }
 
