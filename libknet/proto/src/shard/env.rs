@@ -37,6 +37,8 @@ pub const fn largest_datagram(tap_mtu: u16) -> u16 {
 
 /// For so long after a gap what peers say of us is about the gap. They say it again with each heartbeat.
 const JUST_BACK: Span = Span::from_millis(500);
+/// A shorter gap makes nobody believe that we are gone.
+pub(super) const LONG_GAP: Span = Span::from_millis(100);
 
 /// The surroundings of a peer.
 pub struct Env {
@@ -44,7 +46,7 @@ pub struct Env {
     pub now: Time,
     /// Time by which keys age.
     pub real: Time,
-    /// When the last gap in our own schedule ended, in judged time.
+    /// When the last long gap in our own schedule ended, in judged time.
     pub gap_ended: Option<Time>,
     /// What goes out.
     pub outbox: Outbox,

@@ -275,7 +275,9 @@ impl Shard {
     pub fn handle_gap(&mut self, now: Time, gap: Span) {
         self.stood_still = self.stood_still + gap;
         self.tick(now);
-        self.env.gap_ended = Some(self.env.now);
+        if gap >= env::LONG_GAP {
+            self.env.gap_ended = Some(self.env.now);
+        }
         self.env.status.gaps += 1;
         self.env.event(Event::Gap { gap });
     }
