@@ -224,10 +224,7 @@ impl Worker {
             self.shard.handle_timeout(now);
         }
         // What was held back and is given up now, and answers to senders of frames that are too long.
-        let mut refused = 0;
-        for frame in self.shard.outbox().frames.drain(..) {
-            refused += write_frame(&mut self.tap, &frame)?;
-        }
+        let refused = write_frames(&mut self.tap, &mut self.shard)?;
         self.shard.count_drops(DropReason::TapWrite, refused);
         self.pings.expire(now);
         self.flush(now);
@@ -261,9 +258,7 @@ impl Worker {
                 if let Some(frame) = self.shard.handle_datagram(now, &path, datagram) {
                     refused += write_frame(&mut self.tap, frame)?;
                 }
-                for frame in self.shard.outbox().frames.drain(..) {
-                    refused += write_frame(&mut self.tap, &frame)?;
-                }
+                refused += write_frames(&mut self.tap, &mut self.shard)?;
                 self.shard.count_drops(DropReason::TapWrite, refused);
             }
             self.flush(now);
@@ -458,6 +453,15 @@ impl Worker {
     fn socket_ids(&self) -> Vec<SocketId> {
         self.sockets.iter().map(|e| e.id).collect()
     }
+}
+
+/// Writes the frames that the core has for the TAP. Returns how many the TAP has refused.
+fn write_frames(tap: &mut Tap, shard: &mut Shard) -> Result<u64, String> {
+    let mut refused = 0;
+    for frame in shard.outbox().frames.drain(..) {
+        refused += write_frame(tap, &frame)?;
+    }
+    Ok(refused)
 }
 
 /// Writes a frame. Returns how many the TAP has refused: one or none.

@@ -112,6 +112,12 @@ impl LinkSet {
     }
 }
 
+impl FromIterator<LinkId> for LinkSet {
+    fn from_iter<I: IntoIterator<Item = LinkId>>(links: I) -> Self {
+        links.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
 /// One of this interface's UDP sockets: the number of its `local` line in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u8);

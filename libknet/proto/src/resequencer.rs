@@ -427,8 +427,7 @@ impl Resequencer {
 
     fn voters(&self) -> LinkSet {
         let is_near = |link: &LinkId| self.next.saturating_sub(self.passed_by(*link)) <= VOTE_SPAN;
-        let near = self.voting.iter().filter(is_near);
-        near.fold(LinkSet::EMPTY, LinkSet::with)
+        self.voting.iter().filter(is_near).collect()
     }
 
     fn passed_by(&self, link: LinkId) -> u32 {

@@ -67,8 +67,7 @@ impl Capacity {
     /// Whether the window is long enough to tell something. One that does not become so begins anew.
     pub fn is_ready(&mut self, now: Time) -> bool {
         let age = now.since(self.since);
-        let arrived = self.counted.map_or(0, |(first, last)| last.wrapping_sub(first));
-        let ready = age >= WINDOW && arrived >= ENOUGH && self.reports >= REPORTS;
+        let ready = age >= WINDOW && self.arrived() >= ENOUGH && self.reports >= REPORTS;
         if !ready && age >= LONGEST {
             self.begin(now);
         }
@@ -78,7 +77,7 @@ impl Capacity {
     /// Ends the window, and begins the next one.
     pub fn close(&mut self, now: Time) -> Window {
         let age = now.since(self.since).as_micros().max(1);
-        let arrived = self.counted.map_or(0, |(first, last)| last.wrapping_sub(first));
+        let arrived = self.arrived();
         let mean = self.delays.divided_by(u64::from(self.reports.max(1)));
         let fastest = self.fastest.into_iter().flatten().min().unwrap_or(mean);
         let full = mean - fastest >= QUEUE + fastest.divided_by(8);
@@ -110,6 +109,11 @@ impl Capacity {
             0 => None,
             rate => Some(rate),
         }
+    }
+
+    /// Datagrams that arrived in this window.
+    fn arrived(&self) -> u32 {
+        self.counted.map_or(0, |(first, last)| last.wrapping_sub(first))
     }
 
     fn begin(&mut self, now: Time) {

@@ -172,13 +172,14 @@ impl Link {
             return (None, Some(PingDue::DOUBT));
         }
         let silent = now.since(self.last_proof);
-        // A peer that has paused answers on one link a moment before it does on the others.
-        if !around.alone && peer_lives && !core::mem::replace(&mut self.saw_life, true) {
+        if !around.alone && peer_lives {
+            if self.saw_life {
+                return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
+            }
+            // A peer that has paused answers on one link a moment before it does on the others.
+            self.saw_life = true;
             self.step_at = now + self.report_timeout();
             return (None, Some(PingDue::DOUBT));
-        }
-        if !around.alone && peer_lives {
-            return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
         }
         if silent >= self.config.timers.timeout {
             return (self.enter_down(now, LinkReason::Timeout, silent), None);

@@ -19,7 +19,7 @@ pub struct LossMeter {
     sent: u64,
     lost: u64,
     halved: Time,
-    /// The last few seconds: what was sent and lost in them, and since when; and the ones before.
+    /// Lately: what was sent and lost, and since when.
     window: (u32, u32, Time),
     recent_ppm: u32,
 }
@@ -46,9 +46,7 @@ impl LossMeter {
         }
         // Weighted by 1024 so that halving keeps small numbers.
         self.sent = self.sent.saturating_add(u64::from(sent) * 1024);
-        self.lost = self
-            .lost
-            .saturating_add(u64::from(sent.saturating_sub(arrived)) * 1024);
+        self.lost = self.lost.saturating_add(u64::from(lost) * 1024);
     }
 
     fn count_recent(&mut self, now: Time, sent: u32, lost: u32) {

@@ -32,8 +32,7 @@ impl Quality {
             return false;
         }
         let since = *self.since.get_or_insert(now);
-        let needed = if self.poor { CLEAN_FOR } else { POOR_FOR };
-        if now.since(since) < needed {
+        if now.since(since) < self.patience() {
             return false;
         }
         *self = Self {
@@ -50,8 +49,12 @@ impl Quality {
 
     /// When the verdict may change although nothing new is measured.
     pub fn deadline(&self) -> Option<Time> {
-        let needed = if self.poor { CLEAN_FOR } else { POOR_FOR };
-        self.since.map(|since| since + needed)
+        self.since.map(|since| since + self.patience())
+    }
+
+    /// How long the opposite must hold for the verdict to change.
+    const fn patience(&self) -> Span {
+        if self.poor { CLEAN_FOR } else { POOR_FOR }
     }
 }
 

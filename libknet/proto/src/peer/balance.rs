@@ -2,7 +2,7 @@
 
 use super::Peer;
 use crate::{
-    ids::LinkSet,
+    ids::{LinkSet, MAX_LINKS},
     link::{Link, capacity::Window},
     shard::env::Env,
 };
@@ -26,12 +26,11 @@ impl Peer {
         if !ready {
             return;
         }
-        let windows: [Option<Window>; 8] = core::array::from_fn(|i| {
+        let windows: [Option<Window>; MAX_LINKS] = core::array::from_fn(|i| {
             let link = self.links.get_mut(i)?.as_deref_mut()?;
             rotation.contains(link.id).then(|| link.capacity.close(env.now))
         });
-        let full = |i: usize| windows.get(i).copied().flatten().is_some_and(|w| w.full);
-        let full_links = (0..windows.len()).filter(|i| full(*i)).count();
+        let full_links = windows.iter().flatten().filter(|w| w.full).count();
         for link in self.sharing() {
             if let Some(window) = windows.get(link.id.index()).copied().flatten() {
                 let others = full_links - usize::from(window.full);
@@ -68,11 +67,8 @@ impl Peer {
     /// The part of the traffic that goes over `link`, in percent; 0 where links do not share it.
     pub(super) fn percent(&self, link: &Link) -> u8 {
         let rotation = self.set.rotation;
-        let sum: u32 = self
-            .links()
-            .filter(|l| rotation.contains(l.id))
-            .map(|l| u32::from(l.share))
-            .sum();
+        let sharing = self.links().filter(|l| rotation.contains(l.id));
+        let sum: u32 = sharing.map(|l| u32::from(l.share)).sum();
         if !rotation.contains(link.id) || sum == 0 {
             return 0;
         }

@@ -249,6 +249,10 @@ impl Peer {
         self.links.iter().filter_map(|l| l.as_deref())
     }
 
+    fn links_in_use(&self) -> impl Iterator<Item = &Link> {
+        self.links().filter(|l| self.set.contains(l.id))
+    }
+
     /// The link that `path` belongs to.
     fn link_of(&self, path: &Path) -> Option<LinkId> {
         self.links().find(|l| l.endpoint.is_current(path)).map(|l| l.id)
@@ -400,9 +404,10 @@ impl Peer {
         self.update_reorder_wait();
         self.protect = self.config.lossless && self.links().filter(|l| l.can_send()).count() > 1;
         self.share_out();
-        let stand_by = |l: &Link| l.state() == LinkState::Up && !set.contains(l.id);
-        let any = self.links().any(stand_by);
-        self.stand_by = any;
+        let stand_by = self
+            .links()
+            .any(|l| l.state() == LinkState::Up && !set.contains(l.id));
+        self.stand_by = stand_by;
         self.carry_over(env);
     }
 

@@ -116,15 +116,14 @@ impl Peer {
 
     /// The longest IP packet that passes whole to the peer, once that has been measured.
     pub fn inner_mtu(&self) -> Option<u16> {
-        let mut in_use = self.set.all().filter_map(|id| self.link(id));
-        let measured = self.room > 0 && in_use.all(|l| l.mtu.is_measured());
+        let measured = self.room > 0 && self.links_in_use().all(|l| l.mtu.is_measured());
         measured.then(|| carries(self.room))
     }
 
     /// Of the links in use whose path has been measured, the one that carries the least.
     pub fn narrowest_measured(&self) -> Option<Narrowest> {
-        let in_use = self.set.all().filter_map(|id| self.link(id));
-        let narrowest = in_use
+        let narrowest = self
+            .links_in_use()
             .filter(|l| l.mtu.is_measured())
             .min_by_key(|l| l.mtu.current())?;
         Some(Narrowest {
@@ -136,7 +135,6 @@ impl Peer {
 
     /// Frames are made to fit the narrowest link in use.
     pub(super) fn measure_room(&mut self) {
-        let in_use = self.set.all().filter_map(|id| self.link(id));
-        self.room = in_use.map(|l| l.mtu.current()).min().unwrap_or(0);
+        self.room = self.links_in_use().map(|l| l.mtu.current()).min().unwrap_or(0);
     }
 }

@@ -50,10 +50,7 @@ impl Peer {
     /// taken into use, ahead of everything new. So nothing is lost with the link before it, and nothing is overtaken.
     pub(super) fn carry_over(&mut self, env: &mut Env) {
         let sure = |l: &Link| l.state() != LinkState::Suspect && self.set.copies.contains(l.id);
-        let carriers = self
-            .links()
-            .filter(|l| sure(l))
-            .fold(LinkSet::EMPTY, |s, l| s.with(l.id));
+        let carriers: LinkSet = self.links().filter(|l| sure(l)).map(|l| l.id).collect();
         let gained = carriers.minus(self.carriers);
         self.carriers = carriers;
         if !gained.is_empty() && self.set.rotation.is_empty() {
@@ -94,11 +91,7 @@ impl Peer {
             };
             let len = env.outbox.arena.len() - start;
             let fits = |id: &LinkId| self.link(*id).is_some_and(|l| l.mtu.current() >= len);
-            let whole = resend
-                .over
-                .iter()
-                .filter(fits)
-                .fold(LinkSet::EMPTY, LinkSet::with);
+            let whole: LinkSet = resend.over.iter().filter(fits).collect();
             let split = resend.over.minus(whole);
             self.transmit_data(env, resend.seq, whole, start);
             for id in split.iter() {

@@ -279,10 +279,7 @@ impl Peer {
         self.send_heartbeat(env, from, Some(answer), own, LinkSet::EMPTY);
         let usable = |l: &Link| l.id != from && l.can_send() && l.trust() > 0 && !l.rests();
         if ping.reply_on_all {
-            let others = self
-                .links()
-                .filter(|l| usable(l))
-                .fold(LinkSet::EMPTY, |s, l| s.with(l.id));
+            let others: LinkSet = self.links().filter(|l| usable(l)).map(|l| l.id).collect();
             for other in others.iter() {
                 self.send_heartbeat(env, other, Some(answer), None, LinkSet::of(from));
             }
@@ -415,7 +412,7 @@ impl Peer {
         let usable = self
             .links()
             .filter(|l| l.can_send() && l.state() >= LinkState::Probing);
-        let links = usable.fold(LinkSet::EMPTY, |s, l| s.with(l.id));
+        let links: LinkSet = usable.map(|l| l.id).collect();
         for link in links.iter() {
             self.send_ctrl(env, link, |records| {
                 records.push(&Record::Close {
@@ -516,7 +513,8 @@ impl Peer {
     fn abnormal_links(&self, but: LinkId) -> LinkSet {
         self.links()
             .filter(|l| l.id != but && (!l.receiving() || l.config.shutdown))
-            .fold(LinkSet::EMPTY, |s, l| s.with(l.id))
+            .map(|l| l.id)
+            .collect()
     }
 
     /// The link that control messages had best travel on, if any can be used.

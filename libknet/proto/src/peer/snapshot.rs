@@ -50,8 +50,7 @@ impl Peer {
 
     /// Of the links in use the one that carries the least.
     fn narrowest(&self) -> Option<LinkId> {
-        let in_use = self.set.all().filter_map(|id| self.link(id));
-        in_use.min_by_key(|l| l.mtu.current()).map(|l| l.id)
+        self.links_in_use().min_by_key(|l| l.mtu.current()).map(|l| l.id)
     }
 
     /// Whether frames go in pieces because of this link, or the MTU of the TAP is no larger.

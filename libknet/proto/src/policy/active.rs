@@ -1,16 +1,13 @@
 //! Active: the same bytes on every link. The receiver's replay window keeps the first copy and drops the
 //! others before it decrypts them. No link has to be judged for nothing to be lost.
 
-use super::{ActiveSet, LinkView};
+use super::{ActiveSet, LinkView, those};
 use crate::{ids::LinkSet, status::LinkState};
 
 /// All links that answer at all, even the ones that are held down after flapping: a copy costs little, and it
 /// may be the only one that arrives.
 pub fn choose(links: &[LinkView]) -> ActiveSet {
-    let copies = links
-        .iter()
-        .filter(|l| l.state >= LinkState::Probing)
-        .fold(LinkSet::EMPTY, |set, l| set.with(l.link));
+    let copies = those(links, |l| l.state >= LinkState::Probing);
     ActiveSet {
         copies,
         rotation: LinkSet::EMPTY,

@@ -151,9 +151,7 @@ mod tests {
             &[9, 1],
             &[40, 0, 1],
         ] {
-            let links = LinkId::all()
-                .take(weights.len())
-                .fold(LinkSet::EMPTY, LinkSet::with);
+            let links = LinkId::all().take(weights.len()).collect();
             let mut got = [0_u32; 8];
             for flow in flows() {
                 got[pick(flow, links, |l| weights[l.index()]).expect("a link").index()] += 1;

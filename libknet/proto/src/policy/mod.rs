@@ -127,18 +127,17 @@ fn without_dear(links: &[LinkView], in_use: ActiveSet) -> Cow<'_, [LinkView]> {
     }
 }
 
+/// The links that are like this.
+fn those(links: &[LinkView], like: impl Fn(&LinkView) -> bool) -> LinkSet {
+    links.iter().filter(|l| like(l)).map(|l| l.link).collect()
+}
+
 /// Where no link is up: every one that may work, rather than one that may not. Links in doubt, and links that
 /// answer although they are not trusted yet; if there are none, whatever is being probed.
 fn last_resort(links: &[LinkView]) -> ActiveSet {
-    let collect = |take: &dyn Fn(&LinkView) -> bool| {
-        links
-            .iter()
-            .filter(|l| take(l))
-            .fold(LinkSet::EMPTY, |set, l| set.with(l.link))
-    };
-    let mut copies = collect(&|l| l.state == LinkState::Suspect || l.answers);
+    let mut copies = those(links, |l| l.state == LinkState::Suspect || l.answers);
     if copies.is_empty() {
-        copies = collect(&|_| true);
+        copies = those(links, |_| true);
     }
     ActiveSet {
         copies,
@@ -170,7 +169,8 @@ pub(crate) mod test_views {
     pub(crate) fn set(links: &[u8]) -> LinkSet {
         links
             .iter()
-            .fold(LinkSet::EMPTY, |s, l| s.with(LinkId::new(*l).expect("a link id")))
+            .map(|l| LinkId::new(*l).expect("a link id"))
+            .collect()
     }
 }
 

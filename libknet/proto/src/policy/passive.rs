@@ -5,7 +5,7 @@
 
 use core::cmp::Reverse;
 
-use super::{ActiveSet, LinkView, last_resort};
+use super::{ActiveSet, LinkView, last_resort, those};
 use crate::{
     ids::{LinkId, LinkSet},
     status::LinkState,
@@ -22,10 +22,7 @@ pub fn choose(links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
         return last_resort(links);
     };
     let mut copies = LinkSet::of(first.link);
-    let doubted = links
-        .iter()
-        .filter(|l| l.mirror && used(l))
-        .fold(LinkSet::EMPTY, |set, l| set.with(l.link));
+    let doubted = those(links, |l| l.mirror && used(l));
     // A stand-in that nobody has heard of lately may be dead too: take the next one along.
     if !doubted.is_empty()
         && !first.warm

@@ -1,6 +1,6 @@
 //! Round-robin: frames in turn over all links, each as often as its weight says.
 
-use super::{ActiveSet, LinkView, last_resort};
+use super::{ActiveSet, LinkView, last_resort, those};
 use crate::{
     ids::{LinkId, LinkSet, MAX_LINKS},
     status::LinkState,
@@ -9,18 +9,12 @@ use crate::{
 /// All links that are up take turns. While one is in doubt it gets a copy of every frame instead of a turn,
 /// so that its share is not lost if it is dead.
 pub fn choose(links: &[LinkView]) -> ActiveSet {
-    let collect = |take: &dyn Fn(&LinkView) -> bool| {
-        links
-            .iter()
-            .filter(|l| take(l))
-            .fold(LinkSet::EMPTY, |set, l| set.with(l.link))
-    };
-    let rotation = collect(&|l| l.state == LinkState::Up);
+    let rotation = those(links, |l| l.state == LinkState::Up);
     if rotation.is_empty() {
         return last_resort(links);
     }
     ActiveSet {
-        copies: collect(&|l| l.mirror),
+        copies: those(links, |l| l.mirror),
         rotation,
     }
 }

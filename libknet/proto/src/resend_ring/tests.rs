@@ -13,7 +13,7 @@ fn link(n: u8) -> LinkId {
 }
 
 fn links(of: &[u8]) -> LinkSet {
-    of.iter().fold(LinkSet::EMPTY, |s, n| s.with(link(*n)))
+    of.iter().map(|n| link(*n)).collect()
 }
 
 fn seq(counter: u32) -> DataSeq {

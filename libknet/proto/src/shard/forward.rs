@@ -21,6 +21,7 @@ use crate::{
 
 /// Longest Ethernet frame with a TCP SYN in bytes: two VLAN tags, and both headers with all options that fit.
 const SYN_AT_MOST: usize = 14 + 8 + 60 + 60;
+
 impl Shard {
     /// Whether this frame from the TAP is a datagram of our own to a peer. Where the route to a peer's address leads
     /// into the tunnel to that peer, each datagram would come back a little longer for ever, and once it no longer
@@ -33,10 +34,8 @@ impl Shard {
             return false;
         };
         let places = (remote, SocketId(0))..=(remote, SocketId(u8::MAX));
-        self.paths.range(places).any(|(_, id)| {
-            let peer = self.peers.get(usize::from(id.0)).and_then(Option::as_ref);
-            peer.is_some_and(|p| p.knows_as(header.receiver))
-        })
+        let mut there = self.paths.range(places).filter_map(|(_, id)| self.peer(*id));
+        there.any(|p| p.knows_as(header.receiver))
     }
 
     /// Forwards what a peer delivered besides the frame at hand: what was held back, or put together.

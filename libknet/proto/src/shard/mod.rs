@@ -216,31 +216,37 @@ impl Shard {
     /// The kernel refused to send along `path`: no route, no such address, interface down.
     pub fn handle_send_error(&mut self, now: Time, path: &Path) {
         self.tick(now);
-        if let Some(id) = self.peer_at(path.socket, path.remote) {
-            self.with(id, |peer, env| peer.send_error(env, path));
-        }
+        self.with_peer_at(path, |peer, env| peer.send_error(env, path));
     }
 
     /// The kernel refused to send a datagram of `size` bytes along `path`, because the device takes no such packets.
     pub fn handle_too_big(&mut self, now: Time, path: &Path, size: usize) {
         self.tick(now);
-        if let Some(id) = self.peer_at(path.socket, path.remote) {
-            self.with(id, |peer, env| peer.too_big(env, path, size));
-        }
+        self.with_peer_at(path, |peer, env| peer.too_big(env, path, size));
     }
 
     /// An ICMP message to `socket` claims that the path to `remote` carries packets of at most `mtu` bytes. It may be
     /// forged: it can only cause the size in use to be proven again.
     pub fn handle_mtu_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr, mtu: u32) {
         self.tick(now);
-        if let Some(id) = self.peer_at(socket, remote) {
-            let path = Path {
-                socket,
-                local: None,
-                remote,
-            };
-            self.with(id, |peer, env| peer.mtu_hint(env, &path, mtu));
-        }
+        let path = Path {
+            socket,
+            local: None,
+            remote,
+        };
+        self.with_peer_at(&path, |peer, env| peer.mtu_hint(env, &path, mtu));
+    }
+
+    /// An ICMP message to `socket` claims that `remote` cannot be reached. It may be forged: it can only cause
+    /// one question.
+    pub fn handle_icmp_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr) {
+        self.tick(now);
+        let path = Path {
+            socket,
+            local: None,
+            remote,
+        };
+        self.with_peer_at(&path, |peer, env| peer.icmp_hint(env, &path));
     }
 
     /// The device that `socket` sends through takes packets of `mtu` bytes, or it is not known.
@@ -250,23 +256,7 @@ impl Shard {
             Some(mtu) => self.env.socket_mtus.insert(socket, mtu),
             None => self.env.socket_mtus.remove(&socket),
         };
-        for id in self.ids() {
-            self.with(id, Peer::limits_changed);
-        }
-    }
-
-    /// An ICMP message to `socket` claims that `remote` cannot be reached. It may be forged: it can only cause
-    /// one question.
-    pub fn handle_icmp_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr) {
-        self.tick(now);
-        if let Some(id) = self.peer_at(socket, remote) {
-            let path = Path {
-                socket,
-                local: None,
-                remote,
-            };
-            self.with(id, |peer, env| peer.icmp_hint(env, &path));
-        }
+        self.limits_changed();
     }
 
     /// The thread that runs the shard stood still for `gap` (it was stopped, or starved). What was missed in
@@ -367,10 +357,7 @@ impl Shard {
 
     /// One peer.
     pub fn peer_status(&self, id: PeerId) -> Option<PeerStatus> {
-        self.peers
-            .get(usize::from(id.0))?
-            .as_ref()
-            .map(|p| p.status(&self.env))
+        self.peer(id).map(|p| p.status(&self.env))
     }
 
     /// Peers in ascending order from `from` on, at most `limit`, and where to go on.
@@ -453,8 +440,21 @@ impl Shard {
         ControlFlow::Continue(frame)
     }
 
-    fn peer_at(&self, socket: SocketId, remote: SocketAddr) -> Option<PeerId> {
-        self.paths.get(&(remote, socket)).copied()
+    fn peer(&self, id: PeerId) -> Option<&Peer> {
+        self.peers.get(usize::from(id.0)).and_then(Option::as_deref)
+    }
+
+    /// Whoever has a link along `path`.
+    fn with_peer_at(&mut self, path: &Path, act: impl FnOnce(&mut Peer, &mut Env)) {
+        if let Some(id) = self.paths.get(&(path.remote, path.socket)).copied() {
+            self.with(id, act);
+        }
+    }
+
+    fn limits_changed(&mut self) {
+        for id in self.ids() {
+            self.with(id, Peer::limits_changed);
+        }
     }
 
     fn with(&mut self, id: PeerId, act: impl FnOnce(&mut Peer, &mut Env)) {

@@ -174,18 +174,19 @@ impl Shard {
             Some(auto) => auto.largest(),
             None => self.env.tap_mtu,
         });
-        for id in self.ids() {
-            self.with(id, Peer::limits_changed);
-        }
+        self.limits_changed();
     }
 
     /// What the links to a peer carry may have changed, or the peer is gone.
     pub(super) fn follow_paths(&mut self, id: PeerId) {
+        if self.env.auto_mtu.is_none() {
+            return;
+        }
+        let narrowest = self.peer(id).and_then(Peer::narrowest_measured);
         let Some(auto) = &mut self.env.auto_mtu else {
             return;
         };
-        let peer = self.peers.get(usize::from(id.0)).and_then(Option::as_ref);
-        let carries = peer.and_then(|p| p.narrowest_measured()).map(|n| n.carries);
+        let carries = narrowest.map(|n| n.carries);
         if auto.note(id, carries) {
             auto.follow(self.env.real, self.env.tap_mtu);
         }
@@ -199,8 +200,7 @@ impl Shard {
         let (Some(to), Some(id)) = (auto.due(self.env.real, self.env.tap_mtu), auto.limiting()) else {
             return;
         };
-        let peer = self.peers.get(usize::from(id.0)).and_then(Option::as_ref);
-        if let Some(narrowest) = peer.and_then(|p| p.narrowest_measured()) {
+        if let Some(narrowest) = self.peer(id).and_then(Peer::narrowest_measured) {
             self.env.outbox.tap_mtu = Some(TapMtuWish {
                 from: self.env.tap_mtu,
                 to,
