@@ -353,6 +353,12 @@ impl World {
         self.now.since(Time::from_nanos(1_000_000_000))
     }
 
+    /// How many sessions followed another one so far, counted at both ends.
+    pub fn rekeys(&self) -> usize {
+        let is_rekey = |e: &Event| matches!(e, Event::SessionUp { rekey: true, .. });
+        self.events.iter().filter(|(_, _, e)| is_rekey(e)).count()
+    }
+
     /// Rules broken since the start; a test asserts that there are none.
     pub fn breaches(&self) -> &[String] {
         &self.ledger.broken

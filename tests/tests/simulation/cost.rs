@@ -9,7 +9,7 @@ use knet_proto::{
 };
 use knet_tests::sim::{Setup, World};
 
-use crate::{assert_sound, ms, secs};
+use crate::{assert_nothing_lost, assert_sound, cut_or_mend, ms, secs};
 
 const POLICIES: [PolicyKind; 5] = [
     PolicyKind::Passive,
@@ -166,28 +166,15 @@ fn cheap_links_come_and_go_and_nothing_is_lost() {
         world.traffic_everywhere(ms(3), secs(120));
         while world.now.since(begin) < secs(119) {
             for link in 0..2 {
-                match world.rng.below(6) {
-                    0 => world.network.cut(link, 0, 1, true),
-                    1 => world.network.channel(link, 0, 1).cut = true,
-                    2 => world.network.channel(link, 1, 0).cut = true,
-                    3 => world.carrier(0, link, false),
-                    _ => {
-                        world.carrier(0, link, true);
-                        world.network.cut(link, 0, 1, false);
-                    }
-                }
+                let number = world.rng.below(6);
+                cut_or_mend(&mut world, link, number);
             }
             let pause = ms(50 + world.rng.below(15_000));
             world.run(pause);
         }
         world.run(secs(5));
         assert_sound(&world, seed);
-        let (frames, lost) = world.ledger.lost(begin, world.now);
-        let first = world.ledger.missing(begin, world.now).next();
-        assert_eq!(
-            lost, 0,
-            "{policy:?}, seed {seed}: of {frames}; the first: {first:?}"
-        );
+        assert_nothing_lost(&world, begin, policy, seed);
     }
 }
 

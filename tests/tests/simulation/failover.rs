@@ -9,7 +9,7 @@ use knet_proto::{
 };
 use knet_tests::sim::{Setup, World};
 
-use crate::{POLICIES, assert_sound, ms, secs, seeds};
+use crate::{POLICIES, assert_nothing_lost, assert_sound, cut_or_mend, ms, secs, seeds};
 
 /// I4: with one good link in both directions no frame of a healthy time is lost, whatever dies and in whatever order.
 /// Schedule S1: every 200 ms another set of links is cut, in one direction or both, under dense traffic.
@@ -31,16 +31,7 @@ fn a_link_dies_every_200_ms(policy: PolicyKind, seed: u64) {
     let mut good = pick.below(u64::from(links)) as u8;
     while world.now.since(begin) < secs(18) {
         for link in (0..links).filter(|l| *l != good) {
-            match pick.below(6) {
-                0 => world.network.cut(link, 0, 1, true),
-                1 => world.network.channel(link, 0, 1).cut = true,
-                2 => world.network.channel(link, 1, 0).cut = true,
-                3 => world.carrier(0, link, false),
-                _ => {
-                    world.carrier(0, link, true);
-                    world.network.cut(link, 0, 1, false);
-                }
-            }
+            cut_or_mend(&mut world, link, pick.below(6));
         }
         world.run(ms(200));
         // The next good link is mended first, and has the time to be noticed and to be trusted.
@@ -54,12 +45,7 @@ fn a_link_dies_every_200_ms(policy: PolicyKind, seed: u64) {
     }
     world.run(secs(4));
     assert_sound(&world, seed);
-    let (sent, lost) = world.ledger.lost(begin, world.now);
-    let first = world.ledger.missing(begin, world.now).next();
-    assert_eq!(
-        lost, 0,
-        "{policy:?}, seed {seed}: of {sent}; the first: {first:?}"
-    );
+    assert_nothing_lost(&world, begin, policy, seed);
 }
 
 #[test]

@@ -12,7 +12,10 @@ mod regressions;
 mod schedules;
 mod two_hours;
 
-use knet_proto::{config::PolicyKind, time::Span};
+use knet_proto::{
+    config::PolicyKind,
+    time::{Span, Time},
+};
 use knet_tests::sim::World;
 
 const POLICIES: [PolicyKind; 3] = [PolicyKind::Passive, PolicyKind::Active, PolicyKind::RoundRobin];
@@ -34,6 +37,31 @@ fn ms(n: u64) -> Span {
 
 fn secs(n: u64) -> Span {
     Span::from_secs(n)
+}
+
+/// Cuts `link` between the first two hosts, in both directions, in one, or with its carrier, or mends it: as one of six
+/// numbers says.
+fn cut_or_mend(world: &mut World, link: u8, number: u64) {
+    match number {
+        0 => world.network.cut(link, 0, 1, true),
+        1 => world.network.channel(link, 0, 1).cut = true,
+        2 => world.network.channel(link, 1, 0).cut = true,
+        3 => world.carrier(0, link, false),
+        _ => {
+            world.carrier(0, link, true);
+            world.network.cut(link, 0, 1, false);
+        }
+    }
+}
+
+#[track_caller]
+fn assert_nothing_lost(world: &World, since: Time, policy: PolicyKind, seed: u64) {
+    let (sent, lost) = world.ledger.lost(since, world.now);
+    let first = world.ledger.missing(since, world.now).next();
+    assert_eq!(
+        lost, 0,
+        "{policy:?}, seed {seed}: of {sent}; the first: {first:?}"
+    );
 }
 
 #[track_caller]

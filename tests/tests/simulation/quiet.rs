@@ -1,6 +1,5 @@
 //! While all is well: what an idle link costs, and what a rekey does not.
 
-use knet_proto::event::Event;
 use knet_tests::sim::{Setup, World};
 
 use crate::{POLICIES, assert_sound, ms, secs};
@@ -42,11 +41,7 @@ fn a_rekey_loses_nothing() {
         world.traffic(0, 1, ms(1), secs(400));
         world.traffic(1, 0, ms(1), secs(400));
         world.run(secs(401));
-        let rekeys = world
-            .events
-            .iter()
-            .filter(|(_, _, e)| matches!(e, Event::SessionUp { rekey: true, .. }))
-            .count();
+        let rekeys = world.rekeys();
         assert!(rekeys >= 6, "{rekeys} rekeys at both ends");
         assert_eq!(world.ledger.lost(begin, world.now).1, 0, "{policy:?}");
         assert_eq!(world.ledger.out_of_order, 0, "I5: {policy:?}");
@@ -66,11 +61,7 @@ fn a_rekey_over_half_the_earth_loses_nothing() {
     world.traffic(0, 1, ms(20), secs(400));
     world.traffic(1, 0, ms(20), secs(400));
     world.run(secs(402));
-    let rekeys = world
-        .events
-        .iter()
-        .filter(|(_, _, e)| matches!(e, Event::SessionUp { rekey: true, .. }))
-        .count();
+    let rekeys = world.rekeys();
     assert!(rekeys >= 6, "{rekeys} rekeys at both ends");
     assert_eq!(world.ledger.lost(begin, world.now).1, 0);
     assert_sound(&world, 6);

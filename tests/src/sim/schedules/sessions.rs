@@ -1,6 +1,6 @@
 //! Sessions begin and end at awkward moments: S10, S13, S14 and S15.
 
-use knet_proto::{event::Event, time::Span};
+use knet_proto::time::Span;
 
 use super::Play;
 use crate::sim::World;
@@ -9,11 +9,6 @@ use crate::sim::World;
 const REKEY_AT: u32 = 1 << 31;
 /// Five short of where sealing stops (S14).
 const NEAR_THE_END: u32 = u32::MAX - (1 << 14) - 4;
-
-fn rekeys(world: &World) -> usize {
-    let is_rekey = |e: &Event| matches!(e, Event::SessionUp { rekey: true, .. });
-    world.events.iter().filter(|(_, _, e)| is_rekey(e)).count()
-}
 
 /// S10: sessions come to the age of a rekey while all links but one die and come back.
 pub(super) fn rekey(play: &mut Play) {
@@ -27,9 +22,9 @@ pub(super) fn rekey(play: &mut Play) {
         // Until just before the side that began the session wants another one.
         let age = world.peer(0, 1).session.map_or(Span::ZERO, |s| s.age);
         world.run((Span::from_secs(107) - age).max(Span::from_secs(6)));
-        let before = rekeys(&world);
+        let before = world.rekeys();
         world.traffic_everywhere(Span::from_millis(4), Span::from_secs(18));
-        while rekeys(&world) < before + 2 {
+        while world.rekeys() < before + 2 {
             for link in (0..links).filter(|l| *l != good) {
                 let dies = play.chance(2);
                 world.network.cut(link, 0, 1, dies);
@@ -93,7 +88,7 @@ pub(super) fn counter(play: &mut Play) {
     let (links, policy) = (1 + play.link(4), play.policy());
     let mut world = play.world(2, links, policy, false);
     for _ in 0..play.rounds {
-        let before = rekeys(&world);
+        let before = world.rekeys();
         world.traffic_everywhere(Span::from_millis(10), Span::from_secs(6));
         world.run(play.ms(100, 1_000));
         let n = play.below(2) as usize;
@@ -105,7 +100,7 @@ pub(super) fn counter(play: &mut Play) {
         let from = world.now;
         world.run(Span::from_secs(2));
         let (sent, lost) = world.ledger.lost(from, world.now - Span::from_secs(1));
-        if rekeys(&world) == before || sent == 0 || lost > 0 {
+        if world.rekeys() == before || sent == 0 || lost > 0 {
             let lines = [world.state_line(0, 1), world.state_line(1, 0)];
             let text = format!("S14: {lost} of {sent} frames lost 3 s after the counter's end: {lines:?}");
             world.ledger.breach(world.now, text);
