@@ -127,6 +127,11 @@ impl Capacity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        config::{LinkConfig, Remote},
+        ids::LinkId,
+        link::Link,
+    };
 
     const MS: fn(u64) -> Time = |n| Time::from_nanos(n * 1_000_000);
 
@@ -200,5 +205,28 @@ mod tests {
             assert!(!c.is_ready(MS(u64::from(n) * 100)));
         }
         assert_eq!(c.rate(), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_across_a_restart_of_the_peer_or_another_path() {
+        let forget: [fn(&mut Link); 2] = [
+            |l| {
+                l.session_begins(MS(10_000), true);
+            },
+            |l| l.path_changed(MS(10_000), false),
+        ];
+        for forget in forget {
+            let config = LinkConfig::new(None, Remote::Dynamic);
+            let mut link = Link::new(LinkId::new(0).expect("an id"), config, Time::ZERO, 1_446);
+            let (mut at, mut total) = (0, 1_000_000);
+            let w = window(&mut link.capacity, &mut at, &mut total, 5_000, 10_000);
+            link.capacity.learn(w, false);
+            forget(&mut link);
+            assert_eq!(link.capacity.rate(), None);
+            // The peer counts from zero: less than before is no round of the counter.
+            let (mut at, mut total) = (10_000, 0);
+            let w = window(&mut link.capacity, &mut at, &mut total, 5_000, 10_000);
+            assert!(w.delivered <= 5_000, "{w:?}");
+        }
     }
 }

@@ -25,6 +25,8 @@ impl Link {
     pub fn session_begins(&mut self, now: Time, anew: bool) -> Option<Transition> {
         if anew {
             self.sent.clear();
+            // The peer counts what arrives from zero again.
+            self.capacity = Capacity::default();
             self.tx_loss.reset();
             self.rx_loss.reset();
             self.jitter = JitterMeter::default();
@@ -85,6 +87,7 @@ impl Link {
         self.mtu.reset(now, ipv6);
         self.large = LargeWatch::new(ipv6);
         self.report_rtt = RttEstimator::default();
+        self.capacity = Capacity::default();
         self.tx_loss.reset();
         self.rx_loss.reset();
         self.sent.clear();
