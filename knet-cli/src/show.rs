@@ -14,7 +14,7 @@ use crate::{
     failure::Failure,
     output::{Document, clean, clean_lines},
     table::{Align, table},
-    units::{date, date_time, duration, loss, maybe_micros, micros, time_of_day},
+    units::{date, date_time, duration, maybe_micros, micros, percent, time_of_day},
 };
 
 /// Asks the daemon and lays out its answer.
@@ -308,8 +308,8 @@ fn peer(row: &PeerRow) -> Vec<String> {
         row.rx.packets, row.rx.bytes, row.duplicates
     ));
     lines.push(format!(
-        "  {} frames discarded, {} waiting",
-        row.drops, row.queued
+        "  {} frames discarded, {} waiting; all links silent at once {} times",
+        row.drops, row.queued, row.stalls
     ));
     let resend = &row.resend;
     lines.push(format!(
@@ -402,16 +402,23 @@ fn link_details(row: &LinkRow) -> Vec<String> {
         lines.push(format!("    MTU {} ({})", mtu(row), mtu_reason(row)));
     }
     lines.push(format!(
-        "    Round trip {} (min {}, variation {}), jitter {}",
+        "    Round trip {} (min {}, 99 % of the last minute within {}, variation {})",
         maybe_micros(row.rtt_us),
         maybe_micros(row.rtt_min_us),
+        maybe_micros(row.rtt_p99_us),
         micros(row.rtt_var_us),
-        micros(row.jitter_us)
     ));
     lines.push(format!(
-        "    Lost lately: {} sent, {} received",
-        loss(row.tx_loss_ppm),
-        loss(row.rx_loss_ppm)
+        "    Sending: jitter {}, lost lately {}, out of order {}",
+        maybe_micros(row.tx_jitter_us.map(u64::from)),
+        percent(row.tx_loss_ppm),
+        row.tx_reordered_ppm.map_or("-".to_owned(), percent)
+    ));
+    lines.push(format!(
+        "    Receiving: jitter {}, lost lately {}, out of order {}",
+        micros(u64::from(row.rx_jitter_us)),
+        percent(row.rx_loss_ppm),
+        percent(row.rx_reordered_ppm)
     ));
     lines.push(format!(
         "    Sent {} datagrams, {} bytes",
@@ -429,12 +436,18 @@ fn link_details(row: &LinkRow) -> Vec<String> {
         micros(row.report_timeout_us)
     ));
     lines.push(format!(
-        "    Suspected {} times, down {} times, {} of them too early, flap penalty {}.{:03}",
-        row.suspects,
-        row.downs,
-        row.spurious,
+        "    Suspected {} times, spared {}, down {}, {} of these too early",
+        row.suspects, row.spared, row.downs, row.spurious
+    ));
+    let more = match row.held_for_ms {
+        0 => String::new(),
+        ms => format!(", for {} more", duration(ms)),
+    };
+    lines.push(format!(
+        "    Flap penalty {}.{:03}, kept out of use {} times{more}",
         row.penalty_milli / 1000,
-        row.penalty_milli % 1000
+        row.penalty_milli % 1000,
+        row.held
     ));
     lines
 }
@@ -517,9 +530,9 @@ fn links(rows: &[LinkRow]) -> Vec<String> {
                 receiving(row).to_owned(),
                 if row.in_use { "yes" } else { "no" }.to_owned(),
                 maybe_micros(row.rtt_us),
-                micros(row.jitter_us),
-                loss(row.tx_loss_ppm),
-                loss(row.rx_loss_ppm),
+                micros(u64::from(row.rx_jitter_us)),
+                percent(row.tx_loss_ppm),
+                percent(row.rx_loss_ppm),
                 mtu(row),
                 local(row),
                 remote(row),

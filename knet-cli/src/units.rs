@@ -30,7 +30,7 @@ pub(crate) fn duration(ms: u64) -> String {
 }
 
 /// Parts per million as percent.
-pub(crate) fn loss(ppm: u32) -> String {
+pub(crate) fn percent(ppm: u32) -> String {
     match ppm {
         0 => "0%".to_owned(),
         1..1000 => "<0.1%".to_owned(),
@@ -97,7 +97,7 @@ mod tests {
             ["0.0s", "9.9s", "10s", "59s", "1m00s", "59m59s", "1h00m", "1d00h"]
         );
         assert_eq!(
-            [0, 1, 1000, 15_000, 1_000_000].map(loss),
+            [0, 1, 1000, 15_000, 1_000_000].map(percent),
             ["0%", "<0.1%", "0.1%", "1.5%", "100.0%"]
         );
     }

@@ -242,6 +242,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         row.rx = traffic(status.rx);
         row.drops = status.drops;
         row.duplicates = status.duplicates;
+        row.stalls = status.stalls;
         row.queued = status.queued;
         row.resend = ResendRow {
             held: status.resend.held,
@@ -363,15 +364,22 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         rtt_us: link.srtt.map(Span::as_micros),
         rtt_min_us: link.rtt_min.map(Span::as_micros),
         rtt_var_us: link.rttvar.as_micros(),
-        jitter_us: link.jitter.as_micros(),
+        rtt_p99_us: link.rtt_p99.map(Span::as_micros),
+        tx_jitter_us: link.tx_quality.map(|q| q.jitter_us),
+        rx_jitter_us: link.rx_quality.jitter_us,
+        tx_reordered_ppm: link.tx_quality.map(|q| q.reordered_ppm),
+        rx_reordered_ppm: link.rx_quality.reordered_ppm,
         tx_loss_ppm: link.tx_loss_ppm,
         rx_loss_ppm: link.rx_loss_ppm,
         tx: traffic(link.tx),
         rx: traffic(link.rx),
         report_timeout_us: link.report_timeout.as_micros(),
-        suspects: link.suspects,
-        downs: link.downs,
-        spurious: link.spurious,
+        suspects: link.verdicts.suspects,
+        downs: link.verdicts.downs,
+        spurious: link.verdicts.spurious,
+        spared: link.verdicts.spared,
+        held: link.verdicts.held,
+        held_for_ms: link.held_for.as_millis(),
         penalty_milli: link.penalty_milli,
         mtu: path.then_some(link.mtu),
         mtu_limit: path.then(|| mtu_limit(link.mtu_limit).into()),

@@ -201,6 +201,8 @@ pub struct PeerRow {
     pub drops: u64,
     /// Copies dropped on receipt (normal under the active policy).
     pub duplicates: u64,
+    /// Times that all its links fell silent at once, so that they were judged slowly.
+    pub stalls: u32,
     /// Frames waiting for a session.
     pub queued: u32,
     /// What is kept for the case that a link dies.
@@ -269,8 +271,17 @@ pub struct LinkRow {
     pub rtt_min_us: Option<u64>,
     /// Variation of the round-trip time in microseconds (RFC 6298).
     pub rtt_var_us: u64,
+    /// The round-trip time in microseconds that 99 of 100 measurements of the last minute did not exceed.
+    pub rtt_p99_us: Option<u64>,
+    /// Interarrival jitter of what we send in microseconds (RFC 3550), once the peer has told it.
+    pub tx_jitter_us: Option<u32>,
     /// Interarrival jitter of what the peer sends in microseconds (RFC 3550).
-    pub jitter_us: u64,
+    pub rx_jitter_us: u32,
+    /// Share of our control datagrams that a later one had overtaken on arrival (RFC 4737), in parts per million, once
+    /// the peer has told it.
+    pub tx_reordered_ppm: Option<u32>,
+    /// Share of the peer's control datagrams that a later one had overtaken on arrival, in parts per million.
+    pub rx_reordered_ppm: u32,
     /// Share of what we sent lately that did not arrive, in parts per million.
     pub tx_loss_ppm: u32,
     /// Share of what the peer sent lately that did not arrive, in parts per million.
@@ -287,6 +298,13 @@ pub struct LinkRow {
     pub downs: u32,
     /// Times that it was called down and was only slow.
     pub spurious: u32,
+    /// Times that its probes went unanswered and it was not called down, being the last one, or because nothing at all
+    /// came from the peer.
+    pub spared: u32,
+    /// Times that it answered well enough to be up, and was kept out of use because it had flapped.
+    pub held: u32,
+    /// Milliseconds for which it is kept out of use yet.
+    pub held_for_ms: u64,
     /// Flap penalty, in thousandths of one down.
     pub penalty_milli: u32,
     /// The largest IP packet that is sent along its path, in bytes with IP and UDP header. `None`: it has no path yet.

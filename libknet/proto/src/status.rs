@@ -11,6 +11,7 @@ use crate::{
     resend_ring::RingStats,
     resequencer,
     time::Span,
+    wire::control_record::ReceiveQuality,
 };
 
 /// State of the sending side of a link.
@@ -137,6 +138,8 @@ pub struct PeerStatus {
     pub drops: u64,
     /// Copies dropped by the replay window (normal under the active policy).
     pub duplicates: u64,
+    /// Times that all its links fell silent at once, so that they were judged slowly.
+    pub stalls: u32,
     /// Frames waiting for a session.
     pub queued: u32,
     /// What is kept for the case that a link dies.
@@ -243,10 +246,14 @@ pub struct LinkStatus {
     pub srtt: Option<Span>,
     /// Smallest round-trip time seen on this path.
     pub rtt_min: Option<Span>,
-    /// Its variation (RFC 6298).
+    /// The round-trip time that 99 of 100 measurements of the last minute did not exceed.
+    pub rtt_p99: Option<Span>,
+    /// The variation of the smoothed one (RFC 6298).
     pub rttvar: Span,
-    /// Interarrival jitter of what the peer sends (RFC 3550).
-    pub jitter: Span,
+    /// How what the peer sends arrives.
+    pub rx_quality: ReceiveQuality,
+    /// How what we send arrives, once the peer has said so.
+    pub tx_quality: Option<ReceiveQuality>,
     /// Of what we sent lately, the share that did not arrive, in parts per million.
     pub tx_loss_ppm: u32,
     /// Of what the peer sent lately, the share that did not arrive, in parts per million.
@@ -257,14 +264,28 @@ pub struct LinkStatus {
     pub rx: Traffic,
     /// The report timeout: how long data may go unreported before the link is suspect.
     pub report_timeout: Span,
-    /// Times that it was suspected.
-    pub suspects: u32,
-    /// Times that it went down.
-    pub downs: u32,
-    /// Times that it was called down and was only slow.
-    pub spurious: u32,
+    /// How it has been judged.
+    pub verdicts: Verdicts,
     /// Flap penalty, in thousandths of one down.
     pub penalty_milli: u32,
+    /// How much longer it is kept out of use after flapping.
+    pub held_for: Span,
+}
+
+/// How often a link was judged in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// It was suspected.
+    pub suspects: u32,
+    /// It went down.
+    pub downs: u32,
+    /// It was called down and was only slow.
+    pub spurious: u32,
+    /// Its probes went unanswered, and it was not called down: it was the last one, or nothing came from the peer at
+    /// all.
+    pub spared: u32,
+    /// It answered well enough to be up, and was kept out of use because it had flapped.
+    pub held: u32,
 }
 
 /// One entry of the MAC table.

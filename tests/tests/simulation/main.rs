@@ -6,6 +6,7 @@ mod attack;
 mod cost;
 mod failover;
 mod nodes;
+mod numbers;
 mod order;
 mod quiet;
 mod regressions;

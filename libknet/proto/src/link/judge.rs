@@ -1,15 +1,66 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
-use super::{
-    Hearing, Link, MIRROR_TIME, PingDue, SLOW_PROBE, Surroundings, Transition, URGENT_PROBES,
-    losses_in_a_row, pace::ANNOUNCEABLE,
-};
+use super::{Link, MIRROR_TIME, SLOW_PROBE, Transition, URGENT_PROBES, losses_in_a_row, pace::ANNOUNCEABLE};
 use crate::{
     event::LinkReason,
     rng::Entropy,
     status::LinkState,
     time::{Span, Time},
 };
+
+/// A PING that should leave now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PingDue {
+    /// Not a heartbeat: somebody waits for the answer.
+    pub urgent: bool,
+    /// The answer should come over every link.
+    pub on_all: bool,
+}
+
+impl PingDue {
+    /// A heartbeat.
+    pub const HEARTBEAT: Self = Self {
+        urgent: false,
+        on_all: false,
+    };
+    /// A probe of a link that is not up.
+    pub const PROBE: Self = Self {
+        urgent: true,
+        on_all: false,
+    };
+    /// A probe that wants to know which direction is dead.
+    pub const DOUBT: Self = Self {
+        urgent: true,
+        on_all: true,
+    };
+    /// The operator asks.
+    pub const OPERATOR: Self = Self {
+        urgent: true,
+        on_all: false,
+    };
+}
+
+/// What arrives on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// Something, lately, or that nothing does is known.
+    Fine,
+    /// Nothing for a while: a PING should leave, to be answered over this link too.
+    Ask,
+    /// Nothing at all. Said once.
+    Deaf,
+}
+
+/// What a link may know about its siblings when it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings {
+    /// No other link of the peer is up.
+    pub alone: bool,
+    /// When anything authentic of the peer arrived last, on any link.
+    pub peer_heard: Time,
+    /// This side sends the heartbeats.
+    pub driver: bool,
+}
 
 impl Link {
     /// When [`Link::timeout`] wants to be called next.
@@ -183,6 +234,10 @@ impl Link {
         }
         if silent >= self.config.timers.timeout {
             return (self.enter_down(now, LinkReason::Timeout, silent), None);
+        }
+        if self.tally == needed {
+            self.tally += 1;
+            self.verdicts.spared = self.verdicts.spared.saturating_add(1);
         }
         self.step_at = now + SLOW_PROBE.min(self.config.timers.timeout - silent + Span::from_millis(1));
         (None, Some(PingDue::DOUBT))

@@ -3,10 +3,8 @@
 //! The sender tells in each heartbeat how many datagrams it has put on the link; the receiver knows how
 //! many had arrived by then. Two such pairs give the loss between them, exactly, because a link is FIFO.
 
+use super::fading_share::FadingShare;
 use crate::time::{Span, Time};
-
-/// After this time an old loss counts half.
-const HALF_LIFE: Span = Span::from_secs(10);
 
 /// What counts as recent: at least so long, and so many datagrams.
 const WINDOW: Span = Span::from_millis(900);
@@ -16,9 +14,7 @@ const ENOUGH: u32 = 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LossMeter {
     last: Option<(u32, u32)>,
-    sent: u64,
-    lost: u64,
-    halved: Time,
+    lost: FadingShare,
     /// Lately: what was sent and lost, and since when.
     window: (u32, u32, Time),
     recent_ppm: u32,
@@ -28,7 +24,6 @@ impl LossMeter {
     /// When `arrived` datagrams had arrived, `sent` had been put on the link (both modulo 2^32).
     pub fn pair(&mut self, now: Time, sent: u32, arrived: u32) {
         let Some((last_sent, last_arrived)) = self.last.replace((sent, arrived)) else {
-            self.halved = now;
             return;
         };
         let sent = sent.wrapping_sub(last_sent);
@@ -39,14 +34,7 @@ impl LossMeter {
         }
         let lost = sent.saturating_sub(arrived);
         self.count_recent(now, sent, lost);
-        if now.since(self.halved) >= HALF_LIFE {
-            self.halved = now;
-            self.sent /= 2;
-            self.lost /= 2;
-        }
-        // Weighted by 1024 so that halving keeps small numbers.
-        self.sent = self.sent.saturating_add(u64::from(sent) * 1024);
-        self.lost = self.lost.saturating_add(u64::from(lost) * 1024);
+        self.lost.count(now, sent, lost);
     }
 
     fn count_recent(&mut self, now: Time, sent: u32, lost: u32) {
@@ -76,10 +64,7 @@ impl LossMeter {
 
     /// Loss in parts per million.
     pub fn ppm(&self) -> u32 {
-        match self.sent {
-            0 => 0,
-            sent => (u128::from(self.lost) * 1_000_000 / u128::from(sent)).min(1_000_000) as u32,
-        }
+        self.lost.ppm()
     }
 }
 
@@ -106,18 +91,5 @@ mod tests {
         assert_eq!(m.ppm(), 0);
         m.pair(Time::ZERO, 5, 90);
         assert_eq!(m.ppm(), 0, "a restart of the counter is no loss");
-    }
-
-    #[test]
-    fn old_loss_fades() {
-        let mut m = LossMeter::default();
-        m.pair(Time::ZERO, 0, 0);
-        m.pair(Time::ZERO, 100, 50);
-        let mut now = Time::ZERO;
-        for i in 1..20_u32 {
-            now = now + HALF_LIFE;
-            m.pair(now, 100 + i * 100, 50 + i * 100);
-        }
-        assert!(m.ppm() < 100, "{}", m.ppm());
     }
 }

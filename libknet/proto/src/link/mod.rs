@@ -21,6 +21,7 @@
 
 pub mod capacity;
 pub mod endpoint;
+mod fading_share;
 pub mod flap_damping;
 mod judge;
 pub mod large_watch;
@@ -33,15 +34,19 @@ pub mod rtt;
 pub mod sent_log;
 mod signals;
 
+pub use judge::{Hearing, PingDue, Surroundings};
+
 use crate::{
     config::{LinkConfig, Remote},
     event::LinkReason,
     ids::LinkId,
-    status::{LinkState, Traffic},
+    status::{LinkState, Traffic, Verdicts},
     time::{Span, Time},
+    wire::control_record::ReceiveQuality,
 };
 use capacity::Capacity;
 use endpoint::Endpoint;
+use fading_share::FadingShare;
 use flap_damping::FlapDamping;
 use large_watch::LargeWatch;
 use loss::LossMeter;
@@ -49,7 +54,7 @@ use pace::{Need, Pace};
 use path_mtu::{Limits, PathMtu};
 use probe::Probes;
 use quality::Quality;
-use rtt::{JitterMeter, RttEstimator};
+use rtt::{JitterMeter, RttEstimator, RttTail};
 use sent_log::SentLog;
 
 /// Bits of the numbers of probes that name their link.
@@ -92,60 +97,6 @@ pub struct Transition {
     pub silent: Span,
 }
 
-/// A PING that should leave now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PingDue {
-    /// Not a heartbeat: somebody waits for the answer.
-    pub urgent: bool,
-    /// The answer should come over every link.
-    pub on_all: bool,
-}
-
-impl PingDue {
-    /// A heartbeat.
-    pub const HEARTBEAT: Self = Self {
-        urgent: false,
-        on_all: false,
-    };
-    /// A probe of a link that is not up.
-    pub const PROBE: Self = Self {
-        urgent: true,
-        on_all: false,
-    };
-    /// A probe that wants to know which direction is dead.
-    pub const DOUBT: Self = Self {
-        urgent: true,
-        on_all: true,
-    };
-    /// The operator asks.
-    pub const OPERATOR: Self = Self {
-        urgent: true,
-        on_all: false,
-    };
-}
-
-/// What arrives on a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hearing {
-    /// Something, lately, or that nothing does is known.
-    Fine,
-    /// Nothing for a while: a PING should leave, to be answered over this link too.
-    Ask,
-    /// Nothing at all. Said once.
-    Deaf,
-}
-
-/// What a link may know about its siblings when it is judged.
-#[derive(Clone, Copy, Debug)]
-pub struct Surroundings {
-    /// No other link of the peer is up.
-    pub alone: bool,
-    /// When anything authentic of the peer arrived last, on any link.
-    pub peer_heard: Time,
-    /// This side sends the heartbeats.
-    pub driver: bool,
-}
-
 /// One link.
 #[derive(Debug)]
 pub struct Link {
@@ -157,6 +108,8 @@ pub struct Link {
     pub endpoint: Endpoint,
     /// Round-trip time, from PONGs.
     pub rtt: RttEstimator,
+    /// The slowest of them lately.
+    pub rtt_tail: RttTail,
     /// Round trip of data until it is reported: an upper bound that follows a growing queue.
     report_rtt: RttEstimator,
     /// Jitter of what arrives.
@@ -165,6 +118,10 @@ pub struct Link {
     pub tx_loss: LossMeter,
     /// Loss of what the peer sends.
     pub rx_loss: LossMeter,
+    /// Control datagrams of the peer that a later one overtook on this link.
+    pub reordered: FadingShare,
+    /// How what we send arrives, as the peer says.
+    pub peer_quality: Option<ReceiveQuality>,
     /// Datagrams sent.
     pub tx: Traffic,
     /// When the last of them left.
@@ -185,12 +142,8 @@ pub struct Link {
     large: LargeWatch,
     /// Flap damping.
     pub damping: FlapDamping,
-    /// Times suspected.
-    pub suspects: u32,
-    /// Times down, as people see it.
-    pub downs_shown: u32,
-    /// Times called down when it was only slow.
-    pub spurious: u32,
+    /// How it has been judged so far.
+    pub verdicts: Verdicts,
     /// It has gone down since it was configured.
     been_down: bool,
     cleared: (Traffic, Traffic),
@@ -253,10 +206,13 @@ impl Link {
             endpoint: Endpoint::new(&config),
             config,
             rtt: RttEstimator::default(),
+            rtt_tail: RttTail::default(),
             report_rtt: RttEstimator::default(),
             jitter: JitterMeter::default(),
             tx_loss: LossMeter::default(),
             rx_loss: LossMeter::default(),
+            reordered: FadingShare::default(),
+            peer_quality: None,
             tx: Traffic::default(),
             last_tx: now,
             rx: Traffic::default(),
@@ -274,11 +230,9 @@ impl Link {
             ),
             large: LargeWatch::new(ipv6),
             damping: FlapDamping::default(),
-            suspects: 0,
-            downs_shown: 0,
+            verdicts: Verdicts::default(),
             been_down: false,
             cleared: Default::default(),
-            spurious: 0,
             state: LinkState::Down,
             since: now,
             receiving: true,
@@ -369,6 +323,22 @@ impl Link {
     /// Whether frames are still mirrored on it while it is in doubt.
     pub fn mirror(&self, now: Time) -> bool {
         self.state == LinkState::Suspect && now.since(self.since) < MIRROR_TIME
+    }
+
+    /// How what the peer sends arrives.
+    pub fn receive_quality(&self) -> ReceiveQuality {
+        ReceiveQuality {
+            jitter_us: u32::try_from(self.jitter.jitter().as_micros()).unwrap_or(u32::MAX),
+            reordered_ppm: self.reordered.ppm(),
+        }
+    }
+
+    /// How much longer flap damping keeps it out of use.
+    pub fn held_for(&self, now: Time) -> Span {
+        match self.state {
+            LinkState::Down | LinkState::Probing => self.damping.hold_until().since(now),
+            _ => Span::ZERO,
+        }
     }
 
     /// How long the receiver of this link waits before it reports data: a quarter of the round trip and a
@@ -468,7 +438,7 @@ impl Link {
     }
 
     fn count_suspicion(&mut self, now: Time) {
-        self.suspects = self.suspects.saturating_add(1);
+        self.verdicts.suspects = self.verdicts.suspects.saturating_add(1);
         if now.since(self.factor_changed) >= Span::from_secs(600) && self.rt_factor > 1 {
             self.rt_factor /= 2;
             self.factor_changed = now;
@@ -496,7 +466,7 @@ impl Link {
 
     fn enter_down(&mut self, now: Time, reason: LinkReason, silent: Span) -> Option<Transition> {
         self.been_down = true;
-        self.downs_shown = self.downs_shown.saturating_add(1);
+        self.verdicts.downs = self.verdicts.downs.saturating_add(1);
         self.damping.down(now);
         self.tx_loss.interrupt();
         let t = self.enter_after(now, LinkState::Down, reason, silent);

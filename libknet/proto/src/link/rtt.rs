@@ -51,6 +51,93 @@ impl RttEstimator {
     }
 }
 
+/// How long one part of the window of [`RttTail`] is, and how many complete ones it has.
+const PART: Span = Span::from_secs(20);
+const PARTS: usize = 3;
+/// A measurement counts at most once in this time: a moment of doubt, with a probe every few milliseconds, is no more
+/// than a moment of the minute.
+const APART: Span = Span::from_millis(140);
+/// The greatest measurements of a part. In four parts of 20 s there are at most 572, and the 99th percentile of
+/// these is the sixth from above.
+const KEPT: usize = 6;
+
+/// The slow end of the round-trip times of the last minute: of the last 60 to 80 seconds, to be exact.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RttTail {
+    /// The part that grows, and the ones before it, the latest first.
+    parts: [Tail; PARTS + 1],
+    began: Time,
+    last: Option<Time>,
+}
+
+/// Of one part.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tail {
+    count: u32,
+    /// In microseconds, descending.
+    greatest: [u32; KEPT],
+}
+
+impl Tail {
+    fn sample(&mut self, rtt_us: u32) {
+        self.count += 1;
+        let place = self.greatest.partition_point(|g| *g >= rtt_us);
+        if place < KEPT {
+            self.greatest[place..].rotate_right(1);
+            self.greatest[place] = rtt_us;
+        }
+    }
+}
+
+impl RttTail {
+    /// Takes in one measurement.
+    pub fn sample(&mut self, now: Time, rtt: Span) {
+        if self.last.is_some_and(|last| now.since(last) < APART) {
+            return;
+        }
+        self.last = Some(now);
+        let passed = self.parts_since(now);
+        if passed > 0 {
+            self.parts.rotate_right(passed.min(PARTS));
+            self.parts
+                .iter_mut()
+                .take(passed)
+                .for_each(|p| *p = Tail::default());
+            self.began = now;
+        }
+        self.parts[0].sample(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    /// The round-trip time that 99 of 100 measurements of the last minute did not exceed (nearest rank); `None` if there
+    /// was none.
+    pub fn p99(&self, now: Time) -> Option<Span> {
+        let live = (PARTS + 1).saturating_sub(self.parts_since(now));
+        let mut parts = self.parts;
+        let parts = parts.get_mut(..live)?;
+        let count: u32 = parts.iter().map(|p| p.count).sum();
+        if count == 0 {
+            return None;
+        }
+        // From above: how many measurements may be slower.
+        let mut slower = count / 100;
+        loop {
+            let part = parts.iter_mut().max_by_key(|p| p.greatest[0])?;
+            let [greatest, ..] = part.greatest;
+            if slower == 0 {
+                return Some(Span::from_micros(u64::from(greatest)));
+            }
+            slower -= 1;
+            part.greatest.rotate_left(1);
+            part.greatest[KEPT - 1] = 0;
+        }
+    }
+
+    /// How many parts have ended since the one that grows began.
+    fn parts_since(&self, now: Time) -> usize {
+        usize::try_from(now.since(self.began).as_nanos() / PART.as_nanos()).unwrap_or(usize::MAX)
+    }
+}
+
 /// Interarrival jitter of what the peer sends (RFC 3550 section 6.4.1). Needs no common clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JitterMeter {
@@ -118,5 +205,76 @@ mod tests {
         assert_eq!(j.jitter(), Span::ZERO);
         j.arrival(now + Span::from_millis(16), sent);
         assert_eq!(j.jitter(), Span::from_millis(1));
+    }
+
+    #[test]
+    fn one_of_a_hundred_may_be_slower() {
+        let mut tail = RttTail::default();
+        let mut now = Time::from_nanos(1);
+        assert_eq!(tail.p99(now), None);
+        for n in 1..=100 {
+            tail.sample(now, Span::from_millis(n));
+            now = now + Span::from_millis(500);
+            let expected = if n < 100 { n } else { n - 1 };
+            assert_eq!(
+                tail.p99(now),
+                Some(Span::from_millis(expected)),
+                "{n} measurements"
+            );
+        }
+        let doubts = tail;
+        for _ in 0..20 {
+            tail.sample(now, Span::from_millis(70_000));
+            now = now + Span::from_millis(5);
+        }
+        assert_eq!(tail.p99(now), Some(Span::from_millis(100)), "{doubts:?}");
+    }
+
+    #[test]
+    fn a_minute_later_it_is_forgotten() {
+        let mut tail = RttTail::default();
+        let mut now = Time::from_nanos(1);
+        tail.sample(now, Span::from_millis(90));
+        for second in 1..=81 {
+            now = now + Span::from_secs(1);
+            tail.sample(now, Span::from_millis(10));
+            let p99 = tail.p99(now).map(Span::as_millis);
+            match second {
+                ..=60 => assert_eq!(p99, Some(90), "after {second} s"),
+                80.. => assert_eq!(p99, Some(10), "after {second} s"),
+                _ => {}
+            }
+        }
+        assert_eq!(tail.p99(now + Span::from_secs(60)), Some(Span::from_millis(10)));
+        assert_eq!(tail.p99(now + Span::from_secs(80)), None);
+        now = now + Span::from_secs(1_000);
+        tail.sample(now, Span::from_millis(3));
+        assert_eq!(tail.p99(now), Some(Span::from_millis(3)));
+    }
+
+    proptest::proptest! {
+        /// What it says of the measurements that it has is what sorting them would say.
+        #[test]
+        fn as_by_sorting(all in proptest::collection::vec((140_u64..900, 0_u64..50_000), 1..700)) {
+            let (mut tail, mut now, mut seen) = (RttTail::default(), Time::from_nanos(1), std::vec::Vec::new());
+            let mut began = now;
+            for (pause, rtt_us) in all {
+                now = now + Span::from_millis(pause);
+                let parts = now.since(began).as_nanos() / PART.as_nanos();
+                if parts > 0 {
+                    began = now;
+                    for (age, _) in &mut seen {
+                        *age += parts;
+                    }
+                }
+                seen.push((0, rtt_us));
+                tail.sample(now, Span::from_micros(rtt_us));
+                let mut live: std::vec::Vec<u64> =
+                    seen.iter().filter(|(age, _)| *age <= PARTS as u64).map(|(_, rtt)| *rtt).collect();
+                live.sort_unstable();
+                let rank = (live.len() * 99).div_ceil(100);
+                proptest::prop_assert_eq!(tail.p99(now), Some(Span::from_micros(live[rank - 1])));
+            }
+        }
     }
 }

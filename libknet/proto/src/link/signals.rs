@@ -4,15 +4,16 @@ use super::{
     HASTY_PROBE, HeldPong, Link, PONGS_PER_SECOND, Transition,
     capacity::Capacity,
     endpoint::Endpoint,
+    fading_share::FadingShare,
     large_watch::LargeWatch,
     probe::Probe,
-    rtt::{JitterMeter, RttEstimator},
+    rtt::{JitterMeter, RttEstimator, RttTail},
     sent_log::DataSeq,
 };
 use crate::{
     config::LinkConfig,
     event::LinkReason,
-    status::{LinkState, Traffic},
+    status::{LinkState, Traffic, Verdicts},
     time::{Span, Time},
 };
 
@@ -30,6 +31,8 @@ impl Link {
             self.tx_loss.reset();
             self.rx_loss.reset();
             self.jitter = JitterMeter::default();
+            self.reordered = FadingShare::default();
+            self.peer_quality = None;
             self.report_rtt = RttEstimator::default();
             self.probes.clear();
             self.asked = None;
@@ -82,6 +85,7 @@ impl Link {
     pub fn path_changed(&mut self, now: Time, same_host: bool) {
         if !same_host {
             self.rtt = RttEstimator::default();
+            self.rtt_tail = RttTail::default();
         }
         let ipv6 = self.endpoint.current().is_some_and(|p| p.remote.is_ipv6());
         self.mtu.reset(now, ipv6);
@@ -90,6 +94,8 @@ impl Link {
         self.capacity = Capacity::default();
         self.tx_loss.reset();
         self.rx_loss.reset();
+        self.reordered = FadingShare::default();
+        self.peer_quality = None;
         self.sent.clear();
         self.probes.clear();
         self.asked = None;
@@ -151,9 +157,7 @@ impl Link {
     /// Sets the counters that people see to zero. The ones that loss is computed from go on.
     pub fn clear_counters(&mut self) {
         self.cleared = (self.tx, self.rx);
-        self.suspects = 0;
-        self.spurious = 0;
-        self.downs_shown = 0;
+        self.verdicts = Verdicts::default();
     }
 
     /// Datagrams sent and received since the counters were cleared.
@@ -179,7 +183,9 @@ impl Link {
             return (false, None);
         };
         if here {
-            self.rtt.sample(now.since(probe.sent) - hold);
+            let rtt = now.since(probe.sent) - hold;
+            self.rtt.sample(rtt);
+            self.rtt_tail.sample(now, rtt);
         }
         if let Some(arrived) = arrived {
             // The probe itself is one of those that have arrived.
@@ -204,7 +210,7 @@ impl Link {
             }
             LinkState::Down if probe.deferred => None,
             LinkState::Down if probe.sent < self.since && self.been_down => {
-                self.spurious = self.spurious.saturating_add(1);
+                self.verdicts.spurious = self.verdicts.spurious.saturating_add(1);
                 self.raise_floor(now);
                 self.damping.forgive(now);
                 self.enter_after(now, LinkState::Up, LinkReason::Answered, silent)
@@ -217,6 +223,9 @@ impl Link {
             LinkState::Probing => {
                 self.tally = self.tally.saturating_add(1);
                 self.missed = 0;
+                if self.tally == self.pongs_needed() && self.damping.hold_until() > now {
+                    self.verdicts.held = self.verdicts.held.saturating_add(1);
+                }
                 (self.tally >= self.pongs_needed() && self.damping.hold_until() <= now)
                     .then(|| self.enter_after(now, LinkState::Up, LinkReason::PongCount, silent))
                     .flatten()

@@ -76,6 +76,7 @@ pub struct Peer {
     heard: Time,
     report_at: Option<Time>,
     stalled: bool,
+    stalls: u32,
     /// Since when no link has been of any use.
     dark_since: Option<Time>,
     instance: Option<u64>,
@@ -138,6 +139,7 @@ impl Peer {
             heard: env.now,
             report_at: None,
             stalled: false,
+            stalls: 0,
             dark_since: None,
             instance: None,
             up_since: env.real,
@@ -357,6 +359,7 @@ impl Peer {
         }
         if !any_up && !self.stalled && self.links().filter(|l| l.can_send()).count() > 1 {
             self.stalled = true;
+            self.stalls = self.stalls.saturating_add(1);
             env.event(Event::PeerStall { peer: self.id });
         }
     }

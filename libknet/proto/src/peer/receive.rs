@@ -152,6 +152,9 @@ impl Peer {
                 }
                 self.accept_ctrl(header);
                 self.heard_on(env, Some(link), bytes);
+                if let Some(l) = self.link_mut(link) {
+                    l.reordered.count(env.now, 1, u32::from(!newest));
+                }
                 self.receive_records(env, link, path, serial, records);
             }
         }
@@ -273,6 +276,11 @@ impl Peer {
                 Record::Close { .. } => {}
                 Record::PmtuProbe { size, id } => self.answer_mtu_probe(env, link, size, id),
                 Record::PmtuAck { size, id } => self.mtu_acked(env, size, id),
+                Record::Quality(quality) => {
+                    if let Some(l) = self.link_mut(link) {
+                        l.peer_quality = Some(quality);
+                    }
+                }
             }
         }
     }

@@ -306,6 +306,8 @@ impl Peer {
             return;
         };
         let report = self.report(session, link);
+        // Not on a link whose bytes cost money.
+        let quality = self.link(link).filter(|l| !l.rests()).map(Link::receive_quality);
         let now = env.now;
         let answered = answer.and_then(|a| LinkId::new((a.id & 7) as u8));
         let wish = answered.and_then(|of| self.link(of));
@@ -333,6 +335,9 @@ impl Peer {
             }
             if let Some(report) = report {
                 records.push(&Record::Report(report));
+            }
+            if let Some(quality) = quality {
+                records.push(&Record::Quality(quality));
             }
         });
     }

@@ -34,6 +34,7 @@ impl Peer {
             rx: self.rx,
             drops: self.drops,
             duplicates: self.duplicates,
+            stalls: self.stalls,
             queued: self.waiting.len() as u32,
             resend: ResendStatus {
                 held: self.ring.held().0 as u32,
@@ -71,6 +72,7 @@ impl Peer {
         self.rx = Traffic::default();
         self.drops = 0;
         self.duplicates = 0;
+        self.stalls = 0;
         self.ring.clear_stats();
         self.resequencer.clear_counters();
         self.pieces = PieceCounters::default();
@@ -102,8 +104,10 @@ impl Peer {
             narrows: self.narrows(env, l),
             srtt: l.rtt.srtt(),
             rtt_min: l.rtt.min(),
+            rtt_p99: l.rtt_tail.p99(env.now),
             rttvar: l.rtt.rttvar(),
-            jitter: l.jitter.jitter(),
+            rx_quality: l.receive_quality(),
+            tx_quality: l.peer_quality,
             tx_loss_ppm: l.tx_loss.ppm(),
             rx_loss_ppm: l.rx_loss.ppm(),
             tx,
@@ -113,10 +117,9 @@ impl Peer {
             } else {
                 Span::ZERO
             },
-            suspects: l.suspects,
-            downs: l.downs_shown,
-            spurious: l.spurious,
+            verdicts: l.verdicts,
             penalty_milli: l.damping.milli(env.now),
+            held_for: l.held_for(env.now),
         }
     }
 }

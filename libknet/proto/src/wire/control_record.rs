@@ -21,6 +21,7 @@ const PMTU_PROBE: u8 = 0x06;
 const PMTU_ACK: u8 = 0x07;
 const LINK_STATE: u8 = 0x08;
 const CLOSE: u8 = 0x09;
+const QUALITY: u8 = 0x80;
 /// Kinds with this bit may be ignored by who does not know them.
 const IGNORABLE: u8 = 0x80;
 
@@ -61,6 +62,8 @@ pub enum Record {
         /// What ends: 0 the link that carries it, 1 the session.
         scope: u8,
     },
+    /// How well what the other side sends arrives over the link that carries it.
+    Quality(ReceiveQuality),
 }
 
 /// A probe.
@@ -109,6 +112,16 @@ pub struct Report {
     pub bitmap: u64,
     /// Datagrams received over the link so far, modulo 2^32.
     pub rx_pkts: u32,
+}
+
+/// What the receiver of a link measures that the sender cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiveQuality {
+    /// Interarrival jitter (RFC 3550 section 6.4.1) in µs.
+    pub jitter_us: u32,
+    /// Of the control datagrams that arrived lately, those that a later one had overtaken (RFC 4737), in parts per
+    /// million: 0..=1,000,000.
+    pub reordered_ppm: u32,
 }
 
 /// What one side holds of a link.
@@ -204,6 +217,7 @@ fn take_record(bytes: &[u8], plaintext_len: usize) -> Option<(Option<Record>, &[
             [reason, scope @ 0..=1, 0, 0] => Some(Record::Close { reason, scope }),
             _ => return None,
         },
+        QUALITY => Some(parse_quality(body.try_into().ok()?)?),
         unknown if unknown & IGNORABLE != 0 => None,
         _ => return None,
     };
@@ -311,6 +325,15 @@ fn parse_link_state(body: [u8; 6]) -> Option<Record> {
     }))
 }
 
+fn parse_quality(body: [u8; 8]) -> Option<Record> {
+    let [j0, j1, j2, j3, r0, r1, r2, r3] = body;
+    let reordered_ppm = u32::from_le_bytes([r0, r1, r2, r3]);
+    (reordered_ppm <= 1_000_000).then_some(Record::Quality(ReceiveQuality {
+        jitter_us: u32::from_le_bytes([j0, j1, j2, j3]),
+        reordered_ppm,
+    }))
+}
+
 fn parse_probe(rest: &[u8], plaintext_len: usize) -> Option<Record> {
     let ([s0, s1, i0, i1, i2, i3], fill) = rest.split_first_chunk::<6>()?;
     let size = u16::from_le_bytes([*s0, *s1]);
@@ -362,7 +385,7 @@ impl<'a> RecordWriter<'a> {
 
     /// Appends `record`. Returns false and writes nothing where the receiver would refuse it: there are
     /// [`MAX_RECORDS`] already, a `PMTU_PROBE` was written (nothing may follow it), a lane is above 15, a
-    /// bitmap says more than `highest` allows, a close has an unknown scope, or the size of a `PMTU_PROBE` is
+    /// bitmap says more than `highest` allows, a close has an unknown scope, a share is above one, or the size of a `PMTU_PROBE` is
     /// smaller than the datagram would be without any fill.
     pub fn push(&mut self, record: &Record) -> bool {
         if self.closed || self.count >= MAX_RECORDS {
@@ -437,6 +460,13 @@ impl<'a> RecordWriter<'a> {
                 }
                 self.begin(CLOSE, 4);
                 self.bytes(&[reason, scope, 0, 0]);
+            }
+            Record::Quality(q) => {
+                if q.reordered_ppm > 1_000_000 {
+                    return false;
+                }
+                self.begin(QUALITY, 8);
+                self.u32s([q.jitter_us, q.reordered_ppm]);
             }
         }
         self.count = self.count.saturating_add(1);

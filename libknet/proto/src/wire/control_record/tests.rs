@@ -47,7 +47,11 @@ fn bytes_are_where_the_protocol_puts_them() {
         weight: NonZeroU8::new(3),
         mtu: 1_200,
     };
-    let table: [(Record, &[u8]); 9] = [
+    let quality = ReceiveQuality {
+        jitter_us: 0x0403_0201,
+        reordered_ppm: 1_000_000,
+    };
+    let table: [(Record, &[u8]); 10] = [
         (
             PING_1,
             &[1, 16, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 5, 0xe8, 0x03, 0],
@@ -92,6 +96,10 @@ fn bytes_are_where_the_protocol_puts_them() {
         ),
         (Record::LinkState(state), &[8, 6, 5, 5, 200, 3, 0xb0, 0x04]),
         (Record::Close { reason: 4, scope: 1 }, &[9, 4, 4, 1, 0, 0]),
+        (
+            Record::Quality(quality),
+            &[0x80, 8, 1, 2, 3, 4, 0x40, 0x42, 0x0f, 0],
+        ),
     ];
     for (record, bytes) in table {
         assert_eq!(written(&[record]), bytes);
@@ -108,8 +116,18 @@ fn an_idle_heartbeat_is_as_small_as_designed() {
 
 #[test]
 fn a_length_that_is_not_the_kinds_is_refused() {
-    for kind in (1..=5).chain(7..=9) {
-        let right = [16, 16, 18, 16, 16, 0, 6, 6, 4][kind as usize - 1];
+    let lengths = [
+        (1, 16),
+        (2, 16),
+        (3, 18),
+        (4, 16),
+        (5, 16),
+        (7, 6),
+        (8, 6),
+        (9, 4),
+        (0x80, 8),
+    ];
+    for (kind, right) in lengths {
         for len in 0..=40_u8 {
             let mut bytes = vec![kind, len];
             bytes.resize(2 + usize::from(len), 0);
@@ -129,6 +147,7 @@ fn one_bad_record_spoils_the_datagram() {
         &[0],
         &[8, 6, 8, 0, 0, 0, 0, 0],
         &[9, 4, 0, 2, 0, 0],
+        &[0x80, 8, 0, 0, 0, 0, 0x41, 0x42, 0x0f, 0],
     ] {
         assert_eq!(
             records(&[&good, bad].concat()),
@@ -198,18 +217,18 @@ fn a_report_cannot_speak_of_counters_below_zero() {
 }
 
 #[test]
-fn unknown_kinds_are_skipped_only_above_0x80() {
+fn unknown_kinds_are_skipped_only_with_bit_7() {
     let ping = written(&[PING_1]);
     for kind in 0..=255_u8 {
         let unknown = [&[kind, 3, 1, 2, 3][..], &ping].concat();
-        let expected = if kind >= 0x80 {
+        let expected = if kind > 0x80 {
             Ok(vec![PING_1])
         } else {
             Err(DropReason::RecordInvalid)
         };
         assert_eq!(records(&unknown), expected, "kind {kind}");
     }
-    assert_eq!(records(&[0x80, 0]), Ok(vec![]));
+    assert_eq!(records(&[0x81, 0]), Ok(vec![]));
 }
 
 #[test]
@@ -288,6 +307,10 @@ fn what_the_receiver_would_refuse_is_not_written() {
         ..report
     })));
     assert!(!writer.push(&Record::Close { reason: 0, scope: 2 }));
+    assert!(!writer.push(&Record::Quality(ReceiveQuality {
+        jitter_us: 0,
+        reordered_ppm: 1_000_001,
+    })));
     assert!(writer.is_empty() && out.is_empty());
 }
 
