@@ -155,3 +155,29 @@ fn an_idle_link_that_dies_is_noticed_within_1300_ms_in_either_direction() {
         }
     }
 }
+
+/// The `timeout` of the last link counts from the first datagram that went unanswered, at both ends and whenever the last
+/// heartbeat was.
+#[test]
+fn the_last_link_has_its_whole_timeout() {
+    for phase in 0..10 {
+        let mut world = World::new(Setup {
+            seed: phase,
+            links: 1,
+            ..Setup::default()
+        });
+        world.run(secs(5) + ms(100 * phase));
+        for (silence, downs) in [(ms(2_800), 0), (ms(3_300), 1)] {
+            world.network.cut(0, 0, 1, true);
+            world.traffic_everywhere(ms(20), silence);
+            world.run(silence);
+            world.network.cut(0, 0, 1, false);
+            for (of, to) in [(0, 1), (1, 0)] {
+                let link = &world.peer(of, to).links[0];
+                assert_eq!(link.verdicts.downs, downs, "phase {phase}, at {of}: {link:?}");
+            }
+            world.run(secs(10));
+        }
+        assert_sound(&world, phase);
+    }
+}

@@ -222,7 +222,8 @@ impl Link {
                 };
             return (None, Some(PingDue::DOUBT));
         }
-        let silent = now.since(self.last_proof);
+        // A link that was idle had its last proof up to two heartbeats ago: that was no silence.
+        let silent = now.since(self.last_proof.max(self.doubted_from));
         if !around.alone && peer_lives {
             if self.saw_life {
                 return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);

@@ -149,6 +149,8 @@ pub struct Link {
     cleared: (Traffic, Traffic),
     state: LinkState,
     since: Time,
+    /// While it is suspect: when that left which had no answer in time.
+    doubted_from: Time,
     receiving: bool,
     last_rx: Time,
     last_proof: Time,
@@ -235,6 +237,7 @@ impl Link {
             cleared: Default::default(),
             state: LinkState::Down,
             since: now,
+            doubted_from: now,
             receiving: true,
             last_rx: now,
             last_proof: now,
@@ -509,6 +512,7 @@ impl Link {
                 self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
             }
             LinkState::Suspect => {
+                self.doubted_from = now - silent;
                 self.count_suspicion(now);
                 self.step_at = now;
             }
