@@ -11,6 +11,7 @@ use knet_proto::{
     drop_reason::DropReason,
     event::{Event, LinkReason},
     ids::PeerId,
+    resend_ring::REPLAY_MAX_AGE,
     status::{LinkState, PeerStatus},
     time::{Span, Time},
 };
@@ -256,6 +257,8 @@ impl World {
                 .iter()
                 .filter_map(|number| self.ledger.frame(*number))
                 .filter(|f| f.at < settled && self.health.must_arrive(f.from, f.to, f.at))
+                // What is on its way for longer than it is kept does not go ahead of what follows it.
+                .filter(|f| f.arrived.is_some_and(|at| at.since(f.at) < REPLAY_MAX_AGE))
                 .map(|f| {
                     format!(
                         "I5: a frame from {} to {} sent at {} was overtaken",
