@@ -1,6 +1,6 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
-use super::{Link, MIRROR_TIME, SLOW_PROBE, Transition, URGENT_PROBES, losses_in_a_row, pace::ANNOUNCEABLE};
+use super::{Link, SLOW_PROBE, Transition, URGENT_PROBES, losses_in_a_row, pace::ANNOUNCEABLE};
 use crate::{
     event::LinkReason,
     rng::Entropy,
@@ -89,7 +89,7 @@ impl Link {
                     at = at.min(self.doubt_at(sent));
                 }
             }
-            LinkState::Suspect if self.mirror(now) => at = at.min(self.since + MIRROR_TIME),
+            LinkState::Suspect if self.mirror(now) => at = at.min(self.mirror_until),
             _ => {}
         }
         at

@@ -63,8 +63,6 @@ pub const LINK_BITS: u32 = 3;
 pub const URGENT_PROBES: u8 = 3;
 /// The same where most are lost anyway.
 const MOST_PROBES: u8 = 14;
-/// Frames are mirrored on a link in doubt for this long (limits: row 21).
-pub const MIRROR_TIME: Span = Span::from_millis(250);
 /// A link that was down takes over from one that works only after this time.
 const SETTLE_TIME: Span = Span::from_secs(3);
 /// A standby that has proven itself within this time is trusted alone.
@@ -151,6 +149,8 @@ pub struct Link {
     since: Time,
     /// While it is suspect: when that left which had no answer in time.
     doubted_from: Time,
+    /// And so long what goes out over another link goes out over it as well.
+    pub mirror_until: Time,
     receiving: bool,
     last_rx: Time,
     last_proof: Time,
@@ -238,6 +238,7 @@ impl Link {
             state: LinkState::Down,
             since: now,
             doubted_from: now,
+            mirror_until: now,
             receiving: true,
             last_rx: now,
             last_proof: now,
@@ -325,7 +326,7 @@ impl Link {
 
     /// Whether frames are still mirrored on it while it is in doubt.
     pub fn mirror(&self, now: Time) -> bool {
-        self.state == LinkState::Suspect && now.since(self.since) < MIRROR_TIME
+        self.state == LinkState::Suspect && now < self.mirror_until
     }
 
     /// How what the peer sends arrives.

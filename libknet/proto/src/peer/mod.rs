@@ -6,6 +6,7 @@
 mod balance;
 mod deliver;
 mod judge;
+mod mirror_budget;
 mod path_mtu;
 mod receive;
 mod resend;
@@ -33,6 +34,7 @@ use crate::{
     time::{Span, Time},
     timer_wheel::TimerId,
 };
+use mirror_budget::MirrorBudget;
 use sessions::{Attempt, YOUNG};
 
 /// A peer.
@@ -55,6 +57,7 @@ pub struct Peer {
     set: ActiveSet,
     rotation: Rotation,
     candidate: Candidate,
+    mirror_budget: MirrorBudget,
     attempt: Attempt,
     resequencer: Resequencer,
     /// How long what arrives out of order is held back at most.
@@ -124,6 +127,7 @@ impl Peer {
             set: ActiveSet::default(),
             rotation: Rotation::default(),
             candidate: Candidate::default(),
+            mirror_budget: MirrorBudget::new(env.now),
             attempt: Attempt::default(),
             resequencer: Resequencer::new(),
             reorder_wait: Span::ZERO,
@@ -329,6 +333,7 @@ impl Peer {
         if t.to < LinkState::Probing {
             self.resequencer.link_gone(id);
         }
+        self.budget_mirroring(env.now, id, &t);
         self.choose(env);
         self.rescue_stranded(env, id);
         match t.to {
@@ -345,6 +350,17 @@ impl Peer {
                 self.flush_waiting(env);
             }
             LinkState::Probing => {}
+        }
+    }
+
+    fn budget_mirroring(&mut self, now: Time, id: LinkId, t: &Transition) {
+        let Some(link) = self.links[id.index()].as_deref_mut() else {
+            return;
+        };
+        if t.to == LinkState::Suspect {
+            link.mirror_until = now + self.mirror_budget.take(now);
+        } else if t.from == LinkState::Suspect {
+            self.mirror_budget.give_back(link.mirror_until.since(now));
         }
     }
 
