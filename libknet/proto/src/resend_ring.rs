@@ -172,8 +172,8 @@ impl ResendRing {
     /// tells whether the *i*-th before it has arrived over any.
     pub fn reported(&mut self, link: LinkId, highest: DataSeq, bitmap: u64) {
         for entry in self.entries.iter_mut().take_while(|e| e.seq <= highest) {
-            if entry.state == State::Settled || entry.links.is_empty() {
-                continue;
+            if entry.links.is_empty() {
+                continue; // Not sent yet: no link can have passed it.
             }
             let behind = if entry.seq.session == highest.session {
                 highest.counter - entry.seq.counter
@@ -184,13 +184,12 @@ impl ResendRing {
                 0 => entry.state = State::Settled,
                 1..=64 if bitmap & (1 << (behind - 1)) != 0 => entry.state = State::Settled,
                 1..=64 => {}
-                _ if entry.links.contains(link) => {
+                _ => {
                     entry.links = entry.links.without(link);
                     if entry.links.is_empty() {
                         entry.state = State::Settled;
                     }
                 }
-                _ => {}
             }
         }
         self.pop_settled();
@@ -261,7 +260,8 @@ impl ResendRing {
     /// The next datagram that is to go out now; its bytes are appended to `arena`. `None`: not now, or the replay is
     /// over.
     pub fn next(&mut self, now: Time, arena: &mut Vec<u8>) -> Option<Resend> {
-        let replay = self.replay.as_mut()?;
+        // Without a link it has ended. What is queued waits for the next.
+        let replay = self.replay.as_mut().filter(|r| !r.over.is_empty())?;
         let passed = now.since(replay.paid).as_nanos();
         replay.paid = now;
         replay.credit = replay
@@ -288,8 +288,7 @@ impl ResendRing {
             };
             if over.is_empty() {
                 if first {
-                    let sent = !entry.links.is_empty();
-                    entry.state = if sent { State::Out } else { State::Settled };
+                    entry.state = State::Out;
                 }
                 continue;
             }

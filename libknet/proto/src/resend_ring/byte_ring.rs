@@ -2,7 +2,8 @@
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
-const FIRST: usize = 8 << 10;
+/// Bytes of the smallest buffer.
+pub(super) const FIRST: usize = 8 << 10;
 
 /// Bytes, first in, first out.
 #[derive(Debug, Default)]

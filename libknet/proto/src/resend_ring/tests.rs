@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, vec, vec::Vec};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{byte_ring::FIRST, *};
 
 fn at(ms: u64) -> Time {
     Time::from_nanos((1_000 + ms) * 1_000_000)
@@ -143,6 +143,11 @@ fn those_with_a_link_that_works_are_not_stranded() {
     }
     assert!(ring.holds_any_of(link(1)) && !ring.holds_any_of(link(3)));
     ring.replay(at(1), links(&[2]), What::Stranded(links(&[0, 2])), REPLAY_MAX_AGE);
+    assert_eq!(
+        ring.in_order_over(),
+        LinkSet::EMPTY,
+        "the receiver puts them into order"
+    );
     assert_eq!(counters(&drain(&mut ring, at(1))), [1, 4, 7]);
 }
 
@@ -164,16 +169,17 @@ fn a_large_replay_is_paced() {
     let mut ring = ResendRing::default();
     let n = 1_000;
     for c in 0..n {
-        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_000), &mut total);
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_024), &mut total);
     }
-    // A megabyte in ten milliseconds: twice that rate is 200 kB per millisecond.
+    // A thousand in ten milliseconds: twice that rate is 200 per millisecond.
     ring.replay(at(9), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
     let first = drain(&mut ring, at(9)).len();
-    assert_eq!(first, BURST / 1_000);
+    assert_eq!(first, 64);
     assert_eq!(ring.finish(), None);
+    assert!(ring.is_replaying());
     assert_eq!(ring.deadline(), Some(at(10)));
     let second = drain(&mut ring, at(10)).len();
-    assert!((199..=201).contains(&second), "{second}");
+    assert_eq!(second, 200);
     let mut sent = first + second;
     for ms in 11..20 {
         sent += drain(&mut ring, at(ms)).len();
@@ -183,13 +189,28 @@ fn a_large_replay_is_paced() {
 }
 
 #[test]
+fn what_was_sent_slowly_is_sent_again_at_the_least_pace() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    for c in 0..100 {
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_024), &mut total);
+    }
+    // Twice the rate at which it was sent would be one per millisecond.
+    ring.replay(at(200), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    let sent = [200, 201, 202].map(|ms| drain(&mut ring, at(ms)).len());
+    assert_eq!(sent, [64, 32, 4]);
+}
+
+#[test]
 fn what_is_too_old_stays_behind_and_is_counted() {
     let mut total = 0;
     let mut ring = filled(3, &mut total);
-    ring.push(at(200), seq(3), links(&[0]), false, &bytes(3, 100), &mut total);
+    ring.push(at(50), seq(3), links(&[0]), false, &bytes(3, 100), &mut total);
     ring.replay(at(300), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
-    assert_eq!(counters(&drain(&mut ring, at(300))), [3]);
+    assert_eq!(counters(&drain(&mut ring, at(300))), [3], "exactly old enough");
     assert_eq!(ring.stats().evicted, 3);
+    ring.clear_stats();
+    assert_eq!(ring.stats(), RingStats::default());
 }
 
 #[test]
@@ -197,11 +218,11 @@ fn one_switch_sends_no_more_than_four_mebibytes_again() {
     let mut total = 0;
     let mut ring = ResendRing::default();
     for c in 0..6_000 {
-        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_000), &mut total);
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_024), &mut total);
     }
     ring.replay(at(9), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
     let sent: usize = (9..60).map(|ms| drain(&mut ring, at(ms)).len()).sum();
-    assert_eq!(sent, MAX_REPLAY_BYTES / 1_000);
+    assert_eq!(sent, (4 << 20) / 1_024);
 }
 
 #[test]
@@ -222,6 +243,7 @@ fn the_replay_ends_with_its_last_link_and_another_takes_up_what_is_left() {
         &mut total,
     );
     ring.leave(link(1));
+    assert_eq!(drain(&mut ring, at(2)), [], "there is no link to send it over");
     assert!(ring.finish().is_some());
     assert_eq!(ring.in_order_over(), LinkSet::EMPTY);
     ring.replay(at(2), links(&[2]), What::Unreported, REPLAY_MAX_AGE);
@@ -236,7 +258,9 @@ fn memory_is_bounded_and_given_back() {
     assert_eq!(ring.held().0, MAX_ENTRIES);
     assert_eq!(ring.stats().evicted, 20_000 - MAX_ENTRIES as u64);
     assert!(total <= MAX_BYTES);
-    ring.expire(at(600), REPLAY_MAX_AGE, &mut total);
+    ring.expire(at(500), REPLAY_MAX_AGE, &mut total);
+    assert_eq!(ring.held().0, MAX_ENTRIES, "exactly twice the age");
+    ring.expire(at(501), REPLAY_MAX_AGE, &mut total);
     assert_eq!(ring.held(), (0, 0));
     assert!(total > 0, "it may be needed again at once");
     ring.expire(at(2_000), REPLAY_MAX_AGE, &mut total);
@@ -259,6 +283,27 @@ fn memory_is_bounded_and_given_back() {
     assert_eq!((ring.held(), ring.stats().evicted), ((0, 0), 1));
 }
 
+#[test]
+fn the_byte_ring_doubles_up_to_its_bounds_and_no_further() {
+    let mut total = 0;
+    let mut ring = ByteRing::default();
+    for (len, size) in [(FIRST, FIRST), (1, 2 * FIRST), (FIRST - 1, 2 * FIRST)] {
+        assert!(ring.make_room(len, 2 * FIRST, 1 << 20, &mut total));
+        assert_eq!(total, size);
+        ring.push(&bytes(0, len));
+    }
+    for most in [2 * FIRST, 3 * FIRST, 4 * FIRST - 1] {
+        assert!(!ring.make_room(1, most, 1 << 20, &mut total));
+    }
+    assert_eq!(total, 2 * FIRST);
+    // As much as it takes must be left besides.
+    for (limit, fits) in [(100 + 2 * FIRST - 1, false), (100 + 2 * FIRST, true)] {
+        let mut total = 100;
+        let made = ByteRing::default().make_room(1, MAX_BYTES, limit, &mut total);
+        assert_eq!((made, total > 100), (fits, fits));
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push {
@@ -275,6 +320,9 @@ enum Step {
         over: u8,
         stranded: bool,
     },
+    Leave {
+        link: u8,
+    },
     Wait {
         ms: u64,
     },
@@ -285,6 +333,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (30_usize..2_000, 0_u8..3).prop_map(|(len, over)| Step::Push { len, over }),
         2 => (0_u8..3, 0_u32..100, any::<u64>()).prop_map(|(link, back, got)| Step::Report { link, back, got }),
         1 => (0_u8..3, any::<bool>()).prop_map(|(over, stranded)| Step::Replay { over, stranded }),
+        1 => (0_u8..3).prop_map(|link| Step::Leave { link }),
         1 => (0_u64..20).prop_map(|ms| Step::Wait { ms }),
     ];
     prop::collection::vec(step, 1..400)
@@ -335,6 +384,7 @@ proptest! {
                     let what = if stranded { What::Stranded(links(&[over])) } else { What::Unreported };
                     ring.replay(now, links(&[over]), what, Span::from_secs(9));
                 }
+                Step::Leave { link: l } => ring.leave(link(l)),
                 Step::Wait { ms } => now = now + Span::from_millis(ms),
             }
             for (counter, over) in drain(&mut ring, now) {
