@@ -245,6 +245,10 @@ mod tests {
         Endpoint::new(&LinkConfig::new(None, Remote::Dynamic))
     }
 
+    fn pinned_to(home: Path) -> Endpoint {
+        Endpoint::new(&LinkConfig::new(Some(home.socket), Remote::Static(home.remote)))
+    }
+
     #[test]
     fn a_new_address_is_used_only_after_it_answered() {
         let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
@@ -299,16 +303,118 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_link_takes_nothing_from_another_socket() {
-        let remote = "192.0.2.1:7".parse().expect("an address");
-        let mut e = Endpoint::new(&LinkConfig::new(Some(SocketId(1)), Remote::Static(remote)));
-        assert_eq!(e.arrival(&path("192.0.2.1:7")), Arrival::WrongSocket);
-        assert_eq!(
-            e.arrival(&Path {
-                socket: SocketId(1),
-                ..path("192.0.2.1:7")
-            }),
-            Arrival::Known
+    fn an_address_that_does_not_answer_is_asked_three_times_and_again_after_a_second() {
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let (a, b) = (path("192.0.2.1:7"), path("192.0.2.2:7"));
+        let mut asked = |ms: u64, path: &Path| {
+            e.challenge(Time::ZERO + Span::from_millis(ms), path, 66, &mut rng)
+                .map(|c| c.token)
+        };
+        let first = asked(0, &a);
+        assert!(first.is_some());
+        for (ms, again) in [(99, None), (100, first), (150, None), (200, first), (1_299, None)] {
+            assert_eq!(asked(ms, &a), again, "{ms} ms");
+        }
+        let second = asked(1_300, &a);
+        assert!(second.is_some() && second != first);
+        // Another one has its turn as soon as the pace allows.
+        assert_eq!(asked(1_399, &b), None);
+        assert!(asked(1_400, &b).is_some());
+    }
+
+    #[test]
+    fn what_comes_in_later_adds_to_what_may_go_out() {
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let (a, b) = (path("192.0.2.1:7"), path("192.0.2.2:7"));
+        e.challenge(Time::ZERO, &a, 66, &mut rng);
+        assert!(e.may_send_unvalidated(&a, 100));
+        assert!(!e.may_send_unvalidated(&a, 99));
+        assert!(
+            e.may_send_unvalidated(&a, 98),
+            "what did not go out was not counted"
         );
+        e.challenge(Time::ZERO, &a, 10, &mut rng);
+        e.challenge(Time::ZERO, &b, 1_000, &mut rng);
+        assert!(!e.may_send_unvalidated(&a, 31));
+        assert!(e.may_send_unvalidated(&a, 30));
+    }
+
+    #[test]
+    fn only_the_old_address_can_say_that_it_is_still_there() {
+        let (a, b) = (path("192.0.2.1:7"), path("192.0.2.2:7"));
+        for (answers, old_token, moves) in [(a, true, false), (b, true, true), (a, false, true)] {
+            let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+            let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
+            assert!(c.old.is_none(), "there is none yet");
+            e.response(&a, &c.token);
+            let later = Time::ZERO + START_INTERVAL;
+            let c = e.challenge(later, &b, 66, &mut rng).expect("a challenge");
+            let (_, old) = c.old.expect("the old address is asked too");
+            assert_eq!(
+                e.response(&answers, if old_token { &old } else { &c.token }),
+                None
+            );
+            assert_eq!(e.response(&b, &c.token), moves.then_some(Some(a)));
+        }
+    }
+
+    #[test]
+    fn a_configured_address_needs_no_challenge_and_ends_the_one_under_way() {
+        let [home, away, third] = ["192.0.2.1:7", "192.0.2.2:7", "192.0.2.3:7"].map(path);
+        let (mut e, mut rng) = (pinned_to(home), SeededEntropy::new([1; 32]));
+        assert_eq!((e.current(), e.configured()), (Some(home), Some(home)));
+        assert_eq!(e.arrival(&away), Arrival::Elsewhere);
+        let c = e.challenge(Time::ZERO, &away, 66, &mut rng).expect("a challenge");
+        assert_eq!(e.response(&away, &c.token), Some(Some(home)));
+        assert_eq!((e.current(), e.configured()), (Some(away), Some(home)));
+        assert_eq!(e.arrival(&away), Arrival::Known);
+        let c = e
+            .challenge(Time::ZERO + START_INTERVAL, &third, 66, &mut rng)
+            .expect("a challenge");
+        assert_eq!(e.arrival(&home), Arrival::Adopted);
+        assert_eq!(e.response(&third, &c.token), None);
+        assert!(e.is_current(&home));
+    }
+
+    #[test]
+    fn a_link_that_moved_and_died_goes_home() {
+        let [home, away] = ["192.0.2.1:7", "192.0.2.2:7"].map(path);
+        let (mut e, mut rng) = (pinned_to(home), SeededEntropy::new([1; 32]));
+        assert!(!e.go_home(), "it is there");
+        let c = e.challenge(Time::ZERO, &away, 66, &mut rng).expect("a challenge");
+        assert!(e.response(&away, &c.token).is_some());
+        assert!(e.go_home() && e.is_current(&home));
+        assert!(!e.go_home());
+        let mut homeless = dynamic();
+        assert!(!homeless.go_home() && homeless.configured().is_none());
+    }
+
+    #[test]
+    fn answers_leave_from_the_address_that_was_addressed() {
+        let local = |n: u8| Some([192, 0, 2, n].into());
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let a = path("192.0.2.1:7");
+        let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
+        e.response(&a, &c.token);
+        for (told, used) in [(local(8), local(8)), (None, local(8)), (local(9), local(9))] {
+            assert_eq!(e.arrival(&Path { local: told, ..a }), Arrival::Known);
+            assert_eq!(e.current().and_then(|p| p.local), used);
+        }
+        // Where the address is configured, the kernel chooses.
+        let mut e = pinned_to(a);
+        assert_eq!(e.arrival(&Path { local: local(8), ..a }), Arrival::Known);
+        assert_eq!(e.current(), Some(a));
+    }
+
+    #[test]
+    fn a_pinned_link_takes_nothing_from_another_socket() {
+        let home = path("192.0.2.1:7");
+        let other = Path {
+            socket: SocketId(1),
+            ..home
+        };
+        let mut e = pinned_to(other);
+        assert_eq!(e.arrival(&home), Arrival::WrongSocket);
+        assert_eq!(e.arrival(&other), Arrival::Known);
     }
 }

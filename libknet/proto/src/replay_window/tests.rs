@@ -177,6 +177,7 @@ fn growth_ends_at_the_limit_and_costs_what_it_says() {
         assert_eq!(window.bits(), bits);
         assert_eq!(window.0.words.len() as u32, bits / 64 + 1);
     }
+    assert_eq!(size_of_val(&CtrlWindow::new().0.words), 256 / 8 + 8);
     assert_eq!(bits, MAX_BITS);
     // Everything before the first, narrow window stays refused, in a window that reaches back to zero.
     assert_eq!(window.check(5_000 - INITIAL_BITS), Err(DropReason::Replay));
@@ -329,4 +330,8 @@ fn the_bitmap_counts_down_from_the_highest() {
     assert_eq!(window.bitmap64_below(0), 0);
     // Asked about counters that nobody has sent.
     assert_eq!(window.bitmap64_below(u32::MAX), 0);
+    // The next one will take the place of the oldest.
+    let mut full = CtrlWindow::new();
+    assert!((0..320).all(|counter| full.commit(counter).is_ok()));
+    assert_eq!(full.bitmap64_below(321), u64::MAX << 1);
 }
