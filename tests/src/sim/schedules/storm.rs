@@ -20,7 +20,7 @@ pub(super) fn storm(play: &mut Play) {
         world.traffic_everywhere(Span::from_millis(50), Span::from_secs(15));
         for _ in 0..8 {
             let (a, b, l) = (host(play), host(play), play.link(links));
-            match play.below(9) {
+            match play.below(10) {
                 0 => world.network.cut(l, a, b, true),
                 1 => world.network.channel(l, a, b).cut = true,
                 2 => world.network.cut(l, a, b, false),
@@ -34,6 +34,7 @@ pub(super) fn storm(play: &mut Play) {
                     world.run(play.ms(0, 3_000));
                     world.restore_peer(a, b);
                 }
+                8 => world.set_cost(a, l, [0, 0, 10, 20][play.below(4) as usize]),
                 _ => {
                     world.kill(a);
                     world.run(play.ms(0, 1_500));
