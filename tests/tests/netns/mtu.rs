@@ -12,7 +12,7 @@ use std::{
 };
 
 use knet_tests::lab::{
-    Family, HostId, Lab, LabError, NetworkId, Result,
+    Cut, Family, HostId, Lab, LabError, NetworkId, Result,
     capture::Tcpdump,
     daemon::rows,
     mesh::{Mesh, PORT, Plan, overlay_v4},
@@ -307,6 +307,28 @@ fn mtu_auto_follows_the_path() -> Result<()> {
         history.contains(&format!("MTU of the TAP 1430 -> {mtu}")),
         "{history}"
     );
+    Ok(())
+}
+
+#[test]
+#[ignore = "takes more than a minute: scripts/lab mtu-raise"]
+fn mtu_auto_rises_after_a_minute() -> Result<()> {
+    needs_root!();
+    let mesh = with_inner_mtu(Plan::wired(&["delay 5ms mtu 1400"]), "auto")?;
+    wait_for_tap_mtu(&mesh, Duration::from_secs(5), |mtu| mtu == 1330)?;
+    // A link that comes back is measured anew.
+    let cut = Cut::Silent(A, NETWORK);
+    mesh.lab.cut(&[cut])?;
+    std::thread::sleep(Duration::from_secs(5));
+    mesh.lab.wire(NETWORK)?.set(Direction::Both, "mtu 1500")?;
+    mesh.lab.restore(&[cut])?;
+    mesh.wait_until_all_up(Duration::from_secs(10))?;
+    let began = now();
+    wait_for_tap_mtu(&mesh, Duration::from_secs(90), |mtu| mtu == 1430)?;
+    let waited = (now() - began) / 1_000_000;
+    println!("raised {waited} s after the link was up again");
+    assert!((58..=75).contains(&waited), "{waited} s");
+    full_pings(&mesh, 1430, 100)?;
     Ok(())
 }
 

@@ -23,6 +23,8 @@ const MAX: u16 = 9_216;
 const LOWER_AFTER: Span = Span::from_millis(500);
 /// How long there has been room for more before it is raised.
 const RAISE_AFTER: Span = Span::from_secs(60);
+/// In so long a path that has been found to carry more is searched to the end. What it carries meanwhile is no measure.
+const SEARCH: Span = Span::from_secs(5);
 /// A wish that was not fulfilled is repeated then.
 const ASK_AGAIN: Span = Span::from_secs(60);
 
@@ -114,6 +116,9 @@ impl AutoMtu {
         // Too little for IPv6 is no state to stay in: only somebody else can have set it.
         let raise = self.follows && wanted > tap_mtu && tap_mtu >= MIN;
         match &mut self.change {
+            Some(change) if change.raise && raise && now + RAISE_AFTER < change.at + SEARCH => {
+                change.to = wanted;
+            }
             // What has held all the time is the least of what there was.
             Some(change) if change.raise && raise => change.to = change.to.min(wanted),
             Some(change) if change.raise == raise => change.to = wanted,
@@ -316,6 +321,21 @@ mod tests {
             tap.run(400);
         }
         assert_eq!(tap.changes, []);
+    }
+
+    #[test]
+    fn it_rises_in_one_step_to_what_a_search_has_found() {
+        let mut tap = Tap::at_1430();
+        tap.measured(A, 1_330);
+        tap.run(500);
+        assert_eq!(core::mem::take(&mut tap.changes), [(500, 1_330)]);
+        // Each size that passes is known a moment after the one before.
+        for size in [1_335, 1_350, 1_402, 1_430] {
+            tap.measured(A, size);
+            tap.run(200);
+        }
+        tap.run(200_000);
+        assert_eq!(tap.changes, [(60_000 - 800, 1_430)]);
     }
 
     #[test]
