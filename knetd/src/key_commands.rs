@@ -34,7 +34,7 @@ pub(crate) fn pubkey() -> Result<(), String> {
     let key = parse_key(&text).ok_or(
         "standard input holds no private key; expected: 32 bytes in base64 (44 characters), as knetd genkey writes them",
     )?;
-    write_line(&base64_encode(PrivateKey(*key).public_key().as_bytes()))
+    write_line(&base64_encode(PrivateKey(key).public_key().as_bytes()))
 }
 
 fn write_secret(key: &[u8; 32]) -> Result<(), String> {

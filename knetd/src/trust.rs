@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use libknet::api::value::base64_decode;
-use zeroize::{Zeroize, Zeroizing};
+use libknet::{api::value::base64_decode_into, proto::crypto::Secret};
+use zeroize::Zeroizing;
 
 /// Longest key file: 44 characters of base64 and a line end, with room for stray white space.
 const KEY_FILE_MAX: usize = 128;
@@ -94,7 +94,7 @@ pub(crate) fn effective_user() -> u32 {
 }
 
 /// Reads a key of 32 bytes in base64. `command` is the one of ours that makes such a file.
-pub(crate) fn read_key(path: &Path, command: &'static str) -> Result<Zeroizing<[u8; 32]>, TrustError> {
+pub(crate) fn read_key(path: &Path, command: &'static str) -> Result<Secret, TrustError> {
     let io_error = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => TrustError::NoKey {
             path: path.into(),
@@ -127,13 +127,12 @@ pub(crate) fn read_key(path: &Path, command: &'static str) -> Result<Zeroizing<[
 }
 
 /// The key that `text` holds, with white space around it.
-pub(crate) fn parse_key(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+pub(crate) fn parse_key(text: &[u8]) -> Option<Secret> {
     if text.len() > KEY_FILE_MAX {
         return None;
     }
-    let mut bytes = base64_decode(std::str::from_utf8(text).ok()?.trim_ascii())?;
-    let key = Zeroizing::new(bytes);
-    bytes.zeroize();
+    let mut key = Secret::default();
+    base64_decode_into(text.trim_ascii(), &mut key)?;
     Some(key)
 }
 

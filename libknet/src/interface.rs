@@ -19,6 +19,7 @@ use knet_io::{
     udp::BindError,
 };
 use knet_proto::{
+    crypto::secret::erase_stack,
     handshake::{Handshaker, HandshakerConfig},
     ids::{LinkId, MacAddr, PeerId, SocketId},
     shard::Shard,
@@ -195,7 +196,10 @@ impl Interface {
                 // A heartbeat that waits for the processor looks like one that the network has lost. Without the
                 // right to be first it works too, with less certainty on a busy host.
                 let _ = set_nice(DATA_THREAD_NICE);
-                let failure = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+                let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
+                // The next thread may get this stack.
+                erase_stack();
+                let failure = match result {
                     Ok(Ok(())) => return,
                     Ok(Err(message)) => message,
                     Err(panic) => format!("the data thread panicked: {}", panic_message(&*panic)),

@@ -16,7 +16,9 @@ use knet_io::{
     udp::{IcmpHint, IcmpKind, RecvBatch},
 };
 use knet_proto::{
+    crypto::secret::erase_stack,
     drop_reason::DropReason,
+    handshake::message::Input,
     ids::SocketId,
     path::Path,
     shard::{Shard, TapMtuWish},
@@ -76,6 +78,7 @@ pub(crate) struct Worker {
     tap_mtu: Option<u32>,
     tap_watched: bool,
     more_mail: bool,
+    keys_ended: bool,
 }
 
 /// What a worker is made of.
@@ -129,6 +132,7 @@ impl Worker {
             tap_mtu: None,
             tap_watched: true,
             more_mail: false,
+            keys_ended: false,
         })
     }
 
@@ -157,6 +161,10 @@ impl Worker {
                 self.shard.close_all(now);
                 self.flush(now);
                 return Ok(());
+            }
+            if std::mem::take(&mut self.keys_ended) {
+                // From here, so that whatever way a datagram took to its cipher lies below.
+                erase_stack();
             }
         }
     }
@@ -406,6 +414,7 @@ impl Worker {
             self.sockets.send(now, outbox, &self.epoll, &mut self.unsent);
             let mut discarded = 0;
             for input in outbox.handshake.drain(..) {
+                self.keys_ended |= matches!(input, Input::Release(_));
                 discarded += u64::from(!self.handshake.send(input));
             }
             for event in outbox.events.drain(..) {

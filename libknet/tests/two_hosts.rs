@@ -418,12 +418,15 @@ impl Pair {
             OsEntropy.fill(&mut bytes);
             bytes
         };
-        let keys = [PrivateKey(random()), PrivateKey(random())];
+        let keys = [
+            PrivateKey::from_bytes(&random()),
+            PrivateKey::from_bytes(&random()),
+        ];
         for side in [1, 2] {
             let (own, other) = (&keys[side - 1], &keys[2 - side]);
             let mut line = format!(
                 "start knet0 {} {tap}.{side} {} {policy:?}",
-                hex(own.0),
+                hex(*own.0),
                 hex(*other.public_key().as_bytes())
             );
             for cable in 0..self.cables {
@@ -661,7 +664,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
     let [name, own, tap, peer, policy, links @ ..] = words else {
         panic!("{words:?}")
     };
-    let private_key = PrivateKey(unhex(own));
+    let private_key = PrivateKey::from_bytes(&unhex(own));
     let tap: IpAddr = tap.parse().unwrap();
     let last = tap.to_string().rsplit('.').next().unwrap().to_owned();
     let mut sockets = Vec::new();

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use zeroize::Zeroizing;
+use libknet::proto::crypto::Secret;
 
 use crate::trust::{TrustError, read_key};
 
@@ -22,7 +22,7 @@ pub(crate) enum KeyKind {
 #[derive(Debug)]
 pub(crate) struct Keys {
     directory: PathBuf,
-    read: HashMap<PathBuf, Zeroizing<[u8; 32]>>,
+    read: HashMap<PathBuf, Secret>,
 }
 
 impl Keys {
@@ -35,7 +35,7 @@ impl Keys {
     }
 
     /// The key in `file`, a path as the configuration has it.
-    pub(crate) fn get(&mut self, file: &str, kind: KeyKind) -> Result<&[u8; 32], TrustError> {
+    pub(crate) fn get(&mut self, file: &str, kind: KeyKind) -> Result<&Secret, TrustError> {
         let path = self.directory.join(file);
         let command = match kind {
             KeyKind::Private => "genkey",

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     fn setup(key: u8, sockets: &[(u8, &str)]) -> Setup {
-        let private_key = PrivateKey([key; 32]);
+        let private_key = PrivateKey::from_bytes(&[key; 32]);
         Setup {
             public_key: private_key.public_key(),
             private_key,
@@ -232,7 +232,7 @@ mod tests {
         });
         links[1] = Some(LinkConfig::new(None, Remote::Dynamic));
         PeerConfig {
-            public_key: PrivateKey([key; 32]).public_key(),
+            public_key: PrivateKey::from_bytes(&[key; 32]).public_key(),
             preshared_key: PresharedKey::default(),
             policy: PolicyKind::Passive,
             isolate: false,
@@ -343,7 +343,7 @@ mod tests {
                     config,
                 },
             ] => {
-                assert_eq!(config.public_key, PrivateKey([12; 32]).public_key());
+                assert_eq!(config.public_key, PrivateKey::from_bytes(&[12; 32]).public_key());
             }
             other => panic!("{other:?}"),
         }

@@ -82,7 +82,7 @@ impl Setup {
             interface: name.into(),
         };
         let private_key = match keys.get(key_file, KeyKind::Private) {
-            Ok(key) => Some(PrivateKey(*key)),
+            Ok(key) => Some(PrivateKey(key.clone())),
             Err(error) => {
                 let place = Place {
                     argument: Some(0),
@@ -228,7 +228,7 @@ fn peer_config(
     let preshared_key = match &peer.preshared_key_file {
         None => PresharedKey::default(),
         Some(file) => match keys.get(file, KeyKind::Preshared) {
-            Ok(key) => PresharedKey(*key),
+            Ok(key) => PresharedKey(key.clone()),
             Err(error) => {
                 let text = format!("preshared key of peer {name}: {error}");
                 return Err(refusal(place(Leaf::PresharedKey), text));

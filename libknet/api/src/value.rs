@@ -191,11 +191,18 @@ pub fn base64_encode(bytes: &[u8; 32]) -> String {
 /// The 32 bytes that 44 characters of base64 stand for; `None` for every other text, also where padding
 /// bits are not zero.
 pub fn base64_decode(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes().strip_suffix(b"=")?;
+    let mut bytes = [0; 32];
+    base64_decode_into(text.as_bytes(), &mut bytes)?;
+    Some(bytes)
+}
+
+/// The same for a secret: written to `bytes`, and nowhere else. After `None` they are unspecified.
+pub fn base64_decode_into(text: &[u8], bytes: &mut [u8; 32]) -> Option<()> {
+    let digits = text.strip_suffix(b"=")?;
     if digits.len() != 43 {
         return None;
     }
-    let mut bytes = Vec::with_capacity(32);
+    let mut places = bytes.iter_mut();
     let (mut bits, mut count) = (0_u32, 0);
     for digit in digits {
         let value = BASE64.iter().position(|b| b == digit)? as u32;
@@ -203,11 +210,8 @@ pub fn base64_decode(text: &str) -> Option<[u8; 32]> {
         count += 6;
         if count >= 8 {
             count -= 8;
-            bytes.push((bits >> count) as u8);
+            *places.next()? = (bits >> count) as u8;
         }
     }
-    if bits & ((1 << count) - 1) != 0 {
-        return None;
-    }
-    bytes.try_into().ok()
+    (bits & ((1 << count) - 1) == 0).then_some(())
 }

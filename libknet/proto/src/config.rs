@@ -6,13 +6,22 @@ use core::{net::SocketAddr, num::NonZeroU8};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
+    crypto::Secret,
     ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
     time::Span,
 };
 
 /// An X25519 private key (RFC 7748). Erased when dropped, never printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct PrivateKey(pub [u8; 32]);
+pub struct PrivateKey(pub Secret);
+
+impl PrivateKey {
+    /// The key of these bytes, which are copied. RFC 7748 has all of them stand for one; which bits do not count is
+    /// seen to when it is used.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(bytes.into())
+    }
+}
 
 impl core::fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -23,7 +32,14 @@ impl core::fmt::Debug for PrivateKey {
 /// A symmetric key shared by one pair of peers and mixed into the handshake (Noise `psk2`). All zero where
 /// none is configured.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct PresharedKey(pub [u8; 32]);
+pub struct PresharedKey(pub Secret);
+
+impl PresharedKey {
+    /// The key of these bytes, which are copied.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(bytes.into())
+    }
+}
 
 impl core::fmt::Debug for PresharedKey {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

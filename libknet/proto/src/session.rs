@@ -385,6 +385,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        crypto::Secret,
         handshake::message::DirectionKey,
         ids::{PeerId, SocketId},
         path::Path,
@@ -395,7 +396,7 @@ mod tests {
     /// Both ends of a session.
     fn pair(suite: Suite) -> (Session, Session) {
         let key = |n: u8| DirectionKey {
-            key: [n; 32],
+            key: Secret::from(&[n; 32]),
             iv: [n; 12],
         };
         let path = Path {

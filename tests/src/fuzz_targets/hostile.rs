@@ -8,7 +8,10 @@ use knet_proto::{
         InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, SuiteOffer,
         TapMtu,
     },
-    crypto::aead::{OpenKey, SealKey},
+    crypto::{
+        Secret,
+        aead::{OpenKey, SealKey},
+    },
     handshake::{
         Handshaker, HandshakerConfig,
         message::{DirectionKey, Input as ToHandshaker, NewSession, Output, Role, Suite},
@@ -185,7 +188,7 @@ impl Attack {
     fn new() -> Self {
         static PUBLIC_KEYS: LazyLock<[PublicKey; 2]> = LazyLock::new(|| [1, 3].map(|n| key(n).public_key()));
         let config = InterfaceConfig {
-            private_key: PrivateKey([2; 32]),
+            private_key: PrivateKey::from_bytes(&[2; 32]),
             instance: 2,
             suites: suites(),
             mac_ageing: Span::from_secs(300),
@@ -211,7 +214,7 @@ impl Attack {
                 .expect("no addresses are configured");
         }
         let direction = |n| DirectionKey {
-            key: [n; 32],
+            key: Secret::from(&[n; 32]),
             iv: [n; 12],
         };
         let suite = Suite::ChaCha20Poly1305;

@@ -5,22 +5,23 @@
 //! link, control), each with a 32-bit counter of its own. That no (space, counter) is sealed twice, and how
 //! much a key may be used, is the caller's care.
 
+use alloc::boxed::Box;
 use core::hint::black_box;
 
 use ring::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::Secret;
+use super::secret::{Secret, erase_stack, with_erased_stack};
 use crate::handshake::message::{DirectionKey, Suite};
 
 /// Length of the tag in bytes, the same for both suites.
 pub const TAG_LEN: usize = 16;
 
 /// The key for what we send in a session.
-pub struct SealKey(Keyed);
+pub struct SealKey(Box<Keyed>);
 
 /// The key for what we receive in a session.
-pub struct OpenKey(Keyed);
+pub struct OpenKey(Box<Keyed>);
 
 impl SealKey {
     /// Expands `secret` for use with `suite`.
@@ -86,7 +87,7 @@ pub fn open_once<'a>(key: &Secret, aad: &[u8], in_out: &'a mut [u8]) -> Option<&
 
 fn single_use(key: &Secret) -> DirectionKey {
     DirectionKey {
-        key: **key,
+        key: key.clone(),
         iv: [0; 12],
     }
 }
@@ -104,22 +105,26 @@ impl core::fmt::Debug for OpenKey {
 }
 
 struct Keyed {
-    algorithm: &'static Algorithm,
     key: LessSafeKey,
     iv: [u8; 12],
 }
 
 impl Keyed {
-    fn new(suite: Suite, secret: &DirectionKey) -> Self {
+    /// In the place where it stays.
+    fn new(suite: Suite, secret: &DirectionKey) -> Box<Self> {
         let algorithm = match suite {
             Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
             Suite::Aes256Gcm => &AES_256_GCM,
         };
-        Self {
-            algorithm,
-            key: expand(algorithm, &secret.key),
-            iv: secret.iv,
-        }
+        // ring's keys of all algorithms are as large as the largest, and what is unused is moved with the rest: it would
+        // be what the cipher has left of an older key on this thread's stack.
+        erase_stack();
+        with_erased_stack(|| {
+            Box::new(Self {
+                key: expand(algorithm, &secret.key),
+                iv: secret.iv,
+            })
+        })
     }
 
     /// `iv XOR (space || 0^7 || counter)`, the counter big-endian.
@@ -134,14 +139,18 @@ impl Keyed {
 }
 
 impl Drop for Keyed {
-    /// ring does not erase its keys. The key of zeros has the same layout, so that writing it leaves
-    /// nothing of the old one; `black_box` keeps the write from being removed as dead.
+    /// ring does not erase its keys, so one of zeros is written over it: that of AES, the larger one, so that nothing of
+    /// the other's unused part is left. `black_box` keeps the write from being removed as dead.
     fn drop(&mut self) {
-        self.key = expand(self.algorithm, &[0; 32]);
+        self.key = expand(&AES_256_GCM, &[0; 32]);
         black_box(&self.key);
         self.iv.zeroize();
     }
 }
+
+impl ZeroizeOnDrop for Keyed {}
+impl ZeroizeOnDrop for SealKey {}
+impl ZeroizeOnDrop for OpenKey {}
 
 #[expect(
     clippy::expect_used,
@@ -177,7 +186,7 @@ mod tests {
     #[test]
     fn rfc_8439_section_2_8_2() {
         let secret = DirectionKey {
-            key: core::array::from_fn(|i| 0x80 + i as u8),
+            key: Secret::from(&core::array::from_fn(|i| 0x80 + i as u8)),
             iv: hex_array("070000004041424344454647"),
         };
         check_vector(
@@ -197,7 +206,9 @@ mod tests {
     #[test]
     fn gcm_test_case_16() {
         let secret = DirectionKey {
-            key: hex_array("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"),
+            key: Secret::from(&hex_array(
+                "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+            )),
             iv: hex_array("cafebabefacedbaddecaf888"),
         };
         check_vector(
@@ -215,7 +226,7 @@ mod tests {
     #[test]
     fn the_nonce_is_iv_xor_space_and_counter() {
         let secret = DirectionKey {
-            key: [7; 32],
+            key: Secret::from(&[7; 32]),
             iv: hex_array("a0a1a2a3a4a5a6a7a8a9aaab"),
         };
         let key = SealKey::new(Suite::ChaCha20Poly1305, &secret);
@@ -226,7 +237,7 @@ mod tests {
     #[test]
     fn other_space_counter_aad_or_suite_does_not_open() {
         let secret = DirectionKey {
-            key: [1; 32],
+            key: Secret::from(&[1; 32]),
             iv: [2; 12],
         };
         for suite in SUITES {
@@ -251,7 +262,7 @@ mod tests {
     #[test]
     fn shorter_than_a_tag_does_not_open() {
         let secret = DirectionKey {
-            key: [1; 32],
+            key: Secret::from(&[1; 32]),
             iv: [2; 12],
         };
         for suite in SUITES {
@@ -272,7 +283,10 @@ mod tests {
         fn two_implementations_agree(key: [u8; 32], iv: [u8; 12], space: u8, counter: u32,
                                      aad in prop::collection::vec(any::<u8>(), 0..40),
                                      plain in prop::collection::vec(any::<u8>(), 0..2000), damage: usize) {
-            let secret = DirectionKey { key, iv };
+            let secret = DirectionKey {
+                key: Secret::from(&key),
+                iv,
+            };
             let mut nonce = iv;
             nonce[0] ^= space;
             for (n, c) in nonce[8..].iter_mut().zip(counter.to_be_bytes()) {

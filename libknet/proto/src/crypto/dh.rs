@@ -5,9 +5,9 @@
 //! is a key here, and points of low order, for which the shared secret is known to everybody, are none.
 
 use x25519_dalek::StaticSecret;
-use zeroize::Zeroizing;
+use zeroize::ZeroizeOnDrop;
 
-use super::Secret;
+use super::secret::{Secret, with_erased_stack};
 use crate::{
     config::{PrivateKey, PublicKey},
     rng::Entropy,
@@ -62,9 +62,8 @@ impl PublicKey {
 impl PrivateKey {
     /// A new random key, clamped as RFC 7748 asks.
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
-        let mut key = Self([0; 32]);
-        entropy.fill(&mut key.0);
-        let [lowest, .., highest] = &mut key.0;
+        let mut key = Self(Secret::filled(|bytes| entropy.fill(bytes)));
+        let [lowest, .., highest] = &mut *key.0;
         *lowest &= 0b1111_1000;
         *highest = *highest & 0b0111_1111 | 0b0100_0000;
         key
@@ -73,24 +72,31 @@ impl PrivateKey {
     /// The public key that belongs to this one.
     pub fn public_key(&self) -> PublicKey {
         // A clamped scalar times the base point is never of low order, and comes out canonical.
-        PublicKey(x25519_dalek::PublicKey::from(&StaticSecret::from(self.0)).to_bytes())
+        with_erased_stack(|| PublicKey(x25519_dalek::PublicKey::from(&self.scalar()).to_bytes()))
     }
 
     /// The secret shared with the owner of `public`. Refused where it would be all zeros, which
     /// [`PublicKey::from_bytes`] should have made impossible.
     pub fn shared(&self, public: &PublicKey) -> Result<SharedSecret, KeyError> {
-        let shared =
-            StaticSecret::from(self.0).diffie_hellman(&x25519_dalek::PublicKey::from(*public.as_bytes()));
-        if shared.was_contributory() {
-            Ok(SharedSecret(Zeroizing::new(shared.to_bytes())))
-        } else {
-            Err(KeyError::LowOrder)
-        }
+        with_erased_stack(|| {
+            let shared = self
+                .scalar()
+                .diffie_hellman(&x25519_dalek::PublicKey::from(*public.as_bytes()));
+            if shared.was_contributory() {
+                Ok(SharedSecret(shared.as_bytes().into()))
+            } else {
+                Err(KeyError::LowOrder)
+            }
+        })
+    }
+
+    fn scalar(&self) -> StaticSecret {
+        StaticSecret::from(*self.0)
     }
 }
 
 /// What two sides of a Diffie-Hellman exchange have in common. Erased when dropped, never printed.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 pub struct SharedSecret(Secret);
 
 impl SharedSecret {
@@ -132,7 +138,7 @@ mod tests {
 
     #[test]
     fn rfc_7748_section_5_2() {
-        let private = PrivateKey(hex_array(
+        let private = PrivateKey::from_bytes(&hex_array(
             "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
         ));
         let public = hex_array("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
@@ -151,7 +157,7 @@ mod tests {
         let (mut k, mut u) = ([0; 32], [0; 32]);
         (k[0], u[0]) = (9, 9);
         for round in 1..=1000 {
-            let r = *PrivateKey(k)
+            let r = *PrivateKey::from_bytes(&k)
                 .shared(&PublicKey::from_bytes(u).unwrap())
                 .unwrap()
                 .as_bytes();
@@ -171,10 +177,10 @@ mod tests {
 
     #[test]
     fn rfc_7748_section_6_1() {
-        let alice = PrivateKey(hex_array(
+        let alice = PrivateKey::from_bytes(&hex_array(
             "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
         ));
-        let bob = PrivateKey(hex_array(
+        let bob = PrivateKey::from_bytes(&hex_array(
             "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
         ));
         let alice_public = hex_array("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
@@ -208,7 +214,9 @@ mod tests {
             );
             // That they are what the name says: with any private key they give the same secret, zero.
             assert_eq!(
-                PrivateKey([0x55; 32]).shared(&PublicKey(point)).unwrap_err(),
+                PrivateKey::from_bytes(&[0x55; 32])
+                    .shared(&PublicKey(point))
+                    .unwrap_err(),
                 KeyError::LowOrder
             );
         }
@@ -219,7 +227,9 @@ mod tests {
                 "{also:02x?}"
             );
             assert_eq!(
-                PrivateKey([0x55; 32]).shared(&PublicKey(also)).unwrap_err(),
+                PrivateKey::from_bytes(&[0x55; 32])
+                    .shared(&PublicKey(also))
+                    .unwrap_err(),
                 KeyError::LowOrder
             );
         }
@@ -270,7 +280,7 @@ mod tests {
             }
             bytes[31] = top;
             let below_p = bytes.iter().rev().lt(P.iter().rev());
-            let full_order = PrivateKey([0x55; 32]).shared(&PublicKey(bytes)).is_ok();
+            let full_order = PrivateKey::from_bytes(&[0x55; 32]).shared(&PublicKey(bytes)).is_ok();
             let expected = match (below_p, full_order) {
                 (false, _) => Err(KeyError::NonCanonical),
                 (true, false) => Err(KeyError::LowOrder),

@@ -57,7 +57,7 @@ pub fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> Secret {
         Digest::update(&mut inner, part);
     }
     let inner = Zeroizing::new(<[u8; 32]>::from(Digest::finalize(inner)));
-    Zeroizing::new(hash(&[padded(0x5c).as_slice(), inner.as_slice()]))
+    Secret::from(&hash(&[padded(0x5c).as_slice(), inner.as_slice()]))
 }
 
 /// `N` outputs (1 to 3) of Noise's HKDF.

@@ -21,9 +21,23 @@
 pub mod aead;
 pub mod dh;
 pub mod hash;
+pub mod secret;
 
-/// 32 secret bytes, erased when dropped.
-pub type Secret = zeroize::Zeroizing<[u8; 32]>;
+pub use secret::Secret;
+
+/// What holds key material is erased when dropped: whoever makes it hold something else is told by the compiler.
+const _: () = {
+    const fn is_erased_on_drop<T: zeroize::ZeroizeOnDrop>() {}
+    is_erased_on_drop::<Secret>();
+    is_erased_on_drop::<crate::config::PrivateKey>();
+    is_erased_on_drop::<crate::config::PresharedKey>();
+    is_erased_on_drop::<dh::SharedSecret>();
+    is_erased_on_drop::<aead::SealKey>();
+    is_erased_on_drop::<aead::OpenKey>();
+    is_erased_on_drop::<crate::handshake::message::DirectionKey>();
+    is_erased_on_drop::<crate::handshake::noise_ik::Split>();
+    is_erased_on_drop::<crate::handshake::noise_ik::Initiator>();
+};
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -133,9 +133,7 @@ impl CookieMint {
 }
 
 fn random(entropy: &mut dyn Entropy) -> Secret {
-    let mut secret = Secret::default();
-    entropy.fill(secret.as_mut_slice());
-    secret
+    Secret::filled(|bytes| entropy.fill(bytes))
 }
 
 fn cookie(secret: &Secret, source: SocketAddr) -> Cookie {
@@ -240,7 +238,7 @@ mod tests {
     use crate::{config::PrivateKey, crypto::tests::hex_array, rng::SeededEntropy};
 
     fn public() -> PublicKey {
-        PrivateKey([0x42; 32]).public_key()
+        PrivateKey::from_bytes(&[0x42; 32]).public_key()
     }
 
     fn source() -> SocketAddr {
@@ -266,7 +264,7 @@ mod tests {
         put_mac2(&mut bytes, &Zeroizing::new([7; 16]));
         assert_eq!(bytes[168..], hex_array::<16>("1a4e31e38eb0df25efa9370a9dc5d486"));
         assert_eq!(
-            *cookie(&Zeroizing::new([9; 32]), source()),
+            *cookie(&Secret::from(&[9; 32]), source()),
             hex_array("276fcd8c3dbc73f8d8201e48f5900a3a")
         );
     }
@@ -277,7 +275,7 @@ mod tests {
         let mut bytes = message();
         key.put(&mut bytes);
         assert!(key.verify(&bytes));
-        assert!(!Mac1Key::new(&PrivateKey([0x43; 32]).public_key()).verify(&bytes));
+        assert!(!Mac1Key::new(&PrivateKey::from_bytes(&[0x43; 32]).public_key()).verify(&bytes));
         for bit in 0..168 * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(!key.verify(&bytes), "bit {bit}");
@@ -338,7 +336,7 @@ mod tests {
     fn a_reply_opens_only_for_its_message_its_type_and_its_sender() {
         let mut entropy = SeededEntropy::new([1; 32]);
         let seal = ReplySeal::new(&public());
-        let other = ReplySeal::new(&PrivateKey([0x43; 32]).public_key());
+        let other = ReplySeal::new(&PrivateKey::from_bytes(&[0x43; 32]).public_key());
         for (kind, wrong) in [
             (MessageType::Cookie, MessageType::Retry),
             (MessageType::Retry, MessageType::Cookie),

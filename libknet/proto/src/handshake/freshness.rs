@@ -89,9 +89,9 @@ pub struct EchoMint {
 impl EchoMint {
     /// A mint with a secret of its own.
     pub fn new(entropy: &mut dyn Entropy) -> Self {
-        let mut secret = Secret::default();
-        entropy.fill(secret.as_mut_slice());
-        Self { secret }
+        Self {
+            secret: Secret::filled(|bytes| entropy.fill(bytes)),
+        }
     }
 
     /// The echo for the peer of this static key, if it is at `source` now.

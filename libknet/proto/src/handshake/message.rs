@@ -12,6 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
     config::{PresharedKey, PublicKey},
+    crypto::Secret,
     drop_reason::DropReason,
     ids::{PeerId, ReceiverIndex},
     path::Path,
@@ -109,7 +110,7 @@ impl Suite {
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct DirectionKey {
     /// The AEAD key.
-    pub key: [u8; 32],
+    pub key: Secret,
     /// XORed into every nonce.
     pub iv: [u8; 12],
 }

@@ -12,7 +12,7 @@
 //! Payload buffers hold the plaintext and room for the tag behind it; they are encrypted and decrypted in
 //! place.
 
-use zeroize::Zeroizing;
+use zeroize::ZeroizeOnDrop;
 
 use super::message::{DirectionKey, Suite};
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
         aead::{TAG_LEN, open_once, seal_once},
         dh::SharedSecret,
         hash::{hash, hkdf},
+        secret::with_erased_stack,
     },
 };
 
@@ -36,6 +37,7 @@ pub const ENCRYPTED_KEY_LEN: usize = 32 + TAG_LEN;
 pub struct NotAuthentic;
 
 /// The initiator, between the first message and the second.
+#[derive(ZeroizeOnDrop)]
 pub struct Initiator {
     symmetric: Symmetric,
     ephemeral: PrivateKey,
@@ -60,24 +62,26 @@ impl Initiator {
         ephemeral: PrivateKey,
         payload: &mut [u8],
     ) -> Result<(Self, InitiatorMessage), NotAuthentic> {
-        let mut symmetric = Symmetric::new(prologue, responder);
-        let e = ephemeral.public_key();
-        symmetric.mix_ephemeral(&e);
-        let key = symmetric.mix_key(dh(&ephemeral, responder)?.as_bytes());
-        let mut encrypted_static = [0; ENCRYPTED_KEY_LEN];
-        if let Some((key, _)) = encrypted_static.split_first_chunk_mut::<32>() {
-            *key = *own.as_bytes();
-        }
-        symmetric.seal(&key, &mut encrypted_static);
-        let key = symmetric.mix_key(static_static.as_bytes());
-        symmetric.seal(&key, payload);
-        Ok((
-            Self { symmetric, ephemeral },
-            InitiatorMessage {
-                ephemeral: e,
-                encrypted_static,
-            },
-        ))
+        with_erased_stack(|| {
+            let mut symmetric = Symmetric::new(prologue, responder);
+            let e = ephemeral.public_key();
+            symmetric.mix_ephemeral(&e);
+            let key = symmetric.mix_key(dh(&ephemeral, responder)?.as_bytes());
+            let mut encrypted_static = [0; ENCRYPTED_KEY_LEN];
+            if let Some((key, _)) = encrypted_static.split_first_chunk_mut::<32>() {
+                *key = *own.as_bytes();
+            }
+            symmetric.seal(&key, &mut encrypted_static);
+            let key = symmetric.mix_key(static_static.as_bytes());
+            symmetric.seal(&key, payload);
+            Ok((
+                Self { symmetric, ephemeral },
+                InitiatorMessage {
+                    ephemeral: e,
+                    encrypted_static,
+                },
+            ))
+        })
     }
 
     /// Reads the second message and decrypts `payload` in place. A message that fails leaves everything as it
@@ -89,14 +93,16 @@ impl Initiator {
         ephemeral: &[u8; 32],
         payload: &'a mut [u8],
     ) -> Result<(Split, &'a mut [u8]), NotAuthentic> {
-        let mut symmetric = self.symmetric.clone();
-        let e = PublicKey::from_bytes(*ephemeral).map_err(|_| NotAuthentic)?;
-        symmetric.mix_ephemeral(&e);
-        symmetric.mix_key(dh(&self.ephemeral, &e)?.as_bytes());
-        symmetric.mix_key(dh(own, &e)?.as_bytes());
-        let key = symmetric.mix_key_and_hash(&preshared_key.0);
-        let payload = symmetric.open(&key, payload)?;
-        Ok((symmetric.split(), payload))
+        with_erased_stack(|| {
+            let mut symmetric = self.symmetric.clone();
+            let e = PublicKey::from_bytes(*ephemeral).map_err(|_| NotAuthentic)?;
+            symmetric.mix_ephemeral(&e);
+            symmetric.mix_key(dh(&self.ephemeral, &e)?.as_bytes());
+            symmetric.mix_key(dh(own, &e)?.as_bytes());
+            let key = symmetric.mix_key_and_hash(&preshared_key.0);
+            let payload = symmetric.open(&key, payload)?;
+            Ok((symmetric.split(), payload))
+        })
     }
 }
 
@@ -117,19 +123,21 @@ impl Responder {
         encrypted_static: &[u8; ENCRYPTED_KEY_LEN],
     ) -> Result<(Self, [u8; 32]), NotAuthentic> {
         let their_ephemeral = PublicKey::from_bytes(*ephemeral).map_err(|_| NotAuthentic)?;
-        let mut symmetric = Symmetric::new(prologue, own_public);
-        symmetric.mix_ephemeral(&their_ephemeral);
-        let key = symmetric.mix_key(dh(own, &their_ephemeral)?.as_bytes());
-        let mut buffer = *encrypted_static;
-        let opened = symmetric.open(&key, &mut buffer)?;
-        let their_static = <[u8; 32]>::try_from(&*opened).map_err(|_| NotAuthentic)?;
-        Ok((
-            Self {
-                symmetric,
-                their_ephemeral,
-            },
-            their_static,
-        ))
+        with_erased_stack(|| {
+            let mut symmetric = Symmetric::new(prologue, own_public);
+            symmetric.mix_ephemeral(&their_ephemeral);
+            let key = symmetric.mix_key(dh(own, &their_ephemeral)?.as_bytes());
+            let mut buffer = *encrypted_static;
+            let opened = symmetric.open(&key, &mut buffer)?;
+            let their_static = <[u8; 32]>::try_from(&*opened).map_err(|_| NotAuthentic)?;
+            Ok((
+                Self {
+                    symmetric,
+                    their_ephemeral,
+                },
+                their_static,
+            ))
+        })
     }
 
     /// Reads the rest of the first message, decrypting `payload` in place: proves that the initiator has the
@@ -139,8 +147,10 @@ impl Responder {
         static_static: &SharedSecret,
         payload: &'a mut [u8],
     ) -> Result<&'a mut [u8], NotAuthentic> {
-        let key = self.symmetric.mix_key(static_static.as_bytes());
-        self.symmetric.open(&key, payload)
+        with_erased_stack(|| {
+            let key = self.symmetric.mix_key(static_static.as_bytes());
+            self.symmetric.open(&key, payload)
+        })
     }
 
     /// Writes the second message, encrypting `payload` in place, and returns its `e` with the keys.
@@ -151,18 +161,21 @@ impl Responder {
         ephemeral: &PrivateKey,
         payload: &mut [u8],
     ) -> Result<(PublicKey, Split), NotAuthentic> {
-        let e = ephemeral.public_key();
-        self.symmetric.mix_ephemeral(&e);
-        self.symmetric
-            .mix_key(dh(ephemeral, &self.their_ephemeral)?.as_bytes());
-        self.symmetric.mix_key(dh(ephemeral, initiator)?.as_bytes());
-        let key = self.symmetric.mix_key_and_hash(&preshared_key.0);
-        self.symmetric.seal(&key, payload);
-        Ok((e, self.symmetric.split()))
+        with_erased_stack(|| {
+            let e = ephemeral.public_key();
+            self.symmetric.mix_ephemeral(&e);
+            self.symmetric
+                .mix_key(dh(ephemeral, &self.their_ephemeral)?.as_bytes());
+            self.symmetric.mix_key(dh(ephemeral, initiator)?.as_bytes());
+            let key = self.symmetric.mix_key_and_hash(&preshared_key.0);
+            self.symmetric.seal(&key, payload);
+            Ok((e, self.symmetric.split()))
+        })
     }
 }
 
 /// What Noise's `Split()` leaves: one secret per direction, from which the transport keys are made.
+#[derive(ZeroizeOnDrop)]
 pub struct Split {
     /// For what the initiator sends.
     pub initiator_to_responder: Secret,
@@ -180,14 +193,16 @@ pub fn direction_key(secret: &Secret, suite: Suite) -> DirectionKey {
         let [output] = hkdf::<1>(secret, &input);
         output
     };
-    let mut direction = DirectionKey {
-        key: *derive(b"kn1 key "),
-        iv: [0; 12],
-    };
-    for (to, from) in direction.iv.iter_mut().zip(derive(b"kn1 iv  ").iter()) {
-        *to = *from;
-    }
-    direction
+    with_erased_stack(|| {
+        let mut direction = DirectionKey {
+            key: derive(b"kn1 key "),
+            iv: [0; 12],
+        };
+        for (to, from) in direction.iv.iter_mut().zip(derive(b"kn1 iv  ").iter()) {
+            *to = *from;
+        }
+        direction
+    })
 }
 
 fn dh(private: &PrivateKey, public: &PublicKey) -> Result<SharedSecret, NotAuthentic> {
@@ -195,7 +210,7 @@ fn dh(private: &PrivateKey, public: &PublicKey) -> Result<SharedSecret, NotAuthe
 }
 
 /// Noise's `SymmetricState`: the chaining key and the hash of all that was said.
-#[derive(Clone)]
+#[derive(Clone, ZeroizeOnDrop)]
 struct Symmetric {
     chaining_key: Secret,
     hash: [u8; 32],
@@ -206,7 +221,7 @@ impl Symmetric {
     fn new(prologue: &[u8], responder: &PublicKey) -> Self {
         let name = hash(&[CONSTRUCTION.as_bytes()]);
         let mut symmetric = Self {
-            chaining_key: Zeroizing::new(name),
+            chaining_key: Secret::from(&name),
             hash: name,
         };
         symmetric.mix_hash(prologue);
@@ -355,7 +370,13 @@ mod tests {
     fn noise_transport(secret: &Secret, n: u8, plaintext: &[u8]) -> Vec<u8> {
         let mut iv = [0; 12];
         iv[4] = n;
-        let key = SealKey::new(Suite::ChaCha20Poly1305, &DirectionKey { key: **secret, iv });
+        let key = SealKey::new(
+            Suite::ChaCha20Poly1305,
+            &DirectionKey {
+                key: secret.clone(),
+                iv,
+            },
+        );
         let mut bytes = plaintext.to_vec();
         let tag = key.seal(0, 0, &[], &mut bytes);
         [&bytes[..], &tag].concat()
@@ -365,22 +386,22 @@ mod tests {
     #[test]
     fn published_vector() {
         let initiator = Party::new(
-            PrivateKey(hex_array(
+            PrivateKey::from_bytes(&hex_array(
                 "e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1",
             )),
-            PrivateKey(hex_array(
+            PrivateKey::from_bytes(&hex_array(
                 "893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a",
             )),
         );
         let responder = Party::new(
-            PrivateKey(hex_array(
+            PrivateKey::from_bytes(&hex_array(
                 "4a3acbfdb163dec651dfa3194dece676d437029c62a408b4c5ea9114246e4893",
             )),
-            PrivateKey(hex_array(
+            PrivateKey::from_bytes(&hex_array(
                 "bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b",
             )),
         );
-        let psk = PresharedKey(hex_array(
+        let psk = PresharedKey::from_bytes(&hex_array(
             "54686973206973206d7920417573747269616e20706572737065637469766521",
         ));
         let (first, second, split) = handshake(
@@ -444,7 +465,7 @@ mod tests {
             let responder = Party::random(&mut entropy);
             let mut psk = PresharedKey::default();
             if round % 2 == 0 {
-                entropy.fill(&mut psk.0);
+                entropy.fill(&mut *psk.0);
             }
             let mut random_bytes = |most| {
                 let mut bytes = alloc::vec![0; entropy.below(most) as usize];
@@ -462,9 +483,9 @@ mod tests {
 
             let snow = |own: &Party, other: &PublicKey, initiates: bool| {
                 let builder = snow::Builder::new(CONSTRUCTION.parse().unwrap())
-                    .local_private_key(&own.private.0)
+                    .local_private_key(&*own.private.0)
                     .unwrap()
-                    .fixed_ephemeral_key_for_testing_only(&own.ephemeral.0)
+                    .fixed_ephemeral_key_for_testing_only(&*own.ephemeral.0)
                     .prologue(&prologue)
                     .unwrap()
                     .psk(2, &psk.0)
@@ -509,16 +530,16 @@ mod tests {
     /// Computed with Python's `hmac` and `hashlib.blake2s`.
     #[test]
     fn transport_keys_of_another_implementation() {
-        let secret = Zeroizing::new(core::array::from_fn(|i| i as u8));
+        let secret = Secret::from(&core::array::from_fn(|i| i as u8));
         let chacha = direction_key(&secret, Suite::ChaCha20Poly1305);
         assert_eq!(
-            chacha.key,
+            *chacha.key,
             hex_array("3403fbc8ff03825f4393e9622bbcc1defa77f01561326588e87ed54a463a4c4e")
         );
         assert_eq!(chacha.iv, hex_array("6f3babcaf314944ec5fece0e"));
         let aes = direction_key(&secret, Suite::Aes256Gcm);
         assert_eq!(
-            aes.key,
+            *aes.key,
             hex_array("b11332e3f56dbedfc5caed9058ec92b042ea327b7967ba2ca74be67302844a58")
         );
         assert_eq!(aes.iv, hex_array("fa45a00479f0ffabc8d87e19"));

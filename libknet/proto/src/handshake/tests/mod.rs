@@ -54,7 +54,7 @@ fn path_to(socket: u8, remote: SocketAddr) -> Path {
 }
 
 fn private(n: u8) -> PrivateKey {
-    PrivateKey([n; 32])
+    PrivateKey::from_bytes(&[n; 32])
 }
 
 struct Host {
@@ -98,7 +98,7 @@ impl Host {
         let input = Input::SetPeer {
             peer,
             public_key,
-            preshared_key: PresharedKey(psk),
+            preshared_key: PresharedKey::from_bytes(&psk),
         };
         assert!(self.input(0, input).is_empty());
     }
