@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use libknet::io::secrecy::keep_memory_private;
+
 /// Descriptors that the daemon itself needs: log, runtime, 32 control clients, a margin.
 const OWN_DESCRIPTORS: u64 = 128;
 /// Descriptors of one interface besides its sockets: TAP, wake-ups, polls, netlink.
@@ -52,10 +54,10 @@ pub(crate) fn enough_descriptors(sockets: impl Iterator<Item = usize>) -> Result
     Ok(())
 }
 
-/// Keeps memory, and the keys in it, out of core dumps. Best effort: not every kernel has the file.
-pub(crate) fn keep_keys_out_of_core_dumps() {
-    if let Err(error) = fs::write("/proc/self/coredump_filter", "0") {
-        tracing::debug!("core dumps may contain keys: /proc/self/coredump_filter: {error}");
+/// Keeps the keys out of core dumps, and from other programs of our user. Best effort: it runs without.
+pub(crate) fn keep_keys_private() {
+    if let Err(error) = keep_memory_private() {
+        tracing::warn!("a core dump may be written, with the keys in it: {error}");
     }
 }
 

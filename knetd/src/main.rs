@@ -116,7 +116,7 @@ fn run_logged(args: &Args) -> ExitCode {
 fn run(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     let one = |text: String| vec![text];
     host_check::can_make_interfaces().map_err(one)?;
-    host_check::keep_keys_out_of_core_dumps();
+    host_check::keep_keys_private();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

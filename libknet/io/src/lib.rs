@@ -9,6 +9,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod netlink;
 pub mod priority;
+pub mod secrecy;
 mod sockaddr;
 pub mod tap;
 pub mod udp;
