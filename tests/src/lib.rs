@@ -2,4 +2,5 @@
 
 pub mod fuzz_targets;
 pub mod lab;
+pub mod memory_scan;
 pub mod sim;

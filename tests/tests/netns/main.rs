@@ -7,6 +7,7 @@ mod balance;
 mod cuts;
 mod failover;
 mod idle;
+mod key_erasure;
 mod lab;
 mod lifetime;
 mod lossless;
