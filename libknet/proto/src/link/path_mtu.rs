@@ -300,7 +300,7 @@ impl PathMtu {
         let limit = self.limit();
         self.current = self.current.min(limit).max(self.floor());
         self.doubt &= self.current > self.floor();
-        self.refused = self.refused.filter(|r| *r <= limit && *r > self.current);
+        self.refused = self.refused.filter(|r| *r <= limit);
         self.retry = self.retry.filter(|r| *r <= limit);
         self.pending = self.pending.filter(|p| p.size <= limit);
         if self.current < limit && self.refused.is_none() {

@@ -114,8 +114,10 @@ fn settled(mtu: u32) -> Model {
 
 #[test]
 fn usable_at_once() {
-    assert_eq!(PathMtu::new(Time::ZERO, false, JUMBO).current(), 1_200);
-    assert_eq!(PathMtu::new(Time::ZERO, true, JUMBO).current(), 1_232);
+    for (ipv6, datagram, packet) in [(false, 1_200, 1_228), (true, 1_232, 1_280)] {
+        let path = PathMtu::new(Time::ZERO, ipv6, JUMBO);
+        assert_eq!((path.current(), path.packet()), (datagram, packet));
+    }
     assert_eq!((floor(false), floor(true)), (548, 1_232));
 }
 
@@ -381,6 +383,13 @@ fn what_the_kernel_refuses_counts_at_once() {
     model.path.too_big(8_972);
     model.poll();
     assert_eq!(model.probes.last().unwrap().1, 1_472 + (8_972 - 1_472) / 2);
+    // Another size: what is under way goes on as long as it may still pass.
+    let mut model = Model::new(1_500, false, JUMBO);
+    model.run(RTT.times(7));
+    for (refused, goes_on) in [(8_973, true), (5_000, false)] {
+        model.path.too_big(refused);
+        assert_eq!(model.path.pending.is_some(), goes_on);
+    }
     // Data: what is in use falls, to the base and then to the floor.
     let mut model = settled(1_500);
     model.path.too_big(1_472);
@@ -719,8 +728,9 @@ fn what_the_kernel_says_is_remembered() {
     let mut model = settled(1_500);
     let retry = model.path.refused.unwrap();
     model.path.restart();
-    model.path.too_big(retry);
     model.path.too_big(retry + 1);
+    assert_eq!(model.path.retry, Some(retry), "it may pass still");
+    model.path.too_big(retry);
     model.run(RTT.times(2));
     assert!(model.probes.iter().all(|(_, size)| *size < retry));
     // What is in use: nothing is taken for granted, and nothing refused is tried.
@@ -790,6 +800,19 @@ fn a_limit_that_moves_does_not_restart_the_search() {
         let pending = model.path.pending.unwrap().size;
         model.path.set_limits(limit(pending - moved));
         assert_eq!(model.path.pending.is_some(), stays);
+    }
+}
+
+#[test]
+fn a_doubt_outlives_a_limit_unless_it_leaves_nothing_to_fall_to() {
+    for (mtu, probes) in [(1_400, &[1_372][..]), (576, &[])] {
+        let mut model = settled(1_500);
+        model.path.black_hole(model.now);
+        model.path.set_limits(Limits {
+            interface_mtu: Some(mtu),
+            ..JUMBO
+        });
+        assert_eq!(sizes(&mut model.path, model.now), probes);
     }
 }
 
