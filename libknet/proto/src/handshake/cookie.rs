@@ -357,6 +357,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_type_is_sealed_with_the_key_that_the_protocol_names() {
+        let mut entropy = SeededEntropy::new([1; 32]);
+        for (kind, label) in [
+            (MessageType::Cookie, b"cook-kn1"),
+            (MessageType::Retry, b"echo-kn1"),
+        ] {
+            let bytes =
+                ReplySeal::new(&public()).seal(kind, ReceiverIndex(9), &[1; 16], &[7; 16], &mut entropy);
+            let reply = SealedReply::parse(&bytes, kind).unwrap();
+            let key = hash(&[label, public().as_bytes()]);
+            let mut text = [7; MAC_LEN];
+            let tag = XChaCha20Poly1305::new(&key.into())
+                .encrypt_inout_detached(&(*reply.nonce).into(), &[1; 16], text.as_mut_slice().into())
+                .unwrap();
+            assert_eq!(reply.sealed[..], [&text[..], &tag[..]].concat());
+        }
+    }
+
     /// draft-irtf-cfrg-xchacha-03, appendix A.3.1, by the library that seals for us.
     #[test]
     fn xchacha20_poly1305_of_the_draft() {
