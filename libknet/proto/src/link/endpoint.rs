@@ -383,7 +383,7 @@ mod tests {
         assert!(!e.go_home(), "it is there");
         let c = e.challenge(Time::ZERO, &away, 66, &mut rng).expect("a challenge");
         assert!(e.response(&away, &c.token).is_some());
-        assert!(e.go_home() && e.is_current(&home));
+        assert!(e.go_home() && e.is_current(&home) && !e.is_current(&away));
         assert!(!e.go_home());
         let mut homeless = dynamic();
         assert!(!homeless.go_home() && homeless.configured().is_none());

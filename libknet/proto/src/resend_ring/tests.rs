@@ -330,7 +330,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        6 => (30_usize..2_000, 0_u8..3).prop_map(|(len, over)| Step::Push { len, over }),
+        6 => (30_usize..9_300, 0_u8..3).prop_map(|(len, over)| Step::Push { len, over }),
         2 => (0_u8..3, 0_u32..100, any::<u64>()).prop_map(|(link, back, got)| Step::Report { link, back, got }),
         1 => (0_u8..3, any::<bool>()).prop_map(|(over, stranded)| Step::Replay { over, stranded }),
         1 => (0_u8..3).prop_map(|link| Step::Leave { link }),
@@ -384,7 +384,10 @@ proptest! {
                     let what = if stranded { What::Stranded(links(&[over])) } else { What::Unreported };
                     ring.replay(now, links(&[over]), what, Span::from_secs(9));
                 }
-                Step::Leave { link: l } => ring.leave(link(l)),
+                Step::Leave { link: l } => {
+                    ring.leave(link(l));
+                    now = now + PACE;
+                }
                 Step::Wait { ms } => now = now + Span::from_millis(ms),
             }
             for (counter, over) in drain(&mut ring, now) {
