@@ -191,6 +191,35 @@ fn a_hole_that_every_voting_link_has_passed_is_given_up() {
 }
 
 #[test]
+fn what_ends_the_wait_for_the_hole_below_it_is_not_copied() {
+    let mut bed = Bed::settled(&[0, 1]);
+    assert_eq!(bed.arrive(0, 6), Verdict::Held);
+    assert_eq!(
+        bed.arrive(1, 4),
+        Verdict::Deliver,
+        "neither link can bring 2 and 3 now"
+    );
+    assert_eq!(bed.take(), [4]);
+    assert_eq!((bed.counters().held, bed.counters().skipped_by_votes), (1, 2));
+}
+
+#[test]
+fn a_reset_forgets_the_order_and_goes_on_counting() {
+    let mut bed = Bed::settled(&[0]);
+    bed.arrive(0, 5);
+    bed.arrive(0, 4);
+    let before = bed.counters();
+    assert_eq!((before.late, before.skipped_by_votes), (1, 4));
+    bed.r.reset();
+    assert_eq!((bed.r.session(), bed.counters()), (None, before));
+    bed.begin(1);
+    assert_eq!(bed.arrive(0, 0), Verdict::Deliver);
+    assert_eq!(bed.counters(), before, "the first of all is in order again");
+    bed.r.clear_counters();
+    assert_eq!(bed.counters(), Counters::default());
+}
+
+#[test]
 fn with_one_link_a_hole_is_given_up_at_once_without_delay_or_copy() {
     let mut bed = Bed::settled(&[0]);
     let mut counter = 1;
@@ -596,12 +625,12 @@ fn overflow_gives_up_only_as_many_holes_as_it_must() {
 #[test]
 fn too_many_bytes_release_the_lowest() {
     let mut bed = Bed::settled(&[0, 1]);
-    let fit = (MAX_BYTES / (65_535 + ITEM_COST)) as u32;
-    for i in 0..fit {
-        bed.arrive_as(1, Some(link(0)), 3 + 2 * i, Item::Frame, 65_535);
+    let len = (64 << 10) - ITEM_COST;
+    for i in 0..128 {
+        bed.arrive_as(1, Some(link(0)), 3 + 2 * i, Item::Frame, len);
     }
-    assert_eq!(bed.take(), []);
-    bed.arrive_as(1, Some(link(0)), 3 + 2 * fit, Item::Frame, 65_535);
+    assert_eq!((bed.take(), bed.r.held_bytes()), (vec![], MAX_BYTES));
+    bed.arrive_as(1, Some(link(0)), 3 + 2 * 128, Item::Frame, len);
     assert_eq!(bed.take(), [3]);
     assert_eq!(bed.counters().skipped_by_overflow, 1);
 }
