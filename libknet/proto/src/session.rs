@@ -389,6 +389,7 @@ mod tests {
         handshake::message::DirectionKey,
         ids::{PeerId, SocketId},
         path::Path,
+        wire::fragment_header::FragmentKind,
     };
 
     const NOW: Time = Time::from_nanos(1_000_000_000);
@@ -525,7 +526,7 @@ mod tests {
     #[test]
     fn sealing_stops_before_a_counter_wraps_and_before_a_key_is_worn_out() {
         let (mut a, _) = pair(Suite::Aes256Gcm);
-        a.next_data = STOP_AT_DATAGRAMS - 1;
+        a.next_data = u32::MAX - 16_384 - 1;
         assert!(a.wants_rekey(NOW));
         assert!(a.seal_data(&[0; 60], &mut Vec::new()).is_ok());
         assert_eq!(
@@ -542,6 +543,80 @@ mod tests {
             Err(DropReason::SessionExpired)
         );
         assert!(a.is_alive(NOW + Span::from_secs(179)) && !a.is_alive(NOW + REJECT_AFTER));
+    }
+
+    #[test]
+    fn forgeries_wear_a_session_out() {
+        for suite in [Suite::ChaCha20Poly1305, Suite::Aes256Gcm] {
+            let (mut a, _) = pair(suite);
+            let (rekey, close) = a.failed_open_limit();
+            for (failed, expected) in [
+                (rekey - 1, (false, false)),
+                (rekey, (true, false)),
+                (close - 1, (true, false)),
+                (close, (true, true)),
+            ] {
+                a.failed_opens = failed;
+                assert_eq!((a.wants_rekey(NOW), a.is_spent()), expected, "{failed} forgeries");
+            }
+        }
+    }
+
+    #[test]
+    fn a_piece_is_sealed_behind_its_header() {
+        let (mut a, mut b) = pair(Suite::Aes256Gcm);
+        let ids = [a.next_whole(), a.next_whole(), a.next_whole()];
+        assert_eq!(HashSet::from(ids).len(), 3, "each whole has a number of its own");
+        sealed(&mut a, &[9; 60]);
+        assert_eq!(a.blocks, 60 / 16 + 2);
+        let piece = FragmentHeader {
+            kind: FragmentKind::Frame,
+            total: 1_000,
+            offset: 0,
+            id: ids[1],
+        };
+        let mut out = Vec::new();
+        assert_eq!(a.seal_fragment(&piece, &[7; 500], &mut out), Ok(1));
+        assert_eq!(a.blocks, 60 / 16 + 2 + 512 / 16 + 2);
+        let header = TransportHeader::parse(&out).expect("a header");
+        assert_eq!((header.kind, header.counter), (MessageType::Frag, 1));
+        let Data::Fresh(plaintext) = b.open_data(&header, None, NOW, Span::ZERO, &mut out) else {
+            panic!("it is new");
+        };
+        assert_eq!(*plaintext, [&piece.emit()[..], &[7; 500]].concat());
+    }
+
+    #[test]
+    fn what_comes_too_late_widens_the_window_until_it_is_as_wide_as_can_be() {
+        let (mut a, mut b) = pair(Suite::ChaCha20Poly1305);
+        let mut early = sealed(&mut a, &[9; 60]);
+        a.skip_data_counters(100_000);
+        let ahead = sealed(&mut a, &[9; 60]);
+        assert_eq!(opened(&mut b, None, NOW, &ahead), Ok(60));
+        for bits in [4_096, 8_192, 16_384, 32_768, 65_536] {
+            assert_eq!(opened(&mut b, None, NOW, &early), Err(DropReason::LateDrop));
+            assert_eq!(b.data_window.bits(), bits);
+        }
+        *early.last_mut().expect("a tag") ^= 1;
+        assert_eq!(opened(&mut b, None, NOW, &early), Err(DropReason::LateDrop));
+        assert_eq!(b.failed_opens, 0, "it is not even opened");
+    }
+
+    #[test]
+    fn a_control_datagram_that_was_overtaken_is_not_the_newest() {
+        let (mut a, mut b) = pair(Suite::ChaCha20Poly1305);
+        let mut sent = [(); 3].map(|()| {
+            let mut datagram = Vec::new();
+            a.seal_ctrl(link(0), &mut datagram, |out| out.extend_from_slice(&[1, 2, 3]))
+                .expect("fresh");
+            datagram
+        });
+        for (n, expected) in [(0, true), (2, true), (1, false)] {
+            let header = TransportHeader::parse(&sent[n]).expect("a header");
+            let (_, newest) = b.open_ctrl(&header, &mut sent[n]).expect("genuine");
+            assert_eq!(newest, expected, "number {n}");
+            b.accept_ctrl(&header);
+        }
     }
 
     proptest! {
