@@ -115,3 +115,33 @@ fn what_was_not_held_against_a_link_is_counted() {
     assert_eq!(link(&world, 0, 1, 1).held_for, Span::ZERO);
     assert_sound(&world, 1);
 }
+
+#[test]
+fn what_is_too_long_for_the_path_or_goes_into_a_dead_link_is_no_loss() {
+    for seed in 0..10 {
+        let mut world = World::new(Setup {
+            seed,
+            ..Setup::default()
+        });
+        world.network.default.mtu = 1_300;
+        world.run(secs(5));
+        world.traffic_everywhere(ms(5), secs(60));
+        world.run(ms(3_000 + 100 * seed));
+        let lossless = |world: &World, when: &str| {
+            for (of, to, n) in [(0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1)] {
+                let l = link(world, of, to, n);
+                let loss = (l.tx_loss_ppm, l.rx_loss_ppm);
+                assert_eq!(loss, (0, 0), "seed {seed}, {when}, at {of} link {n}");
+            }
+        };
+        lossless(&world, "measured");
+        // One direction dies, the other goes on to tell what arrived; on the idle link nothing is under way.
+        world.network.channel(1, 0, 1).cut = true;
+        world.run(secs(10));
+        world.network.channel(1, 0, 1).cut = false;
+        world.run(secs(10));
+        let lost = link(&world, 0, 1, 1).tx_loss_ppm;
+        assert!(lost <= 150_000, "seed {seed}: {lost}");
+        assert_eq!(link(&world, 1, 0, 1).tx_loss_ppm, 0, "seed {seed}");
+    }
+}

@@ -2,8 +2,11 @@
 
 use crate::time::{Span, Time};
 
-/// After this time what was counted counts half.
+/// After this time what was counted counts half ...
 const HALF_LIFE: Span = Span::from_secs(10);
+/// ... but so many are remembered at least: of the ten heartbeats that an idle link has in that time, a link that loses
+/// a fifth often loses none.
+const REMEMBERED: u64 = 100;
 /// So much weighs one, that halving keeps small numbers.
 const ONE: u64 = 1024;
 
@@ -21,7 +24,7 @@ impl FadingShare {
         if self.all == 0 {
             self.halved = now;
         }
-        if now.since(self.halved) >= HALF_LIFE {
+        if now.since(self.halved) >= HALF_LIFE && self.all >= 2 * REMEMBERED * ONE {
             self.halved = now;
             self.all /= 2;
             self.some /= 2;
@@ -63,5 +66,20 @@ mod tests {
             share.count(now, 100, 0);
         }
         assert!(share.ppm() < 100, "{}", share.ppm());
+    }
+
+    #[test]
+    fn a_hundred_are_remembered_however_long_it_takes() {
+        let mut share = FadingShare::default();
+        for n in 0..10_000_u64 {
+            let now = Time::from_nanos(n * 1_000_000_000);
+            share.count(now, 1, u32::from(n % 5 == 0));
+            let expected = 190_000..=210_000;
+            assert!(
+                n < 100 || expected.contains(&share.ppm()),
+                "after {n} s: {}",
+                share.ppm()
+            );
+        }
     }
 }

@@ -126,6 +126,8 @@ pub struct Link {
     pub last_tx: Time,
     /// Datagrams received.
     pub rx: Traffic,
+    /// Of those sent and received, the probes of the path MTU: what is too long for the path is no loss.
+    pub mtu_probes: (u32, u32),
     /// What was sent and not reported.
     pub sent: SentLog,
     /// Whether it exceeds its limits.
@@ -218,6 +220,7 @@ impl Link {
             tx: Traffic::default(),
             last_tx: now,
             rx: Traffic::default(),
+            mtu_probes: (0, 0),
             sent: SentLog::default(),
             quality: Quality::default(),
             capacity: Capacity::default(),
@@ -327,6 +330,16 @@ impl Link {
     /// Whether frames are still mirrored on it while it is in doubt.
     pub fn mirror(&self, now: Time) -> bool {
         self.state == LinkState::Suspect && now < self.mirror_until
+    }
+
+    /// Datagrams sent so far from which loss is computed, modulo 2^32.
+    pub fn counted_tx(&self) -> u32 {
+        (self.tx.packets as u32).wrapping_sub(self.mtu_probes.0)
+    }
+
+    /// And received.
+    pub fn counted_rx(&self) -> u32 {
+        (self.rx.packets as u32).wrapping_sub(self.mtu_probes.1)
     }
 
     /// How what the peer sends arrives.

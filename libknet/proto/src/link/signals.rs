@@ -137,7 +137,7 @@ impl Link {
         let probe = Probe {
             id,
             sent: now,
-            tx_pkts: self.tx.packets as u32,
+            tx_pkts: self.counted_tx(),
             deferred,
             answered: false,
         };
@@ -288,8 +288,9 @@ impl Link {
     /// that tells what was lost: the answer to a deferred PING comes too late for that.
     pub fn arrived(&mut self, now: Time, arrived: u32) {
         let quiet = |srtt: Span| now.since(self.last_tx) > srtt.times(2) + Span::from_millis(2);
-        if self.rtt.srtt().is_some_and(quiet) {
-            self.tx_loss.pair(now, self.tx.packets as u32, arrived);
+        // What a dead link swallows says nothing of how much it loses when it works.
+        if self.state == LinkState::Up && self.rtt.srtt().is_some_and(quiet) {
+            self.tx_loss.pair(now, self.counted_tx(), arrived);
         }
     }
 

@@ -47,6 +47,9 @@ impl Peer {
         if let Some(probe) = probe {
             // The id names the link, too: the answer may come over any.
             let id_on_wire = probe.id << LINK_BITS | u32::from(id.get());
+            if let Some(link) = self.link_mut(id) {
+                link.mtu_probes.0 = link.mtu_probes.0.wrapping_add(1);
+            }
             self.send_ctrl(env, id, |records| {
                 records.push(&Record::PmtuProbe {
                     size: probe.size,
@@ -87,6 +90,10 @@ impl Peer {
         let Some(id) = self.link_of(path) else { return };
         if let Some(link) = self.link_mut(id) {
             link.take_back(size);
+            // Nothing else is longer than what is known to pass.
+            if size > link.mtu.current() {
+                link.mtu_probes.0 = link.mtu_probes.0.wrapping_sub(1);
+            }
             link.mtu.too_big(u16::try_from(size).unwrap_or(u16::MAX));
         }
         self.measure_room();

@@ -274,7 +274,12 @@ impl Peer {
                 }
                 // A link is closed by its state.
                 Record::Close { .. } => {}
-                Record::PmtuProbe { size, id } => self.answer_mtu_probe(env, link, size, id),
+                Record::PmtuProbe { size, id } => {
+                    if let Some(l) = self.link_mut(link) {
+                        l.mtu_probes.1 = l.mtu_probes.1.wrapping_add(1);
+                    }
+                    self.answer_mtu_probe(env, link, size, id);
+                }
                 Record::PmtuAck { size, id } => self.mtu_acked(env, size, id),
                 Record::Quality(quality) => {
                     if let Some(l) = self.link_mut(link) {
@@ -289,7 +294,7 @@ impl Peer {
         let now = env.now;
         let Some(l) = self.link_mut(link) else { return };
         l.jitter.arrival(now, ping.t_tx_us);
-        l.rx_loss.pair(now, ping.tx_pkts, l.rx.packets as u32);
+        l.rx_loss.pair(now, ping.tx_pkts, l.counted_rx());
         l.peer_announces(ping.hb_ms);
         if ping.urgent {
             // The peer may need it.

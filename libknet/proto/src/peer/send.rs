@@ -497,7 +497,7 @@ impl Peer {
             lane: 0,
             highest,
             bitmap,
-            rx_pkts: l.rx.packets as u32,
+            rx_pkts: l.counted_rx(),
         })
     }
 

@@ -73,7 +73,7 @@ pub struct Ping {
     pub id: u32,
     /// The sender's clock in µs modulo 2^32. Only differences are meaningful.
     pub t_tx_us: u32,
-    /// Datagrams sent on this link so far, modulo 2^32.
+    /// Datagrams sent on this link so far but for probes of the path MTU, modulo 2^32.
     pub tx_pkts: u32,
     /// Answer at once, before anything else.
     pub urgent: bool,
@@ -110,7 +110,7 @@ pub struct Report {
     pub highest: Option<u32>,
     /// Bit `i`: counter `highest - 1 - i` was seen over any link.
     pub bitmap: u64,
-    /// Datagrams received over the link so far, modulo 2^32.
+    /// Datagrams received over the link so far but for probes of the path MTU, modulo 2^32.
     pub rx_pkts: u32,
 }
 
