@@ -66,3 +66,27 @@ fn a_rekey_over_half_the_earth_loses_nothing() {
     assert_eq!(world.ledger.lost(begin, world.now).1, 0);
     assert_sound(&world, 6);
 }
+
+/// Each link loses a fifth in either direction, for 50 hours in all.
+#[test]
+fn hours_of_loss_on_idle_links_bring_none_down() {
+    let mut downs = 0;
+    for seed in 0..50 {
+        let mut world = World::new(Setup {
+            seed,
+            ..Setup::default()
+        });
+        world.network.default.loss_ppm = 200_000;
+        world.run(secs(3_600));
+        for (of, to) in [(0, 1), (1, 0)] {
+            downs += world
+                .peer(of, to)
+                .links
+                .iter()
+                .map(|l| l.verdicts.downs)
+                .sum::<u32>();
+        }
+        assert_sound(&world, seed);
+    }
+    assert_eq!(downs, 0, "counted at both ends");
+}

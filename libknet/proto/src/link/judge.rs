@@ -1,6 +1,6 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
-use super::{Link, SLOW_PROBE, Transition, URGENT_PROBES, losses_in_a_row, pace::ANNOUNCEABLE};
+use super::{Link, SLOW_PROBE, Transition, URGENT_PROBES, pace::ANNOUNCEABLE};
 use crate::{
     event::LinkReason,
     rng::Entropy,
@@ -151,7 +151,7 @@ impl Link {
             return Hearing::Fine;
         }
         // One answer was lost before, at least.
-        let needed = losses_in_a_row(u64::from(self.rx_loss.ppm())) - 1;
+        let needed = self.probes_needed() - 1;
         if self.asked_to_hear < needed {
             self.asked_to_hear += 1;
             return Hearing::Ask;
