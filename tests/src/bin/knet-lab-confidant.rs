@@ -87,7 +87,7 @@ fn run(args: &Args) -> io::Result<()> {
     let mut buffer = vec![0; 65_536];
     loop {
         match socket.recv(&mut buffer) {
-            Ok(length) => confidant.receive(&mut buffer[..length])?,
+            Ok(length) => confidant.receive(&mut buffer[..length]),
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {}
             Err(e) => return Err(e),
         }
@@ -199,7 +199,7 @@ impl Confidant {
     }
 
     /// A datagram of the daemon. A frame in it is answered by one, so that both directions are used.
-    fn receive(&mut self, datagram: &mut [u8]) -> io::Result<()> {
+    fn receive(&mut self, datagram: &mut [u8]) {
         let (now, path) = (self.now(), self.path);
         if self.shard.handle_datagram(now, &path, datagram).is_some() {
             let mut frame = [0; 60];
@@ -207,8 +207,6 @@ impl Confidant {
             self.shard.handle_frame(now, &frame);
         }
         self.shard.outbox().frames.clear();
-        let inputs: Vec<Input> = self.shard.outbox().handshake.drain(..).collect();
-        inputs.into_iter().try_for_each(|input| self.exchange(input))
     }
 
     fn exchange(&mut self, input: Input) -> io::Result<()> {

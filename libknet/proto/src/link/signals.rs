@@ -25,17 +25,8 @@ impl Link {
     /// another session of the same process at the other end.
     pub fn session_begins(&mut self, now: Time, anew: bool) -> Option<Transition> {
         if anew {
-            self.sent.clear();
-            // The peer counts what arrives from zero again.
-            self.capacity = Capacity::default();
-            self.tx_loss.reset();
-            self.rx_loss.reset();
+            self.forget_measurements();
             self.jitter = JitterMeter::default();
-            self.reordered = FadingShare::default();
-            self.peer_quality = None;
-            self.report_rtt = RttEstimator::default();
-            self.probes.clear();
-            self.asked = None;
             self.held_pong = None;
             self.peer_admin_down = false;
             self.last_rx = now;
@@ -90,6 +81,11 @@ impl Link {
         let ipv6 = self.endpoint.current().is_some_and(|p| p.remote.is_ipv6());
         self.mtu.reset(now, ipv6);
         self.large = LargeWatch::new(ipv6);
+        self.forget_measurements();
+    }
+
+    /// The path is another one, or the peer has restarted and counts from zero again.
+    fn forget_measurements(&mut self) {
         self.report_rtt = RttEstimator::default();
         self.capacity = Capacity::default();
         self.tx_loss.reset();

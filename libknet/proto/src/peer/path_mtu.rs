@@ -40,6 +40,7 @@ impl Peer {
         let (srtt, rt) = (link.rtt.srtt(), link.report_timeout());
         let before = link.mtu.current();
         let probe = link.mtu.poll(now, srtt, rt);
+        link.mtu_probes.0 = link.mtu_probes.0.wrapping_add(u32::from(probe.is_some()));
         if link.mtu.current() != before {
             link.forget_large();
             self.measure_room();
@@ -47,9 +48,6 @@ impl Peer {
         if let Some(probe) = probe {
             // The id names the link, too: the answer may come over any.
             let id_on_wire = probe.id << LINK_BITS | u32::from(id.get());
-            if let Some(link) = self.link_mut(id) {
-                link.mtu_probes.0 = link.mtu_probes.0.wrapping_add(1);
-            }
             self.send_ctrl(env, id, |records| {
                 records.push(&Record::PmtuProbe {
                     size: probe.size,
@@ -61,6 +59,9 @@ impl Peer {
 
     /// A probe of this size has come through.
     pub(super) fn answer_mtu_probe(&mut self, env: &mut Env, over: LinkId, size: u16, id: u32) {
+        if let Some(l) = self.link_mut(over) {
+            l.mtu_probes.1 = l.mtu_probes.1.wrapping_add(1);
+        }
         let back = match self.link(over) {
             Some(l) if l.state() == LinkState::Up => over,
             _ => self.best_link(LinkSet::EMPTY).unwrap_or(over),

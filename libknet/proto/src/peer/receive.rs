@@ -274,12 +274,7 @@ impl Peer {
                 }
                 // A link is closed by its state.
                 Record::Close { .. } => {}
-                Record::PmtuProbe { size, id } => {
-                    if let Some(l) = self.link_mut(link) {
-                        l.mtu_probes.1 = l.mtu_probes.1.wrapping_add(1);
-                    }
-                    self.answer_mtu_probe(env, link, size, id);
-                }
+                Record::PmtuProbe { size, id } => self.answer_mtu_probe(env, link, size, id),
                 Record::PmtuAck { size, id } => self.mtu_acked(env, size, id),
                 Record::Quality(quality) => {
                     if let Some(l) = self.link_mut(link) {

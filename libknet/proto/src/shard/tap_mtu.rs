@@ -116,12 +116,15 @@ impl AutoMtu {
         // Too little for IPv6 is no state to stay in: only somebody else can have set it.
         let raise = self.follows && wanted > tap_mtu && tap_mtu >= MIN;
         match &mut self.change {
-            Some(change) if change.raise && raise && now + RAISE_AFTER < change.at + SEARCH => {
-                change.to = wanted;
+            Some(change) if change.raise == raise => {
+                let searching = now + RAISE_AFTER < change.at + SEARCH;
+                // What has held all the time is the least of what there was.
+                change.to = if raise && !searching {
+                    change.to.min(wanted)
+                } else {
+                    wanted
+                };
             }
-            // What has held all the time is the least of what there was.
-            Some(change) if change.raise && raise => change.to = change.to.min(wanted),
-            Some(change) if change.raise == raise => change.to = wanted,
             _ => {
                 let at = now + if raise { RAISE_AFTER } else { LOWER_AFTER };
                 let again = self.asked.filter(|(to, _)| *to == wanted);

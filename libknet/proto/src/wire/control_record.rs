@@ -385,8 +385,8 @@ impl<'a> RecordWriter<'a> {
 
     /// Appends `record`. Returns false and writes nothing where the receiver would refuse it: there are
     /// [`MAX_RECORDS`] already, a `PMTU_PROBE` was written (nothing may follow it), a lane is above 15, a
-    /// bitmap says more than `highest` allows, a close has an unknown scope, a share is above one, or the size of a `PMTU_PROBE` is
-    /// smaller than the datagram would be without any fill.
+    /// bitmap says more than `highest` allows, a close has an unknown scope, a share is above one, or the size
+    /// of a `PMTU_PROBE` is smaller than the datagram would be without any fill.
     pub fn push(&mut self, record: &Record) -> bool {
         if self.closed || self.count >= MAX_RECORDS {
             return false;
