@@ -172,9 +172,6 @@ impl ResendRing {
     /// tells whether the *i*-th before it has arrived over any.
     pub fn reported(&mut self, link: LinkId, highest: DataSeq, bitmap: u64) {
         for entry in self.entries.iter_mut().take_while(|e| e.seq <= highest) {
-            if entry.links.is_empty() {
-                continue; // Not sent yet: no link can have passed it.
-            }
             let behind = if entry.seq.session == highest.session {
                 highest.counter - entry.seq.counter
             } else {
@@ -183,13 +180,13 @@ impl ResendRing {
             match behind {
                 0 => entry.state = State::Settled,
                 1..=64 if bitmap & (1 << (behind - 1)) != 0 => entry.state = State::Settled,
-                1..=64 => {}
-                _ => {
+                65.. if entry.links.contains(link) => {
                     entry.links = entry.links.without(link);
                     if entry.links.is_empty() {
                         entry.state = State::Settled;
                     }
                 }
+                _ => {}
             }
         }
         self.pop_settled();
@@ -241,6 +238,25 @@ impl ResendRing {
     pub fn leave(&mut self, link: LinkId) {
         if let Some(replay) = &mut self.replay {
             replay.over = replay.over.without(link);
+        }
+    }
+
+    /// `link` works again after it was in doubt: what went out over it before may be lost. If the links that carried
+    /// it since come into doubt in their turn, it has to go out over this one once more. But what no other link was
+    /// asked to carry stays with this one, as what any link loses.
+    pub fn returned(&mut self, link: LinkId) {
+        for entry in &mut self.entries {
+            let others = entry.links.without(link);
+            if self.replay.is_some() || !others.is_empty() {
+                entry.links = others;
+            }
+        }
+    }
+
+    /// `link` leads to another address from now on. What went to the old one may never arrive.
+    pub fn path_changed(&mut self, link: LinkId) {
+        for entry in &mut self.entries {
+            entry.links = entry.links.without(link);
         }
     }
 

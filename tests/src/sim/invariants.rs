@@ -19,6 +19,7 @@ use knet_proto::{
 use super::{
     World,
     health::{GRACE, SETTLE, Seen, SeenLink},
+    ledger::Sent,
     network::Channel,
 };
 
@@ -259,6 +260,7 @@ impl World {
                 .filter(|f| f.at < settled && self.health.must_arrive(f.from, f.to, f.at))
                 // What is on its way for longer than it is kept does not go ahead of what follows it.
                 .filter(|f| f.arrived.is_some_and(|at| at.since(f.at) < REPLAY_MAX_AGE))
+                .filter(|f| !self.doubt_ended_during(f))
                 .map(|f| {
                     format!(
                         "I5: a frame from {} to {} sent at {} was overtaken",
@@ -274,6 +276,18 @@ impl World {
             }
         }
         self.checked_until = settled.max(self.checked_until);
+    }
+
+    /// Whether a link of the sender came out of doubt while `frame` was on its way. Then copies of newer frames that
+    /// were sent over it in that doubt may have arrived before those that only the doubt of another brings back to it.
+    fn doubt_ended_during(&self, frame: &Sent) -> bool {
+        let after = self.events.iter().rev().take_while(|(at, _, _)| *at >= frame.at);
+        after
+            .filter(|(at, node, _)| *node == frame.from && frame.arrived.is_some_and(|a| *at <= a))
+            .any(|(_, _, event)| {
+                matches!(event, Event::LinkState { peer, from: LinkState::Suspect, to: LinkState::Up, .. }
+                    if usize::from(peer.0) == frame.to)
+            })
     }
 
     /// Datagrams that were to be sent again and were not, for want of room or time.

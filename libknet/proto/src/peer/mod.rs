@@ -329,6 +329,8 @@ impl Peer {
         env.transition(self.id, id, &t, srtt);
         if t.to < LinkState::Up {
             self.ring.leave(id);
+        } else {
+            self.ring.returned(id);
         }
         if t.to < LinkState::Probing {
             self.resequencer.link_gone(id);
@@ -436,6 +438,9 @@ impl Peer {
         if let Some(link) = self.link_mut(id) {
             link.path_changed(env.now, same_host);
         }
+        // What is on its way to the old address goes out again as if the link were another one.
+        self.ring.path_changed(id);
+        self.carriers = self.carriers.without(id);
         self.limits_changed(env);
         env.event(Event::Roamed {
             peer: self.id,
@@ -448,6 +453,7 @@ impl Peer {
             .and_then(|l| l.path_proven(env.now, LinkReason::Validated));
         self.after(env, id, t);
         self.choose(env);
+        self.rescue_stranded(env, id);
     }
 
     /// How long data may wait for its report on `link`.

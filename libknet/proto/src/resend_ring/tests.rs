@@ -164,6 +164,59 @@ fn a_datagram_goes_over_each_link_once() {
 }
 
 #[test]
+fn a_link_that_was_in_doubt_is_asked_again_when_the_others_are() {
+    let mut total = 0;
+    let mut ring = filled(3, &mut total);
+    // Link 0 came into doubt; link 1 took over what it had.
+    ring.replay(at(1), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(1))), [0, 1, 2]);
+    ring.finish();
+    ring.push(at(2), seq(3), links(&[0]), false, &bytes(3, 100), &mut total);
+    ring.returned(link(0));
+    // It may well have lost them. What it was given alone is its own affair.
+    ring.replay(at(3), links(&[0]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(3))), [0, 1, 2]);
+    ring.finish();
+    // The counters that come after say nothing of what it lost while in doubt.
+    ring.returned(link(0));
+    ring.reported(link(0), seq(100), 0);
+    assert!(ring.holds_any_of(link(1)) && !ring.holds_any_of(link(0)));
+    ring.reported(link(1), seq(100), 0);
+    assert_eq!(ring.held().0, 0);
+}
+
+#[test]
+fn what_went_to_the_old_address_goes_to_the_new_one() {
+    let mut ring = filled(3, &mut 0);
+    ring.path_changed(link(0));
+    ring.reported(link(0), seq(100), 0);
+    ring.replay(at(1), links(&[0]), What::Unreported, REPLAY_MAX_AGE);
+    assert_eq!(counters(&drain(&mut ring, at(1))), [0, 1, 2]);
+    ring.reported(link(0), seq(2), 0b11);
+    assert_eq!(ring.held().0, 0);
+}
+
+#[test]
+fn a_link_that_returns_during_the_replay_over_another_is_asked_again_too() {
+    let mut total = 0;
+    let mut ring = ResendRing::default();
+    for c in 0..200 {
+        ring.push(at(0), seq(c), links(&[0]), false, &bytes(c, 1_000), &mut total);
+    }
+    ring.replay(at(1), links(&[1]), What::Unreported, REPLAY_MAX_AGE);
+    let before = drain(&mut ring, at(1)).len();
+    assert!((1..200).contains(&before), "it is paced: {before}");
+    ring.returned(link(0));
+    drain(&mut ring, at(9));
+    drain(&mut ring, at(20));
+    assert!(ring.finish().is_some());
+    ring.leave(link(1));
+    ring.replay(at(21), links(&[0]), What::Unreported, REPLAY_MAX_AGE);
+    let sent: Vec<_> = (21..40).flat_map(|ms| drain(&mut ring, at(ms))).collect();
+    assert_eq!(counters(&sent), (0..200).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_large_replay_is_paced() {
     let mut total = 0;
     let mut ring = ResendRing::default();
@@ -323,6 +376,10 @@ enum Step {
     Leave {
         link: u8,
     },
+    Return {
+        link: u8,
+        moved: bool,
+    },
     Wait {
         ms: u64,
     },
@@ -334,6 +391,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_u8..3, 0_u32..100, any::<u64>()).prop_map(|(link, back, got)| Step::Report { link, back, got }),
         1 => (0_u8..3, any::<bool>()).prop_map(|(over, stranded)| Step::Replay { over, stranded }),
         1 => (0_u8..3).prop_map(|link| Step::Leave { link }),
+        1 => (0_u8..3, any::<bool>()).prop_map(|(link, moved)| Step::Return { link, moved }),
         1 => (0_u64..20).prop_map(|ms| Step::Wait { ms }),
     ];
     prop::collection::vec(step, 1..400)
@@ -367,16 +425,14 @@ proptest! {
                     }
                     ring.reported(link(l), seq(highest), got);
                     model.retain(|counter, on| {
-                        if *counter > highest || on.is_empty() {
-                            return true;
-                        }
-                        match highest - counter {
-                            0 => false,
-                            d @ 1..=64 => got & (1 << (d - 1)) == 0,
-                            _ => {
+                        match highest.checked_sub(*counter) {
+                            Some(0) => false,
+                            Some(d @ 1..=64) => got & (1 << (d - 1)) == 0,
+                            Some(_) if on.contains(link(l)) => {
                                 *on = on.without(link(l));
                                 !on.is_empty()
                             }
+                            None | Some(_) => true,
                         }
                     });
                 }
@@ -387,6 +443,17 @@ proptest! {
                 Step::Leave { link: l } => {
                     ring.leave(link(l));
                     now = now + PACE;
+                }
+                Step::Return { link: l, moved } => {
+                    if moved {
+                        ring.path_changed(link(l));
+                    } else {
+                        ring.returned(link(l));
+                    }
+                    let all = moved || ring.is_replaying();
+                    for on in model.values_mut().filter(|on| all || **on != links(&[l])) {
+                        *on = on.without(link(l));
+                    }
                 }
                 Step::Wait { ms } => now = now + Span::from_millis(ms),
             }
