@@ -13,7 +13,7 @@ use knet_io::{
     eventfd::Waker,
     netlink::{Monitor, NetEvent, Netlink},
     tap::{Tap, TapWrite},
-    udp::{IcmpHint, IcmpKind, RecvBatch},
+    udp::{IcmpHint, IcmpKind, MERGED, RecvBatch},
 };
 use knet_proto::{
     crypto::secret::erase_stack,
@@ -40,10 +40,11 @@ const COMMANDS: usize = 64;
 const HANDSHAKES: usize = 64;
 const NETLINK: usize = 64;
 const FRAMES: usize = 64;
-const BATCH: usize = 64;
-const BATCHES: usize = 4;
+/// Buffers per system call, each with one datagram or several.
+const BATCH: usize = 32;
+const DATAGRAMS: usize = 256;
 /// Datagrams taken per socket before a gap is declared: whatever arrived while we stood still.
-const BATCHES_AFTER_GAP: usize = 64;
+const DATAGRAMS_AFTER_GAP: usize = 4096;
 const ERRORS: usize = 64;
 /// Rounds of sending in which the core may answer refusals; more wait for the next turn.
 const ROUNDS: usize = 8;
@@ -121,8 +122,7 @@ impl Worker {
             pings: Pings::default(),
             on_event: parts.on_event,
             started: now(),
-            // A datagram is at most a frame with its header and tag; a longer one is no datagram of ours.
-            datagrams: RecvBatch::new(BATCH, (parts.max_frame + 64).max(2048)),
+            datagrams: RecvBatch::new(BATCH, MERGED),
             // One byte more than a frame may have: a longer one is cut off and still seen to be too long.
             frame: vec![0; parts.max_frame + 1].into_boxed_slice(),
             unsent: Unsent::default(),
@@ -154,7 +154,7 @@ impl Worker {
             if late > GAP {
                 self.shard.handle_gap(now, late);
                 for id in self.socket_ids() {
-                    self.receive(now, id, BATCHES_AFTER_GAP)?;
+                    self.receive(now, id, DATAGRAMS_AFTER_GAP)?;
                 }
             }
             if let Turn::Stop = self.turn(now, &events)? {
@@ -222,7 +222,7 @@ impl Worker {
                 self.take_icmp_hints(now, id);
             }
             if readable || error {
-                self.receive(now, id, BATCHES)?;
+                self.receive(now, id, DATAGRAMS)?;
             }
         }
         if ready(TAP) {
@@ -240,8 +240,10 @@ impl Worker {
         Ok(Turn::Next)
     }
 
-    fn receive(&mut self, now: Time, id: SocketId, batches: usize) -> Result<(), String> {
-        for _ in 0..batches {
+    /// Takes what waits at a socket, until that were `budget` datagrams.
+    fn receive(&mut self, now: Time, id: SocketId, budget: usize) -> Result<(), String> {
+        let mut taken = 0;
+        while taken < budget {
             let Some(entry) = self.sockets.get(id) else {
                 return Ok(());
             };
@@ -252,8 +254,9 @@ impl Worker {
             };
             self.shard
                 .count_drops(DropReason::ReceiveOverflow, outcome.overflowed);
-            for (datagram, meta) in self.datagrams.iter_mut() {
+            for (bytes, meta) in self.datagrams.iter_mut() {
                 if meta.truncated {
+                    taken += 1;
                     self.shard.count_drops(DropReason::WireLength, 1);
                     continue;
                 }
@@ -262,15 +265,18 @@ impl Worker {
                     local: meta.local,
                     remote: meta.remote,
                 };
-                let mut refused = 0;
-                if let Some(frame) = self.shard.handle_datagram(now, &path, datagram) {
-                    refused += write_frame(&mut self.tap, frame)?;
+                for datagram in meta.split(bytes) {
+                    taken += 1;
+                    let mut refused = 0;
+                    if let Some(frame) = self.shard.handle_datagram(now, &path, datagram) {
+                        refused += write_frame(&mut self.tap, frame)?;
+                    }
+                    refused += write_frames(&mut self.tap, &mut self.shard)?;
+                    self.shard.count_drops(DropReason::TapWrite, refused);
                 }
-                refused += write_frames(&mut self.tap, &mut self.shard)?;
-                self.shard.count_drops(DropReason::TapWrite, refused);
             }
             self.flush(now);
-            if !outcome.more {
+            if !outcome.more || outcome.received == 0 {
                 break;
             }
         }

@@ -8,14 +8,14 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd},
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::{
     error_queue::{IcmpHint, IcmpKind},
-    receive::{ReceiveMeta, ReceiveOutcome, RecvBatch},
+    receive::{MERGED, ReceiveMeta, ReceiveOutcome, RecvBatch},
     send::{SendBatch, SendFailure, SendItem, SendReport},
 };
 use crate::check;
@@ -31,6 +31,10 @@ pub struct UdpOptions {
     pub send_buffer: usize,
     /// Differentiated services code point of what is sent, 0..=63 (RFC 2474). Default 0: best effort.
     pub dscp: u8,
+    /// Send datagrams that follow each other to one receiver as one packet (`UDP_SEGMENT`), where the kernel can.
+    pub gso: bool,
+    /// Take datagrams that arrived one after the other from one sender as one packet (`UDP_GRO`), where the kernel can.
+    pub gro: bool,
 }
 
 impl Default for UdpOptions {
@@ -40,6 +44,8 @@ impl Default for UdpOptions {
             receive_buffer: 8 << 20,
             send_buffer: 512 << 10,
             dscp: 0,
+            gso: true,
+            gro: true,
         }
     }
 }
@@ -52,6 +58,8 @@ pub struct UdpSocket {
     local: SocketAddr,
     overflows: AtomicU64,
     overflows_raw: AtomicU32,
+    gso: AtomicBool,
+    gro: bool,
 }
 
 /// Why a socket could not be bound.
@@ -143,17 +151,27 @@ impl UdpSocket {
             .map_err(failed("getsockname"))?
             .as_socket()
             .unwrap_or(address);
+        // Zero changes nothing; a kernel that does not know the option says so.
+        let gso = options.gso && set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+        let gro = options.gro && set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
         Ok(Self {
             socket,
             local,
             overflows: AtomicU64::new(0),
             overflows_raw: AtomicU32::new(0),
+            gso: AtomicBool::new(gso),
+            gro,
         })
     }
 
     /// Where it is bound, with the port that the kernel chose if it was asked to.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whether what arrives may be several datagrams in one buffer.
+    pub fn merges(&self) -> bool {
+        self.gro
     }
 
     /// The receive buffer that the kernel granted, in bytes of payload and overhead.

@@ -5,6 +5,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
     process::Command,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use std::{
 use knet_io::{
     netlink::{Address, Monitor, NetEvent, Netlink, NetlinkError},
     tap::{Tap, TapError, TapWrite, is_gone},
-    udp::{RecvBatch, SendBatch, SendItem, UdpOptions, UdpSocket},
+    udp::{RecvBatch, SendBatch, SendFailure, SendItem, UdpOptions, UdpSocket},
 };
 
 /// Runs `test` on a thread in a new network namespace with the loopback up.
@@ -315,6 +316,91 @@ fn a_socket_survives_the_loss_of_its_address() {
             wait_for("traffic back", || exchange(&b, &a, 100) == (true, None));
         }
     });
+}
+
+/// Two ends of a wire in one namespace, the far one without an address: what goes there is counted by its interface.
+const WIRE: &str = "ip link add va type veth peer name vb; ip link set va up; ip link set vb up; \
+    ip addr add 10.4.0.1/24 dev va; ip neigh add 10.4.0.2 lladdr 02:00:00:00:00:02 dev va nud permanent";
+
+fn received_by(interface: &str) -> u64 {
+    let output = Command::new("ip")
+        .args(["-s", "-j", "link", "show", interface])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rx = text.split_once("\"rx\":").unwrap().1;
+    let bytes = rx.split_once("\"packets\":").unwrap().1;
+    bytes
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Among datagrams that would leave as one packet those that the device does not take are refused, and no others.
+#[test]
+fn datagrams_too_long_for_the_device_take_no_others_with_them() {
+    in_namespace(|| {
+        sh(WIRE);
+        let socket = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
+        let bytes = [0; 1600];
+        let lengths = [1400, 1400, 1600, 1600, 1600, 1473, 1472, 1472, 1400];
+        let item = |i: usize| SendItem {
+            remote: addr("10.4.0.2:7"),
+            local: None,
+            dscp: None,
+            bytes: &bytes[..lengths[i]],
+        };
+        let mut failures = Vec::new();
+        let report = socket.send(&mut SendBatch::new(), lengths.len(), item, &mut failures);
+        assert_eq!((report.done, report.blocked), (lengths.len(), false));
+        assert!(failures.iter().all(SendFailure::is_too_big));
+        assert_eq!(failures.iter().map(|f| f.index).collect::<Vec<_>>(), [2, 3, 4, 5]);
+        assert!(socket.segments(), "nothing is wrong with the device");
+    });
+}
+
+/// Kernels before 6.11 do not cut up packets for a device that completes no checksums (EIO), later ones do it in
+/// software. Neither way anything is lost.
+#[test]
+fn a_device_without_checksums_loses_nothing() {
+    in_namespace(|| {
+        sh(WIRE);
+        switch_checksums_off("va");
+        let socket = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
+        assert!(socket.segments());
+        let item = SendItem {
+            remote: addr("10.4.0.2:7"),
+            local: None,
+            dscp: None,
+            bytes: &[0; 1000],
+        };
+        let before = received_by("vb");
+        let mut failures = Vec::new();
+        let report = socket.send(&mut SendBatch::new(), 200, |_| item, &mut failures);
+        assert_eq!((report.done, report.blocked, failures.len()), (200, false, 0));
+        wait_for("all of them", || received_by("vb") >= before + 200);
+        println!(
+            "packets are still made of several datagrams: {}",
+            socket.segments()
+        );
+    });
+}
+
+/// `ETHTOOL_STXCSUM`.
+fn switch_checksums_off(interface: &str) {
+    let mut value = [0x17_u32, 0];
+    // SAFETY: an ifreq is integers and a union of integers and pointers; all zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // SAFETY: the request names an `ethtool_value { u32 cmd, data; }`, which `value` is; both outlive the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
 }
 
 /// A slow device fills the send buffer: the batch is handed back for later, nothing waits, nothing is lost.

@@ -1,8 +1,10 @@
-//! Receiving many datagrams with one system call.
+//! Receiving many datagrams with one system call, and several in one buffer where the kernel has merged them
+//! (`UDP_GRO`, Linux 5.0).
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU16,
     os::fd::AsRawFd,
 };
 
@@ -13,11 +15,14 @@ use crate::{
     sockaddr::RawAddr,
 };
 
-/// Room for pktinfo of either family and the overflow count.
-const CONTROL: usize = space(20) + space(4);
+/// Room for pktinfo of either family, the overflow count and the length of merged datagrams.
+const CONTROL: usize = space(20) + space(4) + space(size_of::<libc::c_int>());
 /// A pending ICMP error makes one receive fail without taking a datagram; under a flood of ICMP the socket is
 /// asked this often before the loop gets its turn again.
 const ATTEMPTS: usize = 8;
+
+/// The longest buffer that the kernel makes of several datagrams, in bytes.
+pub const MERGED: usize = 65_535;
 
 /// Buffers for one batch, allocated once.
 pub struct RecvBatch {
@@ -45,12 +50,23 @@ pub struct ReceiveMeta {
     pub ifindex: u32,
     /// It was longer than the buffer and has been cut off.
     pub truncated: bool,
+    /// The buffer holds several datagrams of so many bytes each, the last of which may be shorter. `None`: one.
+    pub piece: Option<NonZeroU16>,
+}
+
+impl ReceiveMeta {
+    /// The datagrams in `bytes`, at least one: the buffer that this was said of.
+    pub fn split<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> {
+        let piece = self.piece.map_or(bytes.len(), |n| usize::from(n.get()));
+        let empty = bytes.is_empty().then(<&mut [u8]>::default);
+        empty.into_iter().chain(bytes.chunks_mut(piece.max(1)))
+    }
 }
 
 /// What a receive did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveOutcome {
-    /// Datagrams in the batch.
+    /// Buffers in the batch, each with one datagram or several.
     pub received: usize,
     /// The batch is full or was cut short by an error of the past: there may be more.
     pub more: bool,
@@ -59,7 +75,8 @@ pub struct ReceiveOutcome {
 }
 
 impl RecvBatch {
-    /// Room for `count` datagrams (at least one, at most 1024) of up to `size` bytes.
+    /// Room for `count` datagrams (at least one, at most 1024) of up to `size` bytes; for a socket that
+    /// [merges](UdpSocket::merges), give [`MERGED`].
     pub fn new(count: usize, size: usize) -> Self {
         let count = count.clamp(1, 1024);
         Self {
@@ -73,7 +90,7 @@ impl RecvBatch {
         }
     }
 
-    /// The datagrams of the last receive.
+    /// The buffers of the last receive, each with one datagram or several ([`ReceiveMeta::split`]).
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut [u8], ReceiveMeta)> {
         let buffers = self.bytes.chunks_exact_mut(self.size.max(1));
         buffers.zip(&self.metas).filter_map(|(buffer, meta)| {
@@ -160,6 +177,7 @@ impl UdpSocket {
                 local: None,
                 ifindex: 0,
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+                piece: None,
             };
             for message in control.received(header.msg_hdr.msg_controllen as _) {
                 match (message.level, message.kind) {
@@ -167,6 +185,10 @@ impl UdpSocket {
                         if let Some(raw) = message.u32_at(0) {
                             overflowed += self.note_overflows(raw);
                         }
+                    }
+                    (libc::SOL_UDP, libc::UDP_GRO) => {
+                        let piece = message.u32_at(0).and_then(|n| u16::try_from(n).ok());
+                        meta.piece = piece.and_then(NonZeroU16::new);
                     }
                     _ => read_pktinfo(&message, &mut meta),
                 }
@@ -222,6 +244,7 @@ mod tests {
                     local: None,
                     ifindex: 0,
                     truncated: false,
+                    piece: None,
                 };
                 read_pktinfo(
                     &ControlMessage {

@@ -1,9 +1,12 @@
-//! Sending many datagrams with one system call.
+//! Sending many datagrams with one system call, and datagrams that follow each other to one receiver as one packet that
+//! the kernel or the device cuts up (`UDP_SEGMENT`, Linux 4.18): most of what sending costs is per packet.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    ops::Range,
     os::fd::AsRawFd,
+    sync::atomic::Ordering,
 };
 
 use super::{UdpSocket, class_option, traffic_class};
@@ -13,10 +16,14 @@ use crate::{
     sockaddr::RawAddr,
 };
 
-/// Datagrams per system call.
+/// Packets per system call.
 const BATCH: usize = 64;
-/// Room for pktinfo of either family and a service class.
-const CONTROL: usize = space(20) + space(size_of::<libc::c_int>());
+/// Datagrams in one packet: `UDP_MAX_SEGMENTS` of the kernels before 6.9.
+const MAX_SEGMENTS: usize = 64;
+/// Bytes in one packet: with the headers of UDP and IP it must stay below 65,536.
+const MAX_RUN: usize = 65_000;
+/// Room for pktinfo of either family, a service class and the length of the pieces.
+const CONTROL: usize = space(20) + space(size_of::<libc::c_int>()) + space(size_of::<u16>());
 /// An error that ICMP left on the socket is reported by the next send, whatever that send is about: a datagram
 /// counts as refused only after as many attempts.
 const ATTEMPTS: usize = 3;
@@ -68,6 +75,19 @@ pub struct SendBatch {
     controls: Vec<ControlBuffer<CONTROL>>,
     headers: Vec<libc::mmsghdr>,
     slices: Vec<libc::iovec>,
+    runs: Vec<Run>,
+}
+
+/// Datagrams that leave as one packet.
+#[derive(Clone, Copy)]
+struct Run {
+    datagrams: usize,
+    bytes: usize,
+    /// Length of each but the last, which may be shorter.
+    piece: usize,
+    /// Where its bytes are among the slices.
+    first_slice: usize,
+    slices: usize,
 }
 
 // SAFETY: `headers` and `slices` hold pointers between calls, but they are rebuilt at the start of each send and
@@ -82,7 +102,109 @@ impl SendBatch {
             controls: vec![ControlBuffer::EMPTY; BATCH],
             headers: Vec::with_capacity(BATCH),
             slices: Vec::with_capacity(BATCH),
+            runs: Vec::with_capacity(BATCH),
         }
+    }
+}
+
+impl SendBatch {
+    /// Packets for the datagrams of `range`, as many as go into one system call.
+    fn fill<'a>(
+        &mut self,
+        socket: &UdpSocket,
+        range: Range<usize>,
+        segment: bool,
+        item: &impl Fn(usize) -> SendItem<'a>,
+    ) {
+        self.names.clear();
+        self.headers.clear();
+        self.slices.clear();
+        self.runs.clear();
+        let mut before: Option<SendItem<'a>> = None;
+        for index in range {
+            let next = item(index);
+            let continued = before.filter(|_| segment).zip(self.runs.last_mut());
+            if continued.is_none_or(|(before, run)| !run.continues(&before, &next)) {
+                self.finish_control();
+                if self.runs.len() == BATCH {
+                    return;
+                }
+                self.begin(socket, &next);
+            }
+            self.append(next.bytes);
+            before = Some(next);
+        }
+        self.finish_control();
+    }
+
+    fn begin(&mut self, socket: &UdpSocket, item: &SendItem<'_>) {
+        let (name, name_len) = RawAddr::encode(item.remote);
+        self.names.push(name);
+        // SAFETY: an mmsghdr is integers and pointers; all zero is valid.
+        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        header.msg_hdr.msg_namelen = name_len;
+        self.headers.push(header);
+        if let Some(control) = self.controls.get_mut(self.runs.len()) {
+            control.clear();
+            if let Some(source) = socket.explicit_source(item.local) {
+                push_source(control, source);
+            }
+            if let Some(dscp) = item.dscp {
+                socket.push_class(control, dscp);
+            }
+        }
+        self.runs.push(Run {
+            datagrams: 0,
+            bytes: 0,
+            piece: item.bytes.len(),
+            first_slice: self.slices.len(),
+            slices: 0,
+        });
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let Some(run) = self.runs.last_mut() else { return };
+        run.datagrams += 1;
+        run.bytes += bytes.len();
+        // The kernel reads through this pointer only.
+        let base: *mut libc::c_void = bytes.as_ptr().cast_mut().cast();
+        match self.slices.last_mut().filter(|_| run.slices > 0) {
+            // What was sealed one after the other lies one after the other.
+            Some(last) if last.iov_base.wrapping_byte_add(last.iov_len) == base => {
+                last.iov_len += bytes.len();
+            }
+            _ => {
+                run.slices += 1;
+                self.slices.push(libc::iovec {
+                    iov_base: base,
+                    iov_len: bytes.len(),
+                });
+            }
+        }
+    }
+
+    /// The last packet is complete: where it has several datagrams, it says how long they are.
+    fn finish_control(&mut self) {
+        if let Some(run) = self.runs.last().filter(|r| r.datagrams > 1)
+            && let Some(control) = self.controls.get_mut(self.runs.len() - 1)
+        {
+            control.push(
+                libc::SOL_UDP,
+                libc::UDP_SEGMENT,
+                &(run.piece as u16).to_ne_bytes(),
+            );
+        }
+    }
+}
+
+impl Run {
+    /// Whether `next` can be one more datagram of the packet that ends with `before`.
+    fn continues(&self, before: &SendItem<'_>, next: &SendItem<'_>) -> bool {
+        self.datagrams < MAX_SEGMENTS
+            && before.bytes.len() == self.piece
+            && (1..=self.piece).contains(&next.bytes.len())
+            && self.bytes + next.bytes.len() <= MAX_RUN
+            && (before.remote, before.local, before.dscp) == (next.remote, next.local, next.dscp)
     }
 }
 
@@ -104,28 +226,40 @@ impl UdpSocket {
     ) -> SendReport {
         let mut report = SendReport::default();
         let mut attempts = 0;
+        // Until there each datagram is a packet of its own, because a packet with it and others was refused.
+        let mut alone_until = 0;
         while report.done < count {
-            let end = count.min(report.done + BATCH);
-            match self.send_some(scratch, report.done..end, &item) {
+            let segment = self.gso.load(Ordering::Relaxed) && report.done >= alone_until;
+            match self.send_some(scratch, report.done..count, segment, &item) {
                 Ok(sent) => {
                     attempts = 0;
                     report.done += sent;
                 }
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EINTR) => {}
-                    Some(libc::EAGAIN) => {
-                        report.blocked = true;
-                        return report;
-                    }
-                    Some(libc::ENOBUFS | libc::ENOMEM) => {
-                        attempts = 0;
-                        report.done += 1;
-                        report.queue_drops += 1;
-                    }
-                    _ => {
-                        attempts += 1;
-                        if attempts == ATTEMPTS || !may_be_left_by_icmp(&error) {
+                Err(error) => {
+                    let datagrams = scratch.runs.first().map_or(1, |r| r.datagrams);
+                    match error.raw_os_error() {
+                        Some(libc::EINTR) => {}
+                        Some(libc::EAGAIN) => {
+                            report.blocked = true;
+                            return report;
+                        }
+                        Some(libc::ENOBUFS | libc::ENOMEM) => {
                             attempts = 0;
+                            report.done += datagrams;
+                            report.queue_drops += datagrams;
+                        }
+                        // The device does not complete checksums, or IPsec is in the way: so it will always be.
+                        Some(libc::EIO) if datagrams > 1 => self.gso.store(false, Ordering::Relaxed),
+                        _ => {
+                            attempts += 1;
+                            if attempts < ATTEMPTS && may_be_left_by_icmp(&error) {
+                                continue;
+                            }
+                            attempts = 0;
+                            if datagrams > 1 {
+                                alone_until = report.done + datagrams;
+                                continue;
+                            }
                             failures.push(SendFailure {
                                 index: report.done,
                                 error,
@@ -133,64 +267,39 @@ impl UdpSocket {
                             report.done += 1;
                         }
                     }
-                },
+                }
             }
         }
         report
     }
 
-    /// One system call: how many of `range` were sent, at least one, or the error of the first.
+    /// One system call: how many datagrams of `range` were sent, at least one, or the error of the first packet.
     fn send_some<'a>(
         &self,
         scratch: &mut SendBatch,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
+        segment: bool,
         item: &impl Fn(usize) -> SendItem<'a>,
     ) -> io::Result<usize> {
+        scratch.fill(self, range, segment, item);
         let SendBatch {
             names,
             controls,
             headers,
             slices,
+            runs,
         } = scratch;
-        names.clear();
-        headers.clear();
-        slices.clear();
-        for (index, control) in range.zip(controls.iter_mut()) {
-            let SendItem {
-                remote,
-                local,
-                dscp,
-                bytes,
-            } = item(index);
-            let (name, name_len) = RawAddr::encode(remote);
-            names.push(name);
-            // The kernel reads through this pointer only.
-            slices.push(libc::iovec {
-                iov_base: bytes.as_ptr().cast_mut().cast(),
-                iov_len: bytes.len(),
-            });
-            // SAFETY: an mmsghdr is integers and pointers; all zero is valid.
-            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-            header.msg_hdr.msg_namelen = name_len;
-            header.msg_hdr.msg_iovlen = 1;
-            control.clear();
-            if let Some(source) = self.explicit_source(local) {
-                push_source(control, source);
-            }
-            if let Some(dscp) = dscp {
-                self.push_class(control, dscp);
-            }
+        for (((header, name), control), run) in headers.iter_mut().zip(names).zip(controls).zip(runs.iter()) {
+            header.msg_hdr.msg_name = name.as_mut_ptr();
             if control.len() > 0 {
                 header.msg_hdr.msg_control = control.as_mut_ptr();
                 header.msg_hdr.msg_controllen = control.len() as _;
             }
-            headers.push(header);
+            let pieces = slices.get_mut(run.first_slice..).unwrap_or_default();
+            header.msg_hdr.msg_iov = pieces.as_mut_ptr();
+            header.msg_hdr.msg_iovlen = run.slices as _;
         }
-        for ((header, name), slice) in headers.iter_mut().zip(names.iter_mut()).zip(slices.iter_mut()) {
-            header.msg_hdr.msg_name = name.as_mut_ptr();
-            header.msg_hdr.msg_iov = std::ptr::from_mut(slice);
-        }
-        // SAFETY: each header points to a name, a slice and control bytes in `scratch`, which is not touched during
+        // SAFETY: each header points to a name, slices and control bytes in `scratch`, which is not touched during
         // the call; each slice points to bytes that `item` lends for 'a, which outlives the call.
         let sent = check(unsafe {
             libc::sendmmsg(
@@ -200,7 +309,12 @@ impl UdpSocket {
                 libc::MSG_DONTWAIT as _,
             )
         })?;
-        Ok(sent as usize)
+        Ok(runs.iter().take(sent as usize).map(|r| r.datagrams).sum())
+    }
+
+    /// Whether datagrams are sent as one packet where they can be.
+    pub fn segments(&self) -> bool {
+        self.gso.load(Ordering::Relaxed)
     }
 
     fn push_class(&self, control: &mut ControlBuffer<CONTROL>, dscp: u8) {

@@ -19,22 +19,120 @@ fn send_all(from: &UdpSocket, items: &[SendItem<'_>]) -> (SendReport, Vec<SendFa
 /// Receives until `wanted` datagrams have come (which takes a moment: the kernel may deliver on another thread) and
 /// nothing more is waiting.
 fn receive(socket: &UdpSocket, wanted: usize) -> Vec<(Vec<u8>, ReceiveMeta)> {
-    let mut batch = RecvBatch::new(64, 2048);
-    let mut all = Vec::new();
+    receive_buffers(socket, wanted).0
+}
+
+/// The same, and in how many buffers they came.
+fn receive_buffers(socket: &UdpSocket, wanted: usize) -> (Vec<(Vec<u8>, ReceiveMeta)>, usize) {
+    let mut batch = RecvBatch::new(64, MERGED);
+    let (mut all, mut buffers) = (Vec::new(), 0);
     let until = Instant::now() + Duration::from_secs(5);
     loop {
         let outcome = socket.receive(&mut batch).unwrap_or_else(|e| panic!("{e}"));
-        all.extend(
-            batch
-                .iter_mut()
-                .take(outcome.received)
-                .map(|(b, m)| (b.to_vec(), m)),
-        );
+        buffers += outcome.received;
+        for (bytes, meta) in batch.iter_mut() {
+            all.extend(meta.split(bytes).map(|b| (b.to_vec(), meta)));
+        }
         let idle = outcome.received == 0 && !outcome.more;
         if idle && (all.len() >= wanted || Instant::now() > until) {
-            return all;
+            return (all, buffers);
         }
     }
+}
+
+/// Whatever the lengths, the receivers and the classes of service: what leaves as one packet arrives as it was given.
+#[test]
+fn datagrams_that_leave_as_one_packet_arrive_as_they_were() {
+    let mut random = 1_u32;
+    let mut below = |n: u32| {
+        random = random.wrapping_mul(1_103_515_245).wrapping_add(12345);
+        (random >> 16) % n
+    };
+    for (gso, gro) in [(true, true), (true, false), (false, true), (false, false)] {
+        let options = UdpOptions {
+            gso,
+            gro,
+            ..UdpOptions::default()
+        };
+        let bind = || {
+            UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options)
+                .unwrap_or_else(|e| panic!("{e}"))
+        };
+        let (a, b, c) = (bind(), bind(), bind());
+        assert_eq!((a.segments(), b.merges()), (gso, gro));
+        let mut packed = 0;
+        for round in 0..20_u32 {
+            // Long rows of one length with others in between, some of no length at all, in several places.
+            let mut lengths = Vec::new();
+            while lengths.len() < 300 {
+                let (times, length) = (below(90) + 1, [0, 1, 64, 1400, 1472, 2000][below(6) as usize]);
+                lengths.extend((0..times).map(|_| length));
+                lengths.push(below(2000) as usize);
+            }
+            let bytes: Vec<Vec<u8>> = lengths
+                .iter()
+                .enumerate()
+                .map(|(i, n)| vec![(i as u32 ^ round) as u8; *n])
+                .collect();
+            let arena = bytes.concat();
+            let (mut at, mut items) = (0, Vec::new());
+            for bytes in &bytes {
+                let to = if below(40) == 0 { &c } else { &b };
+                items.push(SendItem {
+                    remote: to.local_addr(),
+                    local: None,
+                    dscp: (below(60) == 0).then_some(48),
+                    // Some lie one after the other, some do not.
+                    bytes: if round % 2 == 0 {
+                        &arena[at..at + bytes.len()]
+                    } else {
+                        bytes
+                    },
+                });
+                at += bytes.len();
+            }
+            let (report, failures) = send_all(&a, &items);
+            assert_eq!(
+                (report.done, report.queue_drops, failures.len()),
+                (items.len(), 0, 0)
+            );
+            for to in [&b, &c] {
+                let sent: Vec<Vec<u8>> = items
+                    .iter()
+                    .filter(|i| i.remote == to.local_addr())
+                    .map(|i| i.bytes.to_vec())
+                    .collect();
+                let (got, buffers) = receive_buffers(to, sent.len());
+                let got: Vec<Vec<u8>> = got.into_iter().map(|(bytes, _)| bytes).collect();
+                assert_eq!(got, sent, "gso {gso}, gro {gro}, round {round}");
+                packed += sent.len() - buffers;
+            }
+        }
+        assert_eq!(
+            packed > 1000,
+            gso && gro,
+            "{packed} arrived together with another"
+        );
+    }
+}
+
+/// A packet that the kernel refuses is tried again as the datagrams that it consists of.
+#[test]
+fn a_refused_packet_is_sent_as_single_datagrams() {
+    let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    // Without checksums the kernel does not cut (EINVAL).
+    assert!(set(&a.socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).is_ok());
+    let item = SendItem {
+        remote: b.local_addr(),
+        local: None,
+        dscp: None,
+        bytes: &[7; 100],
+    };
+    let (report, failures) = send_all(&a, &[item; 150]);
+    assert_eq!((report.done, failures.len()), (150, 0));
+    let (got, buffers) = receive_buffers(&b, 150);
+    assert!(got.len() == 150 && got.iter().all(|(bytes, _)| *bytes == [7; 100]));
+    assert_eq!(buffers, 150);
 }
 
 #[test]
@@ -140,8 +238,13 @@ fn a_longer_datagram_is_marked_as_cut_off() {
             bytes: &[1; 3000],
         }],
     );
-    let got = receive(&b, 1);
-    assert_eq!((got[0].0.len(), got[0].1.truncated), (2048, true));
+    let mut batch = RecvBatch::new(4, 2048);
+    let until = Instant::now() + Duration::from_secs(5);
+    while b.receive(&mut batch).unwrap_or_else(|e| panic!("{e}")).received == 0 {
+        assert!(Instant::now() < until, "nothing came");
+    }
+    let got: Vec<_> = batch.iter_mut().map(|(b, m)| (b.len(), m.truncated)).collect();
+    assert_eq!(got, [(2048, true)]);
 }
 
 /// On the loopback the ICMP error is there before the send returns, so that each send to the closed port leaves an
@@ -224,6 +327,7 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
 fn what_the_kernel_drops_is_counted() {
     let options = UdpOptions {
         receive_buffer: 16 << 10,
+        gro: false,
         ..UdpOptions::default()
     };
     let a = bind("127.0.0.1:0");
