@@ -12,6 +12,7 @@ mod receive;
 mod resend;
 mod rest;
 mod send;
+mod send_control;
 mod sessions;
 mod snapshot;
 
