@@ -20,6 +20,7 @@ pub mod event;
 pub mod fragment;
 pub mod handshake;
 pub mod ids;
+mod internet_checksum;
 mod intrusive_list;
 pub mod l2;
 pub mod link;

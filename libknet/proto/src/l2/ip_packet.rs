@@ -240,6 +240,6 @@ fn part(offset: u16, more: bool) -> Part {
 }
 
 #[cfg(test)]
-pub(super) mod test_packets;
+pub(crate) mod test_packets;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,6 @@
 
 pub mod bridge;
 pub mod flow_hash;
-mod internet_checksum;
 pub mod ip_packet;
 pub mod mac_table;
 pub mod mss_clamp;

@@ -20,10 +20,8 @@
     )
 )]
 
-use super::{
-    internet_checksum::updated,
-    ip_packet::{Addresses, IpPacket, Part, protocol},
-};
+use super::ip_packet::{Addresses, IpPacket, Part, protocol};
+use crate::internet_checksum::updated;
 
 /// What is left of the smallest MTU that IPv4 allows, 68 bytes (RFC 791). Less is never asked for.
 pub const MIN_MSS: u16 = 28;

@@ -28,11 +28,10 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    internet_checksum::InternetChecksum,
     ip_packet::{Addresses, IpPacket, Part, protocol},
     storm::{Rate, TokenBucket},
 };
-use crate::{ids::MacAddr, time::Time, wire::ethernet::EthernetFrame};
+use crate::{ids::MacAddr, internet_checksum::InternetChecksum, time::Time, wire::ethernet::EthernetFrame};
 
 /// The smallest MTU that IPv4 allows (RFC 791). Less is not reported.
 pub const MIN_MTU_V4: u16 = 68;
@@ -215,12 +214,8 @@ fn push_v6(out: &mut Vec<u8>, packet: &IpPacket<'_>, mtu: u16, src: Ipv6Addr, ds
 
     let [m0, m1] = mtu.to_be_bytes();
     let icmp = |[c0, c1]: [u8; 2]| [2, 0, c0, c1, 0, 0, m0, m1];
-    // With the pseudo-header of RFC 8200, 8.1.
     let checksum = InternetChecksum::default()
-        .add(&src.octets())
-        .add(&dst.octets())
-        .add_word(icmp_len)
-        .add_word(u16::from(protocol::ICMPV6))
+        .add_pseudo_header(Addresses::V6 { src, dst }, protocol::ICMPV6, icmp_len)
         .add(&icmp([0, 0]))
         .add(quoted)
         .finish();

@@ -1,4 +1,4 @@
-//! Frames with IP packets in them, built header by header, for the tests of this directory.
+//! Frames with IP packets in them, built header by header, for the tests.
 
 use alloc::vec::Vec;
 
