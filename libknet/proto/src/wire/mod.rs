@@ -1,4 +1,4 @@
-//! The formats on the wire, version 1: one format, one file.
+//! The formats on the wire, version 1, and the one in front of the frames of a TAP: one format, one file.
 //!
 //! Each is a *view* over bytes that is checked once when it is made, or an owned *representation* with
 //! `parse` and `emit`. Integers are little-endian. Reserved fields are sent as zero and checked to be zero.
@@ -25,3 +25,4 @@ pub mod ethernet;
 pub mod fragment_header;
 pub mod handshake_message;
 pub mod header;
+pub mod virtio_net_header;
