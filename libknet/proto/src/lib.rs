@@ -24,6 +24,7 @@ mod internet_checksum;
 mod intrusive_list;
 pub mod l2;
 pub mod link;
+pub mod offload;
 pub mod path;
 pub mod peer;
 pub mod policy;
