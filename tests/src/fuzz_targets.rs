@@ -6,6 +6,7 @@
 
 mod hostile;
 mod reassembly;
+mod super_frame;
 mod tap_frame;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use knet_proto::{
 
 pub use hostile::{handshake, hostile_peer};
 pub use reassembly::reassembly;
+pub use super_frame::super_frame;
 pub use tap_frame::tap_frame;
 
 /// A function to be fed with any bytes.
@@ -50,6 +52,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("handshake", handshake),
     ("hostile_peer", hostile_peer),
     ("tap_frame", tap_frame),
+    ("super_frame", super_frame),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.
