@@ -49,7 +49,8 @@ pub struct Join {
     count: usize,
     /// The last frame ends it.
     ended: bool,
-    /// PSH and FIN of the last frame, if it is not the only one.
+    /// The TCP flags of the last frame, if it is not the only one: it may have PSH and FIN besides those of the
+    /// first.
     last_flags: u8,
 }
 
@@ -117,7 +118,7 @@ impl Join {
             return None;
         }
         self.ended = head.ends_with(frame);
-        self.last_flags = head.tcp_flags(frame) & (FIN | PSH);
+        self.last_flags = head.tcp_flags(frame);
         self.count = self.count.saturating_add(1);
         // The payload is inside the buffer behind all that is joined, so nothing here can overflow or panic.
         let to = self.frame.end;
@@ -136,7 +137,7 @@ impl Head {
             layout,
             mss: frame.len().checked_sub(layout.payload_at)?,
         };
-        let plain = layout.transport_at.checked_sub(layout.ip_at)? == ip_header_len && head.mss > 0;
+        let plain = layout.transport_at.checked_sub(layout.ip_at)? == ip_header_len;
         (plain && head.has_plain_flags(frame)).then_some(head)
     }
 

@@ -4,7 +4,7 @@ use std::{ops::Range, vec, vec::Vec};
 
 use proptest::prelude::*;
 
-use super::{join::*, segment::*};
+use super::{join::*, layout::Layout, segment::*};
 use crate::{
     l2::ip_packet::{IpPacket, protocol::*, test_packets as build},
     wire::virtio_net_header::{VirtioNetHeader, flags, gso},
@@ -121,7 +121,15 @@ impl Flow {
         self.payload.chunks(mss).enumerate().map(cut).collect()
     }
 
-    fn frame(&self, payload: &[u8], index: usize, offset: usize, tcp_flags: u8, partial: bool) -> Vec<u8> {
+    /// `partial`: with the checksum left to do.
+    pub(super) fn frame(
+        &self,
+        payload: &[u8],
+        index: usize,
+        offset: usize,
+        tcp_flags: u8,
+        partial: bool,
+    ) -> Vec<u8> {
         let (protocol, mut transport) = if self.udp {
             let len = 8 + payload.len() as u16;
             (UDP, [0x9c40, self.port, len, 0].map(u16::to_be_bytes).concat())
@@ -370,7 +378,7 @@ fn suffer(frames: &mut Vec<Vec<u8>>, at: usize, mischief: &Mischief) {
 }
 
 /// Writes the checksums anew, if it is a packet still.
-fn repair(frame: &mut [u8]) {
+pub(super) fn repair(frame: &mut [u8]) {
     let Some(packet) = IpPacket::in_frame(frame) else {
         return;
     };
@@ -408,6 +416,19 @@ fn make_zero(frame: &mut [u8]) {
     let port = (word(frame, at) + word(frame, checksum_at)) % 0xffff;
     frame[at..at + 2].copy_from_slice(&(port as u16).to_be_bytes());
     frame[checksum_at..checksum_at + 2].fill(unusual);
+}
+
+#[test]
+fn the_headers_are_inside_the_frame() {
+    let mut frame = build::frame(&[], &build::ipv4(TCP, &build::tcp(ACK, &[1; 8], b"abc")));
+    for (words, payload_at) in [(5, Some(54)), (7, Some(62)), (4, None), (8, None), (15, None)] {
+        frame[34 + 12] = words << 4;
+        assert_eq!(
+            Layout::of(&frame).map(|l| l.payload_at),
+            payload_at,
+            "{words} words"
+        );
+    }
 }
 
 proptest! {

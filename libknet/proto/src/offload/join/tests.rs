@@ -1,7 +1,7 @@
 use std::{vec, vec::Vec};
 
 use super::{
-    super::tests::{CWR, ECE, FIN, Flow, PSH, join_all, seen},
+    super::tests::{CWR, ECE, FIN, Flow, PSH, join_all, repair, seen},
     *,
 };
 
@@ -78,8 +78,29 @@ fn what_ends_a_stretch() {
     };
     short[1] = cut.segments(1400).remove(0);
     assert_eq!(runs(&short), [2, 2], "a short one");
-    let longer = [Flow::tcp4().segments(1399), Flow::tcp4().segments(1400)].concat();
-    assert_eq!(runs(&longer), [3, 3]);
+
+    let flow = Flow::tcp4();
+    let then = |payload: &[u8], tcp_flags: u8| {
+        let first = flow.frame(&[1; 100], 0, 0, tcp_flags, false);
+        runs(&[first, flow.frame(payload, 1, 100, tcp_flags, false)])
+    };
+    assert_eq!(then(&[2; 100], 0x10), [2]);
+    assert_eq!(then(&[2; 101], 0x10), [1, 1], "a longer one");
+    assert_eq!(then(&[2; 100], 0x10 | PSH), [1, 1], "two that were pushed");
+    assert_eq!(then(&[], 0x10), [1, 1], "no payload");
+}
+
+/// What came later would otherwise come before what was refused.
+#[test]
+fn one_that_is_refused_ends_it() {
+    let segments = Flow::tcp4().segments(1400);
+    let len = segments[0].len();
+    let mut buffer = [&segments[0][..], &[0; 60], &segments[1]].concat();
+    let last = len + 60..buffer.len();
+    let mut join = Join::begin(&buffer, 0..len, true);
+    assert!(join.clone().push(&mut buffer.clone(), last.clone()));
+    assert!(!join.push(&mut buffer, len..len + 60));
+    assert!(!join.push(&mut buffer, last));
 }
 
 #[test]
@@ -95,6 +116,12 @@ fn alone_are() {
     }
     assert!(alone(&|f| f.ip_extra = 1));
     assert!(alone(&|f| (f.v6, f.ip_extra) = (true, 1)));
+    let mut reserved = Flow::tcp4().segments(1400);
+    for segment in &mut reserved {
+        segment[34 + 12] |= 1;
+        repair(segment);
+    }
+    assert_eq!(runs(&reserved), [1, 1, 1], "a reserved bit");
     let mut damaged = Flow::tcp4().segments(1400);
     damaged[1][100] ^= 1;
     assert_eq!(runs(&damaged), [1, 1, 1], "the second's checksum");
@@ -168,6 +195,17 @@ fn ranges_that_make_no_sense_are_refused() {
         let mut join = Join::begin(&buffer, 0..len, true);
         assert!(!join.push(&mut buffer, next));
     }
+    // A frame in the payload of the one before, and just right otherwise.
+    let flow = Flow::tcp4();
+    let inner = flow.frame(&[7; 50], 1, 1400, 0x10, false);
+    let payload = [vec![7; 1400 - inner.len()], inner.clone()].concat();
+    let mut outer = [flow.frame(&payload, 0, 0, 0x10, false), inner].concat();
+    let (inside, behind) = (len - flow.header_len() - 50..len, len..outer.len());
+    assert_eq!(outer[inside.clone()], outer[behind.clone()]);
+    let mut join = Join::begin(&outer, 0..len, true);
+    assert!(join.clone().push(&mut outer.clone(), behind));
+    assert!(!join.push(&mut outer, inside));
+
     let outside = buffer.len()..buffer.len() + 1;
     let mut join = Join::begin(&buffer, outside.clone(), true);
     assert!(!join.push(&mut buffer, 0..len));
