@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use libknet::Offloads;
 use tracing::level_filters::LevelFilter;
 
 /// The knet daemon: runs in the foreground and logs to standard error.
@@ -25,6 +26,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub check: bool,
 
+    /// Do without these offloads, for a kernel or network card that does them wrong: tso, uso (super-frames of TCP, of
+    /// UDP at the TAP), gso, gro (datagrams sent, received as one packet).
+    #[arg(long, value_name = "OFFLOAD,...", value_enum, value_delimiter = ',')]
+    pub no_offload: Vec<Offload>,
+
     /// Log more: debug, given twice trace.
     #[arg(short, long, action = ArgAction::Count, conflicts_with_all = ["quiet", "log_level"])]
     pub verbose: u8,
@@ -42,6 +48,15 @@ pub(crate) struct Args {
     pub log_filter: Option<String>,
 }
 
+/// Work that may be left to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Offload {
+    Tso,
+    Uso,
+    Gso,
+    Gro,
+}
+
 /// What `knetd` does with keys.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum KeyCommand {
@@ -54,6 +69,17 @@ pub(crate) enum KeyCommand {
 }
 
 impl Args {
+    /// What may be left to the kernel.
+    pub(crate) fn offloads(&self) -> Offloads {
+        let has = |offload| !self.no_offload.contains(&offload);
+        Offloads {
+            tso: has(Offload::Tso),
+            uso: has(Offload::Uso),
+            gso: has(Offload::Gso),
+            gro: has(Offload::Gro),
+        }
+    }
+
     /// The level from which everything is logged that the filter does not name.
     pub(crate) fn level(&self) -> LevelFilter {
         match (&self.log_level, self.verbose, self.quiet) {

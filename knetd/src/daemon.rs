@@ -11,7 +11,7 @@ use std::{
 };
 
 use libknet::{
-    Event, Query, Reply,
+    Event, Offloads, Query, Reply,
     api::{
         edit::Op,
         message::{ApiError, ErrorCode},
@@ -53,6 +53,7 @@ pub(crate) struct Daemon {
     /// When the daemon was started.
     pub started: Instant,
     config_file: PathBuf,
+    offloads: Offloads,
     config: Arc<Config>,
     /// What the configuration file holds.
     saved: Arc<Config>,
@@ -85,13 +86,19 @@ pub(crate) enum CommitError {
 
 impl Daemon {
     /// A daemon without interfaces.
-    pub(crate) fn new(config_file: &Path, log: LogHistory, overlay_events: EventSender) -> Self {
+    pub(crate) fn new(
+        config_file: &Path,
+        offloads: Offloads,
+        log: LogHistory,
+        overlay_events: EventSender,
+    ) -> Self {
         Self {
             events: EventSink::default(),
             recorder: FlightRecorder::default(),
             log,
             started: Instant::now(),
             config_file: config_file.into(),
+            offloads,
             config: Arc::default(),
             saved: Arc::default(),
             revision: 0,
@@ -344,7 +351,13 @@ impl Daemon {
         self.failures.remove(name);
         if let Some(setup) = target {
             self.next_generation += 1;
-            let overlay = Overlay::start(name, setup, self.next_generation, &self.overlay_events)?;
+            let overlay = Overlay::start(
+                name,
+                setup,
+                self.offloads,
+                self.next_generation,
+                &self.overlay_events,
+            )?;
             tracing::info!(
                 "{name}: started with {} and {}",
                 peers(setup.peers.len()),

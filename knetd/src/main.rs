@@ -138,6 +138,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     let (sender, mut overlay_events) = EventSender::new(EVENT_QUEUE);
     let daemon = Rc::new(RefCell::new(Daemon::new(
         &args.config,
+        args.offloads(),
         log.history.clone(),
         sender,
     )));

@@ -10,7 +10,7 @@ use std::{
 };
 
 use libknet::{
-    Change, Event, Interface, OsEntropy, PingResult, Query, Reply,
+    Change, Event, Interface, Offloads, OsEntropy, PingResult, Query, Reply,
     api::message::{ApiError, ErrorCode},
     proto::{
         config::PeerConfig,
@@ -87,6 +87,7 @@ impl Overlay {
     pub(crate) fn start(
         name: &str,
         setup: &Rc<Setup>,
+        offloads: Offloads,
         generation: u64,
         events: &EventSender,
     ) -> Result<Self, String> {
@@ -104,7 +105,7 @@ impl Overlay {
                 sender.lost.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let start = setup.start(name, u64::from_le_bytes(instance));
+        let start = setup.start(name, u64::from_le_bytes(instance), offloads);
         let handle = Interface::start(start, Box::new(on_event)).map_err(|e| e.to_string())?;
 
         let slots = Rc::new(Slots::default().updated(setup.peers.keys()));

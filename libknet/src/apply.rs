@@ -17,7 +17,7 @@ use knet_proto::{
 
 use crate::{
     interface::ApplyError,
-    setup::{Change, SocketSetup},
+    setup::{Change, Offloads, SocketSetup},
     worker::{Prepared, SocketChange},
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Control {
     name: String,
     ifindex: u32,
     netlink: Netlink,
+    offloads: Offloads,
     state: State,
 }
 
@@ -41,11 +42,12 @@ struct State {
 }
 
 impl Control {
-    pub(crate) fn new(name: &str, ifindex: u32, netlink: Netlink) -> Self {
+    pub(crate) fn new(name: &str, ifindex: u32, netlink: Netlink, offloads: Offloads) -> Self {
         Self {
             name: name.to_owned(),
             ifindex,
             netlink,
+            offloads,
             state: State::default(),
         }
     }
@@ -149,6 +151,8 @@ impl Control {
                 let options = UdpOptions {
                     device: setup.device.clone(),
                     dscp,
+                    gso: self.offloads.gso,
+                    gro: self.offloads.gro,
                     ..UdpOptions::default()
                 };
                 UdpSocket::bind(setup.address, &options).map(Arc::new)

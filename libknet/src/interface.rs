@@ -15,13 +15,14 @@ use knet_io::{
     eventfd::Waker,
     netlink::{Monitor, Netlink, NetlinkError},
     priority::set_nice,
-    tap::{Tap, TapError},
+    tap::{Tap, TapError, TapOffloads},
     udp::BindError,
 };
 use knet_proto::{
     crypto::secret::erase_stack,
     handshake::{Handshaker, HandshakerConfig},
     ids::{LinkId, MacAddr, PeerId, SocketId},
+    offload::join::Joins,
     shard::Shard,
     time::Span,
 };
@@ -31,7 +32,7 @@ use crate::{
     handshake_thread::{self, panic_message},
     identity::OsEntropy,
     query::{Event, PingResult, Query, Reply},
-    setup::{Change, InterfaceSetup},
+    setup::{Change, InterfaceSetup, Offloads},
     time::now,
     worker::{Command, Worker, WorkerParts},
 };
@@ -39,6 +40,10 @@ use crate::{
 /// The data thread goes before ordinary programs, and the handshake thread behind it: what a stranger can make us do
 /// must not delay what a peer waits for.
 const DATA_THREAD_NICE: i32 = -10;
+
+/// Length in bytes up to which the kernel makes super-frames: cut up, sealed and with the headers that each segment gets,
+/// one is still one packet (65,000 bytes, see `knet_io::udp`) at the usual MTU of 1500.
+const SUPER_FRAME: u32 = 60_000;
 
 /// Commands that may wait for the data thread; more are refused.
 const COMMANDS: usize = 4096;
@@ -128,6 +133,7 @@ impl Interface {
             config,
             sockets,
             dscp,
+            offloads,
         } = setup;
         let resource = |what| move |source| StartError::Resource { what, source };
         // Opened before anything is asked, so that no change is missed in between.
@@ -138,10 +144,15 @@ impl Interface {
                 source,
             })
         };
-        let (netlink, worker_netlink) = (open_netlink()?, open_netlink()?);
-        let tap = Tap::create(&name)?;
+        let (netlink, mut worker_netlink) = (open_netlink()?, open_netlink()?);
+        let Offloads { tso, uso, .. } = offloads;
+        let tap = Tap::create(&name, TapOffloads { tso, uso })?;
         let ifindex = tap.ifindex();
-        let mut control = Control::new(&name, ifindex, netlink);
+        if tso || uso {
+            // Longer ones work too, as two packets.
+            let _ = worker_netlink.set_gso_max_size(ifindex, SUPER_FRAME);
+        }
+        let mut control = Control::new(&name, ifindex, netlink, offloads);
         let changes = [
             Change::SetMac(mac),
             Change::SetMtu(mtu),
@@ -161,8 +172,9 @@ impl Interface {
         );
         let prepared = control.prepare(changes.collect())?;
 
-        let max_frame = usize::from(config.max_frame);
-        let shard = Shard::new(&config, Box::new(OsEntropy), now());
+        let mut shard = Shard::new(&config, Box::new(OsEntropy), now());
+        let TapOffloads { tso: tcp, uso: udp } = tap.offloads();
+        shard.set_joins(Joins { tcp, udp });
         let handshaker = HandshakerConfig {
             private_key: config.private_key,
             instance: config.instance,
@@ -185,7 +197,6 @@ impl Interface {
             monitor,
             netlink: worker_netlink,
             on_event: events,
-            max_frame,
         })
         .map_err(resource("an epoll set"))?;
         let is_stopped = Arc::new(AtomicBool::new(false));

@@ -24,4 +24,4 @@ mod worker;
 pub use identity::{OsEntropy, stable_mac, suites_of_this_machine};
 pub use interface::{ApplyError, Interface, StartError};
 pub use query::{Event, InterfaceReport, PingResult, Query, Reply, SocketDown, SocketReport};
-pub use setup::{Change, InterfaceSetup, SocketSetup};
+pub use setup::{Change, InterfaceSetup, Offloads, SocketSetup};

@@ -28,6 +28,33 @@ pub struct InterfaceSetup {
     pub sockets: Vec<(SocketId, SocketSetup)>,
     /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474). All others have CS6.
     pub dscp: u8,
+    /// What may be left to the kernel.
+    pub offloads: Offloads,
+}
+
+/// Work that the kernel or a device can do for many packets at once. What the kernel does not have is never used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offloads {
+    /// TCP comes from the TAP and goes to it in super-frames.
+    pub tso: bool,
+    /// UDP, likewise. Linux 6.2.
+    pub uso: bool,
+    /// Datagrams to one peer leave as one packet (`UDP_SEGMENT`).
+    pub gso: bool,
+    /// Datagrams of one peer arrive as one packet (`UDP_GRO`).
+    pub gro: bool,
+}
+
+impl Default for Offloads {
+    /// All of them.
+    fn default() -> Self {
+        Self {
+            tso: true,
+            uso: true,
+            gso: true,
+            gro: true,
+        }
+    }
 }
 
 /// One UDP socket.

@@ -12,7 +12,7 @@ use knet_io::{
     epoll::{Epoll, Events, Interest, Ready},
     eventfd::Waker,
     netlink::{Monitor, NetEvent, Netlink},
-    tap::{Tap, TapWrite},
+    tap::{Tap, TapWrite, VNET_HEADER},
     udp::{IcmpHint, IcmpKind, MERGED, RecvBatch},
 };
 use knet_proto::{
@@ -23,6 +23,7 @@ use knet_proto::{
     path::Path,
     shard::{Shard, TapMtuWish},
     time::{Span, Time},
+    wire::virtio_net_header::VirtioNetHeader,
 };
 
 pub(crate) use self::control::{Command, Prepared, SocketChange};
@@ -46,6 +47,10 @@ const DATAGRAMS: usize = 256;
 /// Datagrams taken per socket before a gap is declared: whatever arrived while we stood still.
 const DATAGRAMS_AFTER_GAP: usize = 4096;
 const ERRORS: usize = 64;
+/// Sealed bytes that are sent before more frames are read, so that they are still in the processor's cache.
+const ARENA: usize = 256 << 10;
+/// The longest frame that the TAP gives: an IP packet, Ethernet and two VLAN tags.
+const FRAME: usize = 65_535 + 14 + 8;
 /// Rounds of sending in which the core may answer refusals; more wait for the next turn.
 const ROUNDS: usize = 8;
 /// Longer than this late means that we, and not the network, stood still.
@@ -72,6 +77,7 @@ pub(crate) struct Worker {
     started: Time,
     datagrams: RecvBatch,
     frame: Box<[u8]>,
+    header: [u8; VNET_HEADER],
     unsent: Unsent,
     hints: Vec<IcmpHint>,
     net_events: Vec<NetEvent>,
@@ -92,7 +98,6 @@ pub(crate) struct WorkerParts {
     pub(crate) monitor: Monitor,
     pub(crate) netlink: Netlink,
     pub(crate) on_event: Box<dyn Fn(Event) + Send>,
-    pub(crate) max_frame: usize,
 }
 
 /// Whether to go on.
@@ -123,8 +128,8 @@ impl Worker {
             on_event: parts.on_event,
             started: now(),
             datagrams: RecvBatch::new(BATCH, MERGED),
-            // One byte more than a frame may have: a longer one is cut off and still seen to be too long.
-            frame: vec![0; parts.max_frame + 1].into_boxed_slice(),
+            frame: vec![0; FRAME].into_boxed_slice(),
+            header: [0; VNET_HEADER],
             unsent: Unsent::default(),
             hints: Vec::new(),
             net_events: Vec::new(),
@@ -232,7 +237,7 @@ impl Worker {
             self.shard.handle_timeout(now);
         }
         // What was held back and is given up now, and answers to senders of frames that are too long.
-        let refused = write_frames(&mut self.tap, &mut self.shard)?;
+        let refused = write_frames(&mut self.tap, &mut self.shard, &[])?;
         self.shard.count_drops(DropReason::TapWrite, refused);
         self.pings.expire(now);
         self.flush(now);
@@ -265,15 +270,10 @@ impl Worker {
                     local: meta.local,
                     remote: meta.remote,
                 };
-                for datagram in meta.split(bytes) {
-                    taken += 1;
-                    let mut refused = 0;
-                    if let Some(frame) = self.shard.handle_datagram(now, &path, datagram) {
-                        refused += write_frame(&mut self.tap, frame)?;
-                    }
-                    refused += write_frames(&mut self.tap, &mut self.shard)?;
-                    self.shard.count_drops(DropReason::TapWrite, refused);
-                }
+                taken += bytes.len().div_ceil(meta.piece.max(1)).max(1);
+                self.shard.handle_datagrams(now, &path, bytes, meta.piece);
+                let refused = write_frames(&mut self.tap, &mut self.shard, bytes)?;
+                self.shard.count_drops(DropReason::TapWrite, refused);
             }
             self.flush(now);
             if !outcome.more || outcome.received == 0 {
@@ -286,7 +286,7 @@ impl Worker {
     fn read_frames(&mut self, now: Time) -> Result<(), String> {
         if !self.tap_watched {
             // Only an error is reported then.
-            return match self.tap.read(&mut self.frame) {
+            return match self.tap.read(&mut self.header, &mut self.frame) {
                 Err(e) => Err(tap_is_gone(&self.tap, &e)),
                 Ok(None) => Ok(()),
                 Ok(Some(n)) => {
@@ -297,10 +297,16 @@ impl Worker {
             };
         }
         for _ in 0..FRAMES {
-            match self.tap.read(&mut self.frame) {
+            match self.tap.read(&mut self.header, &mut self.frame) {
                 Ok(Some(n)) => self.forward(now, n),
                 Ok(None) => break,
                 Err(e) => return Err(tap_is_gone(&self.tap, &e)),
+            }
+            if self.shard.outbox().arena.len() >= ARENA {
+                self.flush(now);
+                if self.sockets.hold_tap_until(now).is_some() {
+                    break;
+                }
             }
         }
         self.flush(now);
@@ -308,8 +314,9 @@ impl Worker {
     }
 
     fn forward(&mut self, now: Time, length: usize) {
-        self.shard
-            .handle_frame(now, self.frame.get(..length).unwrap_or(&[]));
+        let header = VirtioNetHeader::parse(&self.header);
+        let frame = self.frame.get_mut(..length).unwrap_or_default();
+        self.shard.handle_frame(now, &header, frame);
     }
 
     /// Back-pressure: while a send buffer is full the TAP's own queue holds the frames.
@@ -470,22 +477,18 @@ impl Worker {
     }
 }
 
-/// Writes the frames that the core has for the TAP. Returns how many the TAP has refused.
-fn write_frames(tap: &mut Tap, shard: &mut Shard) -> Result<u64, String> {
+/// Writes the frames that the core has for the TAP, some of which may still be in `received`. Returns how many the TAP
+/// has refused.
+fn write_frames(tap: &mut Tap, shard: &mut Shard, received: &[u8]) -> Result<u64, String> {
     let mut refused = 0;
     for frame in shard.outbox().frames.drain(..) {
-        refused += write_frame(tap, &frame)?;
+        match tap.write(&frame.header.emit(), frame.bytes(received)) {
+            Ok(TapWrite::Done) => {}
+            Ok(TapWrite::Refused) => refused += 1,
+            Err(e) => return Err(tap_is_gone(tap, &e)),
+        }
     }
     Ok(refused)
-}
-
-/// Writes a frame. Returns how many the TAP has refused: one or none.
-fn write_frame(tap: &mut Tap, frame: &[u8]) -> Result<u64, String> {
-    match tap.write(frame) {
-        Ok(TapWrite::Done) => Ok(0),
-        Ok(TapWrite::Refused) => Ok(1),
-        Err(e) => Err(tap_is_gone(tap, &e)),
-    }
 }
 
 fn tap_is_gone(tap: &Tap, error: &io::Error) -> String {

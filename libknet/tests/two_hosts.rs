@@ -16,7 +16,7 @@ use std::{
 };
 
 use libknet::{
-    Change, Interface, InterfaceSetup, OsEntropy, PingResult, Query, Reply, SocketSetup,
+    Change, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
             InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
@@ -712,6 +712,7 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
         },
         sockets: sockets.clone(),
         dscp: 0,
+        offloads: Offloads::default(),
     };
     let on_event = |e| {
         println!("event {e:?}");

@@ -200,10 +200,11 @@ pub fn bridge(bytes: &[u8]) {
                 };
                 let len = usize::from(input.byte().unwrap_or(0)) % 32;
                 let frame = input.take(len);
-                let decision = bridge.forward(now, ingress, frame);
+                let count = u32::from(op >> 4);
+                let decision = bridge.forward(now, ingress, frame, count);
                 check_decision(&bridge, &peers, ingress, frame, decision);
                 let wanted = u32::from(op) * 100;
-                assert!(bridge.take_copies(now, ingress, wanted) <= wanted);
+                assert!(bridge.take_copies(now, ingress, wanted, count) <= wanted);
             }
             4 => {
                 let isolate = op & 0x80 != 0;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use libknet::{
-    InterfaceSetup, SocketSetup,
+    InterfaceSetup, Offloads, SocketSetup,
     api::{
         edit::{Context, Leaf, Place},
         model::{self, Policy},
@@ -162,7 +162,7 @@ impl Setup {
     }
 
     /// What `libknet` is started with; the peers follow.
-    pub(crate) fn start(&self, name: &str, instance: u64) -> InterfaceSetup {
+    pub(crate) fn start(&self, name: &str, instance: u64, offloads: Offloads) -> InterfaceSetup {
         InterfaceSetup {
             name: name.into(),
             mac: self.mac,
@@ -184,6 +184,7 @@ impl Setup {
                 .map(|(n, s)| (SocketId(*n), s.clone()))
                 .collect(),
             dscp: self.dscp,
+            offloads,
         }
     }
 }

@@ -1,4 +1,7 @@
 //! The TAP device: an Ethernet interface whose wire is this process.
+//!
+//! Each frame has a `struct virtio_net_hdr` in front (virtio 1.2 section 5.1.6, little endian): it says what is left to
+//! be done, so that a TCP stream comes and goes in frames of up to 64 KiB, and nobody computes a checksum twice.
 
 use std::{
     io,
@@ -7,12 +10,44 @@ use std::{
 
 use crate::check;
 
+/// Bytes of the header in front of each frame.
+pub const VNET_HEADER: usize = 10;
+
+/// The header of a frame in which nothing is left to be done.
+pub const PLAIN: [u8; VNET_HEADER] = [0; VNET_HEADER];
+
 /// An open TAP. The interface disappears when it is dropped.
 #[derive(Debug)]
 pub struct Tap {
     fd: OwnedFd,
     name: String,
     ifindex: u32,
+    offloads: TapOffloads,
+}
+
+/// What the kernel may leave to us in the frames that we read, and we to it in those that we write. With any of them the
+/// kernel leaves checksums to us, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapOffloads {
+    /// To cut up TCP, with ECN and without.
+    pub tso: bool,
+    /// To cut up UDP (`UDP_SEGMENT`). Linux 6.2.
+    pub uso: bool,
+}
+
+impl TapOffloads {
+    /// `TUN_F_*` of `linux/if_tun.h`.
+    const fn flags(self) -> libc::c_uint {
+        const CSUM: libc::c_uint = 0x01;
+        const TSO4_TSO6_ECN: libc::c_uint = 0x02 | 0x04 | 0x08;
+        const USO4_USO6: libc::c_uint = 0x20 | 0x40;
+        match (self.tso, self.uso) {
+            (false, false) => 0,
+            (true, false) => CSUM | TSO4_TSO6_ECN,
+            (false, true) => CSUM | USO4_USO6,
+            (true, true) => CSUM | TSO4_TSO6_ECN | USO4_USO6,
+        }
+    }
 }
 
 /// Why a TAP could not be made.
@@ -55,13 +90,15 @@ pub enum TapError {
 pub enum TapWrite {
     /// The kernel has it.
     Done,
-    /// Not taken: the interface is down, the kernel is out of memory, or the frame is shorter than a header.
+    /// Not taken: the interface is down, the kernel is out of memory, the frame is shorter than a header, or contradicts
+    /// what is said of it.
     Refused,
 }
 
 impl Tap {
-    /// Creates the interface `name`, down and without address, in the network namespace of the calling thread.
-    pub fn create(name: &str) -> Result<Self, TapError> {
+    /// Creates the interface `name`, down and without address, in the network namespace of the calling thread. Of
+    /// `offloads` it gets what the kernel has.
+    pub fn create(name: &str, offloads: TapOffloads) -> Result<Self, TapError> {
         if !is_interface_name(name) {
             return Err(TapError::BadName(name.to_owned()));
         }
@@ -81,9 +118,9 @@ impl Tap {
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
 
         let mut request = interface_request(name);
-        // EXCL: never share or take over an interface that exists. The offload issue adds IFF_VNET_HDR here,
-        // TUNSETVNETHDRSZ and TUNSETOFFLOAD below, and the header to `read` and `write`.
-        request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_TUN_EXCL) as libc::c_short;
+        // EXCL: never share or take over an interface that exists.
+        let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_TUN_EXCL | libc::IFF_VNET_HDR;
+        request.ifr_ifru.ifru_flags = flags as libc::c_short;
         // SAFETY: TUNSETIFF reads and writes one ifreq, which `request` is.
         let set = check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) });
         set.map_err(|e| match e.raw_os_error() {
@@ -94,15 +131,44 @@ impl Tap {
                 source: e,
             },
         })?;
-        let ifindex = interface_index(name).map_err(|source| TapError::Create {
+        let failed = |source| TapError::Create {
             name: name.to_owned(),
             source,
-        })?;
-        Ok(Self {
+        };
+        let ifindex = interface_index(name).map_err(failed)?;
+        let mut tap = Self {
             fd,
             name: name.to_owned(),
             ifindex,
+            offloads,
+        };
+        // Little endian whatever the machine. Its size is `VNET_HEADER` unless asked otherwise.
+        let little: libc::c_int = 1;
+        // SAFETY: TUNSETVNETLE reads one int, which `little` is.
+        check(unsafe { libc::ioctl(tap.fd.as_raw_fd(), libc::TUNSETVNETLE, &raw const little) })
+            .map_err(failed)?;
+        if tap.set_offloads(offloads).is_err() {
+            tap.offloads.uso = false;
+            tap.set_offloads(tap.offloads).map_err(failed)?;
+        }
+        Ok(tap)
+    }
+
+    fn set_offloads(&self, offloads: TapOffloads) -> io::Result<()> {
+        // SAFETY: TUNSETOFFLOAD takes its argument as a number, not as a pointer.
+        check(unsafe {
+            libc::ioctl(
+                self.fd.as_raw_fd(),
+                libc::TUNSETOFFLOAD,
+                libc::c_ulong::from(offloads.flags()),
+            )
         })
+        .map(|_| ())
+    }
+
+    /// What of the offloads is in force.
+    pub fn offloads(&self) -> TapOffloads {
+        self.offloads
     }
 
     /// The interface's name.
@@ -123,16 +189,27 @@ impl Tap {
         check(unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETCARRIER, &raw const value) }).map(|_| ())
     }
 
-    /// Reads one frame (without FCS) into `buffer` and gives its length; `None` where none waits. A frame longer
-    /// than `buffer` is cut off: give 65,550 bytes to be sure, or the MTU and 14, and 4 for each VLAN tag.
+    /// Reads one frame (without FCS) into `buffer`, with what is left to be done in `header`, and gives its length;
+    /// `None` where none waits. A frame longer than `buffer` is cut off: give 65,550 bytes to be sure, or, without
+    /// offloads, the MTU and 14, and 4 for each VLAN tag.
     ///
     /// An error other than a passing one means that the interface was deleted ([`is_gone`]).
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub fn read(&self, header: &mut [u8; VNET_HEADER], buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let slices = [
+            libc::iovec {
+                iov_base: header.as_mut_ptr().cast(),
+                iov_len: VNET_HEADER,
+            },
+            libc::iovec {
+                iov_base: buffer.as_mut_ptr().cast(),
+                iov_len: buffer.len(),
+            },
+        ];
         loop {
-            // SAFETY: `buffer` is writable for its length.
-            let n = unsafe { libc::read(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+            // SAFETY: both slices are writable for their lengths.
+            let n = unsafe { libc::readv(self.fd.as_raw_fd(), slices.as_ptr(), slices.len() as libc::c_int) };
             if n >= 0 {
-                return Ok(Some(n as usize));
+                return Ok(Some((n as usize).saturating_sub(VNET_HEADER)));
             }
             let e = io::Error::last_os_error();
             match e.kind() {
@@ -143,14 +220,26 @@ impl Tap {
         }
     }
 
-    /// Writes one frame (without FCS). An error means that the interface was deleted ([`is_gone`]).
-    pub fn write(&self, frame: &[u8]) -> io::Result<TapWrite> {
+    /// Writes one frame (without FCS), in which is left to be done what `header` says. An error means that the interface
+    /// was deleted ([`is_gone`]).
+    pub fn write(&self, header: &[u8; VNET_HEADER], frame: &[u8]) -> io::Result<TapWrite> {
+        // The kernel reads through these pointers only.
+        let slices = [
+            libc::iovec {
+                iov_base: header.as_ptr().cast_mut().cast(),
+                iov_len: VNET_HEADER,
+            },
+            libc::iovec {
+                iov_base: frame.as_ptr().cast_mut().cast(),
+                iov_len: frame.len(),
+            },
+        ];
         loop {
-            // SAFETY: `frame` is readable for its length.
-            let n = unsafe { libc::write(self.fd.as_raw_fd(), frame.as_ptr().cast(), frame.len()) };
+            // SAFETY: both slices are readable for their lengths.
+            let n =
+                unsafe { libc::writev(self.fd.as_raw_fd(), slices.as_ptr(), slices.len() as libc::c_int) };
             if n >= 0 {
-                // Writing nothing at all never reaches the driver.
-                return Ok(if n == 0 { TapWrite::Refused } else { TapWrite::Done });
+                return Ok(TapWrite::Done);
             }
             let e = io::Error::last_os_error();
             match e.raw_os_error() {
@@ -225,7 +314,13 @@ mod tests {
             "ümlaut",
         ] {
             assert!(!is_interface_name(bad), "{bad}");
-            assert!(matches!(Tap::create(bad), Err(TapError::BadName(_))), "{bad}");
+            assert!(
+                matches!(
+                    Tap::create(bad, TapOffloads::default()),
+                    Err(TapError::BadName(_))
+                ),
+                "{bad}"
+            );
         }
         for good in ["knet0", "fifteen-bytes-x", "a.b", "..."] {
             assert!(is_interface_name(good), "{good}");

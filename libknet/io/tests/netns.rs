@@ -12,7 +12,7 @@ use std::{
 
 use knet_io::{
     netlink::{Address, Monitor, NetEvent, Netlink, NetlinkError},
-    tap::{Tap, TapError, TapWrite, is_gone},
+    tap::{PLAIN, Tap, TapError, TapOffloads, TapWrite, VNET_HEADER, is_gone},
     udp::{RecvBatch, SendBatch, SendFailure, SendItem, UdpOptions, UdpSocket},
 };
 
@@ -62,13 +62,13 @@ fn ip(text: &str) -> IpAddr {
 #[test]
 fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
     in_namespace(|| {
-        let tap = Tap::create("knet0").unwrap();
+        let tap = Tap::create("knet0", TapOffloads::default()).unwrap();
         let mut netlink = Netlink::open().unwrap();
         assert_eq!(netlink.link_by_name("knet0").unwrap().ifindex, tap.ifindex());
         let mut buffer = vec![0; 65_550];
-        assert_eq!(tap.read(&mut buffer).unwrap(), None);
+        assert_eq!(tap.read(&mut [0; VNET_HEADER], &mut buffer).unwrap(), None);
         assert_eq!(
-            tap.write(&[0; 60]).unwrap(),
+            tap.write(&PLAIN, &[0; 60]).unwrap(),
             TapWrite::Refused,
             "the interface is down"
         );
@@ -98,12 +98,14 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
         };
         socket.send(&mut SendBatch::new(), 1, |_| item, &mut Vec::new());
         let mut arp = Vec::new();
-        wait_for("the ARP request", || match tap.read(&mut buffer).unwrap() {
-            Some(n) if buffer[12..14] == [8, 6] => {
-                arp = buffer[..n].to_vec();
-                true
+        wait_for("the ARP request", || {
+            match tap.read(&mut [0; VNET_HEADER], &mut buffer).unwrap() {
+                Some(n) if buffer[12..14] == [8, 6] => {
+                    arp = buffer[..n].to_vec();
+                    true
+                }
+                _ => false,
             }
-            _ => false,
         });
         assert_eq!(arp[6..12], [2, 0, 0, 0, 0, 1]);
         assert_eq!(arp[38..42], [10, 1, 0, 2]);
@@ -117,9 +119,9 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
         reply[28..32].copy_from_slice(&[10, 1, 0, 2]);
         reply[32..38].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
         reply[38..42].copy_from_slice(&[10, 1, 0, 1]);
-        assert_eq!(tap.write(&reply).unwrap(), TapWrite::Done);
+        assert_eq!(tap.write(&PLAIN, &reply).unwrap(), TapWrite::Done);
         wait_for("the datagram", || {
-            tap.read(&mut buffer)
+            tap.read(&mut [0; VNET_HEADER], &mut buffer)
                 .unwrap()
                 .is_some_and(|n| buffer[..n].ends_with(b"hello"))
         });
@@ -127,7 +129,7 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
 
         for odd in [0, 1, 13] {
             assert_eq!(
-                tap.write(&vec![0; odd]).unwrap(),
+                tap.write(&PLAIN, &vec![0; odd]).unwrap(),
                 TapWrite::Refused,
                 "{odd} bytes"
             );
@@ -141,25 +143,28 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
 #[test]
 fn a_name_that_is_taken_is_refused_and_a_deleted_tap_says_so() {
     in_namespace(|| {
-        let tap = Tap::create("knet0").unwrap();
-        let taken = Tap::create("knet0").unwrap_err();
+        let tap = Tap::create("knet0", TapOffloads::default()).unwrap();
+        let taken = Tap::create("knet0", TapOffloads::default()).unwrap_err();
         assert!(
             matches!(&taken, TapError::NameTaken(n) if n == "knet0"),
             "{taken}"
         );
         assert!(taken.to_string().contains("ip link show knet0"));
-        assert!(matches!(Tap::create("lo"), Err(TapError::NameTaken(_))));
+        assert!(matches!(
+            Tap::create("lo", TapOffloads::default()),
+            Err(TapError::NameTaken(_))
+        ));
         sh("ip link delete knet0");
-        let error = tap.read(&mut [0; 100]).unwrap_err();
+        let error = tap.read(&mut [0; VNET_HEADER], &mut [0; 100]).unwrap_err();
         assert!(is_gone(&error), "{error}");
-        assert!(is_gone(&tap.write(&[0; 60]).unwrap_err()));
+        assert!(is_gone(&tap.write(&PLAIN, &[0; 60]).unwrap_err()));
     });
 }
 
 #[test]
 fn addresses_can_be_set_twice_used_at_once_and_removed_twice() {
     in_namespace(|| {
-        let tap = Tap::create("knet0").unwrap();
+        let tap = Tap::create("knet0", TapOffloads::default()).unwrap();
         let mut netlink = Netlink::open().unwrap();
         netlink.set_up(tap.ifindex(), true).unwrap();
         for (address, prefix) in [("10.1.0.1", 24), ("fd00::1", 64)] {

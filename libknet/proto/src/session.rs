@@ -154,9 +154,15 @@ impl Session {
         self.failed_opens >= self.failed_open_limit().1
     }
 
-    /// Seals `frame` onto the end of `arena`. Returns its counter, or why it cannot.
-    pub fn seal_data(&mut self, frame: &[u8], arena: &mut Vec<u8>) -> Result<u32, DropReason> {
-        self.seal_next(MessageType::Data, &[], frame, arena)
+    /// Seals a frame of `len` bytes, which `write` appends, onto the end of `arena`. Returns its counter, or why it
+    /// cannot.
+    pub fn seal_data(
+        &mut self,
+        len: usize,
+        arena: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<u32, DropReason> {
+        self.seal_next(MessageType::Data, len, arena, write)
     }
 
     /// Seals a piece of something longer onto the end of `arena`. Returns its counter, or why it cannot.
@@ -166,7 +172,11 @@ impl Session {
         piece: &[u8],
         arena: &mut Vec<u8>,
     ) -> Result<u32, DropReason> {
-        self.seal_next(MessageType::Frag, &header.emit(), piece, arena)
+        let header = header.emit();
+        self.seal_next(MessageType::Frag, header.len() + piece.len(), arena, |out| {
+            out.extend_from_slice(&header);
+            out.extend_from_slice(piece);
+        })
     }
 
     /// A number for something that is split, different from those before it.
@@ -178,17 +188,14 @@ impl Session {
     fn seal_next(
         &mut self,
         kind: MessageType,
-        first: &[u8],
-        second: &[u8],
+        len: usize,
         arena: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u32, DropReason> {
         let counter = self.next_data;
-        self.charge(counter, first.len() + second.len())?;
+        self.charge(counter, len)?;
         self.next_data = counter.wrapping_add(1);
-        self.seal(kind, 0, counter, arena, |out| {
-            out.extend_from_slice(first);
-            out.extend_from_slice(second);
-        });
+        self.seal(kind, 0, counter, arena, write);
         Ok(counter)
     }
 
@@ -435,7 +442,9 @@ mod tests {
 
     fn sealed(session: &mut Session, frame: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        session.seal_data(frame, &mut out).expect("the session is fresh");
+        session
+            .seal_data(frame.len(), &mut out, |out| out.extend_from_slice(frame))
+            .expect("the session is fresh");
         out
     }
 
@@ -528,9 +537,12 @@ mod tests {
         let (mut a, _) = pair(Suite::Aes256Gcm);
         a.next_data = u32::MAX - 16_384 - 1;
         assert!(a.wants_rekey(NOW));
-        assert!(a.seal_data(&[0; 60], &mut Vec::new()).is_ok());
+        assert!(
+            a.seal_data(60, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60]))
+                .is_ok()
+        );
         assert_eq!(
-            a.seal_data(&[0; 60], &mut Vec::new()),
+            a.seal_data(60, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60])),
             Err(DropReason::SessionExpired)
         );
         let (mut a, _) = pair(Suite::Aes256Gcm);
@@ -539,7 +551,7 @@ mod tests {
         assert!(a.wants_rekey(NOW));
         a.blocks = STOP_AT_BLOCKS - 2;
         assert_eq!(
-            a.seal_data(&[0; 60], &mut Vec::new()),
+            a.seal_data(60, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60])),
             Err(DropReason::SessionExpired)
         );
         assert!(a.is_alive(NOW + Span::from_secs(179)) && !a.is_alive(NOW + REJECT_AFTER));
@@ -629,7 +641,7 @@ mod tests {
                 let mut out = vec![];
                 match LinkId::new(op) {
                     Some(link) => a.seal_ctrl(link, &mut out, |o| o.extend_from_slice(&[0, 0])).expect("fresh"),
-                    None => drop(a.seal_data(&[0; 14], &mut out)),
+                    None => drop(a.seal_data(14, &mut out, |out| out.extend_from_slice(&[0; 14]))),
                 }
                 let header = TransportHeader::parse(&out).expect("a header");
                 prop_assert!(nonces.insert((header.nonce_space(), header.counter)), "{:?}", header);

@@ -34,7 +34,10 @@ use knet_proto::{
     rng::Entropy,
     shard::Shard,
     time::{Span, Time, WallClock},
-    wire::handshake_message::{HsInit, HsResp},
+    wire::{
+        handshake_message::{HsInit, HsResp},
+        virtio_net_header::VirtioNetHeader,
+    },
 };
 use libknet::{OsEntropy, api::value::base64_decode};
 
@@ -201,10 +204,13 @@ impl Confidant {
     /// A datagram of the daemon. A frame in it is answered by one, so that both directions are used.
     fn receive(&mut self, datagram: &mut [u8]) {
         let (now, path) = (self.now(), self.path);
-        if self.shard.handle_datagram(now, &path, datagram).is_some() {
+        let length = datagram.len();
+        self.shard.handle_datagrams(now, &path, datagram, length);
+        if !self.shard.outbox().frames.is_empty() {
             let mut frame = [0; 60];
             frame[..14].copy_from_slice(&[255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 2, 0x88, 0xb5]);
-            self.shard.handle_frame(now, &frame);
+            self.shard
+                .handle_frame(now, &VirtioNetHeader::default(), &mut frame);
         }
         self.shard.outbox().frames.clear();
     }

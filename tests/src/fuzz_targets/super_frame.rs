@@ -6,7 +6,7 @@ use knet_proto::{
     l2::ip_packet::{IpPacket, protocol},
     offload::{
         checksum,
-        join::{Join, MAX_SEGMENTS},
+        join::{Join, Joins, MAX_SEGMENTS},
         segment::{MIN_RECUT, Segments},
     },
     wire::virtio_net_header::{VIRTIO_NET_HEADER_LEN, VirtioNetHeader, gso},
@@ -115,7 +115,7 @@ fn check_joined(frames: &[Vec<u8>]) -> usize {
     let mut places = places.into_iter().peekable();
     let (mut written, mut seen) = (0, Vec::<Vec<u8>>::new());
     while let Some(first) = places.next() {
-        let mut join = Join::begin(&buffer, first, true);
+        let mut join = Join::begin(&buffer, first, Joins::ALL);
         while places
             .next_if(|next| join.push(&mut buffer, next.clone()))
             .is_some()

@@ -9,6 +9,7 @@ use knet_proto::{
     path::Path,
     rng::Entropy,
     time::{Span, Time},
+    wire::virtio_net_header::VirtioNetHeader,
 };
 
 use super::{RECENT, World, network::Network, node};
@@ -102,12 +103,11 @@ impl World {
                     remote,
                 };
                 let Some(life) = node.life_mut() else { return };
-                let frame = life
-                    .shard
-                    .handle_datagram(now, &path, &mut bytes)
-                    .map(<[u8]>::to_vec);
-                if let Some(frame) = frame {
-                    self.arrive(to, &frame);
+                let piece = bytes.len();
+                life.shard.handle_datagrams(now, &path, &mut bytes, piece);
+                let frames = std::mem::take(&mut life.shard.outbox().frames);
+                for frame in frames {
+                    self.arrive(to, frame.bytes(&bytes));
                 }
                 self.drain(to);
             }
@@ -134,7 +134,9 @@ impl World {
                     && let Some(life) = self.nodes[from].life_mut()
                 {
                     let number = self.ledger.send(now, from, to);
-                    life.shard.handle_frame(now, &node::frame(from, to, number, size));
+                    let mut frame = node::frame(from, to, number, size);
+                    life.shard
+                        .handle_frame(now, &VirtioNetHeader::default(), &mut frame);
                     self.drain(from);
                 }
                 if now + every < until {
@@ -208,7 +210,7 @@ impl World {
         let events: Vec<Event> = outbox.events.drain(..).collect();
         outbox.clear();
         for frame in frames {
-            self.arrive(n, &frame);
+            self.arrive(n, frame.bytes(&[]));
         }
         for event in events {
             self.judge_event(n, &event);

@@ -90,6 +90,15 @@ impl Netlink {
         })
     }
 
+    /// Sets the length in bytes up to which the kernel makes packets that are cut up later.
+    pub fn set_gso_max_size(&mut self, ifindex: u32, bytes: u32) -> Result<(), NetlinkError> {
+        let mut message = link_message(ifindex);
+        message.attributes.push(LinkAttribute::GsoMaxSize(bytes));
+        self.set(message, || {
+            format!("setting the largest GSO packet of interface {ifindex} to {bytes} bytes")
+        })
+    }
+
     /// Sets the Ethernet address.
     pub fn set_mac(&mut self, ifindex: u32, mac: [u8; 6]) -> Result<(), NetlinkError> {
         let mut message = link_message(ifindex);

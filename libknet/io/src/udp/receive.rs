@@ -4,7 +4,6 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    num::NonZeroU16,
     os::fd::AsRawFd,
 };
 
@@ -50,17 +49,9 @@ pub struct ReceiveMeta {
     pub ifindex: u32,
     /// It was longer than the buffer and has been cut off.
     pub truncated: bool,
-    /// The buffer holds several datagrams of so many bytes each, the last of which may be shorter. `None`: one.
-    pub piece: Option<NonZeroU16>,
-}
-
-impl ReceiveMeta {
-    /// The datagrams in `bytes`, at least one: the buffer that this was said of.
-    pub fn split<'a>(&self, bytes: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> {
-        let piece = self.piece.map_or(bytes.len(), |n| usize::from(n.get()));
-        let empty = bytes.is_empty().then(<&mut [u8]>::default);
-        empty.into_iter().chain(bytes.chunks_mut(piece.max(1)))
-    }
+    /// The buffer holds datagrams of so many bytes each, the last of which may be shorter; its whole length where it is
+    /// a single one.
+    pub piece: usize,
 }
 
 /// What a receive did.
@@ -90,7 +81,7 @@ impl RecvBatch {
         }
     }
 
-    /// The buffers of the last receive, each with one datagram or several ([`ReceiveMeta::split`]).
+    /// The buffers of the last receive, each with one datagram or several ([`ReceiveMeta::piece`]).
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut [u8], ReceiveMeta)> {
         let buffers = self.bytes.chunks_exact_mut(self.size.max(1));
         buffers.zip(&self.metas).filter_map(|(buffer, meta)| {
@@ -177,7 +168,7 @@ impl UdpSocket {
                 local: None,
                 ifindex: 0,
                 truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-                piece: None,
+                piece: header.msg_len as usize,
             };
             for message in control.received(header.msg_hdr.msg_controllen as _) {
                 match (message.level, message.kind) {
@@ -187,8 +178,9 @@ impl UdpSocket {
                         }
                     }
                     (libc::SOL_UDP, libc::UDP_GRO) => {
-                        let piece = message.u32_at(0).and_then(|n| u16::try_from(n).ok());
-                        meta.piece = piece.and_then(NonZeroU16::new);
+                        if let Some(piece) = message.u32_at(0).filter(|n| *n > 0) {
+                            meta.piece = piece as usize;
+                        }
                     }
                     _ => read_pktinfo(&message, &mut meta),
                 }
@@ -244,7 +236,7 @@ mod tests {
                     local: None,
                     ifindex: 0,
                     truncated: false,
-                    piece: None,
+                    piece: 0,
                 };
                 read_pktinfo(
                     &ControlMessage {

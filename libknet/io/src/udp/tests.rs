@@ -31,7 +31,10 @@ fn receive_buffers(socket: &UdpSocket, wanted: usize) -> (Vec<(Vec<u8>, ReceiveM
         let outcome = socket.receive(&mut batch).unwrap_or_else(|e| panic!("{e}"));
         buffers += outcome.received;
         for (bytes, meta) in batch.iter_mut() {
-            all.extend(meta.split(bytes).map(|b| (b.to_vec(), meta)));
+            if bytes.is_empty() {
+                all.push((vec![], meta));
+            }
+            all.extend(bytes.chunks(meta.piece.max(1)).map(|b| (b.to_vec(), meta)));
         }
         let idle = outcome.received == 0 && !outcome.more;
         if idle && (all.len() >= wanted || Instant::now() > until) {

@@ -134,12 +134,14 @@ impl Bridge {
         self.macs.set_ageing(ageing);
     }
 
-    /// Decides where a frame from `ingress` goes, and learns from it.
-    pub fn forward(&mut self, now: Time, ingress: Port, frame: &[u8]) -> Decision {
-        self.decide(now, ingress, frame).unwrap_or_else(Decision::Drop)
+    /// Decides where a frame from `ingress` goes, and learns from it. A super-frame counts as the `count` frames that it
+    /// is made of.
+    pub fn forward(&mut self, now: Time, ingress: Port, frame: &[u8], count: u32) -> Decision {
+        self.decide(now, ingress, frame, count)
+            .unwrap_or_else(Decision::Drop)
     }
 
-    fn decide(&mut self, now: Time, ingress: Port, bytes: &[u8]) -> Result<Decision, DropReason> {
+    fn decide(&mut self, now: Time, ingress: Port, bytes: &[u8], count: u32) -> Result<Decision, DropReason> {
         let frame = EthernetFrame::new(bytes)?;
         let isolated = match ingress {
             Port::Tap => false,
@@ -168,7 +170,7 @@ impl Bridge {
             }
             Some(Port::Peer(_)) => Err(DropReason::SplitHorizon),
             None => {
-                self.admit_flood(now, ingress, bytes.len())?;
+                self.admit_flood(now, ingress, count, bytes.len())?;
                 Ok(if isolated { Decision::Tap } else { Decision::Flood })
             }
         }
@@ -189,17 +191,18 @@ impl Bridge {
         }
     }
 
-    /// Takes copies of a flooded frame from the budgets, and returns how many of the `wanted` may be made (a
-    /// copy for the TAP costs nothing and is not to be counted). Where it is fewer, count
+    /// Takes copies of `count` flooded frames from the budgets, and returns how many of the `wanted` may be made of each
+    /// (a copy for the TAP costs nothing and is not to be counted). Where it is fewer, count
     /// [`DropReason::FloodBudget`] for the rest.
-    pub fn take_copies(&mut self, now: Time, ingress: Port, wanted: u32) -> u32 {
-        let mut granted = u64::from(wanted).min(self.copies.available(COPIES_TOTAL, now));
+    pub fn take_copies(&mut self, now: Time, ingress: Port, wanted: u32, count: u32) -> u32 {
+        let count = u64::from(count.max(1));
+        let mut granted = u64::from(wanted).min(self.copies.available(COPIES_TOTAL, now) / count);
         if let Port::Peer(peer) = ingress {
             let Some(port) = self.peer_mut(peer) else { return 0 };
-            granted = granted.min(port.storm.copies_available(now));
-            port.storm.take_copies(now, granted);
+            granted = granted.min(port.storm.copies_available(now) / count);
+            port.storm.take_copies(now, granted * count);
         }
-        self.copies.take(COPIES_TOTAL, now, granted);
+        self.copies.take(COPIES_TOTAL, now, granted * count);
         granted as u32
     }
 
@@ -254,11 +257,11 @@ impl Bridge {
         Ok(())
     }
 
-    fn admit_flood(&mut self, now: Time, ingress: Port, len: usize) -> Result<(), DropReason> {
+    fn admit_flood(&mut self, now: Time, ingress: Port, count: u32, len: usize) -> Result<(), DropReason> {
         let Port::Peer(peer) = ingress else { return Ok(()) };
         let admitted = self
             .peer_mut(peer)
-            .is_some_and(|port| port.storm.admit_flood(now, len));
+            .is_some_and(|port| port.storm.admit_flood(now, count, len));
         if admitted {
             Ok(())
         } else {

@@ -70,10 +70,10 @@ pub struct StormControl {
 }
 
 impl StormControl {
-    /// Whether a frame of `len` bytes from the peer may be flooded.
-    pub fn admit_flood(&mut self, now: Time, len: usize) -> bool {
+    /// Whether `count` frames of `len` bytes together from the peer may be flooded.
+    pub fn admit_flood(&mut self, now: Time, count: u32, len: usize) -> bool {
         self.bytes.available(FLOODED_BYTES, now) >= len as u64
-            && self.frames.take(FLOODED_FRAMES, now, 1)
+            && self.frames.take(FLOODED_FRAMES, now, count.into())
             && self.bytes.take(FLOODED_BYTES, now, len as u64)
     }
 
@@ -127,13 +127,13 @@ mod tests {
     fn a_refused_flood_costs_nothing() {
         let mut storm = StormControl::default();
         let now = Time::ZERO;
-        let frames = (0..10_000).filter(|_| storm.admit_flood(now, 60)).count();
+        let frames = (0..10_000).filter(|_| storm.admit_flood(now, 1, 60)).count();
         assert_eq!(frames, 2_000);
         let mut storm = StormControl::default();
-        let long = (0..10_000).filter(|_| storm.admit_flood(now, 9_000)).count();
+        let long = (0..10_000).filter(|_| storm.admit_flood(now, 1, 9_000)).count();
         assert_eq!(long, 2_000_000 / 9_000);
         // Too many bytes: the frames that were refused were not counted as frames.
-        let rest = (0..10_000).filter(|_| storm.admit_flood(now, 1)).count();
+        let rest = (0..10_000).filter(|_| storm.admit_flood(now, 1, 1)).count();
         assert_eq!(rest, 2_000 - long);
     }
 

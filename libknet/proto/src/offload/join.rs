@@ -38,6 +38,20 @@ const MAX_PACKET: usize = 65_535;
 /// Room for Ethernet with two tags, IPv6 and TCP with all options: 22 + 40 + 60.
 const MAX_HEADERS: usize = 128;
 
+/// What is joined: what the TAP takes in one piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Joins {
+    /// Segments of TCP.
+    pub tcp: bool,
+    /// Datagrams of UDP, for a TAP with `TUN_F_USO4` and `TUN_F_USO6` (Linux 6.2).
+    pub udp: bool,
+}
+
+impl Joins {
+    /// Whatever can be joined.
+    pub const ALL: Self = Self { tcp: true, udp: true };
+}
+
 /// One frame, or several that have become one.
 #[derive(Clone, Debug)]
 pub struct Join {
@@ -63,11 +77,17 @@ struct Head {
 }
 
 impl Join {
-    /// Begins with the frame at `first` in `buffer`. `udp`: whether datagrams of UDP are joined, which is for a TAP
-    /// that takes them so (`TUN_F_USO4` and `TUN_F_USO6`, Linux 6.2).
-    pub fn begin(buffer: &[u8], first: Range<usize>, udp: bool) -> Self {
+    /// Begins with the frame at `first` in `buffer`.
+    pub fn begin(buffer: &[u8], first: Range<usize>, joins: Joins) -> Self {
         let frame = buffer.get(first.clone()).unwrap_or_default();
-        let head = Head::of(frame).filter(|head| udp || head.layout.transport == Transport::Tcp);
+        let head = if joins == Joins::default() {
+            None
+        } else {
+            Head::of(frame).filter(|head| match head.layout.transport {
+                Transport::Tcp => joins.tcp,
+                Transport::Udp => joins.udp,
+            })
+        };
         Self {
             ended: head.is_none_or(|head| head.ends_with(frame)),
             frame: first,

@@ -4,9 +4,44 @@
 //! sealed ([`segment`]), and consecutive segments are joined just before they are written to the TAP ([`join`]).
 //! What is joined is exactly what cutting gives back, so nobody behind the TAP sees a difference.
 
+use crate::wire::virtio_net_header::{VirtioNetHeader, gso};
+
 pub mod checksum;
 pub mod join;
 mod layout;
 pub mod segment;
 #[cfg(test)]
 mod tests;
+
+/// An Ethernet frame or a super-frame on its way through the core.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// What is left to be done: to cut it up, or nothing.
+    pub header: VirtioNetHeader,
+    /// From the Ethernet header on, without FCS.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// A finished frame.
+    pub fn plain(bytes: &'a [u8]) -> Self {
+        Self {
+            header: VirtioNetHeader::default(),
+            bytes,
+        }
+    }
+
+    /// Whether it is to be cut up.
+    pub const fn is_super(&self) -> bool {
+        self.header.gso_type != gso::NONE
+    }
+
+    /// As how many frames it counts where frames are rationed: as many as its payload would make, and those of its
+    /// headers.
+    pub const fn count(&self) -> u32 {
+        if !self.is_super() || self.header.gso_size == 0 {
+            return 1;
+        }
+        self.bytes.len().div_ceil(self.header.gso_size as usize) as u32
+    }
+}

@@ -220,7 +220,7 @@ pub(super) fn join_all(frames: &[Vec<u8>], gap: usize) -> Vec<(VirtioNetHeader, 
     let mut places = places.into_iter();
     let mut current = places.next();
     while let Some(first) = current.take() {
-        let mut join = Join::begin(&buffer, first, true);
+        let mut join = Join::begin(&buffer, first, Joins::ALL);
         for next in places.by_ref() {
             let before = buffer.clone();
             if !join.push(&mut buffer, next.clone()) {

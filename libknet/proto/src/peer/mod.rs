@@ -34,6 +34,7 @@ use crate::{
     status::{LinkState, PieceCounters, Traffic},
     time::{Span, Time},
     timer_wheel::TimerId,
+    wire::virtio_net_header::VirtioNetHeader,
 };
 use mirror_budget::MirrorBudget;
 use sessions::{Attempt, YOUNG};
@@ -96,6 +97,7 @@ pub struct Peer {
 #[derive(Debug)]
 struct Waiting {
     since: Time,
+    header: VirtioNetHeader,
     frame: Box<[u8]>,
 }
 

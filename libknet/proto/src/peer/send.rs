@@ -1,6 +1,6 @@
 //! Frames to the peer: sealed once, on the links that the policy says.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 
 use super::{Peer, Waiting};
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     fragment,
     ids::{LinkId, LinkSet},
     link::sent_log::DataSeq,
+    offload::{Frame, segment::Segments},
     policy::flow_hash,
     shard::{
         env::{Env, WAITING_TOTAL},
@@ -33,7 +34,7 @@ pub(super) const DATA_OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 impl Peer {
     /// Sends `frame` as the policy says, or keeps it until there is a session. Returns true if a deadline has
     /// come closer.
-    pub fn send_frame(&mut self, env: &mut Env, frame: &[u8]) -> bool {
+    pub fn send_frame(&mut self, env: &mut Env, frame: Frame<'_>) -> bool {
         if self.config.shutdown {
             self.drop_frame(env, DropReason::PeerShutdown);
             return false;
@@ -50,28 +51,76 @@ impl Peer {
         self.send_now(env, frame)
     }
 
-    fn send_now(&mut self, env: &mut Env, frame: &[u8]) -> bool {
+    fn send_now(&mut self, env: &mut Env, frame: Frame<'_>) -> bool {
+        if frame.is_super() {
+            return self.send_segments(env, frame);
+        }
+        let targets = self.targets(env, frame.bytes);
+        if frame.bytes.len() + DATA_OVERHEAD > self.room {
+            return self.send_in_pieces(env, frame.bytes, targets);
+        }
+        self.send_whole(env, frame.bytes.len(), targets, |out| {
+            out.extend_from_slice(frame.bytes);
+        })
+    }
+
+    /// Cuts a super-frame as it is sealed.
+    fn send_segments(&mut self, env: &mut Env, frame: Frame<'_>) -> bool {
+        let room = self.room.saturating_sub(DATA_OVERHEAD);
+        let segments = match Segments::plan(&frame.header, frame.bytes, room) {
+            Ok(segments) if segments.len(0) <= usize::from(env.max_frame) => segments,
+            Ok(_) => {
+                self.drop_frame(env, DropReason::FrameLong);
+                return false;
+            }
+            Err(error) => {
+                self.drop_frame(env, error.into());
+                return false;
+            }
+        };
+        let mut closer = false;
+        let mut whole = Vec::new();
+        for index in 0..segments.count() {
+            let targets = self.targets(env, frame.bytes);
+            let len = segments.len(index);
+            closer |= if len > room {
+                whole.clear();
+                segments.emit(index, &mut whole);
+                self.send_in_pieces(env, &whole, targets)
+            } else {
+                self.send_whole(env, len, targets, |out| segments.emit(index, out))
+            };
+        }
+        closer
+    }
+
+    /// The links on which a frame goes out now.
+    fn targets(&mut self, env: &Env, frame: &[u8]) -> LinkSet {
         let links = &self.links;
         let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.share);
-        let mut targets = self.set.copies;
         let turn = if self.config.policy == PolicyKind::FlowHash {
             flow_hash::pick(env.flow_hash.hash(frame), self.set.rotation, weight)
         } else {
             self.rotation.next(self.set.rotation, weight)
         };
-        if let Some(link) = turn {
-            targets = targets.with(link);
-        }
-        if frame.len() + DATA_OVERHEAD > self.room {
-            return self.send_in_pieces(env, frame, targets);
-        }
+        turn.map_or(self.set.copies, |link| self.set.copies.with(link))
+    }
+
+    /// Sends a frame of `len` bytes, which `write` appends, in one datagram.
+    fn send_whole(
+        &mut self,
+        env: &mut Env,
+        len: usize,
+        targets: LinkSet,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
         let Some(session) = self.current.as_mut() else {
             return false;
         };
         let start = env.outbox.arena.len();
-        match session.seal_data(frame, &mut env.outbox.arena) {
+        match session.seal_data(len, &mut env.outbox.arena, write) {
             Ok(counter) => {
-                self.tx.count(frame.len());
+                self.tx.count(len);
                 self.send_sealed(env, counter, targets, start)
             }
             Err(reason) => {
@@ -156,20 +205,22 @@ impl Peer {
     }
 
     /// Keeps a frame for the session to come; the oldest makes room.
-    fn keep_waiting(&mut self, env: &mut Env, frame: &[u8]) {
-        if frame.len() > WAITING_BYTES || env.waiting.saturating_add(frame.len()) > WAITING_TOTAL {
+    fn keep_waiting(&mut self, env: &mut Env, frame: Frame<'_>) {
+        let len = frame.bytes.len();
+        if len > WAITING_BYTES || env.waiting.saturating_add(len) > WAITING_TOTAL {
             self.drop_frame(env, self.what_is_missing(env));
             return;
         }
-        while self.waiting.len() >= WAITING_FRAMES || self.waiting_bytes + frame.len() > WAITING_BYTES {
+        while self.waiting.len() >= WAITING_FRAMES || self.waiting_bytes + len > WAITING_BYTES {
             self.drop_oldest_waiting(env);
         }
         self.waiting.push_back(Waiting {
             since: env.now,
-            frame: Box::from(frame),
+            header: frame.header,
+            frame: Box::from(frame.bytes),
         });
-        self.waiting_bytes += frame.len();
-        env.waiting += frame.len();
+        self.waiting_bytes += len;
+        env.waiting += len;
         self.attempt.traffic_wants_out(env.now);
     }
 
@@ -219,7 +270,13 @@ impl Peer {
         while let Some(w) = self.waiting.pop_front() {
             self.waiting_bytes -= w.frame.len();
             env.waiting = env.waiting.saturating_sub(w.frame.len());
-            self.send_now(env, &w.frame);
+            self.send_now(
+                env,
+                Frame {
+                    header: w.header,
+                    bytes: &w.frame,
+                },
+            );
         }
     }
 }

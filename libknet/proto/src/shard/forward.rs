@@ -1,9 +1,12 @@
 //! Where a frame goes: to the TAP, to a peer, or to many, and what is done to it on the way out.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::{
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+};
 
-use super::Shard;
+use super::{Shard, outbox::TapFrame};
 use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
@@ -15,8 +18,9 @@ use crate::{
         mss_clamp,
         packet_too_big::OwnAddresses,
     },
+    offload::{Frame, join::Join, segment::Segments},
     status::Port,
-    wire::header::TransportHeader,
+    wire::{header::TransportHeader, virtio_net_header::gso},
 };
 
 /// Longest Ethernet frame with a TCP SYN in bytes: two VLAN tags, and both headers with all options that fit.
@@ -44,15 +48,46 @@ impl Shard {
             return;
         }
         for frame in core::mem::take(&mut self.env.delivered) {
-            if self.forward(Port::Peer(from), &frame) {
-                self.env.outbox.frames.push(frame);
+            if self.forward(Port::Peer(from), Frame::plain(&frame)) {
+                self.env.outbox.frames.push(TapFrame::own(frame));
             }
         }
     }
 
+    /// Adds the frame at `at` in `buffer` to those that `from` has sent before it, if it continues them; else forwards
+    /// those, and begins anew.
+    pub(super) fn gather(
+        &mut self,
+        run: &mut Option<(PeerId, Join)>,
+        buffer: &mut [u8],
+        from: PeerId,
+        at: Range<usize>,
+    ) {
+        if let Some((peer, join)) = run
+            && *peer == from
+            && join.push(buffer, at.clone())
+        {
+            return;
+        }
+        self.forward_run(run, buffer);
+        *run = Some((from, Join::begin(buffer, at, self.joins)));
+    }
+
+    /// Forwards the frame, or what has become one, in `buffer`.
+    pub(super) fn forward_run(&mut self, run: &mut Option<(PeerId, Join)>, buffer: &mut [u8]) {
+        let Some((from, join)) = run.take() else { return };
+        let (header, at) = join.finish(buffer);
+        let bytes = buffer.get(at.clone()).unwrap_or_default();
+        if self.forward(Port::Peer(from), Frame { header, bytes }) {
+            self.env.outbox.frames.push(TapFrame::received(header, at));
+        }
+    }
+
     /// Sends a frame where the bridge says. Returns whether it is (also) for the TAP.
-    pub(super) fn forward(&mut self, from: Port, frame: &[u8]) -> bool {
-        let decision = self.bridge.forward(self.env.real, from, frame);
+    pub(super) fn forward(&mut self, from: Port, frame: Frame<'_>) -> bool {
+        let decision = self
+            .bridge
+            .forward(self.env.real, from, frame.bytes, frame.count());
         if let Some(frozen) = self.bridge.take_frozen() {
             self.env.event(Event::MacFrozen {
                 mac: frozen.mac,
@@ -75,12 +110,12 @@ impl Shard {
             }
         };
         if to_tap {
-            self.env.status.tap_tx.count(frame.len());
+            self.env.status.tap_tx.count(frame.bytes.len());
         }
         to_tap
     }
 
-    fn flood(&mut self, from: Port, frame: &[u8]) {
+    fn flood(&mut self, from: Port, frame: Frame<'_>) {
         let targets: u32 = self
             .up
             .iter()
@@ -92,8 +127,13 @@ impl Shard {
             }
             return;
         }
-        let mut granted = self.bridge.take_copies(self.env.real, from, targets);
-        self.count_drops(DropReason::FloodBudget, u64::from(targets - granted));
+        // All segments of a super-frame, or none.
+        let frames = frame.count();
+        let mut granted = self.bridge.take_copies(self.env.real, from, targets, frames);
+        self.count_drops(
+            DropReason::FloodBudget,
+            u64::from(targets - granted) * u64::from(frames),
+        );
         for i in 0..self.up.len() {
             let Some(peer) = self.up.get(i).copied() else {
                 break;
@@ -105,9 +145,9 @@ impl Shard {
         }
     }
 
-    fn send(&mut self, to: PeerId, from: Port, frame: &[u8]) {
+    fn send(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
         if from != Port::Tap {
-            self.env.status.relayed.count(frame.len());
+            self.env.status.relayed.count(frame.bytes.len());
         }
         let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
             return;
@@ -115,25 +155,50 @@ impl Shard {
         let mut short = [0; SYN_AT_MOST];
         let mut frame = frame;
         if let Some(mtu) = peer.inner_mtu() {
-            if from == Port::Tap && self.mtu_policy == MtuPolicy::Signal && frame.len() > usize::from(mtu) {
-                let mut answer = Vec::new();
-                let own = OwnAddresses::default();
-                if self.too_big.answer(self.env.real, frame, mtu, own, &mut answer) {
-                    self.env.drop(DropReason::PacketTooBig);
-                    self.env.outbox.frames.push(answer.into_boxed_slice());
-                    return;
-                }
+            if from == Port::Tap && self.mtu_policy == MtuPolicy::Signal && self.signal(&frame, mtu) {
+                return;
             }
-            if let Some(copy) = short.get_mut(..frame.len()) {
-                copy.copy_from_slice(frame);
+            // No super-frame begins a connection.
+            if let Some(copy) = short.get_mut(..frame.bytes.len()) {
+                copy.copy_from_slice(frame.bytes);
                 if mss_clamp::clamp(copy, mtu) {
-                    frame = copy;
+                    frame.bytes = copy;
                 }
             }
         }
+        let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
+            return;
+        };
         if peer.send_frame(&mut self.env, frame) {
             self.settle(to);
         }
+    }
+
+    /// Answers a frame from the TAP that is longer than `mtu`, as a router would, if it may be answered. A super-frame of
+    /// TCP is cut to fit; one of UDP is answered for its first segment.
+    fn signal(&mut self, frame: &Frame<'_>, mtu: u16) -> bool {
+        let mut first = Vec::new();
+        let whole = if frame.is_super() {
+            match Segments::plan(&frame.header, frame.bytes, usize::MAX) {
+                Ok(segments) if frame.header.gso_type == gso::UDP_L4 => segments.emit(0, &mut first),
+                _ => return false,
+            }
+            &first
+        } else {
+            frame.bytes
+        };
+        let (own, mut answer) = (OwnAddresses::default(), Vec::new());
+        if whole.len() <= usize::from(mtu)
+            || !self.too_big.answer(self.env.real, whole, mtu, own, &mut answer)
+        {
+            return false;
+        }
+        self.count_drops(DropReason::PacketTooBig, u64::from(frame.count()));
+        self.env
+            .outbox
+            .frames
+            .push(TapFrame::own(answer.into_boxed_slice()));
+        true
     }
 }
 

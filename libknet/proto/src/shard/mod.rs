@@ -20,6 +20,7 @@ use crate::{
     handshake::message::{Input, Output},
     ids::{LinkId, MacAddr, PeerId, SocketId},
     l2::{bridge::Bridge, mac_table::StaticMacError, packet_too_big::Answerer},
+    offload::{Frame, checksum, join::Joins},
     path::Path,
     peer::{Peer, Place},
     reassembly,
@@ -27,11 +28,14 @@ use crate::{
     status::{Holdings, InterfaceStatus, MacEntry, PeerStatus, Port},
     time::{Span, Time},
     timer_wheel::TimerWheel,
-    wire::header::{MessageType, TransportHeader, classify},
+    wire::{
+        header::{HEADER_LEN, MessageType, TransportHeader, classify},
+        virtio_net_header::{VirtioNetHeader, flags, gso},
+    },
 };
 use env::Env;
 use index::IndexTable;
-pub use outbox::{Class, Outbox, ProbeReply, TapMtuWish, Transmit};
+pub use outbox::{Class, Outbox, ProbeReply, TapFrame, TapMtuWish, Transmit};
 use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
@@ -52,6 +56,7 @@ pub struct Shard {
     bridge: Bridge,
     mtu_policy: MtuPolicy,
     too_big: Answerer,
+    joins: Joins,
     /// How long our own loop has stood still in all: judged time is real time less this.
     stood_still: Span,
 }
@@ -70,6 +75,7 @@ impl Shard {
             bridge: Bridge::new(seed, config.mac_ageing),
             mtu_policy: config.mtu_policy,
             too_big: Answerer::default(),
+            joins: Joins::default(),
             stood_still: Span::ZERO,
         }
     }
@@ -126,6 +132,11 @@ impl Shard {
         self.bridge.set_ageing(ageing);
     }
 
+    /// Says what the TAP takes in one piece. Until then: single frames.
+    pub fn set_joins(&mut self, joins: Joins) {
+        self.joins = joins;
+    }
+
     /// Changes what happens to packets that are too long.
     pub fn set_mtu_policy(&mut self, policy: MtuPolicy) {
         self.mtu_policy = policy;
@@ -157,37 +168,59 @@ impl Shard {
 
     // ---- input --------------------------------------------------------------------------------------
 
-    /// A datagram came over `path`. Returns the frame in it, if it is for the TAP; frames that were held back for its
-    /// sake are then in [`Outbox::frames`], to be written after it and before the next call. `datagram` is decrypted
-    /// in place.
-    pub fn handle_datagram<'a>(
-        &mut self,
-        now: Time,
-        path: &Path,
-        datagram: &'a mut [u8],
-    ) -> Option<&'a [u8]> {
+    /// Datagrams came over `path`: they lie in `buffer` one after the other, `piece` bytes each, but the last, which may
+    /// be shorter. They are decrypted in place, and frames that follow each other are made one; those for the TAP are
+    /// in [`Outbox::frames`] then, and have to be taken before the next call.
+    pub fn handle_datagrams(&mut self, now: Time, path: &Path, buffer: &mut [u8], piece: usize) {
         self.tick(now);
-        self.env.status.wire_rx.count(datagram.len());
-        match self.receive(path, datagram) {
-            ControlFlow::Continue(frame) => frame,
-            ControlFlow::Break(reason) => {
-                self.env.drop(reason);
-                None
+        let mut at = 0_usize;
+        let mut run = None;
+        loop {
+            let end = at.saturating_add(piece.max(1)).min(buffer.len());
+            self.env.status.wire_rx.count(end - at);
+            match self.receive(path, buffer.get_mut(at..end).unwrap_or_default()) {
+                ControlFlow::Continue((from, frame)) => {
+                    if let Some(len) = frame {
+                        let begin = at + HEADER_LEN;
+                        self.gather(&mut run, buffer, from, begin..begin + len);
+                    }
+                    // What waited for this one comes behind it.
+                    if !self.env.delivered.is_empty() {
+                        self.forward_run(&mut run, buffer);
+                        self.forward_delivered(from);
+                    }
+                }
+                ControlFlow::Break(Some(reason)) => self.env.drop(reason),
+                ControlFlow::Break(None) => {}
+            }
+            at = end;
+            if at >= buffer.len() {
+                break;
             }
         }
+        self.forward_run(&mut run, buffer);
     }
 
-    /// A frame came from the TAP.
-    pub fn handle_frame(&mut self, now: Time, frame: &[u8]) {
+    /// A frame came from the TAP; `header` says what was left to be done with it. `frame` is completed in place where
+    /// that is its checksum.
+    pub fn handle_frame(&mut self, now: Time, header: &VirtioNetHeader, frame: &mut [u8]) {
         self.tick(now);
         self.env.status.tap_rx.count(frame.len());
-        if frame.len() > usize::from(self.env.max_frame) {
-            return self.env.drop(DropReason::FrameLong);
+        let mut header = *header;
+        if header.gso_type == gso::NONE {
+            if frame.len() > usize::from(self.env.max_frame) {
+                return self.env.drop(DropReason::FrameLong);
+            }
+            let is_partial = header.flags & flags::NEEDS_CSUM != 0;
+            if is_partial && checksum::complete(frame, header.csum_start, header.csum_offset).is_none() {
+                return self.env.drop(DropReason::TapOffload);
+            }
+            header = VirtioNetHeader::default();
         }
         if self.is_own_datagram(frame) {
             return self.env.drop(DropReason::OwnDatagram);
         }
-        self.forward(Port::Tap, frame);
+        self.forward(Port::Tap, Frame { header, bytes: frame });
     }
 
     /// The handshake thread says something.
@@ -397,12 +430,15 @@ impl Shard {
         self.env.now = self.env.now.max(self.env.real - self.stood_still);
     }
 
-    fn receive<'a>(
+    /// Takes in one datagram. Returns whose it is and, if there is a frame in it whose turn has come, how long that is:
+    /// it begins behind the header. What else is due then is in `env.delivered`. Or, where it is nobody's, why it was
+    /// dropped, if it was.
+    fn receive(
         &mut self,
         path: &Path,
-        datagram: &'a mut [u8],
-    ) -> ControlFlow<DropReason, Option<&'a [u8]>> {
-        let or_drop = |r: DropReason| ControlFlow::Break(r);
+        datagram: &mut [u8],
+    ) -> ControlFlow<Option<DropReason>, (PeerId, Option<usize>)> {
+        let or_drop = |r: DropReason| ControlFlow::Break(Some(r));
         let kind = match classify(datagram) {
             Ok(kind) => kind,
             Err(reason) => return or_drop(reason),
@@ -412,7 +448,7 @@ impl Shard {
                 path: *path,
                 bytes: datagram.to_vec(),
             });
-            return ControlFlow::Continue(None);
+            return ControlFlow::Break(None);
         }
         let header = match TransportHeader::parse(datagram) {
             Ok(header) => header,
@@ -424,20 +460,18 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
             return or_drop(DropReason::UnknownIndex);
         };
-        let frame = if kind == MessageType::Ctrl {
+        if kind == MessageType::Ctrl {
             peer.receive_ctrl(&mut self.env, &header, path, datagram);
             self.settle(id);
-            None
-        } else {
-            let was = peer.hot_state();
-            let frame = peer.receive_data(&mut self.env, &header, path, datagram);
-            if peer.hot_state() != was {
-                self.settle(id);
-            }
-            frame.filter(|f| self.forward(Port::Peer(id), f))
-        };
-        self.forward_delivered(id);
-        ControlFlow::Continue(frame)
+            return ControlFlow::Continue((id, None));
+        }
+        let was = peer.hot_state();
+        let frame = peer.receive_data(&mut self.env, &header, path, datagram);
+        let frame = frame.map(<[u8]>::len);
+        if peer.hot_state() != was {
+            self.settle(id);
+        }
+        ControlFlow::Continue((id, frame))
     }
 
     fn peer(&self, id: PeerId) -> Option<&Peer> {

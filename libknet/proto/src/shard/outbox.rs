@@ -10,6 +10,7 @@ use crate::{
     link::path_mtu::LimitReason,
     path::Path,
     time::Span,
+    wire::virtio_net_header::VirtioNetHeader,
 };
 
 /// What a datagram is for. Networks are told, so that they can treat the two differently (RFC 2474).
@@ -30,6 +31,47 @@ pub struct Transmit {
     pub class: Class,
     /// Where the datagram is in [`Outbox::arena`].
     pub range: Range<usize>,
+}
+
+/// A frame for the TAP.
+#[derive(Debug)]
+pub struct TapFrame {
+    /// What is left to the TAP to be done with it.
+    pub header: VirtioNetHeader,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// It is where it was decrypted: there, in the buffer given to [`super::Shard::handle_datagrams`].
+    Received(Range<usize>),
+    /// It was held back, or put together from pieces, or made here.
+    Own(Box<[u8]>),
+}
+
+impl TapFrame {
+    pub(crate) const fn received(header: VirtioNetHeader, at: Range<usize>) -> Self {
+        Self {
+            header,
+            content: Content::Received(at),
+        }
+    }
+
+    pub(crate) fn own(frame: Box<[u8]>) -> Self {
+        Self {
+            header: VirtioNetHeader::default(),
+            content: Content::Own(frame),
+        }
+    }
+
+    /// The frame. `received`: the buffer that was given to [`super::Shard::handle_datagrams`], if the call before was to
+    /// that.
+    pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
+        match &self.content {
+            Content::Received(at) => received.get(at.clone()).unwrap_or_default(),
+            Content::Own(frame) => frame,
+        }
+    }
 }
 
 /// The answer to [`super::Shard::probe`].
@@ -69,8 +111,9 @@ pub struct Outbox {
     pub arena: Vec<u8>,
     /// Datagrams to send, in this order.
     pub transmits: Vec<Transmit>,
-    /// Frames for the TAP, in this order. Whoever writes them takes them out; [`Outbox::clear`] leaves them.
-    pub frames: Vec<Box<[u8]>>,
+    /// Frames for the TAP, in this order. Whoever writes them takes them out, before the next call of the shard;
+    /// [`Outbox::clear`] leaves them.
+    pub frames: Vec<TapFrame>,
     /// For the handshake thread.
     pub handshake: Vec<Input>,
     /// What happened.

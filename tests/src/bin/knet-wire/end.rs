@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use knet_io::tap::{Tap, TapWrite};
+use knet_io::tap::{PLAIN, Tap, TapOffloads, TapWrite, VNET_HEADER};
 
 use super::args::EndName;
 
@@ -20,7 +20,7 @@ impl End {
             Some(_) => format!("kw{}n{number}", std::process::id()),
             None => name.interface.clone(),
         };
-        let tap = Tap::create(&first_name).map_err(|e| e.to_string())?;
+        let tap = Tap::create(&first_name, TapOffloads::default()).map_err(|e| e.to_string())?;
         let mtu = mtu.to_string();
         if let Some(namespace) = &name.namespace {
             let interface = &name.interface;
@@ -66,7 +66,7 @@ impl End {
 
     /// Hands a frame to the host; `false`: its interface does not take it.
     pub(crate) fn write(&self, frame: &[u8]) -> Result<bool, String> {
-        match self.tap.write(frame) {
+        match self.tap.write(&PLAIN, frame) {
             Ok(written) => Ok(written == TapWrite::Done),
             Err(_) => Err(self.gone()),
         }
@@ -74,7 +74,9 @@ impl End {
 
     /// A frame that the host has sent.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, String> {
-        self.tap.read(buffer).map_err(|_| self.gone())
+        self.tap
+            .read(&mut [0; VNET_HEADER], buffer)
+            .map_err(|_| self.gone())
     }
 
     fn gone(&self) -> String {

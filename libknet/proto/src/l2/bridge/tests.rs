@@ -38,10 +38,42 @@ fn bridge(isolated: &[bool]) -> Bridge {
     bridge
 }
 
+impl Bridge {
+    fn forward_one(&mut self, now: Time, ingress: Port, frame: &[u8]) -> Decision {
+        self.forward(now, ingress, frame, 1)
+    }
+
+    fn take_copies_of_one(&mut self, now: Time, ingress: Port, wanted: u32) -> u32 {
+        self.take_copies(now, ingress, wanted, 1)
+    }
+}
+
+/// A super-frame costs what the frames that it is made of would.
+#[test]
+fn a_super_frame_is_rationed_as_its_segments() {
+    let mut bridge = Bridge::new([1, 2], Span::from_secs(300));
+    for peer in 0..2 {
+        bridge
+            .set_port(at(0), PeerId(peer), false, &[])
+            .expect("no address");
+    }
+    let flooded = |bridge: &mut Bridge, count| {
+        let frame = frame(BROADCAST, station(1));
+        (0..3_000)
+            .take_while(|_| bridge.forward(at(0), P0, &frame, count) == Decision::Flood)
+            .count()
+    };
+    assert_eq!(flooded(&mut bridge, 40), 2_000 / 40);
+    // Forty times as many copies are taken, and it is all forty or none.
+    assert_eq!(bridge.take_copies(at(0), P0, 2_400, 40), 2_400);
+    assert_eq!(bridge.take_copies(at(0), P0, 200, 40), 100);
+    assert_eq!(bridge.take_copies(at(0), P0, 200, 40), 0);
+}
+
 #[test]
 fn frames_that_no_bridge_forwards() {
     let mut bridge = bridge(&[false]);
-    let mut forward = |bytes: &[u8]| bridge.forward(at(0), P0, bytes);
+    let mut forward = |bytes: &[u8]| bridge.forward_one(at(0), P0, bytes);
     assert_eq!(forward(&[]), Decision::Drop(DropReason::FrameShort));
     assert_eq!(
         forward(&frame(BROADCAST, station(1))[..13]),
@@ -63,7 +95,7 @@ fn frames_that_no_bridge_forwards() {
         "nothing was learned from what was dropped"
     );
     assert_eq!(
-        bridge.forward(at(0), P1, &frame(BROADCAST, station(1))),
+        bridge.forward_one(at(0), P1, &frame(BROADCAST, station(1))),
         Decision::Drop(DropReason::PeerShutdown),
         "a peer that is not there"
     );
@@ -73,29 +105,32 @@ fn frames_that_no_bridge_forwards() {
 fn it_learns_and_relays() {
     let mut bridge = bridge(&[false, false]);
     assert_eq!(
-        bridge.forward(at(0), P0, &frame(BROADCAST, station(1))),
+        bridge.forward_one(at(0), P0, &frame(BROADCAST, station(1))),
         Decision::Flood
     );
     assert_eq!(
-        bridge.forward(at(0), P1, &frame(station(1), station(2))),
+        bridge.forward_one(at(0), P1, &frame(station(1), station(2))),
         Decision::Peer(PeerId(0))
     );
     assert_eq!(
-        bridge.forward(at(0), Port::Tap, &frame(station(2), station(3))),
+        bridge.forward_one(at(0), Port::Tap, &frame(station(2), station(3))),
         Decision::Peer(PeerId(1))
     );
     assert_eq!(
-        bridge.forward(at(0), P0, &frame(station(3), station(1))),
+        bridge.forward_one(at(0), P0, &frame(station(3), station(1))),
         Decision::Tap
     );
     let back = Decision::Drop(DropReason::SplitHorizon);
-    assert_eq!(bridge.forward(at(0), P0, &frame(station(1), station(1))), back);
     assert_eq!(
-        bridge.forward(at(0), Port::Tap, &frame(station(3), station(3))),
+        bridge.forward_one(at(0), P0, &frame(station(1), station(1))),
         back
     );
     assert_eq!(
-        bridge.forward(at(0), Port::Tap, &frame(station(9), station(3))),
+        bridge.forward_one(at(0), Port::Tap, &frame(station(3), station(3))),
+        back
+    );
+    assert_eq!(
+        bridge.forward_one(at(0), Port::Tap, &frame(station(9), station(3))),
         Decision::Flood
     );
     assert!(bridge.may_flood_to(P0, PeerId(1)) && bridge.may_flood_to(Port::Tap, PeerId(0)));
@@ -106,7 +141,7 @@ fn it_learns_and_relays() {
 fn an_isolated_peer_speaks_with_the_tap_only() {
     for isolated in [[true, false], [false, true], [true, true]] {
         let mut bridge = bridge(&isolated);
-        let first = bridge.forward(at(0), P0, &frame(BROADCAST, station(1)));
+        let first = bridge.forward_one(at(0), P0, &frame(BROADCAST, station(1)));
         assert_eq!(
             first,
             if isolated[0] {
@@ -118,14 +153,20 @@ fn an_isolated_peer_speaks_with_the_tap_only() {
         assert!(!bridge.may_flood_to(P0, PeerId(1)) && !bridge.may_flood_to(P1, PeerId(0)));
         assert!(bridge.may_flood_to(Port::Tap, PeerId(0)) && bridge.may_flood_to(Port::Tap, PeerId(1)));
         let refused = Decision::Drop(DropReason::Isolated);
-        assert_eq!(bridge.forward(at(0), P1, &frame(station(1), station(2))), refused);
-        assert_eq!(bridge.forward(at(0), P0, &frame(station(2), station(1))), refused);
         assert_eq!(
-            bridge.forward(at(0), Port::Tap, &frame(station(1), station(3))),
+            bridge.forward_one(at(0), P1, &frame(station(1), station(2))),
+            refused
+        );
+        assert_eq!(
+            bridge.forward_one(at(0), P0, &frame(station(2), station(1))),
+            refused
+        );
+        assert_eq!(
+            bridge.forward_one(at(0), Port::Tap, &frame(station(1), station(3))),
             Decision::Peer(PeerId(0))
         );
         assert_eq!(
-            bridge.forward(at(0), P1, &frame(station(3), station(2))),
+            bridge.forward_one(at(0), P1, &frame(station(3), station(2))),
             Decision::Tap
         );
     }
@@ -139,7 +180,7 @@ fn nothing_is_relayed_between_neighbours_in_a_mesh() {
         bridge.set_mesh(PeerId(1), mesh[1]);
         let relays = mesh != [true, true];
         assert_eq!(
-            bridge.forward(at(0), P0, &frame(BROADCAST, station(1))),
+            bridge.forward_one(at(0), P0, &frame(BROADCAST, station(1))),
             Decision::Flood
         );
         assert_eq!(bridge.may_flood_to(P0, PeerId(1)), relays);
@@ -150,13 +191,13 @@ fn nothing_is_relayed_between_neighbours_in_a_mesh() {
             Decision::Drop(DropReason::SplitHorizon)
         };
         assert_eq!(
-            bridge.forward(at(0), P1, &frame(station(1), station(2))),
+            bridge.forward_one(at(0), P1, &frame(station(1), station(2))),
             expected
         );
-        let from_tap = bridge.forward(at(0), Port::Tap, &frame(station(1), station(3)));
+        let from_tap = bridge.forward_one(at(0), Port::Tap, &frame(station(1), station(3)));
         assert_eq!(from_tap, Decision::Peer(PeerId(0)));
         assert_eq!(
-            bridge.forward(at(0), P1, &frame(station(3), station(2))),
+            bridge.forward_one(at(0), P1, &frame(station(3), station(2))),
             Decision::Tap
         );
     }
@@ -167,9 +208,12 @@ fn an_address_of_the_tap_cannot_be_drawn_away() {
     let mut bridge = bridge(&[false, false]);
     bridge.set_tap_macs(at(0), &[station(7)]).unwrap();
     let stolen = Decision::Drop(DropReason::MacFrozen);
-    assert_eq!(bridge.forward(at(0), P0, &frame(BROADCAST, station(7))), stolen);
     assert_eq!(
-        bridge.forward(at(0), P1, &frame(station(7), station(1))),
+        bridge.forward_one(at(0), P0, &frame(BROADCAST, station(7))),
+        stolen
+    );
+    assert_eq!(
+        bridge.forward_one(at(0), P1, &frame(station(7), station(1))),
         Decision::Tap
     );
     assert_eq!(bridge.take_frozen(), None, "that is no alarm of moves");
@@ -180,7 +224,7 @@ fn a_flapping_address_is_frozen_and_reported_once() {
     let mut bridge = bridge(&[false, false]);
     let mut last = Decision::Flood;
     for i in 0..7 {
-        last = bridge.forward(
+        last = bridge.forward_one(
             at(i),
             if i % 2 == 0 { P0 } else { P1 },
             &frame(BROADCAST, station(1)),
@@ -197,7 +241,7 @@ fn a_flapping_address_is_frozen_and_reported_once() {
     );
     assert_eq!(bridge.take_frozen(), None);
     assert_eq!(
-        bridge.forward(at(8), P0, &frame(BROADCAST, station(1))),
+        bridge.forward_one(at(8), P0, &frame(BROADCAST, station(1))),
         Decision::Drop(DropReason::MacFrozen)
     );
     assert_eq!(bridge.take_frozen(), None);
@@ -208,7 +252,7 @@ fn a_storm_is_limited_per_peer_and_not_for_the_tap() {
     let mut bridge = bridge(&[false, false]);
     let flood = |bridge: &mut Bridge, now, port, src| {
         (0..5_000)
-            .filter(|_| bridge.forward(now, port, &frame(BROADCAST, src)) == Decision::Flood)
+            .filter(|_| bridge.forward_one(now, port, &frame(BROADCAST, src)) == Decision::Flood)
             .count()
     };
     assert_eq!(flood(&mut bridge, at(0), P0, station(1)), 2_000);
@@ -221,11 +265,11 @@ fn a_storm_is_limited_per_peer_and_not_for_the_tap() {
     assert_eq!(flood(&mut bridge, at(100), Port::Tap, station(3)), 5_000);
     // Frames to a known address are no storm.
     assert_eq!(
-        bridge.forward(at(100), P0, &frame(station(3), station(1))),
+        bridge.forward_one(at(100), P0, &frame(station(3), station(1))),
         Decision::Tap
     );
     assert_eq!(
-        bridge.forward(at(100), P0, &frame(station(99), station(1))),
+        bridge.forward_one(at(100), P0, &frame(station(99), station(1))),
         Decision::Drop(DropReason::StormControl),
         "unknown unicast is"
     );
@@ -234,21 +278,21 @@ fn a_storm_is_limited_per_peer_and_not_for_the_tap() {
 #[test]
 fn copies_are_limited_per_peer_and_in_total() {
     let mut bridge = bridge(&[false; 6]);
-    assert_eq!(bridge.take_copies(at(0), P0, 60_000), 60_000);
-    assert_eq!(bridge.take_copies(at(0), P0, 60_000), 40_000);
-    assert_eq!(bridge.take_copies(at(0), P0, 1), 0);
-    assert_eq!(bridge.take_copies(at(100), P0, 60_000), 2_000);
+    assert_eq!(bridge.take_copies_of_one(at(0), P0, 60_000), 60_000);
+    assert_eq!(bridge.take_copies_of_one(at(0), P0, 60_000), 40_000);
+    assert_eq!(bridge.take_copies_of_one(at(0), P0, 1), 0);
+    assert_eq!(bridge.take_copies_of_one(at(100), P0, 60_000), 2_000);
     assert_eq!(
-        bridge.take_copies(at(100), Port::Peer(PeerId(77)), 5),
+        bridge.take_copies_of_one(at(100), Port::Peer(PeerId(77)), 5),
         0,
         "a peer that is not there"
     );
     // 500,000 in all, of which 100 ms gave 50,000 back, but no more than it holds.
     assert_eq!(
-        bridge.take_copies(at(100), Port::Tap, u32::MAX),
+        bridge.take_copies_of_one(at(100), Port::Tap, u32::MAX),
         500_000 - 100_000 + 50_000 - 2_000
     );
-    assert_eq!(bridge.take_copies(at(100), Port::Peer(PeerId(3)), 10), 0);
+    assert_eq!(bridge.take_copies_of_one(at(100), Port::Peer(PeerId(3)), 10), 0);
 }
 
 // P10: the bridge next to a model that looks at everything each time.
@@ -466,11 +510,11 @@ impl Pair {
                 let (dst, src) = (self.mac(dst), self.mac(src));
                 let expected = self.model.forward(now, port, dst, src);
                 assert_eq!(
-                    self.bridge.forward(now, port, &frame(dst, src)),
+                    self.bridge.forward_one(now, port, &frame(dst, src)),
                     expected,
                     "{op:?}"
                 );
-                assert_eq!(self.bridge.take_copies(now, Port::Tap, 1), 1);
+                assert_eq!(self.bridge.take_copies_of_one(now, Port::Tap, 1), 1);
             }
             Op::Pass { ms } => self.now = now + Span::from_millis(ms),
             Op::SetPeer {

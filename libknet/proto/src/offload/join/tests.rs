@@ -143,7 +143,14 @@ fn udp_is_joined_if_the_tap_takes_it() {
     assert_eq!(runs(&segments), [3]);
     let mut buffer = segments.concat();
     let (first, second) = (0..segments[0].len(), segments[0].len()..2 * segments[0].len());
-    let mut join = Join::begin(&buffer, first.clone(), false);
+    let mut join = Join::begin(
+        &buffer,
+        first.clone(),
+        Joins {
+            tcp: true,
+            udp: false,
+        },
+    );
     assert!(!join.push(&mut buffer, second));
     assert_eq!(join.finish(&mut buffer), (VirtioNetHeader::default(), first));
     assert_eq!(buffer, segments.concat());
@@ -192,7 +199,7 @@ fn ranges_that_make_no_sense_are_refused() {
         2 * len..len,
         len..len,
     ] {
-        let mut join = Join::begin(&buffer, 0..len, true);
+        let mut join = Join::begin(&buffer, 0..len, Joins::ALL);
         assert!(!join.push(&mut buffer, next));
     }
     // A frame in the payload of the one before, and just right otherwise.
@@ -207,7 +214,7 @@ fn ranges_that_make_no_sense_are_refused() {
     assert!(!join.push(&mut outer, inside));
 
     let outside = buffer.len()..buffer.len() + 1;
-    let mut join = Join::begin(&buffer, outside.clone(), true);
+    let mut join = Join::begin(&buffer, outside.clone(), Joins::ALL);
     assert!(!join.push(&mut buffer, 0..len));
     assert_eq!(join.finish(&mut buffer), (VirtioNetHeader::default(), outside));
     assert_eq!(buffer, segments.concat());
