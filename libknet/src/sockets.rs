@@ -167,6 +167,7 @@ impl Sockets {
                             remote: t.path.remote,
                             local: t.path.local,
                             dscp: dscp(t.class),
+                            confirms: t.confirms,
                             bytes: outbox.bytes(t),
                         },
                         None => NOTHING,
@@ -219,6 +220,8 @@ impl Sockets {
                     remote: w.remote,
                     local: w.local,
                     dscp: w.dscp,
+                    // It may have waited for long.
+                    confirms: false,
                     bytes: &w.bytes,
                 })
             },
@@ -276,6 +279,7 @@ const NOTHING: SendItem<'static> = SendItem {
     remote: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
     local: None,
     dscp: None,
+    confirms: false,
     bytes: &[],
 };
 

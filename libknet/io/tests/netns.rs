@@ -94,6 +94,7 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
             remote: addr("10.1.0.2:7"),
             local: None,
             dscp: None,
+            confirms: false,
             bytes: b"hello",
         };
         socket.send(&mut SendBatch::new(), 1, |_| item, &mut Vec::new());
@@ -291,6 +292,7 @@ fn a_socket_survives_the_loss_of_its_address() {
                     remote: to.local_addr(),
                     local: None,
                     dscp: None,
+                    confirms: false,
                     bytes: b"x",
                 };
                 let mut failures = Vec::new();
@@ -355,6 +357,7 @@ fn datagrams_too_long_for_the_device_take_no_others_with_them() {
             remote: addr("10.4.0.2:7"),
             local: None,
             dscp: None,
+            confirms: false,
             bytes: &bytes[..lengths[i]],
         };
         let mut failures = Vec::new();
@@ -379,6 +382,7 @@ fn a_device_without_checksums_loses_nothing() {
             remote: addr("10.4.0.2:7"),
             local: None,
             dscp: None,
+            confirms: false,
             bytes: &[0; 1000],
         };
         let before = received_by("vb");
@@ -390,6 +394,42 @@ fn a_device_without_checksums_loses_nothing() {
             "packets are still made of several datagrams: {}",
             socket.segments()
         );
+    });
+}
+
+/// A neighbour whose answers come through us needs not be asked by the kernel whether it is still there. One of which
+/// nothing is said is, and does not answer: it is given up.
+#[test]
+fn a_confirmed_neighbour_is_not_asked() {
+    in_namespace(|| {
+        sh(WIRE);
+        sh(
+            "cd /proc/sys/net/ipv4/neigh/va; echo 400 > base_reachable_time_ms; echo 1 > delay_first_probe_time; \
+            echo 1 > ucast_solicit; echo 0 > mcast_solicit; echo 100 > retrans_time_ms; \
+            for n in 3 4; do ip neigh add 10.4.0.$n lladdr 02:00:00:00:00:0$n dev va nud reachable; done",
+        );
+        let socket = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
+        let items = [("10.4.0.3:7", true), ("10.4.0.4:7", false)].map(|(remote, confirms)| SendItem {
+            remote: addr(remote),
+            local: None,
+            dscp: None,
+            confirms,
+            bytes: b"x",
+        });
+        let state = |neighbour: &str| {
+            let output = Command::new("ip")
+                .args(["neigh", "show", neighbour])
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let mut failures = Vec::new();
+        wait_for("the other to be given up", || {
+            socket.send(&mut SendBatch::new(), 2, |i| items[i], &mut failures);
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(state("10.4.0.3").contains("lladdr"), "{}", state("10.4.0.3"));
+            !state("10.4.0.4").contains("lladdr")
+        });
     });
 }
 
@@ -426,6 +466,7 @@ fn a_full_send_buffer_is_back_pressure() {
             remote: addr("10.4.0.2:7"),
             local: None,
             dscp: None,
+            confirms: false,
             bytes: &[0; 1400],
         };
         let mut failures = Vec::new();

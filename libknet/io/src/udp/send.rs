@@ -37,6 +37,8 @@ pub struct SendItem<'a> {
     pub local: Option<IpAddr>,
     /// Differentiated services code point, 0..=63 (RFC 2474); `None`: the socket's own.
     pub dscp: Option<u8>,
+    /// The neighbour that it goes to is known to be there (`MSG_CONFIRM`): what was sent to it before was answered.
+    pub confirms: bool,
     /// The payload.
     pub bytes: &'a [u8],
 }
@@ -123,6 +125,10 @@ impl SendBatch {
         let mut before: Option<SendItem<'a>> = None;
         for index in range {
             let next = item(index);
+            // It is said of a whole system call.
+            if before.is_some_and(|b| b.confirms != next.confirms) {
+                break;
+            }
             let continued = before.filter(|_| segment).zip(self.runs.last_mut());
             if continued.is_none_or(|(before, run)| !run.continues(&before, &next)) {
                 self.finish_control();
@@ -281,6 +287,7 @@ impl UdpSocket {
         segment: bool,
         item: &impl Fn(usize) -> SendItem<'a>,
     ) -> io::Result<usize> {
+        let start = range.start;
         scratch.fill(self, range, segment, item);
         let SendBatch {
             names,
@@ -299,6 +306,11 @@ impl UdpSocket {
             header.msg_hdr.msg_iov = pieces.as_mut_ptr();
             header.msg_hdr.msg_iovlen = run.slices as _;
         }
+        let confirm = if item(start).confirms {
+            libc::MSG_CONFIRM
+        } else {
+            0
+        };
         // SAFETY: each header points to a name, slices and control bytes in `scratch`, which is not touched during
         // the call; each slice points to bytes that `item` lends for 'a, which outlives the call.
         let sent = check(unsafe {
@@ -306,7 +318,7 @@ impl UdpSocket {
                 self.socket.as_raw_fd(),
                 headers.as_mut_ptr(),
                 headers.len() as libc::c_uint,
-                libc::MSG_DONTWAIT as _,
+                (libc::MSG_DONTWAIT | confirm) as _,
             )
         })?;
         Ok(runs.iter().take(sent as usize).map(|r| r.datagrams).sum())

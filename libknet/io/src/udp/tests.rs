@@ -85,6 +85,7 @@ fn datagrams_that_leave_as_one_packet_arrive_as_they_were() {
                     remote: to.local_addr(),
                     local: None,
                     dscp: (below(60) == 0).then_some(48),
+                    confirms: false,
                     // Some lie one after the other, some do not.
                     bytes: if round % 2 == 0 {
                         &arena[at..at + bytes.len()]
@@ -129,6 +130,7 @@ fn a_refused_packet_is_sent_as_single_datagrams() {
         remote: b.local_addr(),
         local: None,
         dscp: None,
+        confirms: false,
         bytes: &[7; 100],
     };
     let (report, failures) = send_all(&a, &[item; 150]);
@@ -149,6 +151,7 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
                 remote: b.local_addr(),
                 local: None,
                 dscp: None,
+                confirms: false,
                 bytes: p,
             })
             .collect();
@@ -187,6 +190,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
             remote,
             local: None,
             dscp: None,
+            confirms: false,
             bytes: b"to 2",
         }],
     );
@@ -197,6 +201,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
         remote: client.local_addr(),
         local: got[0].1.local,
         dscp: None,
+        confirms: false,
         bytes: b"from 2",
     };
     let (_, failures) = send_all(&server, &[answer]);
@@ -215,6 +220,7 @@ fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
         remote,
         local: Some(ip.into()),
         dscp: None,
+        confirms: false,
         bytes: b"x",
     };
     let (report, failures) = send_all(
@@ -238,6 +244,7 @@ fn a_longer_datagram_is_marked_as_cut_off() {
             remote: b.local_addr(),
             local: None,
             dscp: None,
+            confirms: false,
             bytes: &[1; 3000],
         }],
     );
@@ -262,6 +269,7 @@ fn errors_left_by_icmp_cost_no_datagram() {
             remote,
             local: None,
             dscp: None,
+            confirms: false,
             bytes,
         };
         let mut items = Vec::new();
@@ -304,6 +312,7 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
         remote: b.local_addr(),
         local: None,
         dscp: None,
+        confirms: false,
         bytes: b"good",
     };
     // Broadcast without SO_BROADCAST is refused.
@@ -311,12 +320,14 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
         remote: SocketAddr::from(([255; 4], 9)),
         local: None,
         dscp: None,
+        confirms: false,
         bytes: b"bad",
     };
     let other_family = SendItem {
         remote: SocketAddr::from((Ipv6Addr::LOCALHOST, 9)),
         local: None,
         dscp: None,
+        confirms: false,
         bytes: b"bad",
     };
     let items = [bad, good, good, bad, other_family, good];
@@ -341,6 +352,7 @@ fn what_the_kernel_drops_is_counted() {
         remote: b.local_addr(),
         local: None,
         dscp: None,
+        confirms: false,
         bytes: &[0; 1000],
     };
     send_all(&a, &vec![item; 500]);
@@ -433,6 +445,7 @@ fn each_datagram_has_its_class_and_the_others_the_sockets() {
             remote: b.local_addr(),
             local,
             dscp,
+            confirms: false,
             bytes: b"x",
         };
         let (_, failures) = send_all(

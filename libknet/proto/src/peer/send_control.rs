@@ -258,11 +258,14 @@ impl Peer {
         let validated = l.endpoint.is_current(&path);
         match sealed {
             Ok(()) if validated || l.endpoint.may_send_unvalidated(&path, len) => {
+                // Else the kernel asks for the neighbour every half a minute, and where much is lost it is silent for
+                // seconds because nobody has answered *that*.
+                let confirms = validated && l.warm(env.now);
                 if validated {
                     l.tx.count(len);
                     l.last_tx = env.now;
                 }
-                env.transmit(Class::Control, path, start);
+                env.transmit(Class::Control, confirms, path, start);
             }
             Ok(()) => env.outbox.arena.truncate(start),
             Err(reason) => {

@@ -129,7 +129,7 @@ impl Peer {
         if let Some((path, bytes)) = new.reply.take() {
             let start = env.outbox.arena.len();
             env.outbox.arena.extend_from_slice(&bytes);
-            env.transmit(Class::Control, path, start);
+            env.transmit(Class::Control, false, path, start);
         }
         match new.role {
             Role::Initiator => {

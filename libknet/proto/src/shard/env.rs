@@ -152,11 +152,16 @@ impl Env {
         });
     }
 
-    /// Sends what has been sealed onto the arena since `start`.
-    pub fn transmit(&mut self, class: Class, path: Path, start: usize) {
+    /// Sends what has been sealed onto the arena since `start`. `confirms`: see [`Transmit::confirms`].
+    pub fn transmit(&mut self, class: Class, confirms: bool, path: Path, start: usize) {
         let range = start..self.outbox.arena.len();
         self.status.wire_tx.count(range.len());
-        self.outbox.transmits.push(Transmit { path, class, range });
+        self.outbox.transmits.push(Transmit {
+            path,
+            class,
+            confirms,
+            range,
+        });
     }
 
     /// The point of judged time that corresponds to `real`.

@@ -29,6 +29,9 @@ pub struct Transmit {
     pub path: Path,
     /// What it is for.
     pub class: Class,
+    /// What was sent along this path lately was answered: the next hop need not be asked whether it is still there
+    /// (RFC 4861 section 7.3.1, forward progress).
+    pub confirms: bool,
     /// Where the datagram is in [`Outbox::arena`].
     pub range: Range<usize>,
 }

@@ -97,7 +97,7 @@ fn one_that_is_refused_ends_it() {
     let len = segments[0].len();
     let mut buffer = [&segments[0][..], &[0; 60], &segments[1]].concat();
     let last = len + 60..buffer.len();
-    let mut join = Join::begin(&buffer, 0..len, true);
+    let mut join = Join::begin(&buffer, 0..len, Joins::ALL);
     assert!(join.clone().push(&mut buffer.clone(), last.clone()));
     assert!(!join.push(&mut buffer, len..len + 60));
     assert!(!join.push(&mut buffer, last));
@@ -209,7 +209,7 @@ fn ranges_that_make_no_sense_are_refused() {
     let mut outer = [flow.frame(&payload, 0, 0, 0x10, false), inner].concat();
     let (inside, behind) = (len - flow.header_len() - 50..len, len..outer.len());
     assert_eq!(outer[inside.clone()], outer[behind.clone()]);
-    let mut join = Join::begin(&outer, 0..len, true);
+    let mut join = Join::begin(&outer, 0..len, Joins::ALL);
     assert!(join.clone().push(&mut outer.clone(), behind));
     assert!(!join.push(&mut outer, inside));
 
