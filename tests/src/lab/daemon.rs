@@ -109,6 +109,8 @@ pub struct Daemon {
     config: PathBuf,
     socket: PathBuf,
     log: PathBuf,
+    /// Further arguments (`--no-offload tso`), from the next start on.
+    pub arguments: Vec<String>,
     process: Option<Process>,
 }
 
@@ -122,6 +124,7 @@ impl Daemon {
             config: directory.join("knetd.conf"),
             socket: directory.join("knetd.sock"),
             log: directory.join("knetd.log"),
+            arguments: Vec::new(),
             process: None,
         }
     }
@@ -139,7 +142,8 @@ impl Daemon {
             .arg("--config")
             .arg(&self.config)
             .arg("--socket")
-            .arg(&self.socket);
+            .arg(&self.socket)
+            .args(&self.arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(Process::spawn(&mut command)?);
         Ok(())

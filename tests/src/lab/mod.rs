@@ -18,6 +18,7 @@ pub mod ping;
 pub mod process;
 pub mod progress;
 pub mod stall;
+pub mod station;
 pub mod stream;
 pub mod switch;
 pub mod time;

@@ -6,6 +6,7 @@ mod attack;
 mod balance;
 mod cuts;
 mod failover;
+mod frames;
 mod idle;
 mod key_erasure;
 mod lab;
