@@ -15,6 +15,7 @@ mod lossless;
 mod mtu;
 mod reach;
 mod roaming;
+mod transfer;
 mod wire;
 
 use std::time::Duration;

@@ -2,8 +2,6 @@
 
 use std::{
     fmt::Display,
-    io::{Read, Write},
-    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +15,6 @@ use knet_tests::lab::{
     daemon::rows,
     mesh::{Mesh, PORT, Plan, overlay_v4},
     ping::Ping,
-    process::Process,
     program,
     progress::Progress,
     stream::Server,
@@ -25,7 +22,7 @@ use knet_tests::lab::{
     wire::Direction,
 };
 
-use super::{A, B, assert_lossless, count_or, flood, needs_root};
+use super::{A, B, assert_lossless, count_or, flood, needs_root, transfer::Transfer};
 
 const NETWORK: NetworkId = NetworkId(0);
 
@@ -83,70 +80,6 @@ fn full_pings(mesh: &Mesh, mtu: u32, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Blocks of 64 KiB that look random and are the same at each run.
-fn block(number: u64) -> Vec<u8> {
-    let mut state = number;
-    let words = (0..8192).flat_map(|_| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (z ^ (z >> 27)).to_le_bytes()
-    });
-    words.collect()
-}
-
-/// Sends `mebibytes` from A to B by TCP, and compares every byte.
-fn transfer(mesh: &Mesh, mebibytes: u64) -> Result<()> {
-    let blocks = mebibytes * 16;
-    let mut receiver = mesh.lab.command(B, "nc");
-    let mut receiver = Process::spawn(
-        receiver
-            .args(["-l", "5001"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped()),
-    )?;
-    let stdout = receiver.pipes().stdout.take();
-    let mut stdout = stdout.ok_or_else(|| LabError::new("nc has no pipe"))?;
-    wait_until("nc listens", Duration::from_secs(5), || {
-        let sockets = mesh
-            .lab
-            .run(B, "cat", &["/proc/net/tcp"])
-            .map_err(|e| e.to_string())?;
-        // Port 5001, state LISTEN.
-        if sockets.contains(":1389 00000000:0000 0A") {
-            Ok(())
-        } else {
-            Err(sockets)
-        }
-    })?;
-    let mut sender = mesh.lab.command(A, "nc");
-    let target = overlay_v4(B).to_string();
-    let mut sender = Process::spawn(
-        sender
-            .args(["-N", &target, "5001"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null()),
-    )?;
-    let stdin = sender.pipes().stdin.take();
-    let mut stdin = stdin.ok_or_else(|| LabError::new("nc has no pipe"))?;
-    let began = now();
-    let writer = std::thread::spawn(move || (0..blocks).try_for_each(|n| stdin.write_all(&block(n))));
-    let mut received = vec![0; 65_536];
-    for number in 0..blocks {
-        stdout.read_exact(&mut received)?;
-        assert!(
-            received == block(number),
-            "block {number} of {blocks} was changed on its way"
-        );
-    }
-    writer
-        .join()
-        .map_err(|_| LabError::new("the writer panicked"))??;
-    assert_eq!(stdout.read(&mut received)?, 0, "more came than was sent");
-    let seconds = (now() - began) as f64 / 1e6;
-    println!("{mebibytes} MiB in {seconds:.1} s");
-    Ok(())
-}
-
 /// COUNT: MiB.
 #[test]
 fn n03_jumbo_frames_over_9216_and_over_1500() -> Result<()> {
@@ -163,7 +96,7 @@ fn n03_jumbo_frames_over_9216_and_over_1500() -> Result<()> {
         std::thread::sleep(Duration::from_secs(3));
         full_pings(&mesh, 9000, 2000)?;
         let before = mesh.lab.datagrams(A, NETWORK)?;
-        transfer(&mesh, count_or(128) as u64)?;
+        Transfer::start(&mesh, count_or(128) as u64)?.finish()?;
         let after = mesh.lab.datagrams(A, NETWORK)?;
         let mean = (after.from_host_bytes - before.from_host_bytes) / (after.from_host - before.from_host);
         println!("underlay {underlay_mtu}: datagrams of {mean} bytes on average");
