@@ -8,13 +8,13 @@ use std::{
 };
 
 use knet_tests::lab::{
-    LabError, Result,
-    mesh::{Mesh, overlay_v4},
+    Cut, LabError, NetworkId, Result,
+    mesh::{Mesh, Plan, overlay_v4},
     process::Process,
     time::{now, wait_until},
 };
 
-use super::{A, B};
+use super::{A, B, count_or, needs_root};
 
 /// From A to B, by `nc`.
 pub(super) struct Transfer {
@@ -74,6 +74,11 @@ impl Transfer {
         })
     }
 
+    /// Whether it still goes on.
+    pub(super) fn is_running(&self) -> bool {
+        !self.reader.is_finished()
+    }
+
     /// Waits for its end; an error unless every byte has arrived.
     pub(super) fn finish(self) -> Result<()> {
         let result = self.reader.join();
@@ -110,4 +115,51 @@ fn compare(stream: &mut impl Read, blocks: u64) -> std::result::Result<(), Strin
         Ok(_) => Err("more came than was sent".into()),
         Err(e) => Err(e.to_string()),
     }
+}
+
+/// Sends while links from A to B are cut for 300 ms, one at a time, whenever another is up.
+fn every_byte_across_cuts(policy: &'static str, mebibytes: u64) -> Result<()> {
+    let mesh = Mesh::start(Plan {
+        links: 4,
+        policy,
+        ..Plan::default()
+    })?;
+    let transfer = Transfer::start(&mesh, mebibytes)?;
+    // Enough for every machine: past it, the stream stands still.
+    let deadline = now() + (60 + mebibytes as i64) * 1_000_000;
+    let mut cuts = 0;
+    while transfer.is_running() {
+        if now() > deadline {
+            return Err(LabError::new(format!("{policy}: no end after {cuts} cuts")));
+        }
+        let links = mesh.links(A, B)?;
+        let in_use = links.iter().filter(|l| l.is_up() && l.in_use);
+        let cut = in_use
+            .cycle()
+            .nth(cuts)
+            .filter(|_| links.iter().filter(|l| l.is_up()).count() > 1);
+        if let Some(link) = cut {
+            let host = if cuts.is_multiple_of(2) { A } else { B };
+            let cut = [Cut::Silent(host, NetworkId(link.link))];
+            mesh.lab.cut(&cut)?;
+            std::thread::sleep(Duration::from_millis(300));
+            mesh.lab.restore(&cut)?;
+            cuts += 1;
+        }
+        std::thread::sleep(Duration::from_millis(if cut.is_some() { 300 } else { 20 }));
+    }
+    transfer.finish()?;
+    println!("{policy}: {cuts} cuts");
+    assert!(cuts > 0, "{policy}: it was over before a link was cut");
+    Ok(())
+}
+
+/// COUNT: MiB.
+#[test]
+fn every_byte_arrives_across_cuts() -> Result<()> {
+    needs_root!();
+    for policy in ["passive", "round-robin"] {
+        every_byte_across_cuts(policy, count_or(512) as u64)?;
+    }
+    Ok(())
 }
