@@ -194,9 +194,10 @@ fn n31_damaged_datagrams_are_all_dropped_and_counted() -> Result<()> {
     for (host, port) in [(A, 7701), (B, 7702)] {
         mesh.configs[host.0].interfaces[0].peers[0].links[0].remote = Some((relay_address, port).into());
     }
-    // From the first handshake on.
-    let mut relay = Relay::start(&mesh, relay_host, DAMAGED)?;
     mesh.start_all()?;
+    // From the first handshake on: there is no other way. Not before both hosts listen, for what comes then is counted
+    // nowhere.
+    let mut relay = Relay::start(&mesh, relay_host, DAMAGED)?;
     mesh.wait_until_all_up(Duration::from_secs(30))?;
     // Slow enough for any limit on forgeries per second not to act.
     let ping = Ping::start(&mesh.lab, A, overlay_v4(B), &["-i", "0.003", "-c", "5000"])?;

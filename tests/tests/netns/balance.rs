@@ -51,6 +51,7 @@ impl Bed {
 /// each beside a run of the link alone. `arguments` are those of `iperf3`; `adapt` is for both, `configure` for the
 /// policy.
 fn multiple_of_one_link(
+    pairs: usize,
     plan: &Plan,
     policy: &'static str,
     arguments: &[&str],
@@ -63,7 +64,7 @@ fn multiple_of_one_link(
         configure(mesh);
     })?;
     let mut multiples = Vec::new();
-    for _ in 0..count_or(2) {
+    for _ in 0..count_or(pairs) {
         let one = alone.goodput(&[])?;
         let before = Netstat::of(&together.mesh.lab, B)?;
         let all = together.goodput(arguments)?;
@@ -107,7 +108,7 @@ fn with_tbf(mesh: &mut Mesh) {
 fn n13_round_robin_over_two_equal_links() -> Result<()> {
     needs_root!();
     let plan = Plan::wired(&["rate 100mbit queue 20ms"; 2]);
-    let multiple = multiple_of_one_link(&plan, "round-robin", &[], as_it_is, as_it_is)?;
+    let multiple = multiple_of_one_link(2, &plan, "round-robin", &[], as_it_is, as_it_is)?;
     assert!(multiple >= 1.8, "{multiple} times one link");
 
     // Order, where nothing is lost: two thirds of what the links carry.
@@ -133,7 +134,7 @@ fn round_robin_over_four_links_of_100_mbit() -> Result<()> {
         links: 4,
         ..Plan::default()
     };
-    let multiple = multiple_of_one_link(&plan, "round-robin", &[], with_tbf, as_it_is)?;
+    let multiple = multiple_of_one_link(2, &plan, "round-robin", &[], with_tbf, as_it_is)?;
     assert!(multiple >= 0.97 * 4.0, "{multiple} times one link");
     Ok(())
 }
@@ -144,7 +145,7 @@ fn round_robin_with_20_ms_more_on_one_of_four() -> Result<()> {
     let equal = "rate 100mbit queue 20ms delay 1ms";
     let plan = Plan::wired(&[equal, equal, equal, "rate 100mbit queue 20ms delay 21ms"]);
     // A connection begins slowly where its first round trip is 2 ms and all others are 42.
-    let multiple = multiple_of_one_link(&plan, "round-robin", &["-O", "6"], as_it_is, as_it_is)?;
+    let multiple = multiple_of_one_link(2, &plan, "round-robin", &["-O", "6"], as_it_is, as_it_is)?;
     assert!(multiple >= 0.80 * 4.0, "{multiple} times one link");
     Ok(())
 }
@@ -157,7 +158,7 @@ fn round_robin_with_automatic_weights() -> Result<()> {
         "rate 100mbit queue 20ms delay 1ms",
         "rate 50mbit queue 20ms delay 1ms",
     ]);
-    let multiple = multiple_of_one_link(&plan, "round-robin", &[], as_it_is, |mesh| {
+    let multiple = multiple_of_one_link(2, &plan, "round-robin", &[], as_it_is, |mesh| {
         for config in &mut mesh.configs {
             for link in &mut config.interfaces[0].peers[0].links {
                 link.lines.push("weight auto".into());
@@ -176,7 +177,8 @@ fn round_robin_with_automatic_weights() -> Result<()> {
 fn flow_hash_with_sixteen_streams() -> Result<()> {
     needs_root!();
     let plan = Plan::wired(&["rate 100mbit queue 20ms delay 1ms"; 4]);
-    let multiple = multiple_of_one_link(&plan, "flow-hash", &["-P", "16"], as_it_is, as_it_is)?;
+    // Chance leaves one of four links without any of sixteen flows once in 25 runs; not twice in three.
+    let multiple = multiple_of_one_link(3, &plan, "flow-hash", &["-P", "16"], as_it_is, as_it_is)?;
     assert!(multiple >= 0.85 * 4.0, "{multiple} times one link");
     Ok(())
 }
