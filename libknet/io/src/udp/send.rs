@@ -107,9 +107,7 @@ impl SendBatch {
             runs: Vec::with_capacity(BATCH),
         }
     }
-}
 
-impl SendBatch {
     /// Packets for the datagrams of `range`, as many as go into one system call.
     fn fill<'a>(
         &mut self,

@@ -55,7 +55,7 @@ impl Peer {
         if frame.is_super() {
             return self.send_segments(env, frame);
         }
-        let targets = self.targets(env, frame.bytes);
+        let targets = self.targets(self.flow(env, frame.bytes));
         if frame.bytes.len() + DATA_OVERHEAD > self.room {
             return self.send_in_pieces(env, frame.bytes, targets);
         }
@@ -80,8 +80,10 @@ impl Peer {
         };
         let mut closer = false;
         let mut whole = Vec::new();
+        // Every segment has the addresses and ports of the whole.
+        let flow = self.flow(env, frame.bytes);
         for index in 0..segments.count() {
-            let targets = self.targets(env, frame.bytes);
+            let targets = self.targets(flow);
             let len = segments.len(index);
             closer |= if len > room {
                 whole.clear();
@@ -94,14 +96,18 @@ impl Peer {
         closer
     }
 
-    /// The links on which a frame goes out now.
-    fn targets(&mut self, env: &Env, frame: &[u8]) -> LinkSet {
+    /// The flow that a frame belongs to, where the policy asks for it.
+    fn flow(&self, env: &Env, frame: &[u8]) -> Option<u64> {
+        (self.config.policy == PolicyKind::FlowHash).then(|| env.flow_hash.hash(frame))
+    }
+
+    /// The links on which a frame of this flow goes out now.
+    fn targets(&mut self, flow: Option<u64>) -> LinkSet {
         let links = &self.links;
         let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.share);
-        let turn = if self.config.policy == PolicyKind::FlowHash {
-            flow_hash::pick(env.flow_hash.hash(frame), self.set.rotation, weight)
-        } else {
-            self.rotation.next(self.set.rotation, weight)
+        let turn = match flow {
+            Some(flow) => flow_hash::pick(flow, self.set.rotation, weight),
+            None => self.rotation.next(self.set.rotation, weight),
         };
         turn.map_or(self.set.copies, |link| self.set.copies.with(link))
     }
