@@ -340,7 +340,7 @@ impl Daemon {
     /// fails the interface does not run.
     fn bring(&mut self, name: &str, target: Option<&Rc<Setup>>) -> Result<(), String> {
         if let (Some(overlay), Some(setup)) = (self.overlays.get_mut(name), target)
-            && overlay.setup.private_key == setup.private_key
+            && !overlay.setup.sessions_end_for(setup)
         {
             return overlay.change(setup);
         }

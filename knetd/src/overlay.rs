@@ -129,7 +129,7 @@ impl Overlay {
         })
     }
 
-    /// Changes it to `setup`, which has the same private key, or leaves it as it is and says why.
+    /// Changes it to `setup`, for which no sessions end, or leaves it as it is and says why.
     pub(crate) fn change(&mut self, setup: &Rc<Setup>) -> Result<(), String> {
         let same_names = self.setup.peers.keys().eq(setup.peers.keys());
         let slots = if same_names {

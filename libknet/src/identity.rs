@@ -1,8 +1,9 @@
 //! What this machine and a key bring along: randomness, processor features, a MAC address.
 
 use knet_proto::{
-    config::{PublicKey, SuiteOffer},
+    config::PublicKey,
     crypto::hash::hash,
+    handshake::message::{Suite, SuiteSet},
     ids::MacAddr,
     rng::Entropy,
 };
@@ -22,7 +23,7 @@ impl Entropy for OsEntropy {
 }
 
 /// The AEADs that this processor runs in constant time and at speed.
-pub fn suites_of_this_machine() -> SuiteOffer {
+pub fn suites_of_this_machine() -> SuiteSet {
     #[cfg(target_arch = "x86_64")]
     let aes_256_gcm =
         std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
@@ -31,7 +32,12 @@ pub fn suites_of_this_machine() -> SuiteOffer {
         std::arch::is_aarch64_feature_detected!("aes") && std::arch::is_aarch64_feature_detected!("pmull");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let aes_256_gcm = false;
-    SuiteOffer { aes_256_gcm }
+    let suites = SuiteSet::of(Suite::ChaCha20Poly1305);
+    if aes_256_gcm {
+        suites.with(Suite::Aes256Gcm)
+    } else {
+        suites
+    }
 }
 
 /// The TAP's MAC address for an interface with this key: the same at each start, locally administered, unicast.

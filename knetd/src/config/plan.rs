@@ -23,7 +23,7 @@ pub(crate) enum Action {
     Start,
     /// It stays and changes.
     Change,
-    /// It gets another key: all sessions end anyway.
+    /// It gets another key or other ciphers: all sessions end anyway.
     Restart,
     /// It goes.
     Stop,
@@ -46,7 +46,7 @@ pub(crate) fn steps(old: &Setups, new: &Setups) -> Vec<Step> {
         let action = match old.get(name) {
             None => Action::Start,
             Some(before) if before == setup => continue,
-            Some(before) if before.private_key != setup.private_key => Action::Restart,
+            Some(before) if before.sessions_end_for(setup) => Action::Restart,
             Some(_) => Action::Change,
         };
         waiting.push(Step {
@@ -91,7 +91,7 @@ fn overlap(a: &SocketSetup, b: &SocketSetup) -> bool {
 }
 
 /// The changes that make a running interface `new`. Peers, sockets and addresses that are as before are not
-/// named. The private key cannot change.
+/// named. The private key and the ciphers cannot change.
 pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &Slots) -> Vec<Change> {
     let mut changes = Vec::new();
     for name in old.peers.keys().filter(|name| !new.peers.contains_key(*name)) {
@@ -191,6 +191,7 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 mod tests {
     use libknet::proto::{
         config::{LinkConfig, MtuPolicy, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
+        handshake::message::{Suite, SuiteSet},
         ids::{MacAddr, PeerId},
         time::Span,
     };
@@ -208,6 +209,7 @@ mod tests {
             mac_ageing: Span::from_secs(300),
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
+            suites: libknet::suites_of_this_machine(),
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {
@@ -255,6 +257,33 @@ mod tests {
             .iter()
             .map(|s| format!("{:?} {}", s.action, s.name))
             .collect()
+    }
+
+    #[test]
+    fn another_key_or_cipher_starts_the_interface_afresh() {
+        let before = setup(1, &[]);
+        let chacha = Setup {
+            suites: SuiteSet::of(Suite::ChaCha20Poly1305),
+            ..before.clone()
+        };
+        let aes = Setup {
+            suites: SuiteSet::of(Suite::Aes256Gcm),
+            ..before.clone()
+        };
+        let action =
+            |old: &Setup, new: &Setup| order(&setups(&[("a", old.clone())]), &setups(&[("a", new.clone())]));
+        assert_eq!(action(&before, &setup(2, &[])), ["Restart a"]);
+        assert_eq!(action(&chacha, &aes), ["Restart a"]);
+        assert_eq!(
+            action(
+                &before,
+                &Setup {
+                    dscp: 8,
+                    ..before.clone()
+                }
+            ),
+            ["Change a"]
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use libknet::{
             InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PresharedKey,
             PrivateKey, PublicKey, QualityLimits, Remote, TapMtu,
         },
+        handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
         time::Span,
     },
@@ -52,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) mtu_policy: MtuPolicy,
     /// How datagrams with frames are marked.
     pub(crate) dscp: u8,
+    /// What is offered to peers.
+    pub(crate) suites: SuiteSet,
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
@@ -115,7 +118,24 @@ impl Setup {
                 Err(problem) => problems.push(problem),
             }
         }
-        let (Some(private_key), Some(public_key), true) = (private_key, public_key, problems.is_empty())
+        let suites = suites_of(interface.cipher);
+        if suites.is_none() {
+            let context = Context::Interface {
+                interface: name.into(),
+            };
+            problems.push(refusal(
+                Place {
+                    argument: Some(0),
+                    ..Place::leaf(context, Leaf::Cipher)
+                },
+                format!(
+                    "interface {name}: this processor has no instructions for AES-256-GCM, and without them it is \
+                     neither fast nor safe: say `cipher any` or `cipher chacha20-poly1305`"
+                ),
+            ));
+        }
+        let (Some(private_key), Some(public_key), Some(suites), true) =
+            (private_key, public_key, suites, problems.is_empty())
         else {
             return Err(problems);
         };
@@ -137,6 +157,7 @@ impl Setup {
                 model::MtuPolicy::Signal => MtuPolicy::Signal,
             },
             dscp: interface.dscp,
+            suites,
             sockets: interface
                 .locals
                 .iter()
@@ -161,6 +182,11 @@ impl Setup {
         Some(setup)
     }
 
+    /// Whether all sessions end where this becomes `new`.
+    pub(crate) fn sessions_end_for(&self, new: &Self) -> bool {
+        self.private_key != new.private_key || self.suites != new.suites
+    }
+
     /// What `libknet` is started with; the peers follow.
     pub(crate) fn start(&self, name: &str, instance: u64, offloads: Offloads) -> InterfaceSetup {
         InterfaceSetup {
@@ -172,7 +198,7 @@ impl Setup {
             config: InterfaceConfig {
                 private_key: self.private_key.clone(),
                 instance,
-                suites: suites_of_this_machine(),
+                suites: self.suites,
                 mac_ageing: self.mac_ageing,
                 tap_mtu: self.mtu,
                 mtu_policy: self.mtu_policy,
@@ -197,6 +223,17 @@ fn refusal(place: Place, text: String) -> Problem {
         text,
         expected: None,
     }
+}
+
+/// What the configuration allows of what this machine can do; `None` where that is nothing.
+fn suites_of(cipher: model::Cipher) -> Option<SuiteSet> {
+    let can = suites_of_this_machine();
+    let wanted = match cipher {
+        model::Cipher::Any => return Some(can),
+        model::Cipher::Aes256Gcm => Suite::Aes256Gcm,
+        model::Cipher::ChaCha20Poly1305 => Suite::ChaCha20Poly1305,
+    };
+    can.contains(wanted).then_some(SuiteSet::of(wanted))
 }
 
 fn socket_setup(local: &model::Local) -> SocketSetup {

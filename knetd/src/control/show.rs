@@ -31,7 +31,7 @@ const WIRE_VERSION: u8 = 1;
 /// `show version`.
 pub(crate) fn version(daemon: &Daemon) -> VersionRow {
     let mut suites = vec![suite_name(Suite::ChaCha20Poly1305).to_owned()];
-    if suites_of_this_machine().aes_256_gcm {
+    if suites_of_this_machine().contains(Suite::Aes256Gcm) {
         suites.insert(0, suite_name(Suite::Aes256Gcm).into());
     }
     VersionRow {

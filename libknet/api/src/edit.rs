@@ -126,6 +126,8 @@ pub enum Leaf {
     Cost,
     /// `dscp`
     Dscp,
+    /// `cipher`
+    Cipher,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -48,6 +48,8 @@ pub struct InterfaceConfig {
     pub mtu_policy: MtuPolicy,
     /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474).
     pub dscp: u8,
+    /// What sessions may be encrypted with.
+    pub cipher: Cipher,
     /// Taken out of service: no TAP, no sockets.
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
@@ -67,6 +69,7 @@ impl Default for InterfaceConfig {
             mac_ageing: 300,
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
+            cipher: Cipher::default(),
             shutdown: false,
             peers: BTreeMap::new(),
         }
@@ -128,6 +131,32 @@ impl MtuPolicy {
         match self {
             Self::Fragment => "fragment",
             Self::Signal => "signal",
+        }
+    }
+}
+
+/// What sessions may be encrypted with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cipher {
+    /// AES-256-GCM where both sides have the hardware for it, or else ChaCha20-Poly1305.
+    #[default]
+    Any,
+    /// AES-256-GCM only.
+    Aes256Gcm,
+    /// ChaCha20-Poly1305 only.
+    ChaCha20Poly1305,
+}
+
+impl Cipher {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Any, Self::Aes256Gcm, Self::ChaCha20Poly1305];
+
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Aes256Gcm => "aes-256-gcm",
+            Self::ChaCha20Poly1305 => "chacha20-poly1305",
         }
     }
 }

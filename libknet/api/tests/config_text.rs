@@ -269,6 +269,7 @@ fn all_defaults_can_be_printed_and_read_back() {
     for line in [
         "mtu 1400",
         "mtu-policy fragment",
+        "cipher any",
         "mac ageing-time 300",
         "no shutdown",
         "policy passive",

@@ -12,8 +12,8 @@ use knet_api::{
     load::load,
     message::{Privilege, Source},
     model::{
-        Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, Mtu, MtuPolicy, PeerConfig, Policy,
-        PublicKey, Remote, Weight,
+        Cipher, Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, Mtu, MtuPolicy, PeerConfig,
+        Policy, PublicKey, Remote, Weight,
     },
     render::render,
 };
@@ -207,6 +207,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     mac_ageing,
                     mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
                     dscp: (mtu % 64) as u8,
+                    cipher: Cipher::ALL[usize::from(mtu % 3)],
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
                 }

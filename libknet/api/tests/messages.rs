@@ -166,9 +166,10 @@ fn variants_keep_their_numbers() {
         Leaf::LimitRtt,
         Leaf::Cost,
         Leaf::Dscp,
+        Leaf::Cipher,
     ];
     let numbers: Vec<u8> = leaves.iter().map(number).collect();
-    assert_eq!(numbers, (0..27).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..28).collect::<Vec<u8>>());
     let replies = [
         Reply::Done,
         Reply::Edited {

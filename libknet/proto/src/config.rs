@@ -7,6 +7,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
     crypto::Secret,
+    handshake::message::SuiteSet,
     ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
     time::Span,
 };
@@ -59,13 +60,6 @@ impl PublicKey {
     }
 }
 
-/// Which AEADs this machine offers. ChaCha20-Poly1305 is always offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SuiteOffer {
-    /// AES-256-GCM: only where the processor has AES and carry-less multiplication.
-    pub aes_256_gcm: bool,
-}
-
 /// One interface (overlay): a key, a TAP, its peers.
 #[derive(Clone, Debug)]
 pub struct InterfaceConfig {
@@ -74,7 +68,7 @@ pub struct InterfaceConfig {
     /// Random, different at each start: tells peers that we have lost our state.
     pub instance: u64,
     /// The AEADs offered.
-    pub suites: SuiteOffer,
+    pub suites: SuiteSet,
     /// How long a learned MAC address is kept without traffic from it. 10 s..=1 h, default 300 s.
     pub mac_ageing: Span,
     /// MTU of the TAP: nothing longer has to be sent without splitting it.

@@ -37,6 +37,7 @@ drop_reasons! {
     HandshakeMac1 "handshake-mac1" "MAC1 is wrong: the sender does not know our public key, or the bytes are damaged.",
     HandshakeMac2 "handshake-mac2" "MAC2 is wrong or missing while cookies are demanded; a cookie was sent.",
     HandshakeVersion "handshake-version" "No wire version in common.",
+    HandshakeCipher "handshake-cipher" "No cipher in common: the `cipher` lines of both sides leave none.",
     HandshakeCrypto "handshake-crypto" "The handshake message does not decrypt: other key, other preshared key, or damaged bytes.",
     HandshakeUnknownPeer "handshake-unknown-peer" "The sender's public key is not configured here.",
     HandshakeStale "handshake-stale" "The handshake's time stamp is not newer than the last; a RETRY was sent or withheld by its rate limit.",

@@ -18,7 +18,7 @@ use clap::{Parser, ValueEnum};
 use knet_proto::{
     config::{
         InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey,
-        Remote, SuiteOffer, TapMtu,
+        Remote, TapMtu,
     },
     crypto::{
         Secret,
@@ -26,7 +26,7 @@ use knet_proto::{
     },
     handshake::{
         Handshaker, HandshakerConfig,
-        message::{Input, NewSession, Output, Role},
+        message::{Input, NewSession, Output, Role, Suite, SuiteSet},
         noise_ik::{CONSTRUCTION, direction_key},
     },
     ids::{MAX_LINKS, PeerId, SocketId},
@@ -145,9 +145,10 @@ impl Confidant {
         let own = PrivateKey::from_bytes(&key(&read(&args.private_key)?)?);
         let preshared_key = PresharedKey::from_bytes(&key(&read(&args.preshared_key)?)?);
         let daemon = PublicKey::from_bytes(key(&args.public_key)?).map_err(io::Error::other)?;
-        let suites = SuiteOffer {
-            aes_256_gcm: args.cipher == Cipher::Aes256Gcm,
-        };
+        let suites = SuiteSet::of(match args.cipher {
+            Cipher::Aes256Gcm => Suite::Aes256Gcm,
+            Cipher::Chacha20Poly1305 => Suite::ChaCha20Poly1305,
+        });
         let instance = OsEntropy.next_u64();
         let config = InterfaceConfig {
             private_key: own.clone(),

@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 
 use knet_proto::{
     config::{
-        InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, SuiteOffer,
-        TapMtu,
+        InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, TapMtu,
     },
     crypto::{
         Secret,
@@ -14,7 +13,7 @@ use knet_proto::{
     },
     handshake::{
         Handshaker, HandshakerConfig,
-        message::{DirectionKey, Input as ToHandshaker, NewSession, Output, Role, Suite},
+        message::{DirectionKey, Input as ToHandshaker, NewSession, Output, Role, Suite, SuiteSet},
     },
     ids::{PeerId, ReceiverIndex, SocketId},
     path::Path,
@@ -40,8 +39,8 @@ fn key(n: u8) -> PrivateKey {
     PrivateKey::generate(&mut SeededEntropy::new([n; 32]))
 }
 
-fn suites() -> SuiteOffer {
-    SuiteOffer { aes_256_gcm: false }
+fn suites() -> SuiteSet {
+    SuiteSet::of(Suite::ChaCha20Poly1305)
 }
 
 fn handshaker(own: u8, peers: &[(PeerId, u8)]) -> Handshaker {

@@ -1,10 +1,10 @@
 //! One simulated host: a shard and a handshaker, alive or not.
 
 use knet_proto::{
-    config::{InterfaceConfig, MtuPolicy, PeerConfig, PrivateKey, PublicKey, SuiteOffer, TapMtu},
+    config::{InterfaceConfig, MtuPolicy, PeerConfig, PrivateKey, PublicKey, TapMtu},
     handshake::{
         Handshaker, HandshakerConfig,
-        message::{Input, Output},
+        message::{Input, Output, Suite, SuiteSet},
     },
     ids::PeerId,
     rng::{Entropy, SeededEntropy},
@@ -70,9 +70,10 @@ impl Node {
         self.lives += 1;
         let mut rng = SeededEntropy::new(seed);
         let instance = rng.next_u64();
-        let suites = SuiteOffer {
-            aes_256_gcm: rng.below(2) == 1,
-        };
+        let mut suites = SuiteSet::of(Suite::ChaCha20Poly1305);
+        if rng.below(2) == 1 {
+            suites = suites.with(Suite::Aes256Gcm);
+        }
         let mut other_seed = [0; 32];
         rng.fill(&mut other_seed);
         let config = InterfaceConfig {

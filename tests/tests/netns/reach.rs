@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use knet_proto::handshake::message::Suite;
 use knet_tests::lab::{
     Family, Lab, NetworkId, Result,
     capture::Tcpdump,
@@ -59,6 +60,50 @@ fn n01_two_peers_one_link_ping4_ping6_arp() -> Result<()> {
     // What the kernel fragments passes, too.
     assert_lossless(ping(overlay_v4(B), &["-c", "100", "-s", "20000"])?);
     Ok(())
+}
+
+#[test]
+fn the_cipher_is_one_that_both_sides_allow() -> Result<()> {
+    needs_root!();
+    let mut mesh = Mesh::build(Plan::default())?;
+    mesh.configs[A.0].interfaces[0]
+        .lines
+        .push("cipher chacha20-poly1305".into());
+    mesh.start_all()?;
+    mesh.wait_until_all_up(Duration::from_secs(20))?;
+    let suite = |mesh: &Mesh| -> Result<String> {
+        let shown = mesh
+            .daemon(A)
+            .show(&format!("show peer {}", mesh.lab.host_name(B)))?;
+        Ok(shown["peer"]["session"]["suite"]
+            .as_str()
+            .unwrap_or("none")
+            .into())
+    };
+    assert_eq!(suite(&mesh)?, "ChaCha20-Poly1305");
+    if !libknet::suites_of_this_machine().contains(Suite::Aes256Gcm) {
+        let refusal = mesh.daemon(B).edit(&["interface knet0", "cipher aes-256-gcm"]);
+        assert!(
+            refusal
+                .expect_err("a refusal")
+                .to_string()
+                .contains("no instructions for AES")
+        );
+        return Ok(());
+    }
+    // The interface starts afresh and begins a handshake, and now there is none in common.
+    mesh.daemon(B).edit(&["interface knet0", "cipher aes-256-gcm"])?;
+    wait_until("a refusal", Duration::from_secs(20), || {
+        let drops = mesh.daemon(A).drops().map_err(|e| e.to_string())?;
+        drops
+            .get("handshake-cipher")
+            .map(drop)
+            .ok_or(format!("drops: {drops:?}"))
+    })?;
+    mesh.daemon(A).edit(&["interface knet0", "no cipher"])?;
+    mesh.wait_until_all_up(Duration::from_secs(20))?;
+    assert_eq!(suite(&mesh)?, "AES-256-GCM");
+    wait_for_answer(&mesh, Duration::from_secs(10))
 }
 
 #[test]

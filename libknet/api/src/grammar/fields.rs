@@ -7,7 +7,7 @@ use std::{
 
 use super::access::Accessor;
 use crate::{
-    model::{InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, PeerConfig, Policy, Remote, Weight},
+    model::{Cipher, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, PeerConfig, Policy, Remote, Weight},
     value::Value,
 };
 
@@ -97,6 +97,19 @@ pub(super) const MTU_POLICY: Accessor<InterfaceConfig> = Accessor {
     },
     clear: |interface, _| {
         interface.mtu_policy = MtuPolicy::default();
+        true
+    },
+};
+
+pub(super) const CIPHER: Accessor<InterfaceConfig> = Accessor {
+    get: |interface| vec![vec![Value::Word(interface.cipher.name().to_owned())]],
+    set: |interface, values| {
+        let [Value::Word(name)] = values else { return false };
+        let cipher = Cipher::ALL.into_iter().find(|c| c.name() == name);
+        cipher.map(|cipher| interface.cipher = cipher).is_some()
+    },
+    clear: |interface, _| {
+        interface.cipher = Cipher::default();
         true
     },
 };

@@ -3,7 +3,7 @@
 
 use super::{
     access::{Access, Accessor},
-    fields::{ENDPOINT, LOCAL, MTU, MTU_POLICY, POLICY, TIMERS, WEIGHT},
+    fields::{CIPHER, ENDPOINT, LOCAL, MTU, MTU_POLICY, POLICY, TIMERS, WEIGHT},
 };
 use crate::{
     edit::{Context, Leaf},
@@ -359,6 +359,13 @@ pub static SCHEMA: &[Row] = &[
         Leaf::Dscp,
         number!(Interface(InterfaceConfig).dscp),
         &[("dscp", "Service class of the datagrams that carry frames")],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Restart),
+        ("cipher", "<cipher>"),
+        Leaf::Cipher,
+        Access::Interface(CIPHER),
+        &[("cipher", "What sessions may be encrypted with")],
     ),
     multi(leaf(
         (Mode::Interface, Impact::Relink),

@@ -144,6 +144,19 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "cipher",
+        forms: &[Form::Choice(&[
+            (
+                "any",
+                "AES-256-GCM where both sides have the hardware for it, or else ChaCha20-Poly1305",
+            ),
+            ("aes-256-gcm", "No other"),
+            ("chacha20-poly1305", "No other"),
+        ])],
+        help: "What sessions may be encrypted with",
+        live: None,
+    },
+    ArgumentType {
         name: "ipv4-prefix",
         forms: &[Form::Ipv4Prefix],
         help: "Address and prefix length",

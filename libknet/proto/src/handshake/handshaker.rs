@@ -10,22 +10,19 @@ use super::{
     freshness::{EchoMint, Freshness},
     index_allocator::IndexAllocator,
     initiator::Attempts,
-    message::{Input, Output, Suite},
+    message::{Input, Output, SuiteSet},
     rate_limit::{Bucket, SourceLimiter},
     responder::Answers,
 };
 use crate::{
-    config::{PresharedKey, PrivateKey, PublicKey, SuiteOffer},
+    config::{PresharedKey, PrivateKey, PublicKey},
     crypto::dh::{KeyError, SharedSecret},
     drop_reason::DropReason,
     ids::{PeerId, ReceiverIndex, SocketId},
     path::Path,
     rng::Entropy,
     time::{Span, Time, WallClock},
-    wire::{
-        handshake_message::SuiteSet,
-        header::{MessageType, classify},
-    },
+    wire::header::{MessageType, classify},
 };
 
 /// From so many waiting handshake messages on, cookies are demanded (limits: row 6).
@@ -41,7 +38,7 @@ pub struct HandshakerConfig {
     /// Random, different at each start: tells peers that we have lost our state.
     pub instance: u64,
     /// The AEADs offered.
-    pub suites: SuiteOffer,
+    pub suites: SuiteSet,
     /// Most lanes per session, 1..=16; brought into that range.
     pub lanes_max: u8,
     /// The shortest interval between heartbeats that peers are asked to keep, in ms; 0: no wish.
@@ -139,10 +136,6 @@ impl Handshaker {
     /// A key exchange without peers.
     pub fn new(config: HandshakerConfig, mut entropy: Box<dyn Entropy>) -> Self {
         let public_key = config.private_key.public_key();
-        let mut suites = SuiteSet::of(Suite::ChaCha20Poly1305);
-        if config.suites.aes_256_gcm {
-            suites = suites.with(Suite::Aes256Gcm);
-        }
         Self {
             cookies: CookieMint::new(&mut *entropy, Time::ZERO),
             echoes: EchoMint::new(&mut *entropy),
@@ -152,7 +145,7 @@ impl Handshaker {
                 mac1: Mac1Key::new(&public_key),
                 seal: ReplySeal::new(&public_key),
                 instance: config.instance,
-                suites,
+                suites: config.suites,
                 lanes_max: config.lanes_max.clamp(1, crate::wire::header::MAX_LANES),
                 hb_min_ms: config.hb_min_ms,
             },

@@ -106,6 +106,39 @@ impl Suite {
     }
 }
 
+/// A set of AEADs, not empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuiteSet(u8);
+
+impl SuiteSet {
+    /// The set of one suite.
+    pub const fn of(suite: Suite) -> Self {
+        Self(suite.code())
+    }
+
+    /// This set and `suite`.
+    #[must_use]
+    pub const fn with(self, suite: Suite) -> Self {
+        Self(self.0 | suite.code())
+    }
+
+    /// Whether `suite` is in it.
+    pub const fn contains(self, suite: Suite) -> bool {
+        self.0 & suite.code() != 0
+    }
+
+    /// The set of these bits of the wire, the codes of its suites added up.
+    pub(crate) fn from_bits(bits: u8) -> Option<Self> {
+        const ALL: u8 = Suite::ChaCha20Poly1305.code() | Suite::Aes256Gcm.code();
+        (bits != 0 && bits & !ALL == 0).then_some(Self(bits))
+    }
+
+    /// Its bits on the wire.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+}
+
 /// The secrets of one direction of a session.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct DirectionKey {

@@ -14,7 +14,7 @@ use super::{
     cookie::mapped,
     freshness::Verdict,
     handshaker::Handshaker,
-    message::{NewSession, Output, Role, Suite},
+    message::{NewSession, Output, Role, Suite, SuiteSet},
     noise_ik::{Responder, direction_key},
     prologue,
 };
@@ -27,7 +27,7 @@ use crate::{
     time::{Span, Time, WallClock},
     wire::{
         handshake_message::{
-            HsInit, HsResp, InitPayload, RESP_PAYLOAD_LEN, RespPayload, SuiteSet, VERSION_MAX, VERSION_MIN,
+            HsInit, HsResp, InitPayload, RESP_PAYLOAD_LEN, RespPayload, VERSION_MAX, VERSION_MIN,
         },
         header::{HS_RESP_LEN, MessageType},
     },
@@ -315,12 +315,12 @@ struct Accepted {
     suite: Suite,
 }
 
-/// AES-256-GCM where both have the hardware, or else ChaCha20-Poly1305.
+/// The common one, AES-256-GCM rather than ChaCha20-Poly1305: it is offered only by who has the hardware for it.
 fn choose_suite(ours: SuiteSet, theirs: SuiteSet) -> Result<Suite, DropReason> {
     [Suite::Aes256Gcm, Suite::ChaCha20Poly1305]
         .into_iter()
         .find(|suite| ours.contains(*suite) && theirs.contains(*suite))
-        .ok_or(DropReason::HandshakePayload)
+        .ok_or(DropReason::HandshakeCipher)
 }
 
 /// The highest version that both speak.

@@ -20,7 +20,11 @@
 //! ```
 
 use super::header::{COOKIE_LEN, HS_INIT_LEN, HS_RESP_LEN, MessageType, classify};
-use crate::{drop_reason::DropReason, handshake::message::Suite, ids::ReceiverIndex};
+use crate::{
+    drop_reason::DropReason,
+    handshake::message::{Suite, SuiteSet},
+    ids::ReceiverIndex,
+};
 
 /// The lowest wire version this build speaks.
 pub const VERSION_MIN: u8 = 1;
@@ -275,7 +279,7 @@ impl InitPayload {
             &mut bytes,
             &[
                 &self.timestamp,
-                &[self.suites.0, self.speed, self.lanes_max, 0],
+                &[self.suites.bits(), self.speed, self.lanes_max, 0],
                 &self.capabilities.to_le_bytes(),
                 &self.instance.to_le_bytes(),
                 &self.echo,
@@ -358,33 +362,6 @@ impl RespPayload {
             ],
         );
         bytes
-    }
-}
-
-/// A set of AEADs, not empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SuiteSet(u8);
-
-impl SuiteSet {
-    /// The set of one suite.
-    pub const fn of(suite: Suite) -> Self {
-        Self(suite.code())
-    }
-
-    /// This set and `suite`.
-    #[must_use]
-    pub const fn with(self, suite: Suite) -> Self {
-        Self(self.0 | suite.code())
-    }
-
-    /// Whether `suite` is in it.
-    pub const fn contains(self, suite: Suite) -> bool {
-        self.0 & suite.code() != 0
-    }
-
-    fn from_bits(bits: u8) -> Option<Self> {
-        const ALL: u8 = Suite::ChaCha20Poly1305.code() | Suite::Aes256Gcm.code();
-        (bits != 0 && bits & !ALL == 0).then_some(Self(bits))
     }
 }
 
@@ -482,7 +459,7 @@ mod tests {
 
     const INIT_PAYLOAD: InitPayload = InitPayload {
         timestamp: *b"twelve bytes",
-        suites: SuiteSet(3),
+        suites: SuiteSet::of(Suite::ChaCha20Poly1305).with(Suite::Aes256Gcm),
         speed: 0x21,
         lanes_max: 16,
         capabilities: 0x0403_0201,

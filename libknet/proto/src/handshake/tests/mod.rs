@@ -11,19 +11,19 @@ use core::net::SocketAddr;
 use super::{
     Handshaker, HandshakerConfig,
     cookie::Mac1Key,
-    message::{Input, NewSession, Output, Suite},
+    message::{Input, NewSession, Output, Suite, SuiteSet},
     noise_ik::Initiator,
     prologue,
 };
 use crate::{
-    config::{PresharedKey, PrivateKey, PublicKey, SuiteOffer},
+    config::{PresharedKey, PrivateKey, PublicKey},
     crypto::aead::TAG_LEN,
     drop_reason::DropReason,
     ids::{PeerId, ReceiverIndex, SocketId},
     path::Path,
     rng::SeededEntropy,
     time::{Span, Time, WallClock},
-    wire::handshake_message::{HsInit, INIT_PAYLOAD_LEN, InitPayload, SuiteSet},
+    wire::handshake_message::{HsInit, INIT_PAYLOAD_LEN, InitPayload},
 };
 
 /// The peer slot under which each side knows the other.
@@ -69,14 +69,14 @@ struct Host {
 impl Host {
     /// A host that differs from others in key, instance and address by `n`.
     fn new(n: u8) -> Self {
-        Self::with_suites(n, false)
+        Self::with_suites(n, SuiteSet::of(Suite::ChaCha20Poly1305))
     }
 
-    fn with_suites(n: u8, aes_256_gcm: bool) -> Self {
+    fn with_suites(n: u8, suites: SuiteSet) -> Self {
         let config = HandshakerConfig {
             private_key: private(n),
             instance: u64::from(n),
-            suites: SuiteOffer { aes_256_gcm },
+            suites,
             lanes_max: 1,
             hb_min_ms: 100 + u16::from(n),
         };

@@ -20,14 +20,19 @@ fn assert_one_way(from: &NewSession, to: &NewSession) {
 
 #[test]
 fn both_sides_have_the_same_session() {
-    for (aes_a, aes_b, suite) in [
-        (false, false, Suite::ChaCha20Poly1305),
-        (true, false, Suite::ChaCha20Poly1305),
-        (false, true, Suite::ChaCha20Poly1305),
-        (true, true, Suite::Aes256Gcm),
+    const CHACHA: SuiteSet = SuiteSet::of(Suite::ChaCha20Poly1305);
+    const AES: SuiteSet = SuiteSet::of(Suite::Aes256Gcm);
+    const BOTH: SuiteSet = CHACHA.with(Suite::Aes256Gcm);
+    for (suites_a, suites_b, suite) in [
+        (CHACHA, CHACHA, Suite::ChaCha20Poly1305),
+        (BOTH, CHACHA, Suite::ChaCha20Poly1305),
+        (CHACHA, BOTH, Suite::ChaCha20Poly1305),
+        (BOTH, BOTH, Suite::Aes256Gcm),
+        (AES, BOTH, Suite::Aes256Gcm),
+        (BOTH, AES, Suite::Aes256Gcm),
     ] {
-        let mut a = Host::with_suites(1, aes_a).knows(2, [3; 32]);
-        let mut b = Host::with_suites(2, aes_b).knows(1, [3; 32]);
+        let mut a = Host::with_suites(1, suites_a).knows(2, [3; 32]);
+        let mut b = Host::with_suites(2, suites_b).knows(1, [3; 32]);
         let (ours, theirs) = complete(0, &mut a, &mut b);
         assert_eq!((ours.peer, theirs.peer), (PEER, PEER));
         assert_eq!((ours.role, theirs.role), (Role::Initiator, Role::Responder));
@@ -283,7 +288,7 @@ fn no_common_suite_is_a_refusal() {
     crafted.payload.suites = SuiteSet::of(Suite::Aes256Gcm);
     assert_dropped(
         &b.receive(0, address(1), &crafted.emit().1),
-        DropReason::HandshakePayload,
+        DropReason::HandshakeCipher,
     );
 }
 
