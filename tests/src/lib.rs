@@ -1,5 +1,6 @@
 //! What the tests of knet have in common.
 
+pub mod canvas;
 pub mod fuzz_targets;
 pub mod lab;
 pub mod memory_scan;

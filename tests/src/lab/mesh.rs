@@ -31,6 +31,8 @@ pub struct Plan {
     /// Where the links are wires: the properties of each in both directions, in the words of `knet-wire`. Empty: the
     /// links are cables to switches.
     pub wires: Vec<String>,
+    /// The two hosts are joined by cables without switches, for measurements of speed.
+    pub cables: bool,
 }
 
 impl Plan {
@@ -53,6 +55,7 @@ impl Default for Plan {
             family: Family::V4,
             underlay_mtu: 1500,
             wires: Vec::new(),
+            cables: false,
         }
     }
 }
@@ -85,7 +88,9 @@ impl Mesh {
         let mut lab = Lab::new()?;
         let networks = (0..plan.links)
             .map(|_| {
-                if plan.wires.is_empty() {
+                if plan.cables {
+                    Ok(lab.add_cable(plan.family, plan.underlay_mtu))
+                } else if plan.wires.is_empty() {
                     lab.add_network(plan.family, plan.underlay_mtu)
                 } else {
                     Ok(lab.add_wire(plan.family, plan.underlay_mtu))

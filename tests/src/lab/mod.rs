@@ -3,7 +3,8 @@
 //!
 //! A [`Lab`] is a set of namespaces with a name of its own. Each host is a namespace; all switches are Linux
 //! bridges in one more. A *cut* happens at the switch's port, so that the host cannot know of it unless the
-//! carrier goes. A network may be a [`wire`] between two hosts instead, with delay, loss and a rate.
+//! carrier goes. A network may be a [`wire`] between two hosts instead, with delay, loss and a rate, or a cable
+//! from one to the other, where the speed of the network is not to be that of the laboratory.
 //! Whatever ends the program (return, panic, Ctrl-C, SIGKILL), everything is removed: see [`guardian`].
 
 pub mod capture;
@@ -100,10 +101,27 @@ pub struct HostId(pub usize);
 struct Network {
     family: Family,
     mtu: u16,
-    /// The number of its wire, where it is one.
-    wire: Option<usize>,
+    medium: Medium,
     /// Hosts with a device on it, in the order in which they were added.
     hosts: Vec<HostId>,
+}
+
+/// What joins the hosts of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Medium {
+    Switch,
+    /// The wire of this number.
+    Wire(usize),
+    Cable,
+}
+
+impl Medium {
+    fn wire(self) -> Option<usize> {
+        match self {
+            Self::Wire(number) => Some(number),
+            Self::Switch | Self::Cable => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -161,25 +179,29 @@ impl Lab {
 
     /// Adds an underlay network: a switch without ports.
     pub fn add_network(&mut self, family: Family, mtu: u16) -> Result<NetworkId> {
-        let id = NetworkId(self.networks.len());
+        let id = self.add(family, mtu, Medium::Switch);
         self.switch.add_bridge(id, mtu)?;
-        self.networks.push(Network {
-            family,
-            mtu,
-            wire: None,
-            hosts: Vec::new(),
-        });
         Ok(id)
     }
 
     /// Adds an underlay network that is a wire between the first two hosts on it. It is there after
     /// [`Lab::start_wires`].
     pub fn add_wire(&mut self, family: Family, mtu: u16) -> NetworkId {
-        let wires = self.networks.iter().filter(|n| n.wire.is_some()).count();
+        let wires = self.networks.iter().filter_map(|n| n.medium.wire()).count();
+        self.add(family, mtu, Medium::Wire(wires))
+    }
+
+    /// Adds an underlay network that is a cable between the first two hosts on it, as fast as the kernel makes it: a
+    /// pair of veth devices, which can be neither cut nor limited.
+    pub fn add_cable(&mut self, family: Family, mtu: u16) -> NetworkId {
+        self.add(family, mtu, Medium::Cable)
+    }
+
+    fn add(&mut self, family: Family, mtu: u16, medium: Medium) -> NetworkId {
         self.networks.push(Network {
             family,
             mtu,
-            wire: Some(wires),
+            medium,
             hosts: Vec::new(),
         });
         NetworkId(self.networks.len() - 1)
@@ -189,7 +211,7 @@ impl Lab {
     pub fn start_wires(&mut self) -> Result<()> {
         let wires: Vec<NetworkId> = (0..self.networks.len())
             .map(NetworkId)
-            .filter(|n| self.networks[n.0].wire.is_some())
+            .filter(|n| self.networks[n.0].medium.wire().is_some())
             .collect();
         let Some(first) = wires.first() else {
             return Ok(());
@@ -213,9 +235,9 @@ impl Lab {
 
     /// A network that is a wire.
     pub fn wire(&self, network: NetworkId) -> Result<Wire<'_>> {
-        let Network { wire, hosts, .. } = &self.networks[network.0];
-        match (&self.wires, wire, &hosts[..]) {
-            (Some(wires), Some(number), [a, _]) => Ok(Wire::new(wires, *number, *a)),
+        let Network { medium, hosts, .. } = &self.networks[network.0];
+        match (&self.wires, medium, &hosts[..]) {
+            (Some(wires), Medium::Wire(number), [a, _]) => Ok(Wire::new(wires, *number, *a)),
             _ => Err(LabError::new(format!("network {} is no wire", network.0))),
         }
     }
@@ -227,16 +249,32 @@ impl Lab {
         let namespace = self.namespace(id);
         process::run("ip", &["netns", "add", &namespace])?;
         process::run("ip", &["-n", &namespace, "link", "set", "dev", "lo", "up"])?;
-        let mut switched = Vec::new();
+        let mut there = Vec::new();
+        let mut cabled = Vec::new();
         for network in networks {
-            let Network { mtu, wire, hosts, .. } = &mut self.networks[network.0];
+            let Network {
+                mtu, medium, hosts, ..
+            } = &mut self.networks[network.0];
             hosts.push(id);
-            if wire.is_none() {
-                self.switch.add_port(id, *network, &namespace, *mtu)?;
-                switched.push(*network);
+            match (medium, &hosts[..]) {
+                (Medium::Switch, _) => {
+                    self.switch.add_port(id, *network, &namespace, *mtu)?;
+                    there.push(*network);
+                }
+                (Medium::Cable, [other, _]) => cabled.push((*other, *network, *mtu)),
+                (Medium::Cable | Medium::Wire(_), _) => {}
             }
         }
-        self.raise(id, &switched)?;
+        for (other, network, mtu) in cabled {
+            let device = Self::device(network);
+            let line = format!(
+                "link add {device} mtu {mtu} type veth peer name {device} mtu {mtu} netns {namespace}\n"
+            );
+            process::feed("ip", &["-n", &self.namespace(other), "-batch", "-"], &line)?;
+            self.raise(other, &[network])?;
+            there.push(network);
+        }
+        self.raise(id, &there)?;
         // Removing the first address of a subnet would remove all of them; what the kernel sends by itself to find
         // routers is not to be taken for the cost of an idle link; and what one TCP stream has learned about the
         // path is not to help, or to harm, the next one.
@@ -324,7 +362,7 @@ impl Lab {
 
     /// Makes `cuts`, all of those at switches at one moment except for carriers. Returns a time just before.
     pub fn cut(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
-        let (switched, wired) = self.by_kind(cuts);
+        let (switched, wired) = self.by_kind(cuts)?;
         let before = self.switch.cut(&switched)?;
         for cut in wired {
             self.wire(cut.network())?.cut(cut)?;
@@ -334,7 +372,7 @@ impl Lab {
 
     /// Undoes `cuts`. Returns a time just before.
     pub fn restore(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
-        let (switched, wired) = self.by_kind(cuts);
+        let (switched, wired) = self.by_kind(cuts)?;
         let before = self.switch.restore(&switched)?;
         for cut in wired {
             self.wire(cut.network())?.restore(cut)?;
@@ -343,9 +381,14 @@ impl Lab {
     }
 
     /// The cuts at switches, and those of wires.
-    fn by_kind(&self, cuts: &[Cut]) -> (Vec<Cut>, Vec<Cut>) {
-        let is_switched = |cut: &&Cut| self.networks[cut.network().0].wire.is_none();
-        cuts.iter().partition(is_switched)
+    fn by_kind(&self, cuts: &[Cut]) -> Result<(Vec<Cut>, Vec<Cut>)> {
+        let medium = |cut: &Cut| self.networks[cut.network().0].medium;
+        if let Some(cut) = cuts.iter().find(|c| medium(c) == Medium::Cable) {
+            return Err(LabError::new(format!(
+                "{cut:?}: a cable cannot be cut, a switch or a wire can"
+            )));
+        }
+        Ok(cuts.iter().partition(|cut| medium(cut) == Medium::Switch))
     }
 
     /// Lets the switch send no more than this to `host` on `network`, with the parameters of `tc ... tbf`

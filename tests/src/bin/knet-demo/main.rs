@@ -5,7 +5,6 @@
 //! tried.
 
 mod args;
-mod canvas;
 mod json;
 mod link_states;
 mod live;

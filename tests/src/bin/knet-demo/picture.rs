@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
-use knet_tests::lab::{echo::Echo, time::UnixMicros};
+use knet_tests::{
+    canvas::{Axis, BLUE, CUT, Canvas, Font, GRID, INK, MUTED, RECOVERING, RED},
+    lab::{echo::Echo, time::UnixMicros},
+};
 
 use crate::{
-    canvas::{Axis, BLUE, CUT, Canvas, Font, GRID, INK, MUTED, RECOVERING, RED},
     link_states::{STATES, colour, stretches},
     run::{PairResult, PolicyRun, pair_name, target},
     scene::PAIRS,

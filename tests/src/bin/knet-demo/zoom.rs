@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
-use knet_tests::lab::time::UnixMicros;
+use knet_tests::{
+    canvas::{Axis, BLUE, Canvas, Font, GRID, INK, MUTED, RED},
+    lab::time::UnixMicros,
+};
 
 use crate::{
-    canvas::{Axis, BLUE, Canvas, Font, GRID, INK, MUTED, RED},
     link_states::{colour, stretches},
     picture::{MARGIN, WIDTH, thousands},
     run::{PairResult, PolicyRun, SceneResult, pair_name, target},
