@@ -1,0 +1,68 @@
+//! What can be seen of a shard, and set to zero.
+
+use alloc::vec::Vec;
+
+use super::Shard;
+use crate::{
+    ids::PeerId,
+    reassembly,
+    status::{Holdings, InterfaceStatus, MacEntry, PeerStatus},
+};
+
+impl Shard {
+    /// The interface as a whole.
+    pub fn interface_status(&self) -> InterfaceStatus {
+        let mut status = self.env.status.clone();
+        status.peers_up = self.up.len() as u32;
+        status.macs = self.bridge.macs().len() as u32;
+        status.tap_mtu = self.env.tap_mtu;
+        status
+    }
+
+    /// What is held for traffic under way.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            ring_bytes: self.env.ring_bytes,
+            reorder_bytes: self.env.reorder.used(),
+            reassembly_bytes: reassembly::MAX_BYTES_TOTAL - self.env.reassembly,
+            waiting_bytes: self.env.waiting,
+            timers: self.wheel.len(),
+            indices: self.index.len(),
+            paths: self.paths.len(),
+        }
+    }
+
+    /// One peer.
+    pub fn peer_status(&self, id: PeerId) -> Option<PeerStatus> {
+        self.peer(id).map(|p| p.status(&self.env))
+    }
+
+    /// Peers in ascending order from `from` on, at most `limit`, and where to go on.
+    pub fn peers_page(&self, from: PeerId, limit: usize) -> (Vec<PeerStatus>, Option<PeerId>) {
+        let mut rest = self.peers.iter().skip(usize::from(from.0)).flatten();
+        let page = rest.by_ref().take(limit).map(|p| p.status(&self.env)).collect();
+        (page, rest.next().map(|p| p.id))
+    }
+
+    /// The MAC table from `cursor` (0 at first) on, and the cursor to go on with.
+    pub fn macs_page(&self, cursor: u32, limit: usize) -> (Vec<MacEntry>, Option<u32>) {
+        self.bridge.macs().page(self.env.real, cursor, limit)
+    }
+
+    /// Forgets the learned MAC addresses.
+    pub fn clear_macs(&mut self) {
+        self.bridge.clear_dynamic();
+    }
+
+    /// Sets every counter to zero.
+    pub fn clear_counters(&mut self) {
+        let peers = self.env.status.peers;
+        self.env.status = InterfaceStatus {
+            peers,
+            ..InterfaceStatus::default()
+        };
+        for peer in self.peers.iter_mut().flatten() {
+            peer.clear_counters();
+        }
+    }
+}
