@@ -27,7 +27,7 @@ pub(crate) struct Args {
     pub check: bool,
 
     /// Do without these offloads, for a kernel or network card that does them wrong: tso, uso (super-frames of TCP, of
-    /// UDP at the TAP), gso, gro (datagrams sent, received as one packet).
+    /// UDP at the TAP), gso, gro (datagrams sent, received as one packet), csum (checksums in super-frames).
     #[arg(long, value_name = "OFFLOAD,...", value_enum, value_delimiter = ',')]
     pub no_offload: Vec<Offload>,
 
@@ -55,6 +55,7 @@ pub(crate) enum Offload {
     Uso,
     Gso,
     Gro,
+    Csum,
 }
 
 /// What `knetd` does with keys.
@@ -77,6 +78,7 @@ impl Args {
             uso: has(Offload::Uso),
             gso: has(Offload::Gso),
             gro: has(Offload::Gro),
+            checksum: has(Offload::Csum),
         }
     }
 

@@ -179,6 +179,7 @@ impl Interface {
             private_key: config.private_key,
             instance: config.instance,
             suites: config.suites,
+            partial_checksums: offloads.checksum,
             // Several lanes come with several workers.
             lanes_max: 1,
             hb_min_ms: 0,

@@ -43,6 +43,8 @@ pub struct Offloads {
     pub gso: bool,
     /// Datagrams of one peer arrive as one packet (`UDP_GRO`).
     pub gro: bool,
+    /// Checksums inside of super-frames are left to whoever has their frames last, where the peer does so too.
+    pub checksum: bool,
 }
 
 impl Default for Offloads {
@@ -53,6 +55,7 @@ impl Default for Offloads {
             uso: true,
             gso: true,
             gro: true,
+            checksum: true,
         }
     }
 }

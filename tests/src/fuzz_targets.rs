@@ -68,6 +68,7 @@ pub fn wire_header(bytes: &[u8]) {
         _ => Err(DropReason::WireType),
     };
     assert_eq!(classify(bytes).map(|_| ()), expected);
+    let has_sound_hints = |bytes: &[u8]| bytes[3] == 0 && bytes[2] <= u8::from(bytes[0] == 4);
     match TransportHeader::parse(bytes) {
         Ok(header) => {
             assert_eq!(
@@ -75,7 +76,8 @@ pub fn wire_header(bytes: &[u8]) {
                 bytes[..HEADER_LEN],
                 "one meaning, one encoding"
             );
-            assert_eq!(bytes[2..4], [0, 0]);
+            assert!(has_sound_hints(bytes));
+            assert_eq!(header.partial, bytes[2] == 1);
             match header.kind {
                 MessageType::Ctrl => assert!(bytes[1] < 8 && header.nonce_space() == 0x80 + bytes[1]),
                 MessageType::Data | MessageType::Frag => {
@@ -88,7 +90,7 @@ pub fn wire_header(bytes: &[u8]) {
             let sound = expected.is_ok()
                 && (4..=6).contains(&bytes[0])
                 && bytes[1] < if bytes[0] == 5 { 8 } else { 16 }
-                && bytes[2..4] == [0, 0];
+                && has_sound_hints(bytes);
             assert!(!sound, "refused as {reason:?}");
         }
     }

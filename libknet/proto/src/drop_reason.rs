@@ -75,6 +75,7 @@ drop_reasons! {
     StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
     FloodBudget "flood-budget" "Copies of flooded frames beyond the budget.",
     NoPort "no-port" "A flooded frame, and nobody to send it to.",
+    PartialChecksum "partial-checksum" "A frame that is neither TCP nor UDP, from a peer that says its checksum is left to do.",
     TapOffload "tap-offload" "A frame of the TAP whose offload header contradicts it.",
     OwnDatagram "own-datagram" "A datagram of our own came out of the TAP: a peer's address is routed into the tunnel to it.",
     // The rim

@@ -51,6 +51,7 @@ use alloc::{boxed::Box, collections::BTreeMap};
 
 use crate::{
     ids::{LinkId, LinkSet, MAX_LINKS},
+    offload::checksum::Checksum,
     time::{Span, Time},
 };
 
@@ -72,7 +73,7 @@ pub const VOTE_SPAN: u32 = 8_192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     /// An Ethernet frame.
-    Frame,
+    Frame(Checksum),
     /// A piece of a frame, for the reassembler.
     Fragment,
     /// Nothing to deliver (a datagram that carried another one, or was refused), but its counter is accounted for.

@@ -63,6 +63,8 @@ pub struct Session {
     /// Links of the last two reports: they are reported again, so that a link on which nothing arrives any
     /// more is seen to stand still.
     reported: [LinkSet; 2],
+    /// Frames may go out, and come, with partial checksums.
+    pub partial_checksums: bool,
     their_index: ReceiverIndex,
     lanes: u8,
     seal: SealKey,
@@ -121,6 +123,7 @@ impl Session {
             confirmed: new.role == Role::Initiator,
             unreported: LinkSet::EMPTY,
             reported: [LinkSet::EMPTY; 2],
+            partial_checksums: new.partial_checksums,
             their_index: new.their_index,
             lanes: new.lanes,
             seal: SealKey::new(new.suite, &new.send),
@@ -154,15 +157,16 @@ impl Session {
         self.failed_opens >= self.failed_open_limit().1
     }
 
-    /// Seals a frame of `len` bytes, which `write` appends, onto the end of `arena`. Returns its counter, or why it
-    /// cannot.
+    /// Seals a frame of `len` bytes, which `write` appends, onto the end of `arena`. `partial`: its checksum is left to
+    /// do. Returns its counter, or why it cannot.
     pub fn seal_data(
         &mut self,
         len: usize,
+        partial: bool,
         arena: &mut Vec<u8>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u32, DropReason> {
-        self.seal_next(MessageType::Data, len, arena, write)
+        self.seal_next(MessageType::Data, len, partial, arena, write)
     }
 
     /// Seals a piece of something longer onto the end of `arena`. Returns its counter, or why it cannot.
@@ -173,7 +177,8 @@ impl Session {
         arena: &mut Vec<u8>,
     ) -> Result<u32, DropReason> {
         let header = header.emit();
-        self.seal_next(MessageType::Frag, header.len() + piece.len(), arena, |out| {
+        let len = header.len() + piece.len();
+        self.seal_next(MessageType::Frag, len, false, arena, |out| {
             out.extend_from_slice(&header);
             out.extend_from_slice(piece);
         })
@@ -189,13 +194,21 @@ impl Session {
         &mut self,
         kind: MessageType,
         len: usize,
+        partial: bool,
         arena: &mut Vec<u8>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<u32, DropReason> {
         let counter = self.next_data;
         self.charge(counter, len)?;
         self.next_data = counter.wrapping_add(1);
-        self.seal(kind, 0, counter, arena, write);
+        let header = TransportHeader {
+            kind,
+            space: 0,
+            partial,
+            receiver: self.their_index,
+            counter,
+        };
+        self.seal(&header, arena, write);
         Ok(counter)
     }
 
@@ -213,7 +226,14 @@ impl Session {
         let counter = *next;
         *next = counter.wrapping_add(1);
         self.charge(counter, 64)?;
-        self.seal(MessageType::Ctrl, link.get(), counter, arena, write);
+        let header = TransportHeader {
+            kind: MessageType::Ctrl,
+            space: link.get(),
+            partial: false,
+            receiver: self.their_index,
+            counter,
+        };
+        self.seal(&header, arena, write);
         Ok(())
     }
 
@@ -231,6 +251,9 @@ impl Session {
     ) -> Data<'a> {
         if header.space >= self.lanes {
             return Data::Drop(DropReason::LaneInvalid);
+        }
+        if header.partial && !self.partial_checksums {
+            return Data::Drop(DropReason::WireReserved);
         }
         if let Err(reason) = self.data_window.check(header.counter) {
             let evidence = link.is_some_and(|l| self.is_evidence(l, header.counter, now, evidence_after));
@@ -317,26 +340,15 @@ impl Session {
         Ok(())
     }
 
-    fn seal(
-        &self,
-        kind: MessageType,
-        space: u8,
-        counter: u32,
-        arena: &mut Vec<u8>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let header = TransportHeader {
-            kind,
-            space,
-            receiver: self.their_index,
-            counter,
-        };
+    fn seal(&self, header: &TransportHeader, arena: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let aad = header.emit();
         arena.extend_from_slice(&aad);
         let start = arena.len();
         write(arena);
         let plaintext = arena.get_mut(start..).unwrap_or_default();
-        let tag = self.seal.seal(header.nonce_space(), counter, &aad, plaintext);
+        let tag = self
+            .seal
+            .seal(header.nonce_space(), header.counter, &aad, plaintext);
         arena.extend_from_slice(&tag);
     }
 
@@ -419,6 +431,7 @@ mod tests {
             our_index: ReceiverIndex(ours),
             suite,
             lanes: 1,
+            partial_checksums: false,
             version: 1,
             peer_instance: 7,
             send: key(send),
@@ -443,7 +456,7 @@ mod tests {
     fn sealed(session: &mut Session, frame: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         session
-            .seal_data(frame.len(), &mut out, |out| out.extend_from_slice(frame))
+            .seal_data(frame.len(), false, &mut out, |out| out.extend_from_slice(frame))
             .expect("the session is fresh");
         out
     }
@@ -478,6 +491,27 @@ mod tests {
             assert_eq!(opened(&mut b, None, NOW, &datagram), Err(DropReason::Replay));
             assert_eq!(b.arrived(link(0)), (Some(0), 0));
             assert_eq!(b.arrived(link(1)), (Some(0), 0));
+        }
+    }
+
+    #[test]
+    fn partial_checksums_are_agreed_on() {
+        let (mut a, mut b) = pair(Suite::ChaCha20Poly1305);
+        let mut out = Vec::new();
+        for (agreed, fate, of_a_forgery) in [
+            (false, Err(DropReason::WireReserved), DropReason::AeadOpen),
+            (true, Ok(20), DropReason::Replay),
+        ] {
+            b.partial_checksums = agreed;
+            out.clear();
+            a.seal_data(20, true, &mut out, |out| out.extend_from_slice(&[7; 20]))
+                .expect("the session is fresh");
+            assert_eq!(opened(&mut b, Some(link(0)), NOW, &out), fate);
+            // It is the sender who has said so.
+            if let Some(hints) = out.get_mut(2) {
+                *hints = 0;
+            }
+            assert_eq!(opened(&mut b, Some(link(0)), NOW, &out), Err(of_a_forgery));
         }
     }
 
@@ -538,11 +572,11 @@ mod tests {
         a.next_data = u32::MAX - 16_384 - 1;
         assert!(a.wants_rekey(NOW));
         assert!(
-            a.seal_data(60, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60]))
+            a.seal_data(60, false, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60]))
                 .is_ok()
         );
         assert_eq!(
-            a.seal_data(60, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60])),
+            a.seal_data(60, false, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60])),
             Err(DropReason::SessionExpired)
         );
         let (mut a, _) = pair(Suite::Aes256Gcm);
@@ -551,7 +585,7 @@ mod tests {
         assert!(a.wants_rekey(NOW));
         a.blocks = STOP_AT_BLOCKS - 2;
         assert_eq!(
-            a.seal_data(60, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60])),
+            a.seal_data(60, false, &mut Vec::new(), |out| out.extend_from_slice(&[0; 60])),
             Err(DropReason::SessionExpired)
         );
         assert!(a.is_alive(NOW + Span::from_secs(179)) && !a.is_alive(NOW + REJECT_AFTER));
@@ -641,7 +675,7 @@ mod tests {
                 let mut out = vec![];
                 match LinkId::new(op) {
                     Some(link) => a.seal_ctrl(link, &mut out, |o| o.extend_from_slice(&[0, 0])).expect("fresh"),
-                    None => drop(a.seal_data(14, &mut out, |out| out.extend_from_slice(&[0; 14]))),
+                    None => drop(a.seal_data(14, false, &mut out, |out| out.extend_from_slice(&[0; 14]))),
                 }
                 let header = TransportHeader::parse(&out).expect("a header");
                 prop_assert!(nonces.insert((header.nonce_space(), header.counter)), "{:?}", header);

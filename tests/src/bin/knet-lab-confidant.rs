@@ -179,6 +179,7 @@ impl Confidant {
             private_key: own.clone(),
             instance,
             suites,
+            partial_checksums: true,
             lanes_max: 1,
             hb_min_ms: 0,
         };

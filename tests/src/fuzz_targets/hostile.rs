@@ -23,7 +23,7 @@ use knet_proto::{
     wire::{
         control_record::{self, Ping, Pong, Record, RecordWriter},
         header::{HEADER_LEN, MessageType, TransportHeader, classify},
-        virtio_net_header::{VIRTIO_NET_HEADER_LEN, VirtioNetHeader},
+        virtio_net_header::{VIRTIO_NET_HEADER_LEN, VirtioNetHeader, flags},
     },
 };
 
@@ -48,6 +48,7 @@ fn handshaker(own: u8, peers: &[(PeerId, u8)]) -> Handshaker {
         private_key: key(own),
         instance: u64::from(own),
         suites: suites(),
+        partial_checksums: true,
         lanes_max: 1,
         hb_min_ms: 0,
     };
@@ -225,6 +226,7 @@ impl Attack {
             our_index: INDEX,
             suite,
             lanes: 1,
+            partial_checksums: true,
             version: 1,
             peer_instance: 1,
             send: direction(1),
@@ -340,6 +342,8 @@ impl Attack {
         let header = TransportHeader {
             kind,
             space,
+            // For the fuzzer to find: anything may be said of anything.
+            partial: kind == MessageType::Data && plaintext.last() == Some(&0xc5),
             receiver: INDEX,
             counter,
         };
@@ -356,10 +360,14 @@ impl Attack {
         let frames = std::mem::take(&mut self.shard.outbox().frames);
         // Not what was held back or put together: that lies elsewhere.
         for frame in frames.iter().filter(|f| f.bytes(&[]).is_empty()) {
-            let frame = frame.bytes(&datagram);
+            let (header, frame) = (frame.header, frame.bytes(&datagram));
             let (counter, sent) = sent.expect("only DATA carries frames");
             assert_eq!(frame, sent);
             assert!((14..=usize::from(MAX_FRAME)).contains(&frame.len()));
+            if header.flags & flags::NEEDS_CSUM != 0 {
+                let field = usize::from(header.csum_start) + usize::from(header.csum_offset);
+                assert!(field + 2 <= frame.len(), "{header:?}");
+            }
             assert!(self.delivered.insert(counter), "delivered twice");
         }
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use knet_proto::{
     l2::ip_packet::{IpPacket, protocol},
     offload::{
-        checksum,
+        Frame,
+        checksum::{self, Checksum},
         join::{Join, Joins, MAX_SEGMENTS},
         segment::{MIN_RECUT, Segments},
     },
@@ -33,15 +34,18 @@ fn run(bytes: &[u8]) -> Option<Outcome> {
     let room = input.number(2) as usize;
     let frame = input.0;
     check_completed(header, frame);
-    check_joined(&[frame.to_vec(), frame.to_vec()]);
+    check_joined(Checksum::Complete, &[frame.to_vec(), frame.to_vec()]);
+    check_joined(Checksum::Partial, &[frame.to_vec(), frame.to_vec()]);
 
     let plan = Segments::plan(&header, frame, room).ok()?;
     let segments = check_segments(&plan, header, frame, room);
-    let written = check_joined(&segments);
+    let (written, seen) = check_joined(Checksum::Complete, &segments);
+    assert_eq!(seen, segments);
+    check_left_to_do(&plan, &segments);
     let mut damaged = segments.clone();
     let chosen = room % segments.len();
     damaged[chosen][room % frame.len().min(60)] ^= 0x10;
-    check_joined(&damaged);
+    assert_eq!(check_joined(Checksum::Complete, &damaged).1, damaged);
     Some(Outcome {
         segments: segments.len(),
         written,
@@ -87,7 +91,7 @@ fn check_segments(plan: &Segments, header: VirtioNetHeader, frame: &[u8], room: 
     let mut segments = Vec::new();
     for index in 0..plan.count() {
         let mut segment = Vec::new();
-        plan.emit(index, &mut segment);
+        plan.emit(index, Checksum::Complete, &mut segment);
         assert_eq!(segment.len(), plan.len(index));
         assert!(segment.len() > headers && segment.len() - headers <= usize::from(header.gso_size));
         assert!(!is_cut_to_room || segment.len() <= room);
@@ -103,8 +107,27 @@ fn check_segments(plan: &Segments, header: VirtioNetHeader, frame: &[u8], room: 
     segments
 }
 
-/// Joined and cut again, frames are what they were. Returns how many there were in between.
-fn check_joined(frames: &[Vec<u8>]) -> usize {
+/// Segments whose checksums the sender has left to do are the same to whoever has them last.
+fn check_left_to_do(plan: &Segments, segments: &[Vec<u8>]) {
+    let partial: Vec<Vec<u8>> = (0..plan.count())
+        .map(|index| {
+            let mut segment = Vec::new();
+            plan.emit(index, Checksum::Partial, &mut segment);
+            segment
+        })
+        .collect();
+    let (_, seen) = check_joined(Checksum::Partial, &partial);
+    for (seen, segment) in seen.iter().zip(segments) {
+        assert_eq!(seen.len(), segment.len());
+        // Zero and all ones are the same sum: where TCP and UDP are not told apart, all ones are written.
+        let mut differences = seen.iter().zip(segment).filter(|(a, b)| a != b);
+        assert!(differences.clone().count() <= 2 && differences.all(|(a, b)| (*a, *b) == (0xff, 0)));
+    }
+    assert_eq!(seen.len(), segments.len());
+}
+
+/// Joined and cut again, frames are what they were. Returns how many there were in between, and what a station sees.
+fn check_joined(checksum: Checksum, frames: &[Vec<u8>]) -> (usize, Vec<Vec<u8>>) {
     let mut buffer = Vec::new();
     let place = |frame: &Vec<u8>| {
         buffer.extend([0xdd; 28]);
@@ -115,27 +138,32 @@ fn check_joined(frames: &[Vec<u8>]) -> usize {
     let mut places = places.into_iter().peekable();
     let (mut written, mut seen) = (0, Vec::<Vec<u8>>::new());
     while let Some(first) = places.next() {
-        let mut join = Join::begin(&buffer, first, Joins::ALL);
+        let mut join = Join::begin(&buffer, first, checksum, Joins::ALL);
         while places
             .next_if(|next| join.push(&mut buffer, next.clone()))
             .is_some()
         {}
-        let (header, range) = join.finish(&mut buffer);
         written += 1;
-        if header == VirtioNetHeader::default() {
-            seen.push(buffer[range].to_vec());
+        let Ok((header, range)) = join.finish(&mut buffer) else {
+            // Not TCP nor UDP, though its checksum is said to be left to do.
+            seen.push(Vec::new());
+            continue;
+        };
+        if header.gso_type == gso::NONE {
+            let bytes = &buffer[range];
+            seen.push(Frame { header, bytes }.complete().into_owned());
             continue;
         }
         let plan = Segments::plan(&header, &buffer[range], usize::MAX).expect("what was joined can be cut");
         assert!((2..=MAX_SEGMENTS).contains(&plan.count()));
         for index in 0..plan.count() {
             let mut segment = Vec::new();
-            plan.emit(index, &mut segment);
+            plan.emit(index, Checksum::Complete, &mut segment);
             seen.push(segment);
         }
     }
-    assert_eq!(seen, frames);
-    written
+    assert_eq!(seen.len(), frames.len());
+    (written, seen)
 }
 
 #[cfg(test)]

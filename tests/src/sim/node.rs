@@ -74,6 +74,7 @@ impl Node {
         if rng.below(2) == 1 {
             suites = suites.with(Suite::Aes256Gcm);
         }
+        let partial_checksums = instance & 1 == 1;
         let mut other_seed = [0; 32];
         rng.fill(&mut other_seed);
         let config = InterfaceConfig {
@@ -90,6 +91,7 @@ impl Node {
                 private_key: self.key.clone(),
                 instance,
                 suites,
+                partial_checksums,
                 lanes_max: 1,
                 hb_min_ms: 0,
             },

@@ -7,7 +7,10 @@ mod kinds;
 use std::time::{Duration, Instant};
 
 use knet_proto::{
-    offload::{checksum, segment::Segments},
+    offload::{
+        checksum::{self, Checksum},
+        segment::Segments,
+    },
     wire::virtio_net_header::{VirtioNetHeader, flags, gso},
 };
 use knet_tests::lab::{
@@ -32,20 +35,20 @@ struct Stations {
 }
 
 impl Stations {
-    /// Over one link.
-    fn start(without_offloads: &[HostId]) -> Result<Self> {
-        Self::with_plan(Plan::default(), without_offloads)
+    /// Over one link, some hosts without some offloads.
+    fn start(without: &[(HostId, &str)]) -> Result<Self> {
+        Self::with_plan(Plan::default(), without)
     }
 
-    fn with_plan(plan: Plan, without_offloads: &[HostId]) -> Result<Self> {
+    fn with_plan(plan: Plan, without: &[(HostId, &str)]) -> Result<Self> {
         let mut mesh = Mesh::build(plan)?;
         for config in &mut mesh.configs {
             let interface = &mut config.interfaces[0];
             interface.lines.push(format!("mtu {MTU}"));
             interface.addresses.clear();
         }
-        for host in without_offloads {
-            mesh.daemons[host.0].arguments = vec!["--no-offload".into(), "tso,uso,gso,gro".into()];
+        for (host, offloads) in without {
+            mesh.daemons[host.0].arguments = vec!["--no-offload".into(), (*offloads).into()];
         }
         mesh.start_all()?;
         mesh.wait_until_all_up(Duration::from_secs(20))?;
@@ -142,7 +145,7 @@ fn unharmed_with_offloads_at_both_ends() -> Result<()> {
 #[test]
 fn unharmed_without_offloads() -> Result<()> {
     needs_root!();
-    let mut stations = Stations::start(&[A, B])?;
+    let mut stations = Stations::start(&[A, B].map(|host| (host, "tso,uso,gso,gro,csum")))?;
     stations.exchange()?;
     let count = stations.stations.each_ref().map(Station::super_frames);
     assert_eq!(count, [0, 0], "nothing is joined");
@@ -152,7 +155,14 @@ fn unharmed_without_offloads() -> Result<()> {
 #[test]
 fn unharmed_with_offloads_at_one_end() -> Result<()> {
     needs_root!();
-    Stations::start(&[B])?.exchange()
+    // Segments whose checksums are left to do come one by one to B's TAP.
+    Stations::start(&[(B, "tso,uso,gso,gro")])?.exchange()
+}
+
+#[test]
+fn unharmed_with_half_of_the_offloads() -> Result<()> {
+    needs_root!();
+    Stations::start(&[(A, "uso,gro,csum"), (B, "tso,gso")])?.exchange()
 }
 
 /// The frames of a flow are in order, and each comes once, although the links are not in step or carry copies.
@@ -198,7 +208,7 @@ fn all_whole(lines: &[Line]) -> std::result::Result<Vec<Vec<u8>>, String> {
                 .map_err(|e| format!("a super-frame of {} bytes, {header:?}: {e}", line.frame.len()))?;
             for index in 0..segments.count() {
                 let mut frame = Vec::new();
-                segments.emit(index, &mut frame);
+                segments.emit(index, Checksum::Complete, &mut frame);
                 frames.push(frame);
             }
         }

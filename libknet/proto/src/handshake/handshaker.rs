@@ -22,7 +22,10 @@ use crate::{
     path::Path,
     rng::Entropy,
     time::{Span, Time, WallClock},
-    wire::header::{MessageType, classify},
+    wire::{
+        handshake_message::PARTIAL_CHECKSUMS,
+        header::{MessageType, classify},
+    },
 };
 
 /// From so many waiting handshake messages on, cookies are demanded (limits: row 6).
@@ -39,6 +42,8 @@ pub struct HandshakerConfig {
     pub instance: u64,
     /// The AEADs offered.
     pub suites: SuiteSet,
+    /// Whether frames may come with partial checksums, for the TAP to finish.
+    pub partial_checksums: bool,
     /// Most lanes per session, 1..=16; brought into that range.
     pub lanes_max: u8,
     /// The shortest interval between heartbeats that peers are asked to keep, in ms; 0: no wish.
@@ -78,6 +83,8 @@ pub(super) struct Own {
     pub(super) seal: ReplySeal,
     pub(super) instance: u64,
     pub(super) suites: SuiteSet,
+    /// Bits of the wire.
+    pub(super) capabilities: u32,
     pub(super) lanes_max: u8,
     pub(super) hb_min_ms: u16,
 }
@@ -146,6 +153,11 @@ impl Handshaker {
                 seal: ReplySeal::new(&public_key),
                 instance: config.instance,
                 suites: config.suites,
+                capabilities: if config.partial_checksums {
+                    PARTIAL_CHECKSUMS
+                } else {
+                    0
+                },
                 lanes_max: config.lanes_max.clamp(1, crate::wire::header::MAX_LANES),
                 hb_min_ms: config.hb_min_ms,
             },

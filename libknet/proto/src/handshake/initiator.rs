@@ -24,7 +24,8 @@ use crate::{
     time::{Span, Time, WallClock},
     wire::{
         handshake_message::{
-            HsInit, HsResp, INIT_PAYLOAD_LEN, InitPayload, RespPayload, SealedReply, VERSION_MAX, VERSION_MIN,
+            HsInit, HsResp, INIT_PAYLOAD_LEN, InitPayload, PARTIAL_CHECKSUMS, RespPayload, SealedReply,
+            VERSION_MAX, VERSION_MIN,
         },
         header::MessageType,
     },
@@ -93,7 +94,7 @@ impl Handshaker {
                 suites: self.own.suites,
                 speed: 0,
                 lanes_max: self.own.lanes_max,
-                capabilities: 0,
+                capabilities: self.own.capabilities,
                 instance: self.own.instance,
                 echo,
             }
@@ -204,7 +205,7 @@ impl Handshaker {
         }
         let offered = self.own.suites.contains(payload.suite)
             && payload.lanes <= self.own.lanes_max
-            && payload.capabilities == 0;
+            && payload.capabilities & !self.own.capabilities == 0;
         if !offered {
             return Err(DropReason::HandshakePayload);
         }
@@ -215,6 +216,7 @@ impl Handshaker {
             our_index: resp.receiver,
             suite: payload.suite,
             lanes: payload.lanes,
+            partial_checksums: payload.capabilities & PARTIAL_CHECKSUMS != 0,
             version: payload.version,
             peer_instance: payload.instance,
             send: direction_key(&split.initiator_to_responder, payload.suite),

@@ -169,6 +169,8 @@ pub struct NewSession {
     pub suite: Suite,
     /// Lanes agreed on, 1..=16. This build offers 1.
     pub lanes: u8,
+    /// DATA may hold frames with partial checksums, in both directions.
+    pub partial_checksums: bool,
     /// The wire version agreed on.
     pub version: u8,
     /// The peer's instance number: another than last time says that it has restarted.

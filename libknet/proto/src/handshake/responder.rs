@@ -27,7 +27,8 @@ use crate::{
     time::{Span, Time, WallClock},
     wire::{
         handshake_message::{
-            HsInit, HsResp, InitPayload, RESP_PAYLOAD_LEN, RespPayload, VERSION_MAX, VERSION_MIN,
+            HsInit, HsResp, InitPayload, PARTIAL_CHECKSUMS, RESP_PAYLOAD_LEN, RespPayload, VERSION_MAX,
+            VERSION_MIN,
         },
         header::{HS_RESP_LEN, MessageType},
     },
@@ -234,12 +235,13 @@ impl Handshaker {
         path: Path,
     ) -> Result<(NewSession, [u8; HS_RESP_LEN]), DropReason> {
         let lanes = self.own.lanes_max.min(offer.lanes_max);
+        let capabilities = self.own.capabilities & offer.capabilities;
         let mut payload = [0; RESP_PAYLOAD_LEN + TAG_LEN];
         if let Some((plaintext, _)) = payload.split_first_chunk_mut() {
             *plaintext = RespPayload {
                 suite: accepted.suite,
                 lanes,
-                capabilities: 0,
+                capabilities,
                 instance: self.own.instance,
                 observed_address: mapped(path.remote.ip()),
                 observed_port: path.remote.port(),
@@ -274,6 +276,7 @@ impl Handshaker {
             our_index: accepted.our_index,
             suite: accepted.suite,
             lanes,
+            partial_checksums: capabilities & PARTIAL_CHECKSUMS != 0,
             version: accepted.version,
             peer_instance: offer.instance,
             send: direction_key(&split.responder_to_initiator, accepted.suite),

@@ -1,4 +1,5 @@
-//! A checksum that the kernel left to the device, done here after all.
+//! Checksums of TCP and UDP that are left to do: by the kernel to the device, or by the sender to whoever has the frame
+//! last (RFC 9293 asks both ends of a connection for it; between them it is the AEAD that guards the bytes).
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +18,48 @@
     )
 )]
 
-use crate::{internet_checksum::InternetChecksum, wire::ethernet::ETHERNET_HEADER_LEN};
+use super::layout::Layout;
+use crate::{
+    drop_reason::DropReason,
+    internet_checksum::InternetChecksum,
+    wire::{
+        ethernet::ETHERNET_HEADER_LEN,
+        virtio_net_header::{VirtioNetHeader, flags},
+    },
+};
+
+/// What is in the checksum field of a frame with TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// The checksum. In a frame that is neither TCP nor UDP, whatever is there.
+    Complete,
+    /// The sum of the pseudo-header only.
+    Partial,
+}
+
+impl Checksum {
+    /// Partial where `partial`.
+    pub const fn of(partial: bool) -> Self {
+        if partial { Self::Partial } else { Self::Complete }
+    }
+
+    /// What the TAP is to be told of a plain frame with such a checksum.
+    ///
+    /// # Errors
+    /// [`DropReason::PartialChecksum`]: it is left to do, but the frame is no whole packet of TCP or UDP.
+    pub(crate) fn header_of(self, frame: &[u8]) -> Result<VirtioNetHeader, DropReason> {
+        if self == Self::Complete {
+            return Ok(VirtioNetHeader::default());
+        }
+        let layout = Layout::of(frame).ok_or(DropReason::PartialChecksum)?;
+        Ok(VirtioNetHeader {
+            flags: flags::NEEDS_CSUM,
+            csum_start: layout.transport_at as u16,
+            csum_offset: layout.transport.checksum_at() as u16,
+            ..VirtioNetHeader::default()
+        })
+    }
+}
 
 /// Finishes a frame that needs its checksum (`NEEDS_CSUM`): sums from `csum_start` to the end of `frame`, and writes
 /// the checksum at `csum_offset` from there. Both are in bytes. The field holds the sum of the pseudo-header before.

@@ -24,11 +24,17 @@
 
 use core::ops::Range;
 
-use super::layout::{
-    Layout, Transport, field,
-    tcp_flag::{ACK, CWR, ECE, FIN, PSH},
+use super::{
+    checksum::Checksum,
+    layout::{
+        Layout, Transport, field,
+        tcp_flag::{ACK, CWR, ECE, FIN, PSH},
+    },
 };
-use crate::wire::virtio_net_header::{VirtioNetHeader, flags, gso};
+use crate::{
+    drop_reason::DropReason,
+    wire::virtio_net_header::{VirtioNetHeader, flags, gso},
+};
 
 /// Most frames that are made one. Linux before 6.9 makes no more of a super-frame of UDP (`UDP_MAX_SEGMENTS`), and is
 /// not to be handed what it would not make. For TCP it takes any number, but at the usual sizes 64 KiB end before.
@@ -57,6 +63,8 @@ impl Joins {
 pub struct Join {
     /// Where it is in the buffer.
     frame: Range<usize>,
+    /// Of each of its frames.
+    checksum: Checksum,
     /// `None`: nothing can be joined to the first frame.
     head: Option<Head>,
     /// How many frames there are in it.
@@ -77,8 +85,8 @@ struct Head {
 }
 
 impl Join {
-    /// Begins with the frame at `first` in `buffer`.
-    pub fn begin(buffer: &[u8], first: Range<usize>, joins: Joins) -> Self {
+    /// Begins with the frame at `first` in `buffer`, whose checksum is done or left to do.
+    pub fn begin(buffer: &[u8], first: Range<usize>, checksum: Checksum, joins: Joins) -> Self {
         let frame = buffer.get(first.clone()).unwrap_or_default();
         let head = if joins == Joins::default() {
             None
@@ -91,14 +99,20 @@ impl Join {
         Self {
             ended: head.is_none_or(|head| head.ends_with(frame)),
             frame: first,
+            checksum,
             head,
             count: 1,
             last_flags: 0,
         }
     }
 
+    /// What the checksum of each of its frames is.
+    pub const fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
     /// Joins the frame at `next` in `buffer`, if it continues those before and lies behind them: then its payload has
-    /// been moved. If `false`, nothing has changed, and nothing more can be joined: the frame may begin another.
+    /// been moved. Its checksum must be like theirs. If `false`, nothing has changed, and nothing more can be joined: the frame may begin another.
     pub fn push(&mut self, buffer: &mut [u8], next: Range<usize>) -> bool {
         if self.try_push(buffer, next).is_none() {
             self.ended = true;
@@ -108,14 +122,17 @@ impl Join {
     }
 
     /// Finishes the headers, and tells what the TAP is to be told and where the frame is. A lone frame is as it was.
-    pub fn finish(self, buffer: &mut [u8]) -> (VirtioNetHeader, Range<usize>) {
-        let header = match self.head {
-            Some(head) if self.count > 1 => buffer
-                .get_mut(self.frame.clone())
-                .and_then(|frame| head.finish(frame, self.last_flags)),
-            _ => None,
+    ///
+    /// # Errors
+    /// [`DropReason::PartialChecksum`]: a lone frame whose checksum is said to be left to do has none.
+    pub fn finish(self, buffer: &mut [u8]) -> Result<(VirtioNetHeader, Range<usize>), DropReason> {
+        let frame = buffer.get_mut(self.frame.clone()).unwrap_or_default();
+        let joined = self.head.filter(|_| self.count > 1);
+        let header = match joined {
+            Some(head) => head.finish(frame, self.last_flags).unwrap_or_default(),
+            None => self.checksum.header_of(frame)?,
         };
-        (header.unwrap_or_default(), self.frame)
+        Ok((header, self.frame))
     }
 
     fn try_push(&mut self, buffer: &mut [u8], next: Range<usize>) -> Option<()> {
@@ -132,8 +149,9 @@ impl Join {
         // Headers first: they are short, and tell another flow.
         let offset = joined.len().checked_sub(head.layout.payload_at)?;
         let is_sound = head.has_headers(joined, frame, self.count, offset)?
-            && (self.count > 1 || (head.has_headers(joined, joined, 0, 0)? && head.has_checksum(joined)?))
-            && head.has_checksum(frame)?;
+            && (self.count > 1
+                || (head.has_headers(joined, joined, 0, 0)? && head.has_checksum(joined, self.checksum)?))
+            && head.has_checksum(frame, self.checksum)?;
         if !is_sound {
             return None;
         }
@@ -207,17 +225,18 @@ impl Head {
     }
 
     /// Whether the checksum of TCP or UDP is right, and written as it is usual: zero as zero in TCP, and as all ones
-    /// in UDP, where zero stands for none.
-    fn has_checksum(&self, frame: &[u8]) -> Option<bool> {
+    /// in UDP, where zero stands for none. Or whether it is what is to be there while it is left to do.
+    fn has_checksum(&self, frame: &[u8], checksum: Checksum) -> Option<bool> {
         let field = frame.get(self.layout.checksum_at()..)?.first_chunk::<2>()?;
+        let pseudo_header = self.layout.pseudo_header(frame.len());
+        if checksum == Checksum::Partial {
+            return Some(*field == pseudo_header.partial().to_be_bytes());
+        }
         let unusual = match self.layout.transport {
             Transport::Tcp => [0xff; 2],
             Transport::Udp => [0; 2],
         };
-        let sum = self
-            .layout
-            .pseudo_header(frame.len())
-            .add(frame.get(self.layout.transport_at..)?);
+        let sum = pseudo_header.add(frame.get(self.layout.transport_at..)?);
         Some(*field != unusual && sum.finish() == 0)
     }
 

@@ -4,7 +4,9 @@
 //! sealed ([`segment`]), and consecutive segments are joined just before they are written to the TAP ([`join`]).
 //! What is joined is exactly what cutting gives back, so nobody behind the TAP sees a difference.
 
-use crate::wire::virtio_net_header::{VirtioNetHeader, gso};
+use alloc::borrow::Cow;
+
+use crate::wire::virtio_net_header::{VirtioNetHeader, flags, gso};
 
 pub mod checksum;
 pub mod join;
@@ -29,6 +31,16 @@ impl<'a> Frame<'a> {
             header: VirtioNetHeader::default(),
             bytes,
         }
+    }
+
+    /// The frame, with its checksum done if it was left to do. Not for a super-frame.
+    pub fn complete(&self) -> Cow<'a, [u8]> {
+        let mut bytes = Cow::Borrowed(self.bytes);
+        if self.header.flags & flags::NEEDS_CSUM != 0 {
+            // Where the field is was found in the frame, or checked against it.
+            let _ = checksum::complete(bytes.to_mut(), self.header.csum_start, self.header.csum_offset);
+        }
+        bytes
     }
 
     /// Whether it is to be cut up.

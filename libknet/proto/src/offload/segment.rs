@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use thiserror::Error;
 
 use super::{
-    checksum::never_zero,
+    checksum::{Checksum, never_zero},
     layout::{
         Layout, Transport, field,
         tcp_flag::{CWR, FIN, PSH, RST, SYN, URG},
@@ -144,8 +144,8 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// Appends segment `index` to `out`; nothing if there is none of that number.
-    pub fn emit(&self, index: usize, out: &mut Vec<u8>) {
+    /// Appends segment `index` to `out`; nothing if there is none of that number. `checksum`: done, or left to do.
+    pub fn emit(&self, index: usize, checksum: Checksum, out: &mut Vec<u8>) {
         let (Some(headers), Some(payload)) = (self.frame.get(..self.header_len()), self.payload(index))
         else {
             return;
@@ -155,7 +155,7 @@ impl<'a> Segments<'a> {
         out.extend_from_slice(payload);
         // All places in the headers were found by `Layout::of`: finishing cannot fail.
         if let Some(segment) = out.get_mut(begin..) {
-            let _ = self.finish(index, segment);
+            let _ = self.finish(index, checksum, segment);
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a> Segments<'a> {
     }
 
     /// Makes the super-frame's headers those of segment `index`.
-    fn finish(&self, index: usize, segment: &mut [u8]) -> Option<()> {
+    fn finish(&self, index: usize, checksum: Checksum, segment: &mut [u8]) -> Option<()> {
         let len = segment.len();
         let offset = index.saturating_mul(self.mss) as u32;
         self.layout.renumber(segment, len, index as u16, offset)?;
@@ -184,16 +184,13 @@ impl<'a> Segments<'a> {
         }
         *field(segment, self.layout.checksum_at())? = [0; 2];
         let summed = segment.get(self.layout.transport_at..)?;
-        let checksum = self
-            .pseudo_header
-            .add_word(summed.len() as u16)
-            .add(summed)
-            .finish();
-        let checksum = match self.layout.transport {
-            Transport::Tcp => checksum,
-            Transport::Udp => never_zero(checksum),
+        let pseudo_header = self.pseudo_header.add_word(summed.len() as u16);
+        let value = match (checksum, self.layout.transport) {
+            (Checksum::Partial, _) => pseudo_header.partial(),
+            (Checksum::Complete, Transport::Tcp) => pseudo_header.add(summed).finish(),
+            (Checksum::Complete, Transport::Udp) => never_zero(pseudo_header.add(summed).finish()),
         };
-        *field(segment, self.layout.checksum_at())? = checksum.to_be_bytes();
+        *field(segment, self.layout.checksum_at())? = value.to_be_bytes();
         Some(())
     }
 }

@@ -4,7 +4,7 @@ use std::{ops::Range, vec, vec::Vec};
 
 use proptest::prelude::*;
 
-use super::{join::*, layout::Layout, segment::*};
+use super::{Frame, checksum::Checksum, join::*, layout::Layout, segment::*};
 use crate::{
     l2::ip_packet::{IpPacket, protocol::*, test_packets as build},
     wire::virtio_net_header::{VirtioNetHeader, flags, gso},
@@ -190,23 +190,31 @@ impl Flow {
 
 /// All segments of a super-frame.
 pub(super) fn cut(header: &VirtioNetHeader, frame: &[u8], room: usize) -> Vec<Vec<u8>> {
+    cut_as(Checksum::Complete, header, frame, room)
+}
+
+fn cut_as(checksum: Checksum, header: &VirtioNetHeader, frame: &[u8], room: usize) -> Vec<Vec<u8>> {
     let plan = Segments::plan(header, frame, room).expect("a super-frame");
     let emitted = |index| {
         let mut out = vec![0xee; 3];
-        plan.emit(index, &mut out);
+        plan.emit(index, checksum, &mut out);
         assert_eq!(out.len(), 3 + plan.len(index));
         assert_eq!(out[..3], [0xee; 3]);
         out.split_off(3)
     };
     let segments: Vec<_> = (0..plan.count()).map(emitted).collect();
     let mut none = Vec::new();
-    plan.emit(plan.count(), &mut none);
+    plan.emit(plan.count(), checksum, &mut none);
     assert_eq!((none.len(), plan.len(plan.count())), (0, 0));
     segments
 }
 
 /// What the TAP is given for `frames`, which lie in a buffer with `gap` bytes between them.
 pub(super) fn join_all(frames: &[Vec<u8>], gap: usize) -> Vec<(VirtioNetHeader, Vec<u8>)> {
+    join_all_as(Checksum::Complete, frames, gap)
+}
+
+fn join_all_as(checksum: Checksum, frames: &[Vec<u8>], gap: usize) -> Vec<(VirtioNetHeader, Vec<u8>)> {
     let mut buffer = Vec::new();
     let place = |frame: &Vec<u8>| {
         buffer.extend(vec![0xdd; gap]);
@@ -220,7 +228,7 @@ pub(super) fn join_all(frames: &[Vec<u8>], gap: usize) -> Vec<(VirtioNetHeader, 
     let mut places = places.into_iter();
     let mut current = places.next();
     while let Some(first) = current.take() {
-        let mut join = Join::begin(&buffer, first, Joins::ALL);
+        let mut join = Join::begin(&buffer, first, checksum, Joins::ALL);
         for next in places.by_ref() {
             let before = buffer.clone();
             if !join.push(&mut buffer, next.clone()) {
@@ -230,7 +238,7 @@ pub(super) fn join_all(frames: &[Vec<u8>], gap: usize) -> Vec<(VirtioNetHeader, 
                 break;
             }
         }
-        let (header, range) = join.finish(&mut buffer);
+        let (header, range) = join.finish(&mut buffer).expect("TCP or UDP");
         written.push((header, buffer[range].to_vec()));
     }
     written
@@ -239,8 +247,9 @@ pub(super) fn join_all(frames: &[Vec<u8>], gap: usize) -> Vec<(VirtioNetHeader, 
 /// What a station behind the TAP sees of it.
 pub(super) fn seen(written: &[(VirtioNetHeader, Vec<u8>)]) -> Vec<Vec<u8>> {
     let frames = written.iter().flat_map(|(header, frame)| {
-        if *header == VirtioNetHeader::default() {
-            vec![frame.clone()]
+        if header.gso_type == gso::NONE {
+            let header = *header;
+            vec![Frame { header, bytes: frame }.complete().into_owned()]
         } else {
             cut(header, frame, usize::MAX)
         }
@@ -418,6 +427,17 @@ fn make_zero(frame: &mut [u8]) {
     frame[checksum_at..checksum_at + 2].fill(unusual);
 }
 
+/// The same frame, if its checksum is zero, with all ones there: so it is written where TCP and UDP are not told apart.
+fn otherwise_zero(frame: &[u8]) -> Vec<u8> {
+    let layout = Layout::of(frame).expect("TCP or UDP");
+    let mut frame = frame.to_vec();
+    let checksum = &mut frame[layout.checksum_at()..][..2];
+    if *checksum == [0; 2] {
+        checksum.fill(0xff);
+    }
+    frame
+}
+
 #[test]
 fn the_headers_are_inside_the_frame() {
     let mut frame = build::frame(&[], &build::ipv4(TCP, &build::tcp(ACK, &[1; 8], b"abc")));
@@ -446,7 +466,14 @@ proptest! {
             assert_checksums(segment);
         }
 
+        let left_to_do = cut_as(Checksum::Partial, &header, &frame, room);
+        let of_partial = join_all_as(Checksum::Partial, &left_to_do, gap);
+        for (segment, seen) in segments.iter().zip(seen(&of_partial)) {
+            prop_assert!(seen == *segment || seen == otherwise_zero(segment));
+        }
+
         let written = join_all(&segments, gap);
+        prop_assert_eq!(written.len(), of_partial.len());
         prop_assert_eq!(&seen(&written), &segments);
         match segments.len() {
             _ if !flow.is_plain() => prop_assert_eq!(written.len(), segments.len()),

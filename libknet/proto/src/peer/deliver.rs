@@ -7,6 +7,7 @@ use crate::{
     config::PolicyKind,
     drop_reason::DropReason,
     ids::LinkId,
+    offload::checksum::Checksum,
     resequencer::{Arrival, Item, MAX_WAIT, Released, Verdict},
     shard::env::Env,
     status::LinkState,
@@ -35,7 +36,7 @@ impl Peer {
                 env.drop(DropReason::FrameLong);
                 Item::Nothing
             }
-            None => Item::Frame,
+            None => Item::Frame(Checksum::of(header.partial)),
             Some(Ok((h, _))) if h.kind == FragmentKind::Frame => Item::Fragment,
             // Its contents have a place of their own in the order.
             Some(Ok(_)) if !inner => Item::Nothing,
@@ -66,11 +67,11 @@ impl Peer {
             .arrived(env.now, &arrival, self.reorder_wait, &mut env.reorder);
         let mut now_due = None;
         match (verdict, item) {
-            (Verdict::Deliver, Item::Frame) if env.delivered.is_empty() => {
+            (Verdict::Deliver, Item::Frame(_)) if env.delivered.is_empty() => {
                 self.rx.count(plaintext.len());
                 now_due = Some(plaintext);
             }
-            (Verdict::Deliver, Item::Frame) => self.deliver(env, plaintext.into()),
+            (Verdict::Deliver, Item::Frame(checksum)) => self.deliver(env, plaintext.into(), checksum),
             (Verdict::Deliver, Item::Fragment) => self.assemble(env, serial, link, plaintext),
             (Verdict::Deliver, Item::Nothing) | (Verdict::Held, _) => {}
         }
@@ -94,8 +95,8 @@ impl Peer {
     /// The session ends: what is held back is delivered, what is incomplete is not.
     pub(super) fn deliver_all(&mut self, env: &mut Env) {
         for released in self.resequencer.flush(env.now, &mut env.reorder) {
-            if let (Item::Frame, frame) = released {
-                self.deliver(env, frame);
+            if let (Item::Frame(checksum), frame) = released {
+                self.deliver(env, frame, checksum);
             }
         }
         self.resequencer.reset();
@@ -137,15 +138,15 @@ impl Peer {
 
     fn pass_on(&mut self, env: &mut Env, serial: u32, (item, bytes): Released) {
         match item {
-            Item::Frame => self.deliver(env, bytes),
+            Item::Frame(checksum) => self.deliver(env, bytes, checksum),
             Item::Fragment => self.assemble(env, serial, None, &bytes),
             Item::Nothing => {}
         }
     }
 
-    fn deliver(&mut self, env: &mut Env, frame: Box<[u8]>) {
+    fn deliver(&mut self, env: &mut Env, frame: Box<[u8]>, checksum: Checksum) {
         self.rx.count(frame.len());
-        env.delivered.push(frame);
+        env.delivered.push((frame, checksum));
     }
 
     /// Adds a fragment to its whole. A complete frame is delivered, a complete datagram received.
@@ -160,7 +161,9 @@ impl Peer {
         self.pieces.joined += u64::from(whole.is_some());
         match (whole, header.kind) {
             (None, _) => {}
-            (Some(frame), FragmentKind::Frame) => self.deliver(env, frame.into_boxed_slice()),
+            (Some(frame), FragmentKind::Frame) => {
+                self.deliver(env, frame.into_boxed_slice(), Checksum::Complete);
+            }
             (Some(mut datagram), FragmentKind::Datagram) => self.receive_inner(env, link, &mut datagram),
         }
     }
@@ -180,7 +183,7 @@ impl Peer {
                     .map(Box::from);
                 if let Some(frame) = frame {
                     // What was held back for its sake is behind it.
-                    env.delivered.insert(0, frame);
+                    env.delivered.insert(0, (frame, Checksum::of(header.partial)));
                 }
             }
         }

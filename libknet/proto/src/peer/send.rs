@@ -9,7 +9,7 @@ use crate::{
     fragment,
     ids::{LinkId, LinkSet},
     link::sent_log::DataSeq,
-    offload::{Frame, segment::Segments},
+    offload::{Frame, checksum::Checksum, segment::Segments},
     policy::flow_hash,
     shard::{
         env::{Env, WAITING_TOTAL},
@@ -19,6 +19,7 @@ use crate::{
     wire::{
         fragment_header::FragmentKind,
         header::{HEADER_LEN, TAG_LEN},
+        virtio_net_header::flags,
     },
 };
 
@@ -56,10 +57,18 @@ impl Peer {
             return self.send_segments(env, frame);
         }
         let targets = self.targets(self.flow(env, frame.bytes));
+        let partial = frame.header.flags & flags::NEEDS_CSUM != 0;
         if frame.bytes.len() + DATA_OVERHEAD > self.room {
-            return self.send_in_pieces(env, frame.bytes, targets);
+            let whole = frame.complete();
+            return self.send_in_pieces(env, &whole, targets);
         }
-        self.send_whole(env, frame.bytes.len(), targets, |out| {
+        if partial && !self.leaves_checksums() {
+            let whole = frame.complete();
+            return self.send_whole(env, whole.len(), false, targets, |out| {
+                out.extend_from_slice(&whole);
+            });
+        }
+        self.send_whole(env, frame.bytes.len(), partial, targets, |out| {
             out.extend_from_slice(frame.bytes);
         })
     }
@@ -80,6 +89,7 @@ impl Peer {
         };
         let mut closer = false;
         let mut whole = Vec::new();
+        let checksum = Checksum::of(self.leaves_checksums());
         // Every segment has the addresses and ports of the whole.
         let flow = self.flow(env, frame.bytes);
         for index in 0..segments.count() {
@@ -87,10 +97,13 @@ impl Peer {
             let len = segments.len(index);
             closer |= if len > room {
                 whole.clear();
-                segments.emit(index, &mut whole);
+                segments.emit(index, Checksum::Complete, &mut whole);
                 self.send_in_pieces(env, &whole, targets)
             } else {
-                self.send_whole(env, len, targets, |out| segments.emit(index, out))
+                let partial = checksum == Checksum::Partial;
+                self.send_whole(env, len, partial, targets, |out| {
+                    segments.emit(index, checksum, out);
+                })
             };
         }
         closer
@@ -112,11 +125,17 @@ impl Peer {
         turn.map_or(self.set.copies, |link| self.set.copies.with(link))
     }
 
-    /// Sends a frame of `len` bytes, which `write` appends, in one datagram.
+    /// Whether the checksums of frames are left for the peer to do.
+    fn leaves_checksums(&self) -> bool {
+        self.current.as_ref().is_some_and(|s| s.partial_checksums)
+    }
+
+    /// Sends a frame of `len` bytes, which `write` appends, in one datagram; `partial`: its checksum is left to do.
     fn send_whole(
         &mut self,
         env: &mut Env,
         len: usize,
+        partial: bool,
         targets: LinkSet,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
@@ -124,7 +143,7 @@ impl Peer {
             return false;
         };
         let start = env.outbox.arena.len();
-        match session.seal_data(len, &mut env.outbox.arena, write) {
+        match session.seal_data(len, partial, &mut env.outbox.arena, write) {
             Ok(counter) => {
                 self.tx.count(len);
                 self.send_sealed(env, counter, targets, start)

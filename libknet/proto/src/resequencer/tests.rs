@@ -13,6 +13,7 @@ mod simulation;
 
 const START: Time = Time::from_nanos(5_000_000_000);
 const ROOMY: usize = 256 << 20;
+const FRAME: Item = Item::Frame(Checksum::Complete);
 
 fn ms(n: u64) -> Span {
     Span::from_millis(n)
@@ -69,7 +70,7 @@ impl Bed {
     }
 
     fn arrive(&mut self, over: u8, counter: u32) -> Verdict {
-        self.arrive_as(1, Some(link(over)), counter, Item::Frame, 60)
+        self.arrive_as(1, Some(link(over)), counter, FRAME, 60)
     }
 
     fn arrive_as(
@@ -358,7 +359,7 @@ fn a_pause_of_the_sender_takes_no_votes() {
 fn what_comes_from_an_unknown_address_has_no_vote() {
     let mut bed = Bed::settled(&[0, 1]);
     bed.arrive(0, 3);
-    assert_eq!(bed.arrive_as(1, None, 9, Item::Frame, 60), Verdict::Held);
+    assert_eq!(bed.arrive_as(1, None, 9, FRAME, 60), Verdict::Held);
     assert_eq!(bed.take(), [], "link 1 has not passed 2");
     bed.arrive(1, 5);
     assert_eq!(bed.take(), [3], "4 may still come over link 0");
@@ -366,7 +367,7 @@ fn what_comes_from_an_unknown_address_has_no_vote() {
     let mut bed = Bed::new();
     bed.pass_time(ms(50));
     assert_eq!(
-        bed.arrive_as(1, None, 1, Item::Frame, 60),
+        bed.arrive_as(1, None, 1, FRAME, 60),
         Verdict::Held,
         "nobody votes"
     );
@@ -505,18 +506,9 @@ fn a_new_session_releases_the_old_one_in_order_and_takes_its_late_ones() {
     assert_eq!(bed.out, [(1, 3), (1, 5)]);
     assert_eq!((bed.r.held_items(), bed.budget.used()), (0, 0));
     assert_eq!(bed.counters().longest_hold, ms(6));
-    assert_eq!(
-        bed.arrive_as(2, Some(link(0)), 0, Item::Frame, 60),
-        Verdict::Deliver
-    );
-    assert_eq!(
-        bed.arrive_as(1, Some(link(1)), 4, Item::Frame, 60),
-        Verdict::Deliver
-    );
-    assert_eq!(
-        bed.arrive_as(2, Some(link(0)), 1, Item::Frame, 60),
-        Verdict::Deliver
-    );
+    assert_eq!(bed.arrive_as(2, Some(link(0)), 0, FRAME, 60), Verdict::Deliver);
+    assert_eq!(bed.arrive_as(1, Some(link(1)), 4, FRAME, 60), Verdict::Deliver);
+    assert_eq!(bed.arrive_as(2, Some(link(0)), 1, FRAME, 60), Verdict::Deliver);
     assert_eq!(bed.counters().late, 1);
     assert_eq!(bed.r.session(), Some(2));
 }
@@ -526,8 +518,8 @@ fn links_keep_their_votes_over_a_new_session_but_stand_before_its_first_counter(
     let mut bed = Bed::settled(&[0, 1]);
     bed.begin(2);
     bed.pass_time(ms(30));
-    assert_eq!(bed.arrive_as(2, Some(link(0)), 1, Item::Frame, 60), Verdict::Held);
-    bed.arrive_as(2, Some(link(1)), 0, Item::Frame, 60);
+    assert_eq!(bed.arrive_as(2, Some(link(0)), 1, FRAME, 60), Verdict::Held);
+    bed.arrive_as(2, Some(link(1)), 0, FRAME, 60);
     assert_eq!(bed.take(), [0, 1]);
 }
 
@@ -539,7 +531,7 @@ fn a_link_that_had_fallen_silent_does_not_vote_in_a_new_session() {
     }
     bed.begin(2);
     bed.pass_time(ms(30));
-    let verdict = bed.arrive_as(2, Some(link(0)), 1, Item::Frame, 60);
+    let verdict = bed.arrive_as(2, Some(link(0)), 1, FRAME, 60);
     assert_eq!(verdict, Verdict::Deliver);
 }
 
@@ -627,10 +619,10 @@ fn too_many_bytes_release_the_lowest() {
     let mut bed = Bed::settled(&[0, 1]);
     let len = (64 << 10) - ITEM_COST;
     for i in 0..128 {
-        bed.arrive_as(1, Some(link(0)), 3 + 2 * i, Item::Frame, len);
+        bed.arrive_as(1, Some(link(0)), 3 + 2 * i, FRAME, len);
     }
     assert_eq!((bed.take(), bed.r.held_bytes()), (vec![], MAX_BYTES));
-    bed.arrive_as(1, Some(link(0)), 3 + 2 * 128, Item::Frame, len);
+    bed.arrive_as(1, Some(link(0)), 3 + 2 * 128, FRAME, len);
     assert_eq!(bed.take(), [3]);
     assert_eq!(bed.counters().skipped_by_overflow, 1);
 }
@@ -649,7 +641,7 @@ fn the_budget_is_shared_and_given_back() {
             session: 1,
             counter,
             link: Some(link(0)),
-            item: Item::Frame,
+            item: FRAME,
             bytes: &[0; 60],
         };
         let verdict = other.r.arrived(other.now, &arrival, ms(20), &mut other.budget);

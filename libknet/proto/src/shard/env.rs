@@ -12,6 +12,7 @@ use crate::{
     event::Event,
     ids::{LinkId, PeerId, SocketId},
     l2::flow_hash::FlowHash,
+    offload::checksum::Checksum,
     path::Path,
     reassembly,
     resequencer::Budget,
@@ -69,7 +70,7 @@ pub struct Env {
     /// that it could grow to.
     pub largest_datagram: u16,
     /// Frames of the peer that acts, to be forwarded in this order.
-    pub delivered: Vec<Box<[u8]>>,
+    pub delivered: Vec<(Box<[u8]>, Checksum)>,
     /// What may be held back to restore the order, all peers together.
     pub reorder: Budget,
     /// What is left for frames that wait for their pieces, all peers together.

@@ -18,9 +18,12 @@ use crate::{
         mss_clamp,
         packet_too_big::OwnAddresses,
     },
-    offload::{Frame, join::Join, segment::Segments},
+    offload::{Frame, checksum::Checksum, join::Join, segment::Segments},
     status::Port,
-    wire::{header::TransportHeader, virtio_net_header::gso},
+    wire::{
+        header::TransportHeader,
+        virtio_net_header::{VirtioNetHeader, flags, gso},
+    },
 };
 
 /// Longest Ethernet frame with a TCP SYN in bytes: two VLAN tags, and both headers with all options that fit.
@@ -47,9 +50,17 @@ impl Shard {
         if self.env.delivered.is_empty() {
             return;
         }
-        for frame in core::mem::take(&mut self.env.delivered) {
-            if self.forward(Port::Peer(from), Frame::plain(&frame)) {
-                self.env.outbox.frames.push(TapFrame::own(frame));
+        for (frame, checksum) in core::mem::take(&mut self.env.delivered) {
+            let header = match checksum.header_of(&frame) {
+                Ok(header) => header,
+                Err(reason) => {
+                    self.env.drop(reason);
+                    continue;
+                }
+            };
+            let bytes = &frame;
+            if self.forward(Port::Peer(from), Frame { header, bytes }) {
+                self.env.outbox.frames.push(TapFrame::own(header, frame));
             }
         }
     }
@@ -62,21 +73,26 @@ impl Shard {
         buffer: &mut [u8],
         from: PeerId,
         at: Range<usize>,
+        checksum: Checksum,
     ) {
         if let Some((peer, join)) = run
             && *peer == from
+            && join.checksum() == checksum
             && join.push(buffer, at.clone())
         {
             return;
         }
         self.forward_run(run, buffer);
-        *run = Some((from, Join::begin(buffer, at, self.joins)));
+        *run = Some((from, Join::begin(buffer, at, checksum, self.joins)));
     }
 
     /// Forwards the frame, or what has become one, in `buffer`.
     pub(super) fn forward_run(&mut self, run: &mut Option<(PeerId, Join)>, buffer: &mut [u8]) {
         let Some((from, join)) = run.take() else { return };
-        let (header, at) = join.finish(buffer);
+        let (header, at) = match join.finish(buffer) {
+            Ok(joined) => joined,
+            Err(reason) => return self.env.drop(reason),
+        };
         let bytes = buffer.get(at.clone()).unwrap_or_default();
         if self.forward(Port::Peer(from), Frame { header, bytes }) {
             self.env.outbox.frames.push(TapFrame::received(header, at));
@@ -158,8 +174,10 @@ impl Shard {
             if from == Port::Tap && self.mtu_policy == MtuPolicy::Signal && self.signal(&frame, mtu) {
                 return;
             }
-            // No super-frame begins a connection.
-            if let Some(copy) = short.get_mut(..frame.bytes.len()) {
+            // No super-frame begins a connection, nor does what was cut from one.
+            if frame.header.flags & flags::NEEDS_CSUM == 0
+                && let Some(copy) = short.get_mut(..frame.bytes.len())
+            {
                 copy.copy_from_slice(frame.bytes);
                 if mss_clamp::clamp(copy, mtu) {
                     frame.bytes = copy;
@@ -180,7 +198,9 @@ impl Shard {
         let mut first = Vec::new();
         let whole = if frame.is_super() {
             match Segments::plan(&frame.header, frame.bytes, usize::MAX) {
-                Ok(segments) if frame.header.gso_type == gso::UDP_L4 => segments.emit(0, &mut first),
+                Ok(segments) if frame.header.gso_type == gso::UDP_L4 => {
+                    segments.emit(0, Checksum::Complete, &mut first);
+                }
                 _ => return false,
             }
             &first
@@ -194,10 +214,10 @@ impl Shard {
             return false;
         }
         self.count_drops(DropReason::PacketTooBig, u64::from(frame.count()));
-        self.env
-            .outbox
-            .frames
-            .push(TapFrame::own(answer.into_boxed_slice()));
+        self.env.outbox.frames.push(TapFrame::own(
+            VirtioNetHeader::default(),
+            answer.into_boxed_slice(),
+        ));
         true
     }
 }

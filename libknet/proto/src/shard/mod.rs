@@ -21,7 +21,11 @@ use crate::{
     handshake::message::{Input, Output},
     ids::{LinkId, MacAddr, PeerId, SocketId},
     l2::{bridge::Bridge, mac_table::StaticMacError, packet_too_big::Answerer},
-    offload::{Frame, checksum, join::Joins},
+    offload::{
+        Frame,
+        checksum::{self, Checksum},
+        join::Joins,
+    },
     path::Path,
     peer::{Peer, Place},
     rng::Entropy,
@@ -42,6 +46,9 @@ use tap_mtu::AutoMtu;
 const EXPIRIES_PER_TURN: usize = 1024;
 /// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
 const MACS_PER_TURN: usize = 256;
+
+/// Whose a datagram is; length and checksum of the frame in it, if its turn has come.
+type Received = (PeerId, Option<(usize, Checksum)>);
 
 /// One interface's share of the work of one thread.
 pub struct Shard {
@@ -180,9 +187,9 @@ impl Shard {
             self.env.status.wire_rx.count(end - at);
             match self.receive(path, buffer.get_mut(at..end).unwrap_or_default()) {
                 ControlFlow::Continue((from, frame)) => {
-                    if let Some(len) = frame {
+                    if let Some((len, checksum)) = frame {
                         let begin = at + HEADER_LEN;
-                        self.gather(&mut run, buffer, from, begin..begin + len);
+                        self.gather(&mut run, buffer, from, begin..begin + len, checksum);
                     }
                     // What waited for this one comes behind it.
                     if !self.env.delivered.is_empty() {
@@ -374,14 +381,9 @@ impl Shard {
         self.env.now = self.env.now.max(self.env.real - self.stood_still);
     }
 
-    /// Takes in one datagram. Returns whose it is and, if there is a frame in it whose turn has come, how long that is:
-    /// it begins behind the header. What else is due then is in `env.delivered`. Or, where it is nobody's, why it was
-    /// dropped, if it was.
-    fn receive(
-        &mut self,
-        path: &Path,
-        datagram: &mut [u8],
-    ) -> ControlFlow<Option<DropReason>, (PeerId, Option<usize>)> {
+    /// Takes in one datagram. The frame in it begins behind the header; what else is due then is in `env.delivered`. Or,
+    /// where it is nobody's, why it was dropped, if it was.
+    fn receive(&mut self, path: &Path, datagram: &mut [u8]) -> ControlFlow<Option<DropReason>, Received> {
         let or_drop = |r: DropReason| ControlFlow::Break(Some(r));
         let kind = match classify(datagram) {
             Ok(kind) => kind,
@@ -411,7 +413,7 @@ impl Shard {
         }
         let was = peer.hot_state();
         let frame = peer.receive_data(&mut self.env, &header, path, datagram);
-        let frame = frame.map(<[u8]>::len);
+        let frame = frame.map(|f| (f.len(), Checksum::of(header.partial)));
         if peer.hot_state() != was {
             self.settle(id);
         }

@@ -60,9 +60,9 @@ impl TapFrame {
         }
     }
 
-    pub(crate) fn own(frame: Box<[u8]>) -> Self {
+    pub(crate) fn own(header: VirtioNetHeader, frame: Box<[u8]>) -> Self {
         Self {
-            header: VirtioNetHeader::default(),
+            header,
             content: Content::Own(frame),
         }
     }

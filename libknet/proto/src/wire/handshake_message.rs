@@ -220,6 +220,10 @@ impl<'a> SealedReply<'a> {
     }
 }
 
+/// A capability, a bit as all of them: DATA may hold frames whose checksum is left to do
+/// ([`super::header::TransportHeader::partial`]).
+pub const PARTIAL_CHECKSUMS: u32 = 1;
+
 /// What the initiator says under encryption.
 ///
 /// ```text

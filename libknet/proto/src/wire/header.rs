@@ -3,7 +3,8 @@
 //! ```text
 //! 0   1   type: 4 DATA, 5 CTRL, 6 FRAG
 //! 1   1   lane 0..15 (DATA, FRAG) or link 0..7 (CTRL)
-//! 2   2   reserved
+//! 2   1   hints: bit 0, of DATA: the checksum in the frame is partial; the others are reserved
+//! 3   1   reserved
 //! 4   4   receiver index
 //! 8   4   counter in the nonce space of that lane or link
 //! ```
@@ -28,6 +29,9 @@ pub const HS_INIT_LEN: usize = 184;
 pub const HS_RESP_LEN: usize = 132;
 /// UDP payload bytes of a COOKIE and of a RETRY.
 pub const COOKIE_LEN: usize = 64;
+
+/// Bit of the hints.
+const PARTIAL: u8 = 1;
 
 /// Shortest Ethernet frame that is carried: a header without payload.
 const MIN_FRAME: usize = 14;
@@ -114,6 +118,9 @@ pub struct TransportHeader {
     pub kind: MessageType,
     /// The lane (0..=15) of DATA and FRAG, the link (0..=7) of CTRL.
     pub space: u8,
+    /// Of DATA: the checksum of TCP or UDP in the frame is left to do, the field holds the sum of the pseudo-header.
+    /// Only in sessions whose sides have agreed on it.
+    pub partial: bool,
     /// The receiver's name for the session.
     pub receiver: ReceiverIndex,
     /// The number of this datagram in its nonce space.
@@ -132,12 +139,14 @@ impl TransportHeader {
         if kind.is_handshake() {
             return Err(DropReason::WireType);
         }
-        let [_, space, rsv0, rsv1, i0, i1, i2, i3, c0, c1, c2, c3] = *datagram
+        let [_, space, hints, reserved, i0, i1, i2, i3, c0, c1, c2, c3] = *datagram
             .first_chunk::<HEADER_LEN>()
             .ok_or(DropReason::WireLength)?;
-        if (rsv0, rsv1) != (0, 0) {
-            return Err(DropReason::WireReserved);
-        }
+        let partial = match (hints, reserved) {
+            (0, 0) => false,
+            (PARTIAL, 0) if kind == MessageType::Data => true,
+            _ => return Err(DropReason::WireReserved),
+        };
         match kind {
             MessageType::Ctrl if space as usize >= MAX_LINKS => return Err(DropReason::LinkUnknown),
             _ if space >= MAX_LANES => return Err(DropReason::LaneInvalid),
@@ -146,6 +155,7 @@ impl TransportHeader {
         Ok(Self {
             kind,
             space,
+            partial,
             receiver: ReceiverIndex(u32::from_le_bytes([i0, i1, i2, i3])),
             counter: u32::from_le_bytes([c0, c1, c2, c3]),
         })
@@ -155,7 +165,21 @@ impl TransportHeader {
     pub fn emit(&self) -> [u8; HEADER_LEN] {
         let [i0, i1, i2, i3] = self.receiver.0.to_le_bytes();
         let [c0, c1, c2, c3] = self.counter.to_le_bytes();
-        [self.kind as u8, self.space, 0, 0, i0, i1, i2, i3, c0, c1, c2, c3]
+        let hints = if self.partial { PARTIAL } else { 0 };
+        [
+            self.kind as u8,
+            self.space,
+            hints,
+            0,
+            i0,
+            i1,
+            i2,
+            i3,
+            c0,
+            c1,
+            c2,
+            c3,
+        ]
     }
 
     /// The first byte of the nonce: the lane, or `0x80 | link` for CTRL. Spaces never overlap, so that one
@@ -234,11 +258,18 @@ mod tests {
         assert_eq!(with(6, 1, 255), Err(DropReason::LaneInvalid));
         assert_eq!(with(5, 1, 8), Err(DropReason::LinkUnknown));
         assert_eq!(with(5, 1, 15), Err(DropReason::LinkUnknown));
-        for kind in [4, 5, 6] {
-            for at in [2, 3] {
-                assert_eq!(with(kind, at, 1), Err(DropReason::WireReserved));
-            }
+        for (kind, at, value) in [
+            (4, 2, 2),
+            (4, 2, 3),
+            (4, 3, 1),
+            (5, 2, 1),
+            (5, 3, 1),
+            (6, 2, 1),
+            (6, 3, 1),
+        ] {
+            assert_eq!(with(kind, at, value), Err(DropReason::WireReserved));
         }
+        assert!(with(4, 2, 1).is_ok_and(|h| h.partial) && with(4, 2, 0).is_ok_and(|h| !h.partial));
         for (kind, len) in [(1, 184), (2, 132), (3, 64), (7, 64)] {
             assert_eq!(
                 TransportHeader::parse(&datagram(kind, len)),
@@ -252,11 +283,18 @@ mod tests {
         let header = TransportHeader {
             kind: MessageType::Ctrl,
             space: 3,
+            partial: false,
             receiver: ReceiverIndex(0x0403_0201),
             counter: 0x0807_0605,
         };
         assert_eq!(header.emit(), [5, 3, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(header.nonce_space(), 0x83);
+        let data = TransportHeader {
+            kind: MessageType::Data,
+            partial: true,
+            ..header
+        };
+        assert_eq!(data.emit(), [4, 3, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     #[test]
@@ -267,6 +305,7 @@ mod tests {
                 let header = TransportHeader {
                     kind,
                     space,
+                    partial: false,
                     receiver: ReceiverIndex(0),
                     counter: 0,
                 };
@@ -286,9 +325,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn emit_then_parse_is_the_identity(kind in 4_u8..=6, space in 0_u8..8, receiver: u32, counter: u32) {
+        fn emit_then_parse_is_the_identity(
+            kind in 4_u8..=6, space in 0_u8..8, partial: bool, receiver: u32, counter: u32,
+        ) {
             let kind = MessageType::from_byte(kind).unwrap();
-            let header = TransportHeader { kind, space, receiver: ReceiverIndex(receiver), counter };
+            let partial = partial && kind == MessageType::Data;
+            let header = TransportHeader { kind, space, partial, receiver: ReceiverIndex(receiver), counter };
             let mut bytes = header.emit().to_vec();
             bytes.resize(64, 0xaa);
             prop_assert_eq!(TransportHeader::parse(&bytes), Ok(header));

@@ -276,7 +276,7 @@ fn an_authentic_answer_that_breaks_the_rules_is_refused() {
     assert_dropped(
         &answer(
             RespPayload {
-                capabilities: 1,
+                capabilities: 2,
                 ..good
             },
             1,

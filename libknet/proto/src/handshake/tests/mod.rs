@@ -77,6 +77,7 @@ impl Host {
             private_key: private(n),
             instance: u64::from(n),
             suites,
+            partial_checksums: true,
             lanes_max: 1,
             hb_min_ms: 100 + u16::from(n),
         };

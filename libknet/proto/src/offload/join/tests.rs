@@ -97,7 +97,7 @@ fn one_that_is_refused_ends_it() {
     let len = segments[0].len();
     let mut buffer = [&segments[0][..], &[0; 60], &segments[1]].concat();
     let last = len + 60..buffer.len();
-    let mut join = Join::begin(&buffer, 0..len, Joins::ALL);
+    let mut join = Join::begin(&buffer, 0..len, Checksum::Complete, Joins::ALL);
     assert!(join.clone().push(&mut buffer.clone(), last.clone()));
     assert!(!join.push(&mut buffer, len..len + 60));
     assert!(!join.push(&mut buffer, last));
@@ -146,13 +146,14 @@ fn udp_is_joined_if_the_tap_takes_it() {
     let mut join = Join::begin(
         &buffer,
         first.clone(),
+        Checksum::Complete,
         Joins {
             tcp: true,
             udp: false,
         },
     );
     assert!(!join.push(&mut buffer, second));
-    assert_eq!(join.finish(&mut buffer), (VirtioNetHeader::default(), first));
+    assert_eq!(join.finish(&mut buffer), Ok((VirtioNetHeader::default(), first)));
     assert_eq!(buffer, segments.concat());
 
     let mut none = flow.segments(1400);
@@ -199,7 +200,7 @@ fn ranges_that_make_no_sense_are_refused() {
         2 * len..len,
         len..len,
     ] {
-        let mut join = Join::begin(&buffer, 0..len, Joins::ALL);
+        let mut join = Join::begin(&buffer, 0..len, Checksum::Complete, Joins::ALL);
         assert!(!join.push(&mut buffer, next));
     }
     // A frame in the payload of the one before, and just right otherwise.
@@ -209,13 +210,16 @@ fn ranges_that_make_no_sense_are_refused() {
     let mut outer = [flow.frame(&payload, 0, 0, 0x10, false), inner].concat();
     let (inside, behind) = (len - flow.header_len() - 50..len, len..outer.len());
     assert_eq!(outer[inside.clone()], outer[behind.clone()]);
-    let mut join = Join::begin(&outer, 0..len, Joins::ALL);
+    let mut join = Join::begin(&outer, 0..len, Checksum::Complete, Joins::ALL);
     assert!(join.clone().push(&mut outer.clone(), behind));
     assert!(!join.push(&mut outer, inside));
 
     let outside = buffer.len()..buffer.len() + 1;
-    let mut join = Join::begin(&buffer, outside.clone(), Joins::ALL);
+    let mut join = Join::begin(&buffer, outside.clone(), Checksum::Complete, Joins::ALL);
     assert!(!join.push(&mut buffer, 0..len));
-    assert_eq!(join.finish(&mut buffer), (VirtioNetHeader::default(), outside));
+    assert_eq!(
+        join.finish(&mut buffer),
+        Ok((VirtioNetHeader::default(), outside))
+    );
     assert_eq!(buffer, segments.concat());
 }

@@ -159,7 +159,7 @@ enum Op {
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
-    let item = prop_oneof![8 => Just(Item::Frame), 1 => Just(Item::Fragment), 1 => Just(Item::Nothing)];
+    let item = prop_oneof![8 => Just(FRAME), 1 => Just(Item::Fragment), 1 => Just(Item::Nothing)];
     let ahead = prop_oneof![36 => Just(1), 36 => -12..8, 12 => -60..30, 1 => 4_000..4_200];
     let over = prop_oneof![9 => (0_u8..4).prop_map(Some), 1 => Just(None)];
     let arrive = (ahead, 0_u8..40, over, item, 8_usize..200, 0_u64..80).prop_map(
