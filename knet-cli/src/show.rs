@@ -195,6 +195,11 @@ fn interface(row: &InterfaceRow) -> Vec<String> {
             traffic("frames relayed", row.relayed),
         ],
     ));
+    let calls = row.system_calls;
+    lines.push(format!(
+        "  System calls: {} waits, {} TAP reads, {} TAP writes, {} receives, {} sends",
+        calls.waits, calls.tap_reads, calls.tap_writes, calls.receives, calls.sends
+    ));
     if row.drops.is_empty() {
         lines.push("  Nothing was discarded".to_owned());
         return lines;

@@ -7,7 +7,7 @@ use libknet::{
     api::{
         message::{
             DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, OrderRow, PeerRow, PiecesRow, ResendRow,
-            SessionRow, Traffic,
+            SessionRow, SystemCallsRow, Traffic,
         },
         model,
     },
@@ -168,6 +168,13 @@ pub(crate) fn interface(
     row.gaps = status.gaps;
     row.drops = drop_rows(&status.drops);
     row.counting_ms = counting_since.elapsed().as_millis() as u64;
+    row.system_calls = SystemCallsRow {
+        waits: report.calls.waits,
+        receives: report.calls.receives,
+        sends: report.calls.sends,
+        tap_reads: report.calls.tap_reads,
+        tap_writes: report.calls.tap_writes,
+    };
     row
 }
 

@@ -71,8 +71,26 @@ pub struct InterfaceReport {
     pub ifindex: u32,
     /// Time since it was started.
     pub uptime: Span,
+    /// What the data thread has asked of the kernel.
+    pub calls: SystemCalls,
     /// The sockets in ascending order of their numbers.
     pub sockets: Vec<SocketReport>,
+}
+
+/// System calls of the data thread, since its start or since counters were cleared. Few for many frames means that it
+/// works on many at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SystemCalls {
+    /// Waits for work (`epoll_pwait2`).
+    pub waits: u64,
+    /// Datagrams received, up to 32 packets of up to 64 datagrams at once (`recvmmsg`).
+    pub receives: u64,
+    /// Datagrams sent, likewise (`sendmmsg`).
+    pub sends: u64,
+    /// A frame, or a super-frame, read from the TAP, or the word that there is none.
+    pub tap_reads: u64,
+    /// A frame, or a super-frame, written to the TAP.
+    pub tap_writes: u64,
 }
 
 /// One UDP socket.

@@ -73,6 +73,8 @@ pub(crate) struct Unsent {
     pub(crate) no_socket: u64,
     /// Dropped because a queue was full.
     pub(crate) queue_full: u64,
+    /// System calls, whatever became of the datagrams.
+    pub(crate) calls: u64,
 }
 
 impl Unsent {
@@ -302,6 +304,7 @@ fn settle(
     sent: impl Fn(usize) -> Option<(Path, usize)>,
 ) {
     unsent.queue_full += report.queue_drops as u64;
+    unsent.calls += report.calls as u64;
     for failure in failures.drain(..) {
         if let Some((path, size)) = sent(failure.index) {
             unsent.refused.push(Refused {

@@ -31,7 +31,7 @@ use crate::{
     handshake_thread::{FromHandshaker, HandshakeLink},
     local_links::LocalLinks,
     pings::Pings,
-    query::Event,
+    query::{Event, SystemCalls},
     sockets::{Sockets, Unsent, socket_of},
     time::now,
 };
@@ -86,6 +86,7 @@ pub(crate) struct Worker {
     tap_watched: bool,
     more_mail: bool,
     keys_ended: bool,
+    calls: SystemCalls,
 }
 
 /// What a worker is made of.
@@ -138,6 +139,7 @@ impl Worker {
             tap_watched: true,
             more_mail: false,
             keys_ended: false,
+            calls: SystemCalls::default(),
         })
     }
 
@@ -149,6 +151,7 @@ impl Worker {
         loop {
             let deadline = self.deadline();
             let timeout = deadline.map(|at| Duration::from_nanos(at.since(now()).as_nanos()));
+            self.calls.waits += 1;
             self.epoll
                 .wait(&mut events, timeout)
                 .map_err(|e| format!("epoll: {e}"))?;
@@ -237,8 +240,8 @@ impl Worker {
             self.shard.handle_timeout(now);
         }
         // What was held back and is given up now, and answers to senders of frames that are too long.
-        let refused = write_frames(&mut self.tap, &mut self.shard, &[])?;
-        self.shard.count_drops(DropReason::TapWrite, refused);
+        let written = write_frames(&mut self.tap, &mut self.shard, &[])?;
+        written.count(&mut self.shard, &mut self.calls);
         self.pings.expire(now);
         self.flush(now);
         self.watch_tap(now);
@@ -254,6 +257,7 @@ impl Worker {
             };
             // The lasting errors are those of a broken descriptor or of no memory: with the one nothing would ever
             // arrive again and the links go down, the other passes.
+            self.calls.receives += 1;
             let Ok(outcome) = entry.socket.receive(&mut self.datagrams) else {
                 return Ok(());
             };
@@ -272,8 +276,8 @@ impl Worker {
                 };
                 taken += bytes.len().div_ceil(meta.piece.max(1)).max(1);
                 self.shard.handle_datagrams(now, &path, bytes, meta.piece);
-                let refused = write_frames(&mut self.tap, &mut self.shard, bytes)?;
-                self.shard.count_drops(DropReason::TapWrite, refused);
+                let written = write_frames(&mut self.tap, &mut self.shard, bytes)?;
+                written.count(&mut self.shard, &mut self.calls);
             }
             self.flush(now);
             if !outcome.more || outcome.received == 0 {
@@ -297,6 +301,7 @@ impl Worker {
             };
         }
         for _ in 0..FRAMES {
+            self.calls.tap_reads += 1;
             match self.tap.read(&mut self.header, &mut self.frame) {
                 Ok(Some(n)) => self.forward(now, n),
                 Ok(None) => break,
@@ -468,6 +473,7 @@ impl Worker {
                 None => self.shard.handle_send_error(now, &refused.path),
             }
         }
+        self.calls.sends += std::mem::take(&mut self.unsent.calls);
         self.unsent.no_socket = 0;
         self.unsent.queue_full = 0;
     }
@@ -477,18 +483,32 @@ impl Worker {
     }
 }
 
-/// Writes the frames that the core has for the TAP, some of which may still be in `received`. Returns how many the TAP
-/// has refused.
-fn write_frames(tap: &mut Tap, shard: &mut Shard, received: &[u8]) -> Result<u64, String> {
-    let mut refused = 0;
+/// What became of frames for the TAP.
+#[derive(Default)]
+struct Written {
+    calls: u64,
+    refused: u64,
+}
+
+impl Written {
+    fn count(self, shard: &mut Shard, calls: &mut SystemCalls) {
+        calls.tap_writes += self.calls;
+        shard.count_drops(DropReason::TapWrite, self.refused);
+    }
+}
+
+/// Writes the frames that the core has for the TAP, some of which may still be in `received`.
+fn write_frames(tap: &mut Tap, shard: &mut Shard, received: &[u8]) -> Result<Written, String> {
+    let mut written = Written::default();
     for frame in shard.outbox().frames.drain(..) {
+        written.calls += 1;
         match tap.write(&frame.header.emit(), frame.bytes(received)) {
             Ok(TapWrite::Done) => {}
-            Ok(TapWrite::Refused) => refused += 1,
+            Ok(TapWrite::Refused) => written.refused += 1,
             Err(e) => return Err(tap_is_gone(tap, &e)),
         }
     }
-    Ok(refused)
+    Ok(written)
 }
 
 fn tap_is_gone(tap: &Tap, error: &io::Error) -> String {

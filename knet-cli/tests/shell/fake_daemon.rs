@@ -21,7 +21,7 @@ use knet_api::{
     message::{
         API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LinkRow,
         LocalRow, LogRow, MacRow, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request,
-        RequestBody, Response, Rows, SessionRow, Source, Traffic, VersionRow, Welcome,
+        RequestBody, Response, Rows, SessionRow, Source, SystemCallsRow, Traffic, VersionRow, Welcome,
     },
     model::Config,
     render::render,
@@ -418,6 +418,13 @@ fn interface() -> InterfaceRow {
         macs: 3,
         handshakes: 7,
         gaps: 1,
+        system_calls: SystemCallsRow {
+            waits: 40,
+            receives: 20,
+            sends: 30,
+            tap_reads: 50,
+            tap_writes: 10,
+        },
         drops: vec![
             DropRow {
                 reason: "replay".into(),

@@ -110,6 +110,23 @@ pub struct InterfaceRow {
     pub counting_ms: u64,
     /// The MTU follows the paths.
     pub mtu_auto: bool,
+    /// System calls of the data thread.
+    pub system_calls: SystemCallsRow,
+}
+
+/// System calls of the data thread of an interface, as long as it has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemCallsRow {
+    /// Waits for work.
+    pub waits: u64,
+    /// Datagrams received, many at once.
+    pub receives: u64,
+    /// Datagrams sent, many at once.
+    pub sends: u64,
+    /// Frames and super-frames read from the TAP, and the word that there is none.
+    pub tap_reads: u64,
+    /// Frames and super-frames written to the TAP.
+    pub tap_writes: u64,
 }
 
 /// The session with a peer.

@@ -32,18 +32,18 @@ fn hex(bytes: &[u8]) -> String {
     digits.concat()
 }
 
-/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 3.
+/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 4.
 #[test]
-fn the_bytes_of_version_3_are_fixed() {
-    assert_eq!(API_VERSION, 3);
+fn the_bytes_of_version_4_are_fixed() {
+    assert_eq!(API_VERSION, 4);
     let hello = Hello {
-        api_version: 3,
+        api_version: 4,
         build: "0.1.0".into(),
         table_hash: 0x1234,
     };
     assert_eq!(
         hex(&encode(&hello, MAX_REQUEST).expect("short")),
-        "090000000305302e312e30b424"
+        "090000000405302e312e30b424"
     );
     assert_eq!(
         hex(&encode(&request(), MAX_REQUEST).expect("short")),

@@ -16,7 +16,7 @@ use knet_proto::{
 use super::{COMMANDS, Worker};
 use crate::{
     pings::PingReply,
-    query::{Event, InterfaceReport, PingResult, Query, Reply, SocketReport},
+    query::{Event, InterfaceReport, PingResult, Query, Reply, SocketReport, SystemCalls},
     setup::SocketSetup,
     sockets::token,
 };
@@ -168,6 +168,7 @@ impl Worker {
                 status: self.shard.interface_status(),
                 ifindex: self.tap.ifindex(),
                 uptime: now.since(self.started),
+                calls: self.calls,
                 sockets: self.sockets.iter().map(report).collect(),
             })),
             Query::Peers { from, limit } => {
@@ -181,6 +182,7 @@ impl Worker {
             }
             Query::ClearCounters => {
                 self.shard.clear_counters();
+                self.calls = SystemCalls::default();
                 Reply::Done
             }
             Query::ClearMacs => {

@@ -69,6 +69,8 @@ pub struct SendReport {
     pub blocked: bool,
     /// Datagrams among `done` that the device's queue dropped because it was full (ENOBUFS). Congestion, not a failure.
     pub queue_drops: usize,
+    /// System calls that it took.
+    pub calls: usize,
 }
 
 /// Scratch space for sending, allocated once.
@@ -234,6 +236,7 @@ impl UdpSocket {
         let mut alone_until = 0;
         while report.done < count {
             let segment = self.gso.load(Ordering::Relaxed) && report.done >= alone_until;
+            report.calls += 1;
             match self.send_some(scratch, report.done..count, segment, &item) {
                 Ok(sent) => {
                     attempts = 0;
