@@ -170,6 +170,7 @@ impl Sockets {
                             local: t.path.local,
                             dscp: dscp(t.class),
                             confirms: t.confirms,
+                            begins: t.begins,
                             bytes: outbox.bytes(t),
                         },
                         None => NOTHING,
@@ -224,6 +225,7 @@ impl Sockets {
                     dscp: w.dscp,
                     // It may have waited for long.
                     confirms: false,
+                    begins: false,
                     bytes: &w.bytes,
                 })
             },
@@ -282,6 +284,7 @@ const NOTHING: SendItem<'static> = SendItem {
     local: None,
     dscp: None,
     confirms: false,
+    begins: false,
     bytes: &[],
 };
 

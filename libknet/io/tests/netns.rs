@@ -95,6 +95,7 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes: b"hello",
         };
         socket.send(&mut SendBatch::new(), 1, |_| item, &mut Vec::new());
@@ -293,6 +294,7 @@ fn a_socket_survives_the_loss_of_its_address() {
                     local: None,
                     dscp: None,
                     confirms: false,
+                    begins: false,
                     bytes: b"x",
                 };
                 let mut failures = Vec::new();
@@ -358,6 +360,7 @@ fn datagrams_too_long_for_the_device_take_no_others_with_them() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes: &bytes[..lengths[i]],
         };
         let mut failures = Vec::new();
@@ -383,6 +386,7 @@ fn a_device_without_checksums_loses_nothing() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes: &[0; 1000],
         };
         let before = received_by("vb");
@@ -414,6 +418,7 @@ fn a_confirmed_neighbour_is_not_asked() {
             local: None,
             dscp: None,
             confirms,
+            begins: false,
             bytes: b"x",
         });
         let state = |neighbour: &str| {
@@ -467,6 +472,7 @@ fn a_full_send_buffer_is_back_pressure() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes: &[0; 1400],
         };
         let mut failures = Vec::new();

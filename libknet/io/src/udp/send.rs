@@ -39,6 +39,9 @@ pub struct SendItem<'a> {
     pub dscp: Option<u8>,
     /// The neighbour that it goes to is known to be there (`MSG_CONFIRM`): what was sent to it before was answered.
     pub confirms: bool,
+    /// It is the first of many that belong together: a packet that is more than half full ends before it, so that they
+    /// come in one.
+    pub begins: bool,
     /// The payload.
     pub bytes: &'a [u8],
 }
@@ -210,6 +213,7 @@ impl Run {
             && before.bytes.len() == self.piece
             && (1..=self.piece).contains(&next.bytes.len())
             && self.bytes + next.bytes.len() <= MAX_RUN
+            && !(next.begins && self.bytes > MAX_RUN / 2)
             && (before.remote, before.local, before.dscp) == (next.remote, next.local, next.dscp)
     }
 }

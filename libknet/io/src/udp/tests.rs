@@ -86,6 +86,7 @@ fn datagrams_that_leave_as_one_packet_arrive_as_they_were() {
                     local: None,
                     dscp: (below(60) == 0).then_some(48),
                     confirms: false,
+                    begins: false,
                     // Some lie one after the other, some do not.
                     bytes: if round % 2 == 0 {
                         &arena[at..at + bytes.len()]
@@ -131,6 +132,7 @@ fn a_refused_packet_is_sent_as_single_datagrams() {
         local: None,
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: &[7; 100],
     };
     let (report, failures) = send_all(&a, &[item; 150]);
@@ -152,6 +154,7 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
                 local: None,
                 dscp: None,
                 confirms: false,
+                begins: false,
                 bytes: p,
             })
             .collect();
@@ -180,6 +183,38 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
     }
 }
 
+/// Thirty datagrams and thirty more are two packets of thirty, if the second thirty belong together.
+#[test]
+fn what_belongs_together_begins_a_packet() {
+    let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
+    let bytes = [5; 1400];
+    let lengths = |begins_at: usize| {
+        let items: Vec<_> = (0..60)
+            .map(|i| SendItem {
+                remote: b.local_addr(),
+                local: None,
+                dscp: None,
+                confirms: false,
+                begins: i == begins_at,
+                bytes: &bytes,
+            })
+            .collect();
+        let (report, failures) = send_all(&a, &items);
+        assert!(report.done == 60 && report.calls == 1 && failures.is_empty());
+        let mut batch = RecvBatch::new(4, MERGED);
+        let mut lengths = Vec::new();
+        let until = Instant::now() + Duration::from_secs(5);
+        while lengths.iter().sum::<usize>() < 60 && Instant::now() < until {
+            b.receive(&mut batch).unwrap_or_else(|e| panic!("{e}"));
+            lengths.extend(batch.iter_mut().map(|(bytes, _)| bytes.len() / 1400));
+        }
+        lengths
+    };
+    assert_eq!(lengths(30), [30, 30]);
+    // Half empty packets are filled first.
+    assert_eq!(lengths(10), [46, 14]);
+}
+
 #[test]
 fn answers_leave_from_the_address_that_was_addressed() {
     let server = bind("0.0.0.0:0");
@@ -193,6 +228,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes: b"to 2",
         }],
     );
@@ -204,6 +240,7 @@ fn answers_leave_from_the_address_that_was_addressed() {
         local: got[0].1.local,
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: b"from 2",
     };
     let (_, failures) = send_all(&server, &[answer]);
@@ -223,6 +260,7 @@ fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
         local: Some(ip.into()),
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: b"x",
     };
     let (report, failures) = send_all(
@@ -247,6 +285,7 @@ fn a_longer_datagram_is_marked_as_cut_off() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes: &[1; 3000],
         }],
     );
@@ -272,6 +311,7 @@ fn errors_left_by_icmp_cost_no_datagram() {
             local: None,
             dscp: None,
             confirms: false,
+            begins: false,
             bytes,
         };
         let mut items = Vec::new();
@@ -315,6 +355,7 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
         local: None,
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: b"good",
     };
     // Broadcast without SO_BROADCAST is refused.
@@ -323,6 +364,7 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
         local: None,
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: b"bad",
     };
     let other_family = SendItem {
@@ -330,6 +372,7 @@ fn a_refused_datagram_is_named_and_the_rest_goes() {
         local: None,
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: b"bad",
     };
     let items = [bad, good, good, bad, other_family, good];
@@ -355,6 +398,7 @@ fn what_the_kernel_drops_is_counted() {
         local: None,
         dscp: None,
         confirms: false,
+        begins: false,
         bytes: &[0; 1000],
     };
     send_all(&a, &vec![item; 500]);
@@ -448,6 +492,7 @@ fn each_datagram_has_its_class_and_the_others_the_sockets() {
             local,
             dscp,
             confirms: false,
+            begins: false,
             bytes: b"x",
         };
         let (_, failures) = send_all(

@@ -92,7 +92,12 @@ impl Peer {
         let checksum = Checksum::of(self.leaves_checksums());
         // Every segment has the addresses and ports of the whole.
         let flow = self.flow(env, frame.bytes);
+        let before = env.outbox.transmits.len();
         for index in 0..segments.count() {
+            if index == 1 {
+                let first = env.outbox.transmits.iter_mut().skip(before);
+                first.for_each(|copy| copy.begins = true);
+            }
             let targets = self.targets(flow);
             let len = segments.len(index);
             closer |= if len > room {

@@ -161,6 +161,7 @@ impl Env {
             path,
             class,
             confirms,
+            begins: false,
             range,
         });
     }

@@ -32,6 +32,8 @@ pub struct Transmit {
     /// What was sent along this path lately was answered: the next hop need not be asked whether it is still there
     /// (RFC 4861 section 7.3.1, forward progress).
     pub confirms: bool,
+    /// It is the first frame of a super-frame: those that follow are to arrive with it, to be made one again.
+    pub begins: bool,
     /// Where the datagram is in [`Outbox::arena`].
     pub range: Range<usize>,
 }
