@@ -1,11 +1,10 @@
 //! What `show` shows: rows of the daemon as text and as JSON.
 
+mod interface;
+
 use knet_api::{
     grammar::Show,
-    message::{
-        EventRow, InterfaceRow, LinkRow, LogRow, MacRow, PeerRow, Reply, RequestBody, SessionRow, Traffic,
-        VersionRow,
-    },
+    message::{EventRow, LinkRow, LogRow, MacRow, PeerRow, Reply, RequestBody, SessionRow, VersionRow},
 };
 use serde_json::json;
 
@@ -26,7 +25,7 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
         },
         Show::Interfaces { interface } => match client.call(RequestBody::Interfaces { interface })? {
             Reply::Interfaces(rows) => {
-                let lines = rows.iter().flat_map(self::interface).collect();
+                let lines = rows.iter().flat_map(interface::interface).collect();
                 Document::new("interfaces", &json!(rows), lines)
             }
             _ => return Err(unexpected()),
@@ -133,96 +132,6 @@ fn version(row: &VersionRow) -> Vec<String> {
             row.revision
         ),
     ]
-}
-
-fn interface(row: &InterfaceRow) -> Vec<String> {
-    let reason = row
-        .reason
-        .as_deref()
-        .map(|reason| format!(": {}", clean(reason)))
-        .unwrap_or_default();
-    let known = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), clean);
-    let mut lines = vec![format!(
-        "{} is {}{reason}",
-        clean(&row.interface),
-        clean(&row.state)
-    )];
-    if let Some(description) = &row.description {
-        lines.push(format!("  Description: {}", clean(description)));
-    }
-    let unit = if row.mtu_auto { "(auto)" } else { "bytes" };
-    lines.push(format!(
-        "  MAC address {}, MTU {} {unit}",
-        known(&row.mac_address),
-        row.mtu
-    ));
-    lines.push(format!("  Public key {}", known(&row.public_key)));
-    if !row.addresses.is_empty() {
-        lines.push(format!("  Addresses: {}", clean(&row.addresses.join(", "))));
-    }
-    for local in &row.locals {
-        let device = local
-            .device
-            .as_deref()
-            .map(|device| format!(" on {}", clean(device)))
-            .unwrap_or_default();
-        lines.push(format!(
-            "  Local {}: {}{device}, {}",
-            local.local,
-            clean(&local.address),
-            clean(&local.state)
-        ));
-    }
-    lines.push(format!("  Peers: {} configured, {} up", row.peers, row.peers_up));
-    lines.push(format!(
-        "  {} MAC addresses, {} sessions made, {} gaps of our own loop",
-        row.macs, row.handshakes, row.gaps
-    ));
-    lines.push(format!("  Counted for {}:", duration(row.counting_ms)));
-    let traffic =
-        |name: &str, t: Traffic| vec![format!("    {name}"), t.packets.to_string(), t.bytes.to_string()];
-    lines.extend(table(
-        &[
-            ("", Align::Left),
-            ("packets", Align::Right),
-            ("bytes", Align::Right),
-        ],
-        &[
-            traffic("frames from the TAP", row.tap_rx),
-            traffic("frames to the TAP", row.tap_tx),
-            traffic("datagrams received", row.wire_rx),
-            traffic("datagrams sent", row.wire_tx),
-            traffic("frames relayed", row.relayed),
-        ],
-    ));
-    let calls = row.system_calls;
-    lines.push(format!(
-        "  System calls: {} waits, {} TAP reads, {} TAP writes, {} receives, {} sends",
-        calls.waits, calls.tap_reads, calls.tap_writes, calls.receives, calls.sends
-    ));
-    if row.drops.is_empty() {
-        lines.push("  Nothing was discarded".to_owned());
-        return lines;
-    }
-    lines.push("  Discarded:".to_owned());
-    let drops: Vec<Vec<String>> = row
-        .drops
-        .iter()
-        .map(|drop| {
-            vec![
-                format!("    {}", clean(&drop.reason)),
-                drop.count.to_string(),
-                clean(&drop.help),
-            ]
-        })
-        .collect();
-    let columns = [
-        ("    reason", Align::Left),
-        ("packets", Align::Right),
-        ("meaning", Align::Left),
-    ];
-    lines.extend(table(&columns, &drops));
-    lines
 }
 
 fn peers(rows: &[PeerRow]) -> Vec<String> {
