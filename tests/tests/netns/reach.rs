@@ -10,13 +10,14 @@ use std::{
 
 use knet_proto::handshake::message::Suite;
 use knet_tests::lab::{
-    Family, Lab, NetworkId, Result,
+    Family, HostId, Lab, NetworkId, Result,
     capture::Tcpdump,
     config::{ConfigFile, Interface, Link, Peer},
     daemon::{self, KeyPair, write_secret},
     mesh::{Mesh, PORT, Plan, overlay_v4, overlay_v6},
     ping::Ping,
     process::Process,
+    stream::Server,
     time::wait_until,
 };
 
@@ -104,6 +105,42 @@ fn the_cipher_is_one_that_both_sides_allow() -> Result<()> {
     mesh.wait_until_all_up(Duration::from_secs(20))?;
     assert_eq!(suite(&mesh)?, "AES-256-GCM");
     wait_for_answer(&mesh, Duration::from_secs(10))
+}
+
+/// Checksums that one spoke leaves to do are done by the hub for another that has not agreed to it.
+#[test]
+fn super_frames_are_relayed_between_spokes_that_differ() -> Result<()> {
+    needs_root!();
+    const HUB: HostId = HostId(2);
+    let mut mesh = Mesh::build(Plan {
+        hosts: 3,
+        ..Plan::default()
+    })?;
+    for spoke in [A, B] {
+        let hub = mesh.lab.host_name(HUB).to_owned();
+        mesh.configs[spoke.0].interfaces[0]
+            .peers
+            .retain(|p| p.name == hub);
+    }
+    for peer in &mut mesh.configs[HUB.0].interfaces[0].peers {
+        peer.lines.push("spoke".into());
+    }
+    mesh.daemons[B.0].arguments = vec!["--no-offload".into(), "csum".into()];
+    mesh.start_all()?;
+    wait_for_answer(&mesh, Duration::from_secs(20))?;
+    let server = Server::start(&mesh.lab, B, overlay_v4(B))?;
+    for arguments in [&[][..], &["-R"]] {
+        let measured = server.measure(&mesh.lab, A, 1, arguments)?;
+        // With wrong checksums nothing would come through.
+        assert!(measured.bits_per_second > 1e8, "{measured:?}");
+    }
+    let shown = mesh.daemon(HUB).show("show interfaces knet0")?;
+    assert!(
+        shown["interfaces"][0]["relayed"]["packets"].as_u64() > Some(1000),
+        "{shown}"
+    );
+    assert_eq!(mesh.daemon(HUB).drops()?.get("partial-checksum"), None);
+    Ok(())
 }
 
 #[test]
@@ -343,7 +380,7 @@ fn n35_two_addresses_on_one_device_are_two_links() -> Result<()> {
     let mut mesh = Mesh::build(Plan::default())?;
     let device = Lab::device(NetworkId(0));
     for (us, them) in [(A, B), (B, A)] {
-        let second = |host: knet_tests::lab::HostId| format!("10.70.0.{}", 101 + host.0);
+        let second = |host: HostId| format!("10.70.0.{}", 101 + host.0);
         mesh.lab.run(
             us,
             "ip",

@@ -112,7 +112,8 @@ impl Join {
     }
 
     /// Joins the frame at `next` in `buffer`, if it continues those before and lies behind them: then its payload has
-    /// been moved. Its checksum must be like theirs. If `false`, nothing has changed, and nothing more can be joined: the frame may begin another.
+    /// been moved. Its checksum must be like theirs. If `false`, nothing has changed, and nothing more can be joined: the
+    /// frame may begin another.
     pub fn push(&mut self, buffer: &mut [u8], next: Range<usize>) -> bool {
         if self.try_push(buffer, next).is_none() {
             self.ended = true;
