@@ -290,7 +290,7 @@ impl Worker {
     fn read_frames(&mut self, now: Time) -> Result<(), String> {
         if !self.tap_watched {
             // Only an error is reported then.
-            return match self.tap.read(&mut self.header, &mut self.frame) {
+            return match self.read_tap() {
                 Err(e) => Err(tap_is_gone(&self.tap, &e)),
                 Ok(None) => Ok(()),
                 Ok(Some(n)) => {
@@ -301,8 +301,7 @@ impl Worker {
             };
         }
         for _ in 0..FRAMES {
-            self.calls.tap_reads += 1;
-            match self.tap.read(&mut self.header, &mut self.frame) {
+            match self.read_tap() {
                 Ok(Some(n)) => self.forward(now, n),
                 Ok(None) => break,
                 Err(e) => return Err(tap_is_gone(&self.tap, &e)),
@@ -316,6 +315,11 @@ impl Worker {
         }
         self.flush(now);
         Ok(())
+    }
+
+    fn read_tap(&mut self) -> io::Result<Option<usize>> {
+        self.calls.tap_reads += 1;
+        self.tap.read(&mut self.header, &mut self.frame)
     }
 
     fn forward(&mut self, now: Time, length: usize) {

@@ -57,19 +57,17 @@ impl Peer {
             return self.send_segments(env, frame);
         }
         let targets = self.targets(self.flow(env, frame.bytes));
-        let partial = frame.header.flags & flags::NEEDS_CSUM != 0;
         if frame.bytes.len() + DATA_OVERHEAD > self.room {
-            let whole = frame.complete();
-            return self.send_in_pieces(env, &whole, targets);
+            return self.send_in_pieces(env, &frame.complete(), targets);
         }
-        if partial && !self.leaves_checksums() {
-            let whole = frame.complete();
-            return self.send_whole(env, whole.len(), false, targets, |out| {
-                out.extend_from_slice(&whole);
-            });
-        }
-        self.send_whole(env, frame.bytes.len(), partial, targets, |out| {
-            out.extend_from_slice(frame.bytes);
+        let partial = frame.header.flags & flags::NEEDS_CSUM != 0 && self.leaves_checksums();
+        let bytes = if partial {
+            frame.bytes.into()
+        } else {
+            frame.complete()
+        };
+        self.send_whole(env, bytes.len(), partial, targets, |out| {
+            out.extend_from_slice(&bytes);
         })
     }
 
