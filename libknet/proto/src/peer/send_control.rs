@@ -153,7 +153,7 @@ impl Peer {
     }
 
     fn send_report(&mut self, env: &mut Env, slot: Slot, over: LinkId, about: LinkSet) {
-        let Some(path) = self.link(over).and_then(|l| l.endpoint.current()) else {
+        let Some(path) = self.link(over).and_then(|l| l.endpoint.current()).copied() else {
             return;
         };
         let reports: [Option<Report>; 8] = core::array::from_fn(|i| {
@@ -223,7 +223,9 @@ impl Peer {
         let Some(l) = self.link(link).filter(|l| l.can_send()) else {
             return;
         };
-        let Some(path) = l.endpoint.current() else { return };
+        let Some(path) = l.endpoint.current().copied() else {
+            return;
+        };
         self.send_ctrl_to(env, link, path, write);
     }
 
@@ -265,7 +267,7 @@ impl Peer {
                     l.tx.count(len);
                     l.last_tx = env.now;
                 }
-                env.transmit(Class::Control, confirms, path, start);
+                env.transmit(Class::Control, confirms, &path, start);
             }
             Ok(()) => env.outbox.arena.truncate(start),
             Err(reason) => {

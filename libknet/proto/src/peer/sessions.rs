@@ -129,7 +129,7 @@ impl Peer {
         if let Some((path, bytes)) = new.reply.take() {
             let start = env.outbox.arena.len();
             env.outbox.arena.extend_from_slice(&bytes);
-            env.transmit(Class::Control, false, path, start);
+            env.transmit(Class::Control, false, &path, start);
         }
         match new.role {
             Role::Initiator => {
@@ -303,7 +303,7 @@ impl Peer {
         let spare = self.is_up() && self.attempt.tries < 2;
         let asked = |l: &&Link| l.state() >= LinkState::Down && !(spare && l.rests());
         for link in self.links().filter(asked) {
-            let ends = [link.endpoint.current(), link.endpoint.configured()];
+            let ends = [link.endpoint.current().copied(), link.endpoint.configured()];
             for path in ends.into_iter().flatten() {
                 if !paths.contains(&path) {
                     paths.push(path);

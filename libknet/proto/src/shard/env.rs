@@ -154,11 +154,14 @@ impl Env {
     }
 
     /// Sends what has been sealed onto the arena since `start`. `confirms`: see [`Transmit::confirms`].
-    pub fn transmit(&mut self, class: Class, confirms: bool, path: Path, start: usize) {
+    ///
+    /// By reference: a copy made just before could be read again only when all that was written before it has left the
+    /// processor, such as a datagram that was put into a resend ring outside of its cache.
+    pub fn transmit(&mut self, class: Class, confirms: bool, path: &Path, start: usize) {
         let range = start..self.outbox.arena.len();
         self.status.wire_tx.count(range.len());
         self.outbox.transmits.push(Transmit {
-            path,
+            path: *path,
             class,
             confirms,
             begins: false,

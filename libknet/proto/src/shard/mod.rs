@@ -237,7 +237,7 @@ impl Shard {
             Output::Transmit { path, bytes } => {
                 let start = self.env.outbox.arena.len();
                 self.env.outbox.arena.extend_from_slice(&bytes);
-                self.env.transmit(Class::Control, false, path, start);
+                self.env.transmit(Class::Control, false, &path, start);
             }
             Output::Dropped(reason) => self.env.drop(reason),
             Output::Session(new) => {
