@@ -7,8 +7,9 @@
 //! It is not a retransmission protocol: a datagram that a *working* link loses stays lost, as on any Ethernet.
 //! Entries leave
 //! - when a report says that they arrived (over whichever link),
-//! - when the highest counter that arrived over each link they were sent on is more than 64 ahead of them: then they
-//!   have arrived, or that link has lost them while it worked,
+//! - when the highest counter that arrived over a link they were sent on is more than 64 ahead of them: then they have
+//!   arrived, or that link has lost them while it worked; where the link is in doubt itself it must be so of each of
+//!   them,
 //! - when they are too old to be of use, or when there is no room (counted as evicted).
 //!
 //! The bytes are kept in one circular buffer per peer that grows while there is memory for all and goes back to the
@@ -33,11 +34,18 @@ pub const MAX_BYTES: usize = 16 << 20;
 pub const TOTAL_BYTES: usize = 512 << 20;
 /// A datagram older than this is not sent again: late is worse than lost. Longer round trips get more.
 pub const REPLAY_MAX_AGE: Span = Span::from_millis(250);
-/// Bytes that one switch of links sends again at most.
+/// Bytes that one switch of links may always send again, and for how much time's worth of them it may at the rate at which
+/// they were sent: what is under way when a fast link dies is more.
 const MAX_REPLAY_BYTES: usize = 4 << 20;
+const MAX_REPLAY_MS: u64 = 50;
 /// Sent again at once, and then per millisecond at least.
-const BURST: usize = 64 << 10;
+const BURST: u64 = 64 << 10;
 const LEAST_PER_MS: u64 = 32 << 10;
+/// The pace grows: new datagrams queue behind the old ones, and a replay that is no faster than they come never ends.
+const DOUBLED_WITHIN: Span = Span::from_millis(4);
+const MOST_PER_MS: u64 = 4 << 20;
+/// After a pause, however long.
+const MOST_AT_ONCE: u64 = 1 << 20;
 /// Pause between two bursts.
 pub const PACE: Span = Span::from_millis(1);
 /// The buffer of a ring that has been empty for so long is given back.
@@ -169,8 +177,9 @@ impl ResendRing {
     }
 
     /// The peer reports: `highest` is the highest counter that has arrived over `link`, and bit *i* of `bitmap`
-    /// tells whether the *i*-th before it has arrived over any.
-    pub fn reported(&mut self, link: LinkId, highest: DataSeq, bitmap: u64) {
+    /// tells whether the *i*-th before it has arrived over any. `sound`: the link is in no doubt, so that what it was
+    /// given long before `highest` has arrived, or is what any link loses.
+    pub fn reported(&mut self, link: LinkId, sound: bool, highest: DataSeq, bitmap: u64) {
         for entry in self.entries.iter_mut().take_while(|e| e.seq <= highest) {
             let behind = if entry.seq.session == highest.session {
                 highest.counter - entry.seq.counter
@@ -182,7 +191,7 @@ impl ResendRing {
                 1..=64 if bitmap & (1 << (behind - 1)) != 0 => entry.state = State::Settled,
                 65.. if entry.links.contains(link) => {
                     entry.links = entry.links.without(link);
-                    if entry.links.is_empty() {
+                    if sound || entry.links.is_empty() {
                         entry.state = State::Settled;
                     }
                 }
@@ -220,14 +229,15 @@ impl ResendRing {
         // Twice the rate at which it was sent: the line that carried it carries that, too.
         let age_ms = now.since(oldest).as_millis() + 1;
         let per_ms = (self.bytes.len() as u64 * 2 / age_ms).max(LEAST_PER_MS);
+        let allowance = MAX_REPLAY_BYTES.max((per_ms / 2 * MAX_REPLAY_MS) as usize);
         let before = self.replay.take();
         self.replay = Some(Replay {
             over: before.map_or(over, |r| r.over.union(over)),
             what,
             next: 0,
             offset: 0,
-            allowance: before.map_or(MAX_REPLAY_BYTES, |r| r.allowance),
-            credit: BURST as u64,
+            allowance: before.map_or(allowance, |r| r.allowance),
+            credit: BURST,
             per_ms,
             paid: now,
             frames: before.map_or(0, |r| r.frames),
@@ -280,10 +290,10 @@ impl ResendRing {
         let replay = self.replay.as_mut().filter(|r| !r.over.is_empty())?;
         let passed = now.since(replay.paid).as_nanos();
         replay.paid = now;
-        replay.credit = replay
-            .credit
-            .saturating_add(replay.per_ms.saturating_mul(passed) / 1_000_000)
-            .min(replay.per_ms.saturating_mul(4).max(BURST as u64));
+        let more = replay.per_ms.saturating_mul(passed);
+        let most = replay.per_ms.saturating_mul(4).clamp(BURST, MOST_AT_ONCE);
+        replay.credit = replay.credit.saturating_add(more / 1_000_000).min(most);
+        replay.per_ms = (replay.per_ms + more / DOUBLED_WITHIN.as_nanos()).min(MOST_PER_MS);
         loop {
             let entry = self.entries.get_mut(replay.next)?;
             let len = entry.len as usize;

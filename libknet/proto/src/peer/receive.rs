@@ -359,7 +359,8 @@ impl Peer {
             return;
         };
         if l.could_report(seq) {
-            self.ring.reported(report.link, seq, report.bitmap);
+            let sound = l.state() == LinkState::Up;
+            self.ring.reported(report.link, sound, seq, report.bitmap);
             l.watch_large(now, seq, report.bitmap);
             l.capacity.delivered(report.rx_pkts);
         }
