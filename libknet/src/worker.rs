@@ -306,7 +306,7 @@ impl Worker {
                 Ok(None) => break,
                 Err(e) => return Err(tap_is_gone(&self.tap, &e)),
             }
-            if self.shard.outbox().arena.len() >= ARENA {
+            if self.shard.outbox().arena.unsent() >= ARENA {
                 self.flush(now);
                 if self.sockets.hold_tap_until(now).is_some() {
                     break;

@@ -12,26 +12,21 @@
 //!   them,
 //! - when they are too old to be of use, or when there is no room (counted as evicted).
 //!
-//! The bytes are kept in one circular buffer per peer that grows while there is memory for all and goes back to the
-//! system when the peer is idle.
+//! The bytes stay where they were sealed ([`Arena`]).
 
-mod byte_ring;
-
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::collections::VecDeque;
 
 use crate::{
+    arena::{self, Arena, Place},
     ids::{LinkId, LinkSet},
     link::sent_log::DataSeq,
     time::{Span, Time},
 };
-use byte_ring::ByteRing;
 
 /// Most datagrams held for one peer (limits: row 20).
-pub const MAX_ENTRIES: usize = 16_384;
+pub const MAX_ENTRIES: usize = 32_768;
 /// Most bytes held for one peer.
-pub const MAX_BYTES: usize = 16 << 20;
-/// Bytes for all peers of a shard together.
-pub const TOTAL_BYTES: usize = 512 << 20;
+pub const MAX_BYTES: usize = 32 << 20;
 /// A datagram older than this is not sent again: late is worse than lost. Longer round trips get more.
 pub const REPLAY_MAX_AGE: Span = Span::from_millis(250);
 /// Bytes that one switch of links may always send again, and for how much time's worth of them it may at the rate at which
@@ -48,14 +43,14 @@ const MOST_PER_MS: u64 = 4 << 20;
 const MOST_AT_ONCE: u64 = 1 << 20;
 /// Pause between two bursts.
 pub const PACE: Span = Span::from_millis(1);
-/// The buffer of a ring that has been empty for so long is given back.
+/// The memory of a ring that has been empty for so long is given back.
 const IDLE: Span = Span::from_secs(1);
 
 /// The ring of one peer.
 #[derive(Debug, Default)]
 pub struct ResendRing {
     entries: VecDeque<Entry>,
-    bytes: ByteRing,
+    bytes: usize,
     replay: Option<Replay>,
     last_push: Time,
     stats: RingStats,
@@ -76,7 +71,7 @@ pub struct RingStats {
 struct Entry {
     seq: DataSeq,
     sent: Time,
-    len: u32,
+    place: Place,
     /// The links it went out on that may still deliver it.
     links: LinkSet,
     state: State,
@@ -98,9 +93,8 @@ struct Replay {
     /// Over these links.
     over: LinkSet,
     what: What,
-    /// Position in `entries` of the next one, and where its bytes begin.
+    /// Position in `entries` of the next one.
     next: usize,
-    offset: usize,
     /// Bytes that may still be sent again.
     allowance: usize,
     credit: u64,
@@ -139,37 +133,36 @@ pub struct Replayed {
 }
 
 impl ResendRing {
-    /// Takes in a datagram that has gone out over the links `over`. If it is `queued`, it goes out over those of the
-    /// replay under way in its turn. `total` counts the bytes that the rings of all peers have reserved. Returns
-    /// false if there is no room for it at all, even without the older ones.
+    /// Takes in the datagram that was sealed last, at `start`, and goes out over the links `over`. If it is `queued`, it
+    /// goes out over those of the replay under way in its turn. Returns false if there is no room for it at all, even
+    /// without the older ones.
+    ///
+    /// A peer may have as much as is left besides: whoever has much leaves room for those who come later (dynamic
+    /// thresholds; Choudhury and Hahne, 1998).
     pub fn push(
         &mut self,
         now: Time,
         seq: DataSeq,
         over: LinkSet,
         queued: bool,
-        datagram: &[u8],
-        total: &mut usize,
+        start: usize,
+        arena: &mut Arena,
     ) -> bool {
         self.last_push = now;
-        while self.entries.len() >= MAX_ENTRIES {
-            self.evict();
-        }
-        while !self
-            .bytes
-            .make_room(datagram.len(), MAX_BYTES, TOTAL_BYTES, total)
-        {
+        let len = arena.bytes.len().saturating_sub(start);
+        let room = |arena: &Arena| MAX_BYTES.min(arena::MOST.saturating_sub(arena.held_bytes()));
+        while self.entries.len() >= MAX_ENTRIES || self.bytes + len > room(arena) {
             if self.entries.is_empty() {
                 self.stats.evicted = self.stats.evicted.saturating_add(1);
                 return false;
             }
-            self.evict();
+            self.evict(arena);
         }
-        self.bytes.push(datagram);
+        self.bytes += len;
         self.entries.push_back(Entry {
             seq,
             sent: now,
-            len: datagram.len() as u32,
+            place: arena.hold(start),
             links: over,
             state: if queued { State::Queued } else { State::Out },
         });
@@ -179,7 +172,7 @@ impl ResendRing {
     /// The peer reports: `highest` is the highest counter that has arrived over `link`, and bit *i* of `bitmap`
     /// tells whether the *i*-th before it has arrived over any. `sound`: the link is in no doubt, so that what it was
     /// given long before `highest` has arrived, or is what any link loses.
-    pub fn reported(&mut self, link: LinkId, sound: bool, highest: DataSeq, bitmap: u64) {
+    pub fn reported(&mut self, link: LinkId, sound: bool, highest: DataSeq, bitmap: u64, arena: &mut Arena) {
         for entry in self.entries.iter_mut().take_while(|e| e.seq <= highest) {
             let behind = if entry.seq.session == highest.session {
                 highest.counter - entry.seq.counter
@@ -198,7 +191,7 @@ impl ResendRing {
                 _ => {}
             }
         }
-        self.pop_settled();
+        self.pop_settled(arena);
     }
 
     /// Whether anything is held that went out over `link`.
@@ -210,7 +203,7 @@ impl ResendRing {
 
     /// Begins to send again what is held, over `over`; it leaves by [`ResendRing::next`]. A replay under way goes
     /// on over the links of both. What is older than `max_age` is left out.
-    pub fn replay(&mut self, now: Time, over: LinkSet, what: What, max_age: Span) {
+    pub fn replay(&mut self, now: Time, over: LinkSet, what: What, max_age: Span, arena: &mut Arena) {
         let oldest = self
             .entries
             .iter()
@@ -222,20 +215,19 @@ impl ResendRing {
                 self.stats.evicted = self.stats.evicted.saturating_add(1);
             }
         }
-        self.pop_settled();
+        self.pop_settled(arena);
         if self.entries.is_empty() {
             return;
         }
         // Twice the rate at which it was sent: the line that carried it carries that, too.
         let age_ms = now.since(oldest).as_millis() + 1;
-        let per_ms = (self.bytes.len() as u64 * 2 / age_ms).max(LEAST_PER_MS);
+        let per_ms = (self.bytes as u64 * 2 / age_ms).max(LEAST_PER_MS);
         let allowance = MAX_REPLAY_BYTES.max((per_ms / 2 * MAX_REPLAY_MS) as usize);
         let before = self.replay.take();
         self.replay = Some(Replay {
             over: before.map_or(over, |r| r.over.union(over)),
             what,
             next: 0,
-            offset: 0,
             allowance: before.map_or(allowance, |r| r.allowance),
             credit: BURST,
             per_ms,
@@ -283,9 +275,9 @@ impl ResendRing {
         self.replay.is_some()
     }
 
-    /// The next datagram that is to go out now; its bytes are appended to `arena`. `None`: not now, or the replay is
-    /// over.
-    pub fn next(&mut self, now: Time, arena: &mut Vec<u8>) -> Option<Resend> {
+    /// The next datagram that is to go out now; its bytes are appended to those of `arena`. `None`: not now, or the
+    /// replay is over.
+    pub fn next(&mut self, now: Time, arena: &mut Arena) -> Option<Resend> {
         // Without a link it has ended. What is queued waits for the next.
         let replay = self.replay.as_mut().filter(|r| !r.over.is_empty())?;
         let passed = now.since(replay.paid).as_nanos();
@@ -296,13 +288,11 @@ impl ResendRing {
         replay.per_ms = (replay.per_ms + more / DOUBLED_WITHIN.as_nanos()).min(MOST_PER_MS);
         loop {
             let entry = self.entries.get_mut(replay.next)?;
-            let len = entry.len as usize;
+            let len = entry.place.size();
             if replay.credit < len as u64 {
                 return None;
             }
-            let (index, offset) = (replay.next, replay.offset);
-            replay.next = index + 1;
-            replay.offset = offset + len;
+            replay.next += 1;
             let first = entry.state == State::Queued;
             let over = match (entry.state, replay.what) {
                 (State::Settled, _) => LinkSet::EMPTY,
@@ -318,6 +308,11 @@ impl ResendRing {
                 }
                 continue;
             }
+            if !arena.copy(entry.place) {
+                entry.state = State::Settled;
+                self.stats.evicted = self.stats.evicted.saturating_add(1);
+                continue;
+            }
             replay.credit -= len as u64;
             entry.state = State::Out;
             entry.links = entry.links.union(over);
@@ -327,7 +322,6 @@ impl ResendRing {
                 self.stats.replayed = self.stats.replayed.saturating_add(1);
                 self.stats.replayed_bytes = self.stats.replayed_bytes.saturating_add(len as u64);
             }
-            self.bytes.read(offset, len, arena);
             return Some(Resend {
                 seq: entry.seq,
                 over,
@@ -354,8 +348,8 @@ impl ResendRing {
         self.replay.as_ref().map(|r| r.paid + PACE)
     }
 
-    /// Lets go of what is too old, and of the buffer if it has not been needed for a while.
-    pub fn expire(&mut self, now: Time, max_age: Span, total: &mut usize) {
+    /// Lets go of what is too old, and of memory if it has not been needed for a while.
+    pub fn expire(&mut self, now: Time, max_age: Span, arena: &mut Arena) {
         if self.replay.is_some() {
             return;
         }
@@ -364,24 +358,26 @@ impl ResendRing {
             .front()
             .is_some_and(|e| now.since(e.sent) > max_age.times(2))
         {
-            self.pop_front();
+            self.pop_front(arena);
         }
-        self.pop_settled();
+        self.pop_settled(arena);
         if self.entries.is_empty() && now.since(self.last_push) >= IDLE {
-            self.clear(total);
+            self.clear(arena);
         }
     }
 
     /// Forgets everything: there is nobody who could open it.
-    pub fn clear(&mut self, total: &mut usize) {
-        self.entries = VecDeque::new();
-        self.bytes.free(total);
+    pub fn clear(&mut self, arena: &mut Arena) {
+        for entry in core::mem::take(&mut self.entries) {
+            arena.release(entry.place);
+        }
+        self.bytes = 0;
         self.replay = None;
     }
 
     /// Datagrams and bytes held.
     pub fn held(&self) -> (usize, usize) {
-        (self.entries.len(), self.bytes.len())
+        (self.entries.len(), self.bytes)
     }
 
     /// The counters.
@@ -394,27 +390,27 @@ impl ResendRing {
         self.stats = RingStats::default();
     }
 
-    fn evict(&mut self) {
+    fn evict(&mut self, arena: &mut Arena) {
         if self.entries.front().is_some_and(|e| e.state != State::Settled) {
             self.stats.evicted = self.stats.evicted.saturating_add(1);
         }
-        self.pop_front();
+        self.pop_front(arena);
     }
 
-    fn pop_settled(&mut self) {
+    fn pop_settled(&mut self, arena: &mut Arena) {
         while self.entries.front().is_some_and(|e| e.state == State::Settled) {
-            self.pop_front();
+            self.pop_front(arena);
         }
     }
 
-    fn pop_front(&mut self) {
+    fn pop_front(&mut self, arena: &mut Arena) {
         let Some(entry) = self.entries.pop_front() else {
             return;
         };
-        self.bytes.pop(entry.len as usize);
+        self.bytes -= entry.place.size();
+        arena.release(entry.place);
         if let Some(replay) = &mut self.replay {
             replay.next = replay.next.saturating_sub(1);
-            replay.offset = replay.offset.saturating_sub(entry.len as usize);
         }
     }
 }

@@ -105,7 +105,7 @@ pub struct InterfaceStatus {
 /// traffic has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Bytes reserved by resend rings.
+    /// Bytes of memory with datagrams in them that may have to go out again.
     pub ring_bytes: usize,
     /// Bytes held back to restore the order.
     pub reorder_bytes: usize,

@@ -31,7 +31,7 @@ impl Peer {
         self.deliver_held(env);
         self.replay(env);
         let max_age = self.replay_max_age();
-        self.ring.expire(env.real, max_age, &mut env.ring_bytes);
+        self.ring.expire(env.real, max_age, &mut env.outbox.arena);
         self.keep_sessions(env);
         self.expire_waiting(env);
     }

@@ -360,7 +360,8 @@ impl Peer {
         };
         if l.could_report(seq) {
             let sound = l.state() == LinkState::Up;
-            self.ring.reported(report.link, sound, seq, report.bitmap);
+            let arena = &mut env.outbox.arena;
+            self.ring.reported(report.link, sound, seq, report.bitmap, arena);
             l.watch_large(now, seq, report.bitmap);
             l.capacity.delivered(report.rx_pkts);
         }

@@ -33,12 +33,11 @@ impl Peer {
         if busy.is_empty() && (copied || !self.protect) {
             return targets;
         }
-        let datagram = env.outbox.arena.get(start..).unwrap_or_default();
         let at_once = targets.minus(busy);
         let queued = !busy.is_empty();
         if self
             .ring
-            .push(env.real, seq, at_once, queued, datagram, &mut env.ring_bytes)
+            .push(env.real, seq, at_once, queued, start, &mut env.outbox.arena)
         {
             at_once
         } else {
@@ -55,7 +54,9 @@ impl Peer {
         self.carriers = carriers;
         if !gained.is_empty() && self.set.rotation.is_empty() {
             let max_age = self.replay_max_age();
-            self.ring.replay(env.real, gained, What::Unreported, max_age);
+            let arena = &mut env.outbox.arena;
+            self.ring
+                .replay(env.real, gained, What::Unreported, max_age, arena);
             self.replay(env);
         }
     }
@@ -73,8 +74,13 @@ impl Peer {
             .min_by_key(|l| l.rtt.srtt().unwrap_or(Span::MAX));
         if let Some(over) = nearest.map(|l| LinkSet::of(l.id)) {
             let max_age = self.replay_max_age();
-            self.ring
-                .replay(env.real, over, What::Stranded(rotation), max_age);
+            self.ring.replay(
+                env.real,
+                over,
+                What::Stranded(rotation),
+                max_age,
+                &mut env.outbox.arena,
+            );
             self.replay(env);
         }
     }
@@ -85,11 +91,11 @@ impl Peer {
             return false;
         }
         loop {
-            let start = env.outbox.arena.len();
+            let start = env.outbox.arena.bytes.len();
             let Some(resend) = self.ring.next(env.real, &mut env.outbox.arena) else {
                 break;
             };
-            let len = env.outbox.arena.len() - start;
+            let len = env.outbox.arena.bytes.len() - start;
             let fits = |id: &LinkId| self.link(*id).is_some_and(|l| l.mtu.current() >= len);
             let whole: LinkSet = resend.over.iter().filter(fits).collect();
             let split = resend.over.minus(whole);
@@ -119,7 +125,7 @@ impl Peer {
         let Some(session) = self.current.as_mut() else {
             return;
         };
-        let datagram = env.outbox.arena.get(range).unwrap_or_default().to_vec();
+        let datagram = env.outbox.arena.bytes.get(range).unwrap_or_default().to_vec();
         let whole = session.next_whole();
         let Some(pieces) = fragment::split(FragmentKind::Datagram, whole, datagram.len(), room) else {
             return self.drop_frame(env, DropReason::FrameLong);
@@ -127,11 +133,11 @@ impl Peer {
         self.pieces.split(pieces.len());
         for (header, range) in pieces {
             let piece = datagram.get(range).unwrap_or_default();
-            let start = env.outbox.arena.len();
+            let start = env.outbox.arena.bytes.len();
             let Some(session) = self.current.as_mut() else {
                 return;
             };
-            let seq = match session.seal_fragment(&header, piece, &mut env.outbox.arena) {
+            let seq = match session.seal_fragment(&header, piece, &mut env.outbox.arena.bytes) {
                 Ok(counter) => DataSeq {
                     session: session.serial,
                     counter,

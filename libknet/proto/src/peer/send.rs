@@ -145,8 +145,8 @@ impl Peer {
         let Some(session) = self.current.as_mut() else {
             return false;
         };
-        let start = env.outbox.arena.len();
-        match session.seal_data(len, partial, &mut env.outbox.arena, write) {
+        let start = env.outbox.arena.bytes.len();
+        match session.seal_data(len, partial, &mut env.outbox.arena.bytes, write) {
             Ok(counter) => {
                 self.tx.count(len);
                 self.send_sealed(env, counter, targets, start)
@@ -172,9 +172,9 @@ impl Peer {
         let mut closer = false;
         for (header, range) in pieces {
             let piece = frame.get(range).unwrap_or_default();
-            let start = env.outbox.arena.len();
+            let start = env.outbox.arena.bytes.len();
             let sealed = match self.current.as_mut() {
-                Some(s) => s.seal_fragment(&header, piece, &mut env.outbox.arena),
+                Some(s) => s.seal_fragment(&header, piece, &mut env.outbox.arena.bytes),
                 None => Err(DropReason::NoSession),
             };
             match sealed {
@@ -195,7 +195,6 @@ impl Peer {
         let at_once = self.keep_for_resend(env, seq, targets, start);
         if at_once.is_empty() {
             // It waits in the ring, behind older ones that are being sent again.
-            env.outbox.arena.truncate(start);
             return self.replay(env);
         }
         let closer = self.transmit_data(env, seq, at_once, start);
@@ -219,7 +218,7 @@ impl Peer {
                 continue;
             };
             env.transmit(Class::Data, false, path, start);
-            let len = env.outbox.arena.len() - start;
+            let len = env.outbox.arena.bytes.len() - start;
             link.tx.count(len);
             link.last_tx = env.now;
             closer |= link.data_sent(env.now, seq, len);

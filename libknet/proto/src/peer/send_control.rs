@@ -163,8 +163,8 @@ impl Peer {
         let Some(session) = self.slot_mut(slot) else {
             return;
         };
-        let start = env.outbox.arena.len();
-        let sealed = session.seal_ctrl(over, &mut env.outbox.arena, |out| {
+        let start = env.outbox.arena.bytes.len();
+        let sealed = session.seal_ctrl(over, &mut env.outbox.arena.bytes, |out| {
             let mut records = RecordWriter::new(out);
             for report in reports.into_iter().flatten() {
                 records.push(&Record::Report(report));
@@ -240,8 +240,8 @@ impl Peer {
         let Some(session) = self.current.as_mut() else {
             return;
         };
-        let start = env.outbox.arena.len();
-        let sealed = session.seal_ctrl(link, &mut env.outbox.arena, |out| {
+        let start = env.outbox.arena.bytes.len();
+        let sealed = session.seal_ctrl(link, &mut env.outbox.arena.bytes, |out| {
             write(&mut RecordWriter::new(out));
         });
         self.finish_ctrl(env, link, path, start, sealed);
@@ -255,7 +255,7 @@ impl Peer {
         start: usize,
         sealed: Result<(), DropReason>,
     ) {
-        let len = env.outbox.arena.len() - start;
+        let len = env.outbox.arena.bytes.len() - start;
         let Some(l) = self.link_mut(link) else { return };
         let validated = l.endpoint.is_current(&path);
         match sealed {
@@ -269,9 +269,9 @@ impl Peer {
                 }
                 env.transmit(Class::Control, confirms, &path, start);
             }
-            Ok(()) => env.outbox.arena.truncate(start),
+            Ok(()) => env.outbox.arena.bytes.truncate(start),
             Err(reason) => {
-                env.outbox.arena.truncate(start);
+                env.outbox.arena.bytes.truncate(start);
                 env.drop(reason);
             }
         }

@@ -127,8 +127,8 @@ impl Peer {
         let session = Box::new(Session::new(&new, env.serial(), env.real, jitter));
         env.status.handshakes = env.status.handshakes.saturating_add(1);
         if let Some((path, bytes)) = new.reply.take() {
-            let start = env.outbox.arena.len();
-            env.outbox.arena.extend_from_slice(&bytes);
+            let start = env.outbox.arena.bytes.len();
+            env.outbox.arena.bytes.extend_from_slice(&bytes);
             env.transmit(Class::Control, false, &path, start);
         }
         match new.role {
@@ -164,7 +164,7 @@ impl Peer {
         let had_session = self.current.is_some();
         let old = self.current.replace(session);
         if restarted {
-            self.ring.clear(&mut env.ring_bytes);
+            self.ring.clear(&mut env.outbox.arena);
             release(env, old);
             release(env, self.previous.take());
         } else if old.is_some() {
@@ -218,7 +218,7 @@ impl Peer {
         }
         self.report_at = None;
         self.deliver_all(env);
-        self.ring.clear(&mut env.ring_bytes);
+        self.ring.clear(&mut env.outbox.arena);
         for id in LinkId::all() {
             let t = self.link_mut(id).and_then(|l| l.session_ends(env.now));
             if let Some(t) = t {

@@ -75,8 +75,6 @@ pub struct Env {
     pub reorder: Budget,
     /// What is left for frames that wait for their pieces, all peers together.
     pub reassembly: usize,
-    /// Bytes reserved by the resend rings of all peers.
-    pub ring_bytes: usize,
     /// Tells flows apart.
     pub flow_hash: FlowHash,
     /// MTU of the devices that sockets send through, where it is known.
@@ -112,7 +110,6 @@ impl Env {
             delivered: Vec::new(),
             reorder: Budget::new(REORDER_TOTAL),
             reassembly: reassembly::MAX_BYTES_TOTAL,
-            ring_bytes: 0,
             sockets_down: [0; 4],
             next_serial: 0,
         }
@@ -158,7 +155,7 @@ impl Env {
     /// By reference: a copy made just before could be read again only when all that was written before it has left the
     /// processor, such as a datagram that was put into a resend ring outside of its cache.
     pub fn transmit(&mut self, class: Class, confirms: bool, path: &Path, start: usize) {
-        let range = start..self.outbox.arena.len();
+        let range = start..self.outbox.arena.bytes.len();
         self.status.wire_tx.count(range.len());
         self.outbox.transmits.push(Transmit {
             path: *path,

@@ -22,7 +22,7 @@ impl Shard {
     /// What is held for traffic under way.
     pub fn holdings(&self) -> Holdings {
         Holdings {
-            ring_bytes: self.env.ring_bytes,
+            ring_bytes: self.env.outbox.arena.reserved(),
             reorder_bytes: self.env.reorder.used(),
             reassembly_bytes: reassembly::MAX_BYTES_TOTAL - self.env.reassembly,
             waiting_bytes: self.env.waiting,

@@ -235,8 +235,8 @@ impl Shard {
         self.tick(now);
         match output {
             Output::Transmit { path, bytes } => {
-                let start = self.env.outbox.arena.len();
-                self.env.outbox.arena.extend_from_slice(&bytes);
+                let start = self.env.outbox.arena.bytes.len();
+                self.env.outbox.arena.bytes.extend_from_slice(&bytes);
                 self.env.transmit(Class::Control, false, &path, start);
             }
             Output::Dropped(reason) => self.env.drop(reason),

@@ -4,6 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
 use crate::{
+    arena::Arena,
     event::Event,
     handshake::message::Input,
     ids::{LinkId, PeerId, ReceiverIndex},
@@ -34,7 +35,7 @@ pub struct Transmit {
     pub confirms: bool,
     /// It is the first frame of a super-frame: those that follow are to arrive with it, to be made one again.
     pub begins: bool,
-    /// Where the datagram is in [`Outbox::arena`].
+    /// Where the datagram is in the bytes of [`Outbox::arena`].
     pub range: Range<usize>,
 }
 
@@ -113,7 +114,7 @@ pub struct TapMtuWish {
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// The bytes of the datagrams, one after the other.
-    pub arena: Vec<u8>,
+    pub arena: Arena,
     /// Datagrams to send, in this order.
     pub transmits: Vec<Transmit>,
     /// Frames for the TAP, in this order. Whoever writes them takes them out, before the next call of the shard;
@@ -133,12 +134,12 @@ pub struct Outbox {
 impl Outbox {
     /// The bytes of `transmit`.
     pub fn bytes(&self, transmit: &Transmit) -> &[u8] {
-        self.arena.get(transmit.range.clone()).unwrap_or_default()
+        self.arena.bytes.get(transmit.range.clone()).unwrap_or_default()
     }
 
     /// Forgets what was drained and keeps the memory.
     pub fn clear(&mut self) {
-        self.arena.clear();
+        self.arena.sent();
         self.transmits.clear();
         self.handshake.clear();
         self.events.clear();
