@@ -23,6 +23,17 @@ use crate::l2::ip_packet::Addresses;
 /// of the plainest (SSE2): six times as fast as word after word.
 const LANES: usize = 16;
 
+/// The sum of long runs of words. Headers have none, and shall not pay for the lanes.
+fn sum_of(blocks: &[[u8; 4 * LANES]]) -> u64 {
+    let mut lanes = [0_u64; LANES];
+    for block in blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = lane.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+        }
+    }
+    lanes.iter().fold(0, |sum, lane| sum.wrapping_add(*lane))
+}
+
 /// A sum that more can be added to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InternetChecksum {
@@ -35,16 +46,11 @@ impl InternetChecksum {
     pub(crate) fn add(self, bytes: &[u8]) -> Self {
         // The order of bytes may be any (RFC 1071, 2 B), and words may be longer (2 C). So it is this machine's order,
         // and 32 bits, of which a 64-bit lane takes 2^32 without a carry.
-        let mut lanes = [0_u64; LANES];
         let (blocks, rest) = bytes.as_chunks::<{ 4 * LANES }>();
-        for block in blocks {
-            for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
-                *lane = lane.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
-            }
-        }
+        let mut sum = if blocks.is_empty() { 0 } else { sum_of(blocks) };
         let (words, rest) = rest.as_chunks();
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane = lane.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+        for word in words {
+            sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
         }
         let last = match *rest {
             [a] => [a, 0, 0, 0],
@@ -52,11 +58,7 @@ impl InternetChecksum {
             [a, b, c] => [a, b, c, 0],
             _ => [0; 4],
         };
-        let sum = lanes
-            .iter()
-            .fold(u64::from(u32::from_ne_bytes(last)), |sum, lane| {
-                sum.wrapping_add(*lane)
-            });
+        sum = sum.wrapping_add(u64::from(u32::from_ne_bytes(last)));
         self.add_word(u16::from_be(folded(sum)))
     }
 
