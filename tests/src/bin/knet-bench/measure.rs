@@ -15,6 +15,8 @@ use crate::{
 const SMALL: &str = "64";
 /// Less than this share may be lost, in percent.
 const LOSS: u64 = 1;
+/// Bytes of socket buffers for small datagrams: each takes some 800 bytes of it.
+const SOCKET_BUFFER: u64 = 4 << 20;
 /// How long each rate of datagrams is tried.
 const TRIAL_SECONDS: u32 = 1;
 /// Rates tried in a round, after the first.
@@ -127,7 +129,8 @@ impl Course {
     /// Sends so many datagrams per second, or as many as it can.
     fn try_datagrams(&self, rate: Option<f64>) -> Result<Trial> {
         let bits = rate.map_or("0".to_owned(), |r| format!("{:.0}", r * 64.0 * 8.0));
-        let arguments = ["-u", "-l", SMALL, "-b", &bits, "-O", "0"];
+        let buffer = self.socket_buffer()?.to_string();
+        let arguments = ["-u", "-l", SMALL, "-b", &bits, "-w", &buffer, "-O", "0"];
         let measured = self
             .server
             .measure(&self.bed.lab, HOSTS[0], TRIAL_SECONDS, &arguments)?;
@@ -135,6 +138,20 @@ impl Course {
             received: measured.datagrams.saturating_sub(measured.lost) as f64 / f64::from(TRIAL_SECONDS),
             kept: measured.lost * 100 < measured.datagrams * LOSS,
         })
+    }
+
+    /// Bytes of the socket buffers at both ends, as far as the kernel allows it. With the usual ones a receiver that
+    /// waits for its turn for a millisecond loses what had arrived: that would be measured, and not the network.
+    fn socket_buffer(&self) -> Result<u64> {
+        let mut least = SOCKET_BUFFER;
+        for name in ["rmem_max", "wmem_max"] {
+            let text = self
+                .bed
+                .lab
+                .run(HOSTS[1], "cat", &[&format!("/proc/sys/net/core/{name}")])?;
+            least = least.min(text.trim().parse().unwrap_or(SOCKET_BUFFER));
+        }
+        Ok(least)
     }
 
     fn beside_tcp(&self) -> Result<RoundTrips> {
