@@ -13,7 +13,7 @@ pub struct PeerId(pub u16);
 
 /// One of the up to eight links between a pair of peers. The side that opens the link chooses the number,
 /// and it is the same at both ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(u8);
 
 impl LinkId {

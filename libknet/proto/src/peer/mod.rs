@@ -25,7 +25,7 @@ use crate::{
     ids::{LinkId, LinkSet, MAX_LINKS, PeerId, ReceiverIndex, SocketId},
     link::{Link, PingDue, Transition},
     path::Path,
-    policy::{self, ActiveSet, LinkView, adaptive::Candidate, round_robin::Rotation},
+    policy::{self, ActiveSet, LinkView, LinkViews, adaptive::Candidate, round_robin::Rotation},
     reassembly::Reassembler,
     resend_ring::ResendRing,
     resequencer::Resequencer,
@@ -402,7 +402,7 @@ impl Peer {
         let usable = self
             .links()
             .filter(|l| l.can_send() && l.state() >= LinkState::Probing);
-        let views: Vec<LinkView> = usable
+        let views: LinkViews = usable
             .map(|l| LinkView {
                 link: l.id,
                 state: l.state(),

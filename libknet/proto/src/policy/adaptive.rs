@@ -4,7 +4,7 @@
 //! is left only for one that has been better for [`PATIENCE`] by a fifth *and* by 5 ms: measurements waver, and every
 //! change costs a moment of disorder.
 
-use super::{ActiveSet, LinkView, passive};
+use super::{ActiveSet, LinkView, LinkViews, passive};
 use crate::{
     ids::LinkId,
     status::LinkState,
@@ -67,8 +67,7 @@ impl Candidate {
             settled: l.settled || l.link == preferred,
             ..*l
         });
-        let ranked: alloc::vec::Vec<_> = ranked.collect();
-        passive::choose(&ranked, in_use)
+        passive::choose(&ranked.collect::<LinkViews>(), in_use)
     }
 
     /// When the decision may be another one although nothing has happened.

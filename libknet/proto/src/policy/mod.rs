@@ -9,18 +9,18 @@ pub mod flow_hash;
 pub mod passive;
 pub mod round_robin;
 
-use alloc::borrow::Cow;
+use core::ops::Deref;
 
 use crate::{
     config::PolicyKind,
-    ids::{LinkId, LinkSet},
+    ids::{LinkId, LinkSet, MAX_LINKS},
     status::LinkState,
     time::{Span, Time},
 };
 use adaptive::Candidate;
 
 /// What a policy may know of a link.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LinkView {
     /// Which.
     pub link: LinkId,
@@ -47,6 +47,33 @@ pub struct LinkView {
     pub rtt: Option<Span>,
     /// Share of what is sent that does not arrive, in parts per million.
     pub loss_ppm: u32,
+}
+
+/// The links that a policy is shown, at most [`MAX_LINKS`]. In place: whenever a timer of the peer fires there are new
+/// ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LinkViews {
+    views: [LinkView; MAX_LINKS],
+    len: usize,
+}
+
+impl FromIterator<LinkView> for LinkViews {
+    fn from_iter<I: IntoIterator<Item = LinkView>>(links: I) -> Self {
+        let mut all = Self::default();
+        for (place, link) in all.views.iter_mut().zip(links) {
+            *place = link;
+            all.len += 1;
+        }
+        all
+    }
+}
+
+impl Deref for LinkViews {
+    type Target = [LinkView];
+
+    fn deref(&self) -> &[LinkView] {
+        self.views.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// The decision: how frames go out until something changes.
@@ -84,8 +111,7 @@ pub fn choose(
     in_use: ActiveSet,
     candidate: &mut Candidate,
 ) -> ActiveSet {
-    let links = &without_poor(links)[..];
-    let links = &without_dear(links, in_use)[..];
+    let links = &without_dear(&without_poor(links), in_use);
     if kind != PolicyKind::Adaptive {
         *candidate = Candidate::default();
     }
@@ -99,32 +125,23 @@ pub fn choose(
 }
 
 /// The links but the poor ones, if one is up that is not: a poor link is better than none.
-fn without_poor(links: &[LinkView]) -> Cow<'_, [LinkView]> {
+fn without_poor(links: &[LinkView]) -> LinkViews {
     let good_is_up = links.iter().any(|l| !l.poor && l.state == LinkState::Up);
-    if good_is_up && links.iter().any(|l| l.poor) {
-        links.iter().filter(|l| !l.poor).copied().collect()
-    } else {
-        Cow::Borrowed(links)
-    }
+    let shown = |l: &&LinkView| !good_is_up || !l.poor;
+    links.iter().filter(shown).copied().collect()
 }
 
 /// Of the links that are up only those of the least cost. A cheaper one that has come back is not shown before it has
 /// settled, as long as one in use works; one in use that has come into doubt is shown, for frames to be mirrored on it.
-fn without_dear(links: &[LinkView], in_use: ActiveSet) -> Cow<'_, [LinkView]> {
+fn without_dear(links: &[LinkView], in_use: ActiveSet) -> LinkViews {
     let used = |l: &LinkView| in_use.contains(l.link);
     let up = || links.iter().filter(|l| l.state == LinkState::Up);
     let leave_alone = up().any(used);
     let can_be_used = |l: &&LinkView| !leave_alone || l.settled || used(l);
-    let Some(least) = up().filter(can_be_used).map(|l| l.cost).min() else {
-        return Cow::Borrowed(links);
-    };
-    let shown =
-        |l: &LinkView| l.cost == least || l.cost < least && l.state != LinkState::Up || l.mirror && used(l);
-    if links.iter().all(shown) {
-        Cow::Borrowed(links)
-    } else {
-        links.iter().filter(|l| shown(l)).copied().collect()
-    }
+    let least = up().filter(can_be_used).map(|l| l.cost).min();
+    let affordable = |l: &LinkView, least: u8| l.cost == least || l.cost < least && l.state != LinkState::Up;
+    let shown = |l: &&LinkView| least.is_none_or(|least| affordable(l, least)) || l.mirror && used(l);
+    links.iter().filter(shown).copied().collect()
 }
 
 /// The links that are like this.
