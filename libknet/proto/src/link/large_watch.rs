@@ -125,9 +125,11 @@ impl LargeWatch {
         false
     }
 
-    /// Forgets all: the size in use has changed, or the path.
+    /// Forgets all: the size in use has changed.
     pub fn clear(&mut self) {
-        *self = Self::new(self.ipv6);
+        self.waiting.clear();
+        self.missing = 0;
+        self.shortest = u16::MAX;
     }
 
     fn next_if(&mut self, settled: impl Fn(&Watched) -> bool) -> Option<Watched> {
