@@ -13,6 +13,8 @@ const FULL: usize = 192 << 10;
 const CAPACITY: usize = 512 << 10;
 /// Chunks kept for later use.
 const SPARE: usize = 16;
+/// As many stay when little goes out: bursts with pauses between them would ask for one, and give it back, each time.
+const KEPT: usize = 1;
 /// Bytes of all chunks together. Past that the oldest goes, whatever is held in it.
 pub const MOST: usize = 512 << 20;
 
@@ -112,7 +114,7 @@ impl Arena {
     pub fn sent(&mut self) {
         if self.held == 0 {
             self.bytes.clear();
-            if self.full.is_empty() {
+            if self.full.is_empty() && self.spare.len() > KEPT {
                 // Little goes out now; memory goes back to the system little by little.
                 self.spare.pop();
             }
@@ -239,7 +241,7 @@ mod tests {
             seal(&mut arena, 1, 0);
             arena.sent();
         }
-        assert_eq!(arena.spare.len(), 0);
+        assert_eq!(arena.spare.len(), KEPT);
     }
 
     #[test]
