@@ -243,19 +243,22 @@ impl Peer {
         serial: u32,
         records: control_record::Records<'_>,
     ) {
-        // What the same datagram says of the link it came over belongs to the answer in it.
-        let arrived = records.clone().find_map(|r| match r {
-            Record::Report(r) if r.link == link => Some(r.rx_pkts),
-            _ => None,
-        });
-        if let (Some(arrived), Some(l)) = (arrived, self.link_mut(link)) {
-            l.arrived(env.now, arrived);
+        // What the same datagram reports belongs to the answer in it, and comes first wherever it stands: else what the
+        // answer says to be settled would count as not reported.
+        let mut arrived = None;
+        for record in records.clone() {
+            let Record::Report(report) = record else { continue };
+            if let Some(l) = self.link_mut(link).filter(|_| report.link == link) {
+                l.arrived(env.now, report.rx_pkts);
+                arrived = Some(report.rx_pkts);
+            }
+            self.receive_report(env, serial, &report);
         }
         for record in records {
             match record {
                 Record::Ping(ping) => self.receive_ping(env, link, &ping),
                 Record::Pong(pong) => self.receive_pong(env, link, &pong, arrived),
-                Record::Report(report) => self.receive_report(env, serial, &report),
+                Record::Report(_) => {}
                 Record::LinkState(state) => self.receive_link_state(env, link, state),
                 Record::PathChallenge(token) => self.send_ctrl_to(env, link, *path, |out| {
                     out.push(&Record::PathResponse(token));
