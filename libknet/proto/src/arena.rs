@@ -2,8 +2,8 @@
 //!
 //! A datagram that is held is not copied: the chunk of memory that it was sealed into is not used again before the last
 //! datagram in it that is held has been let go of. So memory is a log, shared by all peers, of which old parts are free
-//! here and there. One datagram in a chunk keeps all of it; but nothing is held for much longer than a quarter of a second
-//! ([`crate::resend_ring::REPLAY_MAX_AGE`]), so that this is bounded by what was sealed meanwhile, and by [`MOST`].
+//! here and there. One datagram in a chunk keeps all of it; but nothing is held for much longer than half a second (twice
+//! [`crate::resend_ring::REPLAY_MAX_AGE`]), so that this is bounded by what was sealed meanwhile, and by [`MOST`].
 
 use alloc::{collections::VecDeque, vec::Vec};
 use core::ops::Range;
