@@ -258,7 +258,6 @@ impl Peer {
             match record {
                 Record::Ping(ping) => self.receive_ping(env, link, &ping),
                 Record::Pong(pong) => self.receive_pong(env, link, &pong, arrived),
-                Record::Report(_) => {}
                 Record::LinkState(state) => self.receive_link_state(env, link, state),
                 Record::PathChallenge(token) => self.send_ctrl_to(env, link, *path, |out| {
                     out.push(&Record::PathResponse(token));
@@ -275,8 +274,8 @@ impl Peer {
                     }
                     return;
                 }
-                // A link is closed by its state.
-                Record::Close { .. } => {}
+                // Reports were taken in first; a link is closed by its state.
+                Record::Report(_) | Record::Close { .. } => {}
                 Record::PmtuProbe { size, id } => self.answer_mtu_probe(env, link, size, id),
                 Record::PmtuAck { size, id } => self.mtu_acked(env, size, id),
                 Record::Quality(quality) => {
