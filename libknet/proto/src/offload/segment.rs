@@ -131,6 +131,11 @@ impl<'a> Segments<'a> {
         self.count
     }
 
+    /// Whether it is a stream that was cut (TCP), and not datagrams that belong together (UDP).
+    pub fn is_stream(&self) -> bool {
+        self.layout.transport == Transport::Tcp
+    }
+
     /// Bytes of headers, from Ethernet to TCP or UDP, in each segment.
     pub const fn header_len(&self) -> usize {
         self.layout.payload_at

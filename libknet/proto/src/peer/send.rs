@@ -1,13 +1,14 @@
 //! Frames to the peer: sealed once, on the links that the policy says.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
 
 use super::{Peer, Waiting};
 use crate::{
     config::PolicyKind,
     drop_reason::DropReason,
     fragment,
-    ids::{LinkId, LinkSet},
+    ids::{LinkId, LinkSet, MAX_LINKS},
     link::sent_log::DataSeq,
     offload::{Frame, checksum::Checksum, segment::Segments},
     policy::flow_hash,
@@ -85,29 +86,49 @@ impl Peer {
                 return false;
             }
         };
-        let mut closer = false;
-        let mut whole = Vec::new();
-        let checksum = Checksum::of(self.leaves_checksums());
         // Every segment has the addresses and ports of the whole.
         let flow = self.flow(env, frame.bytes);
-        let before = env.outbox.transmits.len();
-        for index in 0..segments.count() {
-            if index == 1 {
-                let first = env.outbox.transmits.iter_mut().skip(before);
-                first.for_each(|copy| copy.begins = true);
+        // TCP makes its super-frames no longer than what goes out in about a millisecond, so that no link falls behind
+        // when it gets its share in one go; and then it arrives in one piece, and is made one again.
+        let stride = if segments.is_stream() { segments.count() } else { 1 };
+        let mut closer = false;
+        for begin in (0..segments.count()).step_by(stride) {
+            let end = segments.count().min(begin + stride);
+            closer |= self.send_in_turns(env, &segments, begin..end, room, flow);
+        }
+        closer
+    }
+
+    /// Sends some segments of a super-frame, each link's share of them one after the other.
+    fn send_in_turns(
+        &mut self,
+        env: &mut Env,
+        segments: &Segments<'_>,
+        mut range: Range<usize>,
+        room: usize,
+        flow: Option<u64>,
+    ) -> bool {
+        let checksum = Checksum::of(self.leaves_checksums());
+        let (mut closer, mut whole) = (false, Vec::new());
+        for (targets, turns) in self.turns(flow, range.len()) {
+            let first = env.outbox.transmits.len();
+            for (nth, index) in range.by_ref().take(turns).enumerate() {
+                if nth == 1 {
+                    let copies = env.outbox.transmits.iter_mut().skip(first);
+                    copies.for_each(|copy| copy.begins = true);
+                }
+                let len = segments.len(index);
+                closer |= if len > room {
+                    whole.clear();
+                    segments.emit(index, Checksum::Complete, &mut whole);
+                    self.send_in_pieces(env, &whole, targets)
+                } else {
+                    let partial = checksum == Checksum::Partial;
+                    self.send_whole(env, len, partial, targets, |out| {
+                        segments.emit(index, checksum, out);
+                    })
+                };
             }
-            let targets = self.targets(flow);
-            let len = segments.len(index);
-            closer |= if len > room {
-                whole.clear();
-                segments.emit(index, Checksum::Complete, &mut whole);
-                self.send_in_pieces(env, &whole, targets)
-            } else {
-                let partial = checksum == Checksum::Partial;
-                self.send_whole(env, len, partial, targets, |out| {
-                    segments.emit(index, checksum, out);
-                })
-            };
         }
         closer
     }
@@ -126,6 +147,21 @@ impl Peer {
             None => self.rotation.next(self.set.rotation, weight),
         };
         turn.map_or(self.set.copies, |link| self.set.copies.with(link))
+    }
+
+    /// The links on which the next `count` frames of this flow go out, and how many of them on each.
+    fn turns(&mut self, flow: Option<u64>, count: usize) -> impl Iterator<Item = (LinkSet, usize)> + use<> {
+        let set = self.set;
+        let (together, turns) = if flow.is_some() || set.rotation.is_empty() {
+            (Some((self.targets(flow), count)), [0; MAX_LINKS])
+        } else {
+            let links = &self.links;
+            let weight = |l: LinkId| links[l.index()].as_ref().map_or(1, |l| l.share);
+            (None, self.rotation.turns(set.rotation, count, weight))
+        };
+        let apart = LinkId::all().zip(turns).filter(|(_, turns)| *turns > 0);
+        let apart = apart.map(move |(link, turns)| (set.copies.with(link), turns));
+        together.into_iter().chain(apart)
     }
 
     /// Whether the checksums of frames are left for the peer to do.

@@ -48,6 +48,22 @@ impl Rotation {
         Some(link)
     }
 
+    /// The next `count` turns, gathered by link: how many each link of `set` gets, whatever the order.
+    pub fn turns(
+        &mut self,
+        set: LinkSet,
+        count: usize,
+        weight: impl Fn(LinkId) -> u16,
+    ) -> [usize; MAX_LINKS] {
+        let mut turns = [0; MAX_LINKS];
+        for link in (0..count).filter_map(|_| self.next(set, &weight)) {
+            if let Some(turns) = turns.get_mut(link.index()) {
+                *turns += 1;
+            }
+        }
+        turns
+    }
+
     /// Forgets the turns: the set has changed.
     pub fn reset(&mut self) {
         *self = Self::default();
@@ -85,7 +101,24 @@ mod tests {
     }
 
     #[test]
+    fn gathered_turns_are_the_same_turns() {
+        let weight = |l: LinkId| [5, 1, 1][l.index()];
+        let (mut one_by_one, mut gathered) = (Rotation::default(), Rotation::default());
+        for count in [3, 1, 41, 7] {
+            let mut expected = [0; MAX_LINKS];
+            for _ in 0..count {
+                expected[one_by_one.next(set(&[0, 1, 2]), weight).expect("a link").index()] += 1;
+            }
+            assert_eq!(gathered.turns(set(&[0, 1, 2]), count, weight), expected);
+        }
+    }
+
+    #[test]
     fn an_empty_set_has_no_turn() {
         assert_eq!(Rotation::default().next(LinkSet::EMPTY, |_| 1), None);
+        assert_eq!(
+            Rotation::default().turns(LinkSet::EMPTY, 9, |_| 1),
+            [0; MAX_LINKS]
+        );
     }
 }
