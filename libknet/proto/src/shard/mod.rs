@@ -4,6 +4,7 @@
 //! the [`Outbox`] and clears it. No algorithm lives here; the shard finds whom something concerns and hands
 //! it on.
 
+mod configure;
 pub mod env;
 mod forward;
 mod index;
@@ -15,12 +16,12 @@ use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{net::SocketAddr, ops::ControlFlow};
 
 use crate::{
-    config::{InterfaceConfig, MtuPolicy, PeerConfig},
+    config::{InterfaceConfig, MtuPolicy},
     drop_reason::DropReason,
     event::{Event, SessionDownReason},
     handshake::message::{Input, Output},
-    ids::{LinkId, MacAddr, PeerId, SocketId},
-    l2::{bridge::Bridge, mac_table::StaticMacError, packet_too_big::Answerer},
+    ids::{LinkId, PeerId, SocketId},
+    l2::{bridge::Bridge, packet_too_big::Answerer},
     offload::{
         Frame,
         checksum::{self, Checksum},
@@ -84,92 +85,6 @@ impl Shard {
             too_big: Answerer::default(),
             joins: Joins::default(),
             stood_still: Span::ZERO,
-        }
-    }
-
-    // ---- configuration ------------------------------------------------------------------------------
-
-    /// Adds a peer or changes it. What the change does not touch goes on undisturbed: other peers never
-    /// notice, nor do links of this peer that stay as they are.
-    ///
-    /// # Errors
-    /// A static MAC address that another port has; nothing is changed then.
-    pub fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) -> Result<(), StaticMacError> {
-        self.tick(now);
-        self.bridge
-            .set_port(now, id, config.isolate, &config.static_macs)?;
-        self.bridge.set_mesh(id, !config.spoke);
-        let index = usize::from(id.0);
-        if index >= self.peers.len() {
-            self.peers.resize_with(index + 1, || None);
-        }
-        let Some(slot) = self.peers.get_mut(index) else {
-            return Ok(());
-        };
-        if let Some(peer) = slot {
-            if peer.reconfigure(&mut self.env, config.clone()) {
-                self.settle(id);
-                return Ok(());
-            }
-            self.take_out(id);
-        }
-        self.env.outbox.handshake.push(Input::SetPeer {
-            peer: id,
-            public_key: config.public_key,
-            preshared_key: config.preshared_key.clone(),
-        });
-        let peer = Box::new(Peer::new(id, config, &mut self.env));
-        if let Some(slot) = self.peers.get_mut(index) {
-            *slot = Some(peer);
-        }
-        self.env.status.peers += 1;
-        self.settle(id);
-        Ok(())
-    }
-
-    /// Removes a peer: its session is closed, its keys are erased, its addresses forgotten.
-    pub fn remove_peer(&mut self, now: Time, id: PeerId) {
-        self.tick(now);
-        self.take_out(id);
-        self.bridge.remove_peer(id);
-    }
-
-    /// Changes how long learned MAC addresses are kept.
-    pub fn set_mac_ageing(&mut self, ageing: Span) {
-        self.bridge.set_ageing(ageing);
-    }
-
-    /// Says what the TAP takes in one piece. Until then: single frames.
-    pub fn set_joins(&mut self, joins: Joins) {
-        self.joins = joins;
-    }
-
-    /// Changes what happens to packets that are too long.
-    pub fn set_mtu_policy(&mut self, policy: MtuPolicy) {
-        self.mtu_policy = policy;
-    }
-
-    /// MAC addresses that are always behind the TAP: first of all the TAP's own.
-    ///
-    /// # Errors
-    /// An address that is configured behind a peer; nothing is changed then.
-    pub fn set_tap_macs(&mut self, now: Time, macs: &[MacAddr]) -> Result<(), StaticMacError> {
-        self.bridge.set_tap_macs(now, macs)
-    }
-
-    /// The local address or interface of a socket came or went (netlink). A socket is taken to be up before
-    /// anything else is said of it.
-    pub fn handle_socket(&mut self, now: Time, socket: SocketId, up: bool) {
-        self.tick(now);
-        if self.env.socket_is_up(socket) == up {
-            return;
-        }
-        self.env.set_socket(socket, up);
-        for id in self.ids() {
-            if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
-                peer.socket_changed(&mut self.env, socket, up);
-            }
-            self.settle(id);
         }
     }
 
@@ -287,16 +202,6 @@ impl Shard {
             remote,
         };
         self.with_peer_at(&path, |peer, env| peer.icmp_hint(env, &path));
-    }
-
-    /// The device that `socket` sends through takes packets of `mtu` bytes, or it is not known.
-    pub fn set_socket_mtu(&mut self, now: Time, socket: SocketId, mtu: Option<u32>) {
-        self.tick(now);
-        match mtu {
-            Some(mtu) => self.env.socket_mtus.insert(socket, mtu),
-            None => self.env.socket_mtus.remove(&socket),
-        };
-        self.limits_changed();
     }
 
     /// The thread that runs the shard stood still for `gap` (it was stopped, or starved). What was missed in
@@ -447,29 +352,6 @@ impl Shard {
 
     fn ids(&self) -> Vec<PeerId> {
         self.peers.iter().flatten().map(|p| p.id).collect()
-    }
-
-    fn take_out(&mut self, id: PeerId) {
-        let Some(mut peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::take) else {
-            return;
-        };
-        peer.close(&mut self.env, SessionDownReason::Configured);
-        if let Some((timer, _)) = peer.timer.take() {
-            self.wheel.remove(timer);
-        }
-        if let Some(slot) = peer.up_slot.take() {
-            self.leave_up_list(slot);
-        }
-        for place in peer.places.iter().flatten() {
-            if self.paths.get(place) == Some(&id) {
-                self.paths.remove(place);
-            }
-        }
-        self.release_indices();
-        self.follow_paths(id);
-        self.env.delivered.clear();
-        self.env.outbox.handshake.push(Input::RemovePeer(id));
-        self.env.status.peers = self.env.status.peers.saturating_sub(1);
     }
 
     /// After something happened to a peer: its timer, its place among the peers that are up, its indices, and what

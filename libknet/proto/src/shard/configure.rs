@@ -1,0 +1,134 @@
+//! What a shard is told to do, and what it is told of the host.
+
+use alloc::boxed::Box;
+
+use super::Shard;
+use crate::{
+    config::{MtuPolicy, PeerConfig},
+    event::SessionDownReason,
+    handshake::message::Input,
+    ids::{MacAddr, PeerId, SocketId},
+    l2::mac_table::StaticMacError,
+    offload::join::Joins,
+    peer::Peer,
+    time::{Span, Time},
+};
+
+impl Shard {
+    /// Adds a peer or changes it. What the change does not touch goes on undisturbed: other peers never
+    /// notice, nor do links of this peer that stay as they are.
+    ///
+    /// # Errors
+    /// A static MAC address that another port has; nothing is changed then.
+    pub fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) -> Result<(), StaticMacError> {
+        self.tick(now);
+        self.bridge
+            .set_port(now, id, config.isolate, &config.static_macs)?;
+        self.bridge.set_mesh(id, !config.spoke);
+        let index = usize::from(id.0);
+        if index >= self.peers.len() {
+            self.peers.resize_with(index + 1, || None);
+        }
+        let Some(slot) = self.peers.get_mut(index) else {
+            return Ok(());
+        };
+        if let Some(peer) = slot {
+            if peer.reconfigure(&mut self.env, config.clone()) {
+                self.settle(id);
+                return Ok(());
+            }
+            self.take_out(id);
+        }
+        self.env.outbox.handshake.push(Input::SetPeer {
+            peer: id,
+            public_key: config.public_key,
+            preshared_key: config.preshared_key.clone(),
+        });
+        let peer = Box::new(Peer::new(id, config, &mut self.env));
+        if let Some(slot) = self.peers.get_mut(index) {
+            *slot = Some(peer);
+        }
+        self.env.status.peers += 1;
+        self.settle(id);
+        Ok(())
+    }
+
+    /// Removes a peer: its session is closed, its keys are erased, its addresses forgotten.
+    pub fn remove_peer(&mut self, now: Time, id: PeerId) {
+        self.tick(now);
+        self.take_out(id);
+        self.bridge.remove_peer(id);
+    }
+
+    /// Changes how long learned MAC addresses are kept.
+    pub fn set_mac_ageing(&mut self, ageing: Span) {
+        self.bridge.set_ageing(ageing);
+    }
+
+    /// Says what the TAP takes in one piece. Until then: single frames.
+    pub fn set_joins(&mut self, joins: Joins) {
+        self.joins = joins;
+    }
+
+    /// Changes what happens to packets that are too long.
+    pub fn set_mtu_policy(&mut self, policy: MtuPolicy) {
+        self.mtu_policy = policy;
+    }
+
+    /// MAC addresses that are always behind the TAP: first of all the TAP's own.
+    ///
+    /// # Errors
+    /// An address that is configured behind a peer; nothing is changed then.
+    pub fn set_tap_macs(&mut self, now: Time, macs: &[MacAddr]) -> Result<(), StaticMacError> {
+        self.bridge.set_tap_macs(now, macs)
+    }
+
+    /// The local address or interface of a socket came or went (netlink). A socket is taken to be up before
+    /// anything else is said of it.
+    pub fn handle_socket(&mut self, now: Time, socket: SocketId, up: bool) {
+        self.tick(now);
+        if self.env.socket_is_up(socket) == up {
+            return;
+        }
+        self.env.set_socket(socket, up);
+        for id in self.ids() {
+            if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
+                peer.socket_changed(&mut self.env, socket, up);
+            }
+            self.settle(id);
+        }
+    }
+
+    /// The device that `socket` sends through takes packets of `mtu` bytes, or it is not known.
+    pub fn set_socket_mtu(&mut self, now: Time, socket: SocketId, mtu: Option<u32>) {
+        self.tick(now);
+        match mtu {
+            Some(mtu) => self.env.socket_mtus.insert(socket, mtu),
+            None => self.env.socket_mtus.remove(&socket),
+        };
+        self.limits_changed();
+    }
+
+    fn take_out(&mut self, id: PeerId) {
+        let Some(mut peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::take) else {
+            return;
+        };
+        peer.close(&mut self.env, SessionDownReason::Configured);
+        if let Some((timer, _)) = peer.timer.take() {
+            self.wheel.remove(timer);
+        }
+        if let Some(slot) = peer.up_slot.take() {
+            self.leave_up_list(slot);
+        }
+        for place in peer.places.iter().flatten() {
+            if self.paths.get(place) == Some(&id) {
+                self.paths.remove(place);
+            }
+        }
+        self.release_indices();
+        self.follow_paths(id);
+        self.env.delivered.clear();
+        self.env.outbox.handshake.push(Input::RemovePeer(id));
+        self.env.status.peers = self.env.status.peers.saturating_sub(1);
+    }
+}
