@@ -21,7 +21,7 @@ use knet_io::{
 use knet_proto::{
     crypto::secret::erase_stack,
     handshake::{Handshaker, HandshakerConfig},
-    ids::{LinkId, MacAddr, PeerId, SocketId},
+    ids::{LinkId, MacAddr, PeerId, SocketId, Workers},
     offload::join::Joins,
     shard::Shard,
     time::Span,
@@ -183,6 +183,7 @@ impl Interface {
             // Several lanes come with several workers.
             lanes_max: 1,
             hb_min_ms: 0,
+            workers: Workers::ONE,
         };
         let handshaker = Handshaker::new(handshaker, Box::new(OsEntropy));
         let waker = Waker::new().map_err(resource("an eventfd"))?;

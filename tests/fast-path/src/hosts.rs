@@ -12,7 +12,7 @@ use knet_proto::{
         Handshaker, HandshakerConfig,
         message::{Suite, SuiteSet},
     },
-    ids::{MAX_LINKS, PeerId, SocketId},
+    ids::{MAX_LINKS, PeerId, SocketId, Workers},
     offload::join::Joins,
     path::Path,
     rng::{Entropy, SeededEntropy},
@@ -249,6 +249,7 @@ impl Host {
             partial_checksums,
             lanes_max: 1,
             hb_min_ms: 0,
+            workers: Workers::ONE,
         };
         let mut shard = Shard::new(&config, Box::new(entropy), BEGIN);
         shard.set_joins(Joins::ALL);

@@ -29,7 +29,7 @@ use knet_proto::{
         message::{Input, NewSession, Output, Role, Suite, SuiteSet},
         noise_ik::{CONSTRUCTION, direction_key},
     },
-    ids::{MAX_LINKS, PeerId, SocketId},
+    ids::{MAX_LINKS, PeerId, SocketId, Workers},
     path::Path,
     rng::Entropy,
     shard::Shard,
@@ -182,6 +182,7 @@ impl Confidant {
             partial_checksums: true,
             lanes_max: 1,
             hb_min_ms: 0,
+            workers: Workers::ONE,
         };
         Ok(Self {
             shard,

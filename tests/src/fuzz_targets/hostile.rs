@@ -15,7 +15,7 @@ use knet_proto::{
         Handshaker, HandshakerConfig,
         message::{DirectionKey, Input as ToHandshaker, NewSession, Output, Role, Suite, SuiteSet},
     },
-    ids::{PeerId, ReceiverIndex, SocketId},
+    ids::{PeerId, ReceiverIndex, SocketId, Workers},
     path::Path,
     rng::SeededEntropy,
     shard::Shard,
@@ -51,6 +51,7 @@ fn handshaker(own: u8, peers: &[(PeerId, u8)]) -> Handshaker {
         partial_checksums: true,
         lanes_max: 1,
         hb_min_ms: 0,
+        workers: Workers::ONE,
     };
     let mut handshaker = Handshaker::new(config, Box::new(SeededEntropy::new([100 + own; 32])));
     for (peer, number) in peers {

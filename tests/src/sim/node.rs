@@ -6,7 +6,7 @@ use knet_proto::{
         Handshaker, HandshakerConfig,
         message::{Input, Output, Suite, SuiteSet},
     },
-    ids::PeerId,
+    ids::{PeerId, Workers},
     rng::{Entropy, SeededEntropy},
     shard::Shard,
     time::{Span, Time, WallClock},
@@ -94,6 +94,7 @@ impl Node {
                 partial_checksums,
                 lanes_max: 1,
                 hb_min_ms: 0,
+                workers: Workers::ONE,
             },
             Box::new(SeededEntropy::new(other_seed)),
         );

@@ -18,7 +18,7 @@ use crate::{
     config::{PresharedKey, PrivateKey, PublicKey},
     crypto::dh::{KeyError, SharedSecret},
     drop_reason::DropReason,
-    ids::{PeerId, ReceiverIndex, SocketId},
+    ids::{PeerId, ReceiverIndex, SocketId, Workers},
     path::Path,
     rng::Entropy,
     time::{Span, Time, WallClock},
@@ -48,6 +48,8 @@ pub struct HandshakerConfig {
     pub lanes_max: u8,
     /// The shortest interval between heartbeats that peers are asked to keep, in ms; 0: no wish.
     pub hb_min_ms: u16,
+    /// The data workers among which sessions are shared out.
+    pub workers: Workers,
 }
 
 /// The key exchange of one interface with all its peers.
@@ -164,7 +166,7 @@ impl Handshaker {
             entropy,
             peers: BTreeMap::new(),
             by_key: BTreeMap::new(),
-            indices: IndexAllocator::default(),
+            indices: IndexAllocator::new(config.workers),
             attempts: Attempts::default(),
             answers: Answers::default(),
             sources: SourceLimiter::default(),

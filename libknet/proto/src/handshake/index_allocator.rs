@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    ids::ReceiverIndex,
+    ids::{PeerId, ReceiverIndex, Workers},
     rng::Entropy,
     time::{Span, Time},
 };
@@ -15,10 +15,10 @@ pub const REST: Span = Span::from_secs(540);
 /// Hands out receiver indices.
 ///
 /// At most `4 * peers + 1024` are in use (limits: row 12), and at most as many again rest. Where more would
-/// have to, the one that has rested longest is let go early: the chance that it is drawn next is 2^-32, and a
-/// datagram that then meets the wrong session still does not decrypt.
-#[derive(Default)]
+/// have to, the one that has rested longest is let go early: the chance that it is drawn next is 2^-32 (2^-28 with 16
+/// workers), and a datagram that then meets the wrong session still does not decrypt.
 pub struct IndexAllocator {
+    workers: Workers,
     in_use: BTreeSet<ReceiverIndex>,
     resting: BTreeSet<ReceiverIndex>,
     /// The resting ones, the one that has rested longest first.
@@ -26,16 +26,34 @@ pub struct IndexAllocator {
 }
 
 impl IndexAllocator {
-    /// A new index, or `None` where as many are in use as `peers` peers may have.
-    pub fn allocate(&mut self, entropy: &mut dyn Entropy, peers: usize, now: Time) -> Option<ReceiverIndex> {
+    /// None is in use. Indices are marked for one of `workers`.
+    pub fn new(workers: Workers) -> Self {
+        Self {
+            workers,
+            in_use: BTreeSet::new(),
+            resting: BTreeSet::new(),
+            wake_up: VecDeque::new(),
+        }
+    }
+
+    /// A new index for a session with `peer`, or `None` where as many are in use as `peers` peers may have.
+    pub fn allocate(
+        &mut self,
+        entropy: &mut dyn Entropy,
+        peer: PeerId,
+        peers: usize,
+        now: Time,
+    ) -> Option<ReceiverIndex> {
         self.wake(now, peers);
         if self.in_use.len() >= bound(peers) {
             return None;
         }
-        // At most 2^20 of 2^32 are taken: each draw fails with a chance below 1 in 4000, and more than
-        // a few draws are never needed. The bound is there for a broken source of randomness.
+        // At most 2^20 of 2^32 are taken, and of those of one worker the same share: each draw fails with a chance
+        // below 1 in 4000, and more than a few draws are never needed. The bound is there for a broken source of
+        // randomness.
+        let owner = self.workers.owner(peer);
         (0..64)
-            .map(|_| ReceiverIndex(entropy.next_u32()))
+            .map(|_| self.workers.mark(entropy.next_u32(), owner))
             .find(|index| !self.resting.contains(index) && self.in_use.insert(*index))
     }
 
@@ -78,7 +96,9 @@ mod tests {
     use alloc::{vec, vec::Vec};
 
     use super::*;
-    use crate::rng::SeededEntropy;
+    use crate::{ids::MAX_WORKERS, rng::SeededEntropy};
+
+    const PEER: PeerId = PeerId(0);
 
     fn secs(n: u64) -> Time {
         Time::ZERO + Span::from_secs(n)
@@ -99,35 +119,39 @@ mod tests {
     #[test]
     fn unique_and_bounded() {
         let mut entropy = SeededEntropy::new([1; 32]);
-        let mut indices = IndexAllocator::default();
+        let mut indices = IndexAllocator::new(Workers::ONE);
         let mut seen = BTreeSet::new();
         for _ in 0..1024 + 4 * 10 {
-            assert!(seen.insert(indices.allocate(&mut entropy, 10, secs(0)).unwrap()));
+            assert!(seen.insert(indices.allocate(&mut entropy, PEER, 10, secs(0)).unwrap()));
         }
-        assert_eq!(indices.allocate(&mut entropy, 10, secs(0)), None);
+        assert_eq!(indices.allocate(&mut entropy, PEER, 10, secs(0)), None);
         assert!(
-            indices.allocate(&mut entropy, 11, secs(0)).is_some(),
+            indices.allocate(&mut entropy, PEER, 11, secs(0)).is_some(),
             "a peer more, four indices more"
         );
         indices.abandon(*seen.first().unwrap());
         indices.abandon(*seen.last().unwrap());
-        assert!(indices.allocate(&mut entropy, 10, secs(0)).is_some());
+        assert!(indices.allocate(&mut entropy, PEER, 10, secs(0)).is_some());
         assert_eq!(indices.in_use(), 1024 + 40);
     }
 
     #[test]
     fn a_released_index_rests_for_540_seconds() {
         let mut entropy = Scripted(vec![7], 0);
-        let mut indices = IndexAllocator::default();
+        let mut indices = IndexAllocator::new(Workers::ONE);
         let seven = Some(ReceiverIndex(7));
-        assert_eq!(indices.allocate(&mut entropy, 1, secs(0)), seven);
-        assert_eq!(indices.allocate(&mut entropy, 1, secs(0)), None, "in use");
+        assert_eq!(indices.allocate(&mut entropy, PEER, 1, secs(0)), seven);
+        assert_eq!(indices.allocate(&mut entropy, PEER, 1, secs(0)), None, "in use");
         indices.release(ReceiverIndex(7), 1, secs(10));
-        assert_eq!(indices.allocate(&mut entropy, 1, secs(549)), None, "resting");
-        assert_eq!(indices.allocate(&mut entropy, 1, secs(550)), seven);
+        assert_eq!(
+            indices.allocate(&mut entropy, PEER, 1, secs(549)),
+            None,
+            "resting"
+        );
+        assert_eq!(indices.allocate(&mut entropy, PEER, 1, secs(550)), seven);
         indices.abandon(ReceiverIndex(7));
         assert_eq!(
-            indices.allocate(&mut entropy, 1, secs(550)),
+            indices.allocate(&mut entropy, PEER, 1, secs(550)),
             seven,
             "abandoned: no rest"
         );
@@ -136,18 +160,49 @@ mod tests {
     #[test]
     fn drawing_a_taken_number_draws_again() {
         let mut entropy = Scripted(vec![7, 7, 7, 8], 0);
-        let mut indices = IndexAllocator::default();
-        assert_eq!(indices.allocate(&mut entropy, 1, secs(0)), Some(ReceiverIndex(7)));
-        assert_eq!(indices.allocate(&mut entropy, 1, secs(0)), Some(ReceiverIndex(8)));
+        let mut indices = IndexAllocator::new(Workers::ONE);
+        assert_eq!(
+            indices.allocate(&mut entropy, PEER, 1, secs(0)),
+            Some(ReceiverIndex(7))
+        );
+        assert_eq!(
+            indices.allocate(&mut entropy, PEER, 1, secs(0)),
+            Some(ReceiverIndex(8))
+        );
+    }
+
+    #[test]
+    fn an_index_is_marked_for_the_owner_of_its_peer() {
+        for workers in (1..=MAX_WORKERS).filter_map(Workers::new) {
+            let mut entropy = SeededEntropy::new([3; 32]);
+            let mut indices = IndexAllocator::new(workers);
+            for peer in (0..100).map(PeerId) {
+                let index = indices.allocate(&mut entropy, peer, 100, secs(0)).unwrap();
+                assert_eq!(workers.of(index), Some(workers.owner(peer)));
+            }
+        }
+    }
+
+    /// Seeds of simulations keep their meaning.
+    #[test]
+    fn one_worker_has_the_numbers_as_they_are_drawn() {
+        let mut entropy = SeededEntropy::new([4; 32]);
+        let mut indices = IndexAllocator::new(Workers::ONE);
+        let drawn: Vec<ReceiverIndex> = (0..100)
+            .filter_map(|n| indices.allocate(&mut entropy, PeerId(n), 100, secs(0)))
+            .collect();
+        let mut entropy = SeededEntropy::new([4; 32]);
+        let plain: Vec<ReceiverIndex> = (0..100).map(|_| ReceiverIndex(entropy.next_u32())).collect();
+        assert_eq!(drawn, plain);
     }
 
     #[test]
     fn resting_indices_are_bounded_and_unknown_ones_ignored() {
         let mut entropy = SeededEntropy::new([2; 32]);
-        let mut indices = IndexAllocator::default();
+        let mut indices = IndexAllocator::new(Workers::ONE);
         for _ in 0..10_000 {
             let index = indices
-                .allocate(&mut entropy, 1, secs(0))
+                .allocate(&mut entropy, PEER, 1, secs(0))
                 .expect("resting ones take no place");
             indices.release(index, 1, secs(0));
             indices.release(index, 1, secs(0));

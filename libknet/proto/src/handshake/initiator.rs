@@ -115,7 +115,7 @@ impl Handshaker {
         .map_err(|_| DropReason::HandshakeCrypto)?;
         let index = self
             .indices
-            .allocate(&mut *self.entropy, self.peers.len(), now)
+            .allocate(&mut *self.entropy, id, self.peers.len(), now)
             .ok_or(DropReason::HandshakeNoIndex)?;
         let mut bytes = HsInit {
             header: &header,
@@ -140,7 +140,11 @@ impl Handshaker {
             if let Some(stored) = peer.cookies.iter().find(|c| c.fits(path)) {
                 put_mac2(&mut bytes, &stored.cookie);
             }
-            out.push(Output::Transmit { path: *path, bytes });
+            out.push(Output::Transmit {
+                peer: Some(id),
+                path: *path,
+                bytes,
+            });
         }
 
         peer.attempts.push(index);

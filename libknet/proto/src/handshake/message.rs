@@ -14,7 +14,7 @@ use crate::{
     config::{PresharedKey, PublicKey},
     crypto::Secret,
     drop_reason::DropReason,
-    ids::{PeerId, ReceiverIndex},
+    ids::{PeerId, ReceiverIndex, WorkerId, Workers},
     path::Path,
 };
 
@@ -57,6 +57,9 @@ pub enum Input {
 pub enum Output {
     /// Send this datagram.
     Transmit {
+        /// Whom it is for: it leaves through the owner of that peer, behind the keys that it may permit to use. `None`:
+        /// a stranger.
+        peer: Option<PeerId>,
         /// Along this path.
         path: Path,
         /// All of it.
@@ -67,6 +70,18 @@ pub enum Output {
     Session(Box<NewSession>),
     /// A datagram was refused; to be counted.
     Dropped(DropReason),
+}
+
+impl Output {
+    /// The worker that this is for, if `from` brought the input.
+    pub fn route(&self, from: WorkerId, workers: Workers) -> WorkerId {
+        let peer = match self {
+            Self::Transmit { peer, .. } => *peer,
+            Self::Session(session) => Some(session.peer),
+            Self::Dropped(_) => None,
+        };
+        peer.map_or(from, |peer| workers.owner(peer))
+    }
 }
 
 /// Which side of the handshake we were.

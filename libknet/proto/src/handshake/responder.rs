@@ -115,6 +115,7 @@ impl Handshaker {
             }
             answer.copies = answer.copies.saturating_add(1);
             out.push(Output::Transmit {
+                peer: Some(answer.peer),
                 path,
                 bytes: answer.bytes.to_vec(),
             });
@@ -179,6 +180,7 @@ impl Handshaker {
                         &mut *self.entropy,
                     );
                     out.push(Output::Transmit {
+                        peer: Some(id),
                         path,
                         bytes: bytes.to_vec(),
                     });
@@ -193,7 +195,7 @@ impl Handshaker {
         let preshared_key = peer.preshared_key.clone();
         let our_index = self
             .indices
-            .allocate(&mut *self.entropy, self.peers.len(), now)
+            .allocate(&mut *self.entropy, id, self.peers.len(), now)
             .ok_or(DropReason::HandshakeNoIndex)?;
         let accepted = Accepted {
             id,
@@ -301,6 +303,7 @@ impl Handshaker {
                 &mut *self.entropy,
             );
             out.push(Output::Transmit {
+                peer: None,
                 path,
                 bytes: bytes.to_vec(),
             });

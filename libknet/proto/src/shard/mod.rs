@@ -149,7 +149,7 @@ impl Shard {
     pub fn handle_handshake(&mut self, now: Time, output: Output) {
         self.tick(now);
         match output {
-            Output::Transmit { path, bytes } => {
+            Output::Transmit { path, bytes, .. } => {
                 let start = self.env.outbox.arena.bytes.len();
                 self.env.outbox.arena.bytes.extend_from_slice(&bytes);
                 self.env.transmit(Class::Control, false, &path, start);

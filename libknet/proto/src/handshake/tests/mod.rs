@@ -19,7 +19,7 @@ use crate::{
     config::{PresharedKey, PrivateKey, PublicKey},
     crypto::aead::TAG_LEN,
     drop_reason::DropReason,
-    ids::{PeerId, ReceiverIndex, SocketId},
+    ids::{PeerId, ReceiverIndex, SocketId, WorkerId, Workers},
     path::Path,
     rng::SeededEntropy,
     time::{Span, Time, WallClock},
@@ -80,6 +80,7 @@ impl Host {
             partial_checksums: true,
             lanes_max: 1,
             hb_min_ms: 100 + u16::from(n),
+            workers: Workers::ONE,
         };
         Self {
             machine: Handshaker::new(config, Box::new(SeededEntropy::new([n; 32]))),
@@ -148,7 +149,7 @@ fn pair() -> (Host, Host) {
 fn transmits(out: &[Output]) -> Vec<(Path, Vec<u8>)> {
     out.iter()
         .filter_map(|o| match o {
-            Output::Transmit { path, bytes } => Some((*path, bytes.clone())),
+            Output::Transmit { path, bytes, .. } => Some((*path, bytes.clone())),
             Output::Session(session) => session.reply.clone(),
             Output::Dropped(_) => None,
         })

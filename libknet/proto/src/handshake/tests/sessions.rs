@@ -99,8 +99,10 @@ fn copies_on_other_links_are_answered_where_they_came_from() {
     let resp = theirs.reply.unwrap().1;
     for n in 1..=8 {
         let out = b.receive(100, source(n), &inits[0].1);
-        assert!(matches!(&out[..], [Output::Transmit { path, bytes }]
-            if *path == path_to(0, source(n)) && *bytes == resp));
+        assert!(
+            matches!(&out[..], [Output::Transmit { peer: Some(PEER), path, bytes }]
+            if *path == path_to(0, source(n)) && *bytes == resp)
+        );
     }
     assert_dropped(
         &b.receive(100, source(9), &inits[0].1),
@@ -125,6 +127,36 @@ fn copies_on_other_links_are_answered_where_they_came_from() {
             },
         );
         assert_dropped(&out, DropReason::HandshakeUnexpected);
+    }
+}
+
+/// The answer to a copy must not leave before the owner of the peer has the keys that the first answer permits to use.
+#[test]
+fn what_concerns_a_peer_leaves_through_its_owner() {
+    let workers = Workers::new(4).unwrap();
+    let (owner, other) = (workers.owner(PEER), WorkerId(0));
+    assert_ne!(owner, other);
+    let (mut a, mut b) = pair();
+    let paths = vec![path_to(0, b.address)];
+    let start = a.input(0, Input::Start { peer: PEER, paths });
+    let init = sent(&start);
+    let first = b.receive(0, a.address, &init);
+    let copy = b.receive(0, address(9), &init);
+    assert!(matches!(
+        (&first[..], &copy[..]),
+        ([Output::Session(_)], [Output::Transmit { .. }])
+    ));
+    for output in start.iter().chain(&first).chain(&copy) {
+        assert_eq!(output.route(other, workers), owner);
+    }
+
+    b.queue_depth = 128;
+    let mut stranger = Host::new(3).knows(2, [0; 32]);
+    let init = stranger.start(0, b.address);
+    let cookie = b.receive(0, stranger.address, &init);
+    assert_eq!(transmits(&cookie).len(), 1);
+    for output in &cookie {
+        assert_eq!(output.route(other, workers), other);
     }
 }
 
