@@ -15,11 +15,11 @@ const CAPACITY: usize = 512 << 10;
 const SPARE: usize = 16;
 /// As many stay when little goes out: bursts with pauses between them would ask for one, and give it back, each time.
 const KEPT: usize = 1;
-/// Bytes of all chunks together. Past that the oldest goes, whatever is held in it.
+/// Bytes of all chunks of an interface together. Past that the oldest goes, whatever is held in it.
 pub const MOST: usize = 512 << 20;
 
 /// What has been sealed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Arena {
     /// The chunk that grows. What is sealed is appended here.
     pub bytes: Vec<u8>,
@@ -34,6 +34,7 @@ pub struct Arena {
     spare: Vec<Vec<u8>>,
     held_bytes: usize,
     reserved: usize,
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,33 @@ impl Place {
     }
 }
 
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new(MOST)
+    }
+}
+
 impl Arena {
+    /// One that keeps at most `most` bytes of memory for what is held.
+    pub const fn new(most: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            held: 0,
+            unsent: 0,
+            full: VecDeque::new(),
+            first: 0,
+            spare: Vec::new(),
+            held_bytes: 0,
+            reserved: 0,
+            most,
+        }
+    }
+
+    /// The bytes that can be held besides those that are.
+    pub const fn room(&self) -> usize {
+        self.most.saturating_sub(self.held_bytes)
+    }
+
     /// Holds the datagram that was sealed last and begins at `start`.
     pub fn hold(&mut self, start: usize) -> Place {
         let len = self.bytes.len().saturating_sub(start);
@@ -124,7 +151,7 @@ impl Arena {
             let held = core::mem::take(&mut self.held);
             self.reserved += bytes.capacity();
             self.full.push_back(Some(Chunk { bytes, held }));
-            while self.reserved > MOST {
+            while self.reserved > self.most {
                 self.discard_oldest();
             }
         }

@@ -198,6 +198,38 @@ impl Workers {
     }
 }
 
+/// A worker's place among those that share the work of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Which worker it is.
+    pub me: WorkerId,
+    /// How many there are.
+    pub workers: Workers,
+}
+
+impl Seat {
+    /// There are no others.
+    pub const ALONE: Self = Self {
+        me: WorkerId(0),
+        workers: Workers::ONE,
+    };
+
+    /// Whether there are no others.
+    pub const fn is_alone(self) -> bool {
+        self.workers.get() == 1
+    }
+
+    /// Whether it decides for the interface as a whole.
+    pub const fn is_first(self) -> bool {
+        self.me.0 == 0
+    }
+
+    /// Whether `peer` belongs to it.
+    pub const fn owns(self, peer: PeerId) -> bool {
+        self.workers.owner(peer).0 == self.me.0
+    }
+}
+
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddr(pub [u8; 6]);

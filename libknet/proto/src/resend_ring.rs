@@ -17,7 +17,7 @@
 use alloc::collections::VecDeque;
 
 use crate::{
-    arena::{self, Arena, Place},
+    arena::{Arena, Place},
     ids::{LinkId, LinkSet},
     link::sent_log::DataSeq,
     time::{Span, Time},
@@ -150,7 +150,7 @@ impl ResendRing {
     ) -> bool {
         self.last_push = now;
         let len = arena.bytes.len().saturating_sub(start);
-        let room = |arena: &Arena| MAX_BYTES.min(arena::MOST.saturating_sub(arena.held_bytes()));
+        let room = |arena: &Arena| MAX_BYTES.min(arena.room());
         while self.entries.len() >= MAX_ENTRIES || self.bytes + len > room(arena) {
             if self.entries.is_empty() {
                 self.stats.evicted = self.stats.evicted.saturating_add(1);

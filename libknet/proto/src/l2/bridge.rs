@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 
 use super::{
     mac_table::{Learned, MacTable, StaticMacError},
-    storm::{COPIES_TOTAL, StormControl, TokenBucket},
+    storm::{COPIES_TOTAL, Rate, StormControl, TokenBucket},
 };
 use crate::{
     drop_reason::DropReason,
-    ids::{MacAddr, PeerId},
+    ids::{MacAddr, PeerId, Seat},
     status::Port,
     time::{Span, Time},
     wire::ethernet::EthernetFrame,
@@ -64,6 +64,7 @@ pub struct Bridge {
     macs: MacTable,
     peers: Vec<Option<PeerPort>>,
     copies: TokenBucket,
+    copies_rate: Rate,
     counters: BridgeCounters,
     frozen: Option<FrozenMac>,
 }
@@ -80,9 +81,17 @@ impl Bridge {
             macs,
             peers: Vec::new(),
             copies: TokenBucket::FULL,
+            copies_rate: COPIES_TOTAL,
             counters: BridgeCounters::default(),
             frozen: None,
         }
+    }
+
+    /// Makes it one of several that share the work of an interface.
+    #[must_use]
+    pub fn seated(mut self, seat: Seat) -> Self {
+        self.copies_rate = COPIES_TOTAL.shared(seat.workers);
+        self
     }
 
     /// Adds a peer or changes it. What was learned behind it stays.
@@ -196,13 +205,13 @@ impl Bridge {
     /// [`DropReason::FloodBudget`] for the rest.
     pub fn take_copies(&mut self, now: Time, ingress: Port, wanted: u32, count: u32) -> u32 {
         let count = u64::from(count.max(1));
-        let mut granted = u64::from(wanted).min(self.copies.available(COPIES_TOTAL, now) / count);
+        let mut granted = u64::from(wanted).min(self.copies.available(self.copies_rate, now) / count);
         if let Port::Peer(peer) = ingress {
             let Some(port) = self.peer_mut(peer) else { return 0 };
             granted = granted.min(port.storm.copies_available(now) / count);
             port.storm.take_copies(now, granted * count);
         }
-        self.copies.take(COPIES_TOTAL, now, granted * count);
+        self.copies.take(self.copies_rate, now, granted * count);
         granted as u32
     }
 

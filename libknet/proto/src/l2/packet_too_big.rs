@@ -31,7 +31,12 @@ use super::{
     ip_packet::{Addresses, IpPacket, Part, protocol},
     storm::{Rate, TokenBucket},
 };
-use crate::{ids::MacAddr, internet_checksum::InternetChecksum, time::Time, wire::ethernet::EthernetFrame};
+use crate::{
+    ids::{MacAddr, Workers},
+    internet_checksum::InternetChecksum,
+    time::Time,
+    wire::ethernet::EthernetFrame,
+};
 
 /// The smallest MTU that IPv4 allows (RFC 791). Less is not reported.
 pub const MIN_MTU_V4: u16 = 68;
@@ -62,15 +67,25 @@ pub struct OwnAddresses {
     pub v6: Option<Ipv6Addr>,
 }
 
-/// Answers one interface's frames, no more than [`ANSWERS`] of them: a sender that does not listen must not keep
+/// Answers one interface's frames, no more than [`ANSWERS`] of them (or its worker's share): a sender that does not listen must not keep
 /// us busy.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Answerer {
+    rate: Rate,
     tokens: TokenBucket,
     answered: u64,
 }
 
 impl Answerer {
+    /// One of `workers` that answer an interface's frames.
+    pub const fn new(workers: Workers) -> Self {
+        Self {
+            rate: ANSWERS.shared(workers),
+            tokens: TokenBucket::FULL,
+            answered: 0,
+        }
+    }
+
     /// As [`answer`], and `false` as well if there have been too many answers lately.
     pub fn answer(
         &mut self,
@@ -80,9 +95,9 @@ impl Answerer {
         own: OwnAddresses,
         out: &mut Vec<u8>,
     ) -> bool {
-        let given = self.tokens.available(ANSWERS, now) > 0
+        let given = self.tokens.available(self.rate, now) > 0
             && answer(frame, mtu, own, out)
-            && self.tokens.take(ANSWERS, now, 1);
+            && self.tokens.take(self.rate, now, 1);
         self.answered = self.answered.saturating_add(u64::from(given));
         given
     }

@@ -1,6 +1,9 @@
 //! What one peer may make the bridge do per second.
 
-use crate::time::{Span, Time};
+use crate::{
+    ids::Workers,
+    time::{Span, Time},
+};
 
 /// A rate and how much of it may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,16 @@ impl Rate {
         Self {
             interval: Span::from_secs(1).divided_by(per_second),
             burst,
+        }
+    }
+
+    /// This rate for each of `workers`: no more than this one for all of them together.
+    #[must_use]
+    pub const fn shared(self, workers: Workers) -> Self {
+        let n = workers.get() as u64;
+        Self {
+            interval: self.interval.times(n),
+            burst: self.burst / n,
         }
     }
 
@@ -93,6 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{ids::MAX_WORKERS, l2::packet_too_big::ANSWERS};
 
     const ALL: [Rate; 5] = [FLOODED_FRAMES, FLOODED_BYTES, COPIES, COPIES_TOTAL, NEW_MACS];
 
@@ -102,6 +116,22 @@ mod tests {
         for (rate, per_second) in ALL.into_iter().zip(per_second) {
             assert_eq!(rate.interval.times(per_second), Span::from_secs(1));
         }
+    }
+
+    #[test]
+    fn the_shares_of_all_workers_are_no_more_than_the_whole() {
+        for workers in (1..=MAX_WORKERS).filter_map(Workers::new) {
+            let n = u64::from(workers.get());
+            for rate in [COPIES_TOTAL, ANSWERS] {
+                let share = rate.shared(workers);
+                assert_eq!(share.interval, rate.interval.times(n));
+                assert!(
+                    (1..=rate.burst / n).contains(&share.burst),
+                    "{share:?} of {rate:?}"
+                );
+            }
+        }
+        assert_eq!(COPIES_TOTAL.shared(Workers::ONE), COPIES_TOTAL);
     }
 
     #[test]

@@ -12,10 +12,7 @@ use crate::{
     link::sent_log::DataSeq,
     offload::{Frame, checksum::Checksum, segment::Segments},
     policy::flow_hash,
-    shard::{
-        env::{Env, WAITING_TOTAL},
-        outbox::Class,
-    },
+    shard::{env::Env, outbox::Class},
     time::{Span, Time},
     wire::{
         fragment_header::FragmentKind,
@@ -270,7 +267,7 @@ impl Peer {
     /// Keeps a frame for the session to come; the oldest makes room.
     fn keep_waiting(&mut self, env: &mut Env, frame: Frame<'_>) {
         let len = frame.bytes.len();
-        if len > WAITING_BYTES || env.waiting.saturating_add(len) > WAITING_TOTAL {
+        if len > WAITING_BYTES || env.waiting.saturating_add(len) > env.waiting_most {
             self.drop_frame(env, self.what_is_missing(env));
             return;
         }

@@ -405,7 +405,7 @@ fn whoever_comes_when_little_is_left_gets_little_but_something() {
     for c in 0..200 {
         assert!(bed.push(at(0), seq(c), links(&[0]), false, &bytes(c, 65_536)));
     }
-    let (held, left) = (bed.held().1, arena::MOST - bed.arena.held_bytes());
+    let (held, left) = (bed.held().1, bed.arena.room());
     assert!(
         held <= left + 65_536 && held > 6 << 20,
         "{held} held, {left} left"

@@ -7,10 +7,11 @@ use super::{
     tap_mtu::AutoMtu,
 };
 use crate::{
+    arena::{self, Arena},
     config::{InterfaceConfig, PublicKey, TapMtu},
     drop_reason::DropReason,
     event::Event,
-    ids::{LinkId, PeerId, SocketId},
+    ids::{LinkId, PeerId, Seat, SocketId},
     l2::flow_hash::FlowHash,
     offload::checksum::Checksum,
     path::Path,
@@ -22,10 +23,11 @@ use crate::{
     wire::header::{HEADER_LEN, TAG_LEN},
 };
 
-/// Frames that wait for a session, over all peers (limits: row 13).
-pub const WAITING_TOTAL: usize = 64 << 20;
+/// Frames that wait for a session, over all peers of an interface (limits: row 13). Each of several workers has its
+/// share of this, and of all that is limited for the interface as a whole.
+const WAITING_TOTAL: usize = 64 << 20;
 
-/// Bytes held back to restore the order, over all peers (limits: row 22).
+/// Bytes held back to restore the order, over all peers of an interface (limits: row 22).
 const REORDER_TOTAL: usize = 256 << 20;
 
 /// What is around the packet in a frame of the TAP: Ethernet header and one VLAN tag.
@@ -57,8 +59,9 @@ pub struct Env {
     pub status: InterfaceStatus,
     /// Our own identity.
     pub own_key: PublicKey,
-    /// Bytes waiting for sessions, all peers together.
+    /// Bytes waiting for sessions, all peers together, and the most that may.
     pub waiting: usize,
+    pub(crate) waiting_most: usize,
     /// The longest frame that is taken from a peer, in bytes.
     pub max_frame: u16,
     /// MTU of the TAP.
@@ -73,8 +76,9 @@ pub struct Env {
     pub delivered: Vec<(Box<[u8]>, Checksum)>,
     /// What may be held back to restore the order, all peers together.
     pub reorder: Budget,
-    /// What is left for frames that wait for their pieces, all peers together.
+    /// What is left for frames that wait for their pieces, all peers together, of how much.
     pub reassembly: usize,
+    pub(super) reassembly_most: usize,
     /// Tells flows apart.
     pub flow_hash: FlowHash,
     /// MTU of the devices that sockets send through, where it is known.
@@ -86,21 +90,27 @@ pub struct Env {
 
 impl Env {
     /// Nothing has happened yet.
-    pub fn new(now: Time, config: &InterfaceConfig, mut entropy: Box<dyn Entropy>) -> Self {
+    pub fn new(now: Time, config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, seat: Seat) -> Self {
         let flow_hash = FlowHash::new([entropy.next_u64(), entropy.next_u64()]);
         let (own_key, max_frame) = (config.private_key.public_key(), config.max_frame);
         let tap_mtu = config.tap_mtu.at_first();
         let auto_mtu = (config.tap_mtu == TapMtu::Auto).then(|| AutoMtu::new(max_frame));
         let largest_tap_mtu = auto_mtu.as_ref().map_or(tap_mtu, AutoMtu::largest);
+        let share = |total| seat.workers.share(total);
+        let outbox = Outbox {
+            arena: Arena::new(share(arena::MOST)),
+            ..Outbox::default()
+        };
         Self {
             now,
             real: now,
             gap_ended: None,
-            outbox: Outbox::default(),
+            outbox,
             entropy,
             status: InterfaceStatus::default(),
             own_key,
             waiting: 0,
+            waiting_most: share(WAITING_TOTAL),
             flow_hash,
             socket_mtus: BTreeMap::new(),
             max_frame,
@@ -108,8 +118,9 @@ impl Env {
             auto_mtu,
             largest_datagram: largest_datagram(largest_tap_mtu),
             delivered: Vec::new(),
-            reorder: Budget::new(REORDER_TOTAL),
-            reassembly: reassembly::MAX_BYTES_TOTAL,
+            reorder: Budget::new(share(REORDER_TOTAL)),
+            reassembly: share(reassembly::MAX_BYTES_TOTAL),
+            reassembly_most: share(reassembly::MAX_BYTES_TOTAL),
             sockets_down: [0; 4],
             next_serial: 0,
         }

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use super::Shard;
 use crate::{
     ids::PeerId,
-    reassembly,
     status::{Holdings, InterfaceStatus, MacEntry, PeerStatus},
 };
 
@@ -24,7 +23,7 @@ impl Shard {
         Holdings {
             ring_bytes: self.env.outbox.arena.reserved(),
             reorder_bytes: self.env.reorder.used(),
-            reassembly_bytes: reassembly::MAX_BYTES_TOTAL - self.env.reassembly,
+            reassembly_bytes: self.env.reassembly_most - self.env.reassembly,
             waiting_bytes: self.env.waiting,
             timers: self.wheel.len(),
             indices: self.index.len(),

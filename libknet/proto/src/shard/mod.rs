@@ -20,7 +20,7 @@ use crate::{
     drop_reason::DropReason,
     event::{Event, SessionDownReason},
     handshake::message::{Input, Output},
-    ids::{LinkId, PeerId, SocketId},
+    ids::{LinkId, PeerId, Seat, SocketId},
     l2::{bridge::Bridge, packet_too_big::Answerer},
     offload::{
         Frame,
@@ -53,6 +53,7 @@ type Received = (PeerId, Option<(usize, Checksum)>);
 
 /// One interface's share of the work of one thread.
 pub struct Shard {
+    seat: Seat,
     env: Env,
     peers: Vec<Option<Box<Peer>>>,
     /// Peers with a session, in no order: floods go to these.
@@ -70,19 +71,25 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard without peers.
-    pub fn new(config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, now: Time) -> Self {
+    /// A shard without peers that does all the work of its interface.
+    pub fn new(config: &InterfaceConfig, entropy: Box<dyn Entropy>, now: Time) -> Self {
+        Self::with_seat(config, entropy, now, Seat::ALONE)
+    }
+
+    /// A shard without peers that shares the work of its interface with others.
+    pub fn with_seat(config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, now: Time, seat: Seat) -> Self {
         let seed = [entropy.next_u64(), entropy.next_u64()];
         Self {
-            env: Env::new(now, config, entropy),
+            seat,
+            env: Env::new(now, config, entropy, seat),
             peers: Vec::new(),
             up: Vec::new(),
             index: IndexTable::default(),
             paths: BTreeMap::new(),
             wheel: TimerWheel::new(),
-            bridge: Bridge::new(seed, config.mac_ageing),
+            bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
             mtu_policy: config.mtu_policy,
-            too_big: Answerer::default(),
+            too_big: Answerer::new(seat.workers),
             joins: Joins::default(),
             stood_still: Span::ZERO,
         }

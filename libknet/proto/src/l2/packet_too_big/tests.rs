@@ -308,7 +308,7 @@ fn what_is_no_ip_packet_gets_no_answer() {
 
 #[test]
 fn fifty_at_once_then_a_hundred_a_second() {
-    let mut answerer = Answerer::default();
+    let mut answerer = Answerer::new(Workers::ONE);
     let mut out = Vec::new();
     let (long, short) = (build::frame(&[], &long4(1500)), build::frame(&[], &long4(1400)));
     let mut ask = |ms: u64, frame: &[u8]| {
