@@ -170,6 +170,30 @@ impl PeerConfig {
     pub fn link(&self, link: LinkId) -> Option<&LinkConfig> {
         self.links.get(link.index()).and_then(Option::as_ref)
     }
+
+    /// What the bridge has to know of it.
+    pub fn port(&self, generation: u16) -> PortConfig {
+        PortConfig {
+            generation,
+            isolate: self.isolate,
+            spoke: self.spoke,
+            static_macs: self.static_macs.clone(),
+        }
+    }
+}
+
+/// What every worker's bridge knows of a peer, whichever worker it belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortConfig {
+    /// Another one whenever the slot gets another peer, or the peer another key: what was meant for the one before does
+    /// not reach it, however late it comes. Any number where there is one worker only.
+    pub generation: u16,
+    /// See [`PeerConfig::isolate`].
+    pub isolate: bool,
+    /// See [`PeerConfig::spoke`].
+    pub spoke: bool,
+    /// See [`PeerConfig::static_macs`].
+    pub static_macs: Vec<MacAddr>,
 }
 
 /// Where the other end of a link is.

@@ -53,6 +53,7 @@ pub struct FrozenMac {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct PeerPort {
+    generation: u16,
     isolate: bool,
     mesh: bool,
     storm: StormControl,
@@ -119,6 +120,25 @@ impl Bridge {
     pub fn set_mesh(&mut self, peer: PeerId, mesh: bool) {
         if let Some(port) = self.peer_mut(peer) {
             port.mesh = mesh;
+        }
+    }
+
+    /// Says which of the peers that have had this slot one after the other has it now. What was learned behind another
+    /// is forgotten.
+    pub fn set_generation(&mut self, peer: PeerId, generation: u16) {
+        if let Some(port) = self.peer_mut(peer)
+            && port.generation != generation
+        {
+            port.generation = generation;
+            self.macs.clear_dynamic_on(Port::Peer(peer));
+        }
+    }
+
+    /// See [`Self::set_generation`]; `None` where there is no such peer. The TAP is always the same.
+    pub fn generation(&self, port: Port) -> Option<u16> {
+        match port {
+            Port::Tap => Some(0),
+            Port::Peer(peer) => self.peer(peer).map(|port| port.generation),
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::Shard;
 use crate::{
-    config::{MtuPolicy, PeerConfig},
+    config::{MtuPolicy, PeerConfig, PortConfig},
     event::SessionDownReason,
     handshake::message::Input,
     ids::{MacAddr, PeerId, SocketId},
@@ -15,27 +15,43 @@ use crate::{
 };
 
 impl Shard {
-    /// Adds a peer or changes it. What the change does not touch goes on undisturbed: other peers never
-    /// notice, nor do links of this peer that stay as they are.
+    /// Adds a port or changes it: what the bridge has to know of a peer. Every worker has the ports of all peers, and
+    /// has one before anything comes from its peer or goes to it: the owner before [`Shard::enter`].
     ///
     /// # Errors
     /// A static MAC address that another port has; nothing is changed then.
-    pub fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) -> Result<(), StaticMacError> {
+    pub fn set_port(&mut self, now: Time, id: PeerId, port: &PortConfig) -> Result<(), StaticMacError> {
         self.tick(now);
-        self.bridge
-            .set_port(now, id, config.isolate, &config.static_macs)?;
-        self.bridge.set_mesh(id, !config.spoke);
+        self.bridge.set_port(now, id, port.isolate, &port.static_macs)?;
+        self.bridge.set_generation(id, port.generation);
+        self.bridge.set_mesh(id, !port.spoke);
+        Ok(())
+    }
+
+    /// Removes a port: the addresses behind it are forgotten. Its owner has let the peer go before ([`Shard::leave`]).
+    pub fn remove_port(&mut self, now: Time, id: PeerId) {
+        self.tick(now);
+        self.bridge.remove_peer(id);
+    }
+
+    /// Adds a peer whose port is there, or changes it. What the change does not touch goes on undisturbed: other peers
+    /// never notice, nor do links of this peer that stay as they are. A shard that does not own the peer does nothing.
+    pub fn enter(&mut self, now: Time, id: PeerId, config: PeerConfig) {
+        self.tick(now);
+        if !self.seat.owns(id) {
+            return;
+        }
         let index = usize::from(id.0);
         if index >= self.peers.len() {
             self.peers.resize_with(index + 1, || None);
         }
         let Some(slot) = self.peers.get_mut(index) else {
-            return Ok(());
+            return;
         };
         if let Some(peer) = slot {
             if peer.reconfigure(&mut self.env, config.clone()) {
                 self.settle(id);
-                return Ok(());
+                return;
             }
             self.take_out(id);
         }
@@ -50,14 +66,28 @@ impl Shard {
         }
         self.env.status.peers += 1;
         self.settle(id);
+    }
+
+    /// Lets a peer go: its session is closed, its keys are erased. Its port stays.
+    pub fn leave(&mut self, now: Time, id: PeerId) {
+        self.tick(now);
+        self.take_out(id);
+    }
+
+    /// Both the port and the peer, for a shard that is alone: [`Shard::set_port`] and [`Shard::enter`].
+    ///
+    /// # Errors
+    /// A static MAC address that another port has; nothing is changed then.
+    pub fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) -> Result<(), StaticMacError> {
+        self.set_port(now, id, &config.port(0))?;
+        self.enter(now, id, config);
         Ok(())
     }
 
-    /// Removes a peer: its session is closed, its keys are erased, its addresses forgotten.
+    /// Both, for a shard that is alone: [`Shard::leave`] and [`Shard::remove_port`].
     pub fn remove_peer(&mut self, now: Time, id: PeerId) {
-        self.tick(now);
-        self.take_out(id);
-        self.bridge.remove_peer(id);
+        self.leave(now, id);
+        self.remove_port(now, id);
     }
 
     /// Changes how long learned MAC addresses are kept.
