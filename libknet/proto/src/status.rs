@@ -89,6 +89,10 @@ pub struct InterfaceStatus {
     pub wire_tx: Traffic,
     /// Frames relayed from one peer to another.
     pub relayed: Traffic,
+    /// What was handed to other workers.
+    pub handed: Handover,
+    /// What other workers have handed over.
+    pub taken: Handover,
     /// MAC addresses in the table.
     pub macs: u32,
     /// MTU of the TAP in bytes.
@@ -99,6 +103,15 @@ pub struct InterfaceStatus {
     pub gaps: u64,
     /// Everything that was discarded, by reason.
     pub drops: DropCounters,
+}
+
+/// What goes from one worker of an interface to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handover {
+    /// Frames for peers of the other. A flooded frame counts once for each worker that has it.
+    pub frames: Traffic,
+    /// Datagrams that came to a worker that does not own their session. There are none where the kernel steers them.
+    pub datagrams: Traffic,
 }
 
 /// What a shard holds for traffic under way. All of it but timers, indices and paths is zero a few seconds after the

@@ -4,6 +4,7 @@ use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use super::{
     outbox::{Class, Outbox, Transmit},
+    parcel::Parcel,
     tap_mtu::AutoMtu,
 };
 use crate::{
@@ -99,6 +100,11 @@ impl Env {
         let share = |total| seat.workers.share(total);
         let outbox = Outbox {
             arena: Arena::new(share(arena::MOST)),
+            parcels: if seat.is_alone() {
+                Vec::new()
+            } else {
+                seat.workers.all().map(|_| Parcel::default()).collect()
+            },
             ..Outbox::default()
         };
         Self {

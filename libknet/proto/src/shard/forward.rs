@@ -6,7 +6,7 @@ use core::{
     ops::Range,
 };
 
-use super::{Shard, outbox::TapFrame};
+use super::{Run, Shard, outbox::TapFrame};
 use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
@@ -69,7 +69,7 @@ impl Shard {
     /// those, and begins anew.
     pub(super) fn gather(
         &mut self,
-        run: &mut Option<(PeerId, Join)>,
+        run: &mut Option<Run>,
         buffer: &mut [u8],
         from: PeerId,
         at: Range<usize>,
@@ -87,7 +87,7 @@ impl Shard {
     }
 
     /// Forwards the frame, or what has become one, in `buffer`.
-    pub(super) fn forward_run(&mut self, run: &mut Option<(PeerId, Join)>, buffer: &mut [u8]) {
+    pub(super) fn forward_run(&mut self, run: &mut Option<Run>, buffer: &mut [u8]) {
         let Some((from, join)) = run.take() else { return };
         let (header, at) = match join.finish(buffer) {
             Ok(joined) => joined,
@@ -145,29 +145,35 @@ impl Shard {
         }
         // All segments of a super-frame, or none.
         let frames = frame.count();
-        let mut granted = self.bridge.take_copies(self.env.real, from, targets, frames);
+        let granted = self.bridge.take_copies(self.env.real, from, targets, frames);
         self.count_drops(
             DropReason::FloodBudget,
             u64::from(targets - granted) * u64::from(frames),
         );
+        self.send_copies(from, frame, granted);
+    }
+
+    /// Sends a flooded frame to as many of the peers here that may have it, and returns how many copies are left.
+    pub(super) fn send_copies(&mut self, from: Port, frame: Frame<'_>, mut copies: u32) -> u32 {
         for i in 0..self.up.len() {
             let Some(peer) = self.up.get(i).copied() else {
                 break;
             };
-            if granted > 0 && self.bridge.may_flood_to(from, peer) {
-                granted -= 1;
+            if copies > 0 && self.bridge.may_flood_to(from, peer) {
+                copies -= 1;
                 self.send(peer, from, frame);
             }
         }
+        copies
     }
 
-    fn send(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
+    pub(super) fn send(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
+        let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
+            return self.hand_over_frame(to, from, &frame);
+        };
         if from != Port::Tap {
             self.env.status.relayed.count(frame.bytes.len());
         }
-        let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
-            return;
-        };
         let mut short = [0; SYN_AT_MOST];
         let mut frame = frame;
         if let Some(mtu) = peer.inner_mtu() {

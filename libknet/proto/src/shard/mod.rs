@@ -10,10 +10,14 @@ mod forward;
 mod index;
 mod look;
 pub mod outbox;
+mod parcel;
 pub mod tap_mtu;
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
-use core::{net::SocketAddr, ops::ControlFlow};
+use core::{
+    net::SocketAddr,
+    ops::{ControlFlow, Range},
+};
 
 use crate::{
     config::{InterfaceConfig, MtuPolicy},
@@ -25,7 +29,7 @@ use crate::{
     offload::{
         Frame,
         checksum::{self, Checksum},
-        join::Joins,
+        join::{Join, Joins},
     },
     path::Path,
     peer::{Peer, Place},
@@ -41,12 +45,16 @@ use crate::{
 use env::Env;
 use index::IndexTable;
 pub use outbox::{Class, Outbox, ProbeReply, TapFrame, TapMtuWish, Transmit};
+pub use parcel::Parcel;
 use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
 const EXPIRIES_PER_TURN: usize = 1024;
 /// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
 const MACS_PER_TURN: usize = 256;
+
+/// Frames of a peer that follow each other in a buffer, so far as they have become one.
+type Run = (PeerId, Join);
 
 /// Whose a datagram is; length and checksum of the frame in it, if its turn has come.
 type Received = (PeerId, Option<(usize, Checksum)>);
@@ -107,21 +115,7 @@ impl Shard {
         loop {
             let end = at.saturating_add(piece.max(1)).min(buffer.len());
             self.env.status.wire_rx.count(end - at);
-            match self.receive(path, buffer.get_mut(at..end).unwrap_or_default()) {
-                ControlFlow::Continue((from, frame)) => {
-                    if let Some((len, checksum)) = frame {
-                        let begin = at + HEADER_LEN;
-                        self.gather(&mut run, buffer, from, begin..begin + len, checksum);
-                    }
-                    // What waited for this one comes behind it.
-                    if !self.env.delivered.is_empty() {
-                        self.forward_run(&mut run, buffer);
-                        self.forward_delivered(from);
-                    }
-                }
-                ControlFlow::Break(Some(reason)) => self.env.drop(reason),
-                ControlFlow::Break(None) => {}
-            }
+            self.take_datagram(&mut run, path, buffer, at..end);
             at = end;
             if at >= buffer.len() {
                 break;
@@ -293,6 +287,26 @@ impl Shard {
         self.env.now = self.env.now.max(self.env.real - self.stood_still);
     }
 
+    /// Takes in the datagram at `at` in `buffer`, and adds the frame in it to those before.
+    #[inline]
+    fn take_datagram(&mut self, run: &mut Option<Run>, path: &Path, buffer: &mut [u8], at: Range<usize>) {
+        let begin = at.start + HEADER_LEN;
+        match self.receive(path, buffer.get_mut(at).unwrap_or_default()) {
+            ControlFlow::Continue((from, frame)) => {
+                if let Some((len, checksum)) = frame {
+                    self.gather(run, buffer, from, begin..begin + len, checksum);
+                }
+                // What waited for this one comes behind it.
+                if !self.env.delivered.is_empty() {
+                    self.forward_run(run, buffer);
+                    self.forward_delivered(from);
+                }
+            }
+            ControlFlow::Break(Some(reason)) => self.env.drop(reason),
+            ControlFlow::Break(None) => {}
+        }
+    }
+
     /// Takes in one datagram. The frame in it begins behind the header; what else is due then is in `env.delivered`. Or,
     /// where it is nobody's, why it was dropped, if it was.
     fn receive(&mut self, path: &Path, datagram: &mut [u8]) -> ControlFlow<Option<DropReason>, Received> {
@@ -313,7 +327,10 @@ impl Shard {
             Err(reason) => return or_drop(reason),
         };
         let Some(id) = self.index.get(header.receiver) else {
-            return or_drop(DropReason::UnknownIndex);
+            return ControlFlow::Break(match self.seat.workers.of(header.receiver) {
+                Some(owner) if owner != self.seat.me => self.hand_over_datagram(owner, path, datagram),
+                _ => Some(DropReason::UnknownIndex),
+            });
         };
         let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
             return or_drop(DropReason::UnknownIndex);

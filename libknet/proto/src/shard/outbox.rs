@@ -10,6 +10,7 @@ use crate::{
     ids::{LinkId, PeerId, ReceiverIndex},
     link::path_mtu::LimitReason,
     path::Path,
+    shard::parcel::Parcel,
     time::Span,
     wire::virtio_net_header::VirtioNetHeader,
 };
@@ -49,7 +50,8 @@ pub struct TapFrame {
 
 #[derive(Debug)]
 enum Content {
-    /// It is where it was decrypted: there, in the buffer given to [`super::Shard::handle_datagrams`].
+    /// It is where it was decrypted: there, in the buffer given to [`super::Shard::handle_datagrams`], or in the bytes of
+    /// the parcel.
     Received(Range<usize>),
     /// It was held back, or put together from pieces, or made here.
     Own(Box<[u8]>),
@@ -71,7 +73,7 @@ impl TapFrame {
     }
 
     /// The frame. `received`: the buffer that was given to [`super::Shard::handle_datagrams`], if the call before was to
-    /// that.
+    /// that; [`Parcel::bytes`], if it was to [`super::Shard::handle_parcel`].
     pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
         match &self.content {
             Content::Received(at) => received.get(at.clone()).unwrap_or_default(),
@@ -128,6 +130,10 @@ pub struct Outbox {
     pub probe_replies: Vec<ProbeReply>,
     /// The MTU that the TAP is to get.
     pub tap_mtu: Option<TapMtuWish>,
+    /// What is for other workers, by worker; none where there is only one. Whoever hands one over puts an empty one in
+    /// its place. They may have to wait for that: [`Outbox::clear`] leaves them, and [`Outbox::is_empty`] does not look
+    /// at them.
+    pub parcels: Vec<Parcel>,
     pub(crate) released: Vec<ReceiverIndex>,
 }
 
