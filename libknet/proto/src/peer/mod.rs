@@ -7,7 +7,7 @@ mod balance;
 mod deliver;
 mod judge;
 mod mirror_budget;
-mod path_mtu;
+pub(crate) mod path_mtu;
 mod receive;
 mod resend;
 mod rest;
@@ -30,7 +30,7 @@ use crate::{
     resend_ring::ResendRing,
     resequencer::Resequencer,
     session::Session,
-    shard::env::Env,
+    shard::{PeerFacts, env::Env},
     status::{LinkState, PieceCounters, Traffic},
     time::{Span, Time},
     timer_wheel::TimerId,
@@ -56,6 +56,8 @@ pub struct Peer {
     links: [Option<Box<Link>>; MAX_LINKS],
     /// Where they lead, as the shard has noted it down.
     pub places: [Option<Place>; MAX_LINKS],
+    /// What other workers have been told of it.
+    pub(crate) told: Option<Box<PeerFacts>>,
     set: ActiveSet,
     rotation: Rotation,
     candidate: Candidate,
@@ -127,6 +129,7 @@ impl Peer {
             next: None,
             links: [const { None }; MAX_LINKS],
             places: [None; MAX_LINKS],
+            told: None,
             set: ActiveSet::default(),
             rotation: Rotation::default(),
             candidate: Candidate::default(),
@@ -221,8 +224,12 @@ impl Peer {
 
     /// Whether it knows one of our sessions with it by this index.
     pub fn knows_as(&self, index: ReceiverIndex) -> bool {
-        let sessions = [&self.current, &self.previous, &self.next];
-        sessions.into_iter().flatten().any(|s| s.their_index() == index)
+        self.their_indices().contains(&Some(index))
+    }
+
+    /// The indices by which it knows our sessions with it.
+    pub fn their_indices(&self) -> [Option<ReceiverIndex>; 3] {
+        [&self.current, &self.previous, &self.next].map(|s| s.as_ref().map(|s| s.their_index()))
     }
 
     /// The addresses of its links that have changed since the last call: before and after.

@@ -155,6 +155,7 @@ impl Shard {
                 self.paths.remove(place);
             }
         }
+        self.tell_gone(&peer);
         self.release_indices();
         self.follow_paths(id);
         self.env.delivered.clear();

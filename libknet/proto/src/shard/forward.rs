@@ -41,8 +41,10 @@ impl Shard {
             return false;
         };
         let places = (remote, SocketId(0))..=(remote, SocketId(u8::MAX));
-        let mut there = self.paths.range(places).filter_map(|(_, id)| self.peer(*id));
-        there.any(|p| p.knows_as(header.receiver))
+        self.paths.range(places).any(|(_, id)| match self.peer(*id) {
+            Some(peer) => peer.knows_as(header.receiver),
+            None => self.others.knows_as(*id, header.receiver),
+        })
     }
 
     /// Forwards what a peer delivered besides the frame at hand: what was held back, or put together.
@@ -132,11 +134,14 @@ impl Shard {
     }
 
     fn flood(&mut self, from: Port, frame: Frame<'_>) {
-        let targets: u32 = self
-            .up
+        let targets = self.flood_targets(from, &self.up);
+        let elsewhere: u32 = self
+            .others
+            .up()
             .iter()
-            .filter(|p| self.bridge.may_flood_to(from, **p))
-            .count() as u32;
+            .map(|up| self.flood_targets(from, up))
+            .sum();
+        let targets = targets + elsewhere;
         if targets == 0 {
             if from == Port::Tap {
                 self.env.drop(DropReason::NoPort);
@@ -150,7 +155,25 @@ impl Shard {
             DropReason::FloodBudget,
             u64::from(targets - granted) * u64::from(frames),
         );
-        self.send_copies(from, frame, granted);
+        let mut copies = self.send_copies(from, frame, granted);
+        for worker in self.seat.workers.all().filter(|_| elsewhere > 0) {
+            let up = self
+                .others
+                .up()
+                .get(worker.index())
+                .map_or(&[][..], Vec::as_slice);
+            let share = copies.min(self.flood_targets(from, up));
+            if share > 0 {
+                copies -= share;
+                self.hand_over_flood(worker, from, &frame, share);
+            }
+        }
+    }
+
+    /// How many of `peers` a frame from `from` may be flooded to.
+    fn flood_targets(&self, from: Port, peers: &[PeerId]) -> u32 {
+        let permitted = |peer: &&PeerId| self.bridge.may_flood_to(from, **peer);
+        peers.iter().filter(permitted).count() as u32
     }
 
     /// Sends a flooded frame to as many of the peers here that may have it, and returns how many copies are left.

@@ -9,6 +9,7 @@ pub mod env;
 mod forward;
 mod index;
 mod look;
+mod news;
 pub mod outbox;
 mod parcel;
 pub mod tap_mtu;
@@ -44,6 +45,8 @@ use crate::{
 };
 use env::Env;
 use index::IndexTable;
+use news::Others;
+pub use news::{News, PeerFacts};
 pub use outbox::{Class, Outbox, ProbeReply, TapFrame, TapMtuWish, Transmit};
 pub use parcel::Parcel;
 use tap_mtu::AutoMtu;
@@ -67,7 +70,9 @@ pub struct Shard {
     /// Peers with a session, in no order: floods go to these.
     up: Vec<PeerId>,
     index: IndexTable,
-    /// Whose link leads where: for errors that name only an address.
+    /// The peers of other workers.
+    others: Others,
+    /// Whose link leads where, of all workers: for errors that name only an address.
     paths: BTreeMap<Place, PeerId>,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
@@ -93,6 +98,7 @@ impl Shard {
             peers: Vec::new(),
             up: Vec::new(),
             index: IndexTable::default(),
+            others: Others::new(seat),
             paths: BTreeMap::new(),
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
@@ -185,24 +191,14 @@ impl Shard {
     /// forged: it can only cause the size in use to be proven again.
     pub fn handle_mtu_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr, mtu: u32) {
         self.tick(now);
-        let path = Path {
-            socket,
-            local: None,
-            remote,
-        };
-        self.with_peer_at(&path, |peer, env| peer.mtu_hint(env, &path, mtu));
+        self.hint(socket, remote, Some(mtu));
     }
 
     /// An ICMP message to `socket` claims that `remote` cannot be reached. It may be forged: it can only cause
     /// one question.
     pub fn handle_icmp_hint(&mut self, now: Time, socket: SocketId, remote: SocketAddr) {
         self.tick(now);
-        let path = Path {
-            socket,
-            local: None,
-            remote,
-        };
-        self.with_peer_at(&path, |peer, env| peer.icmp_hint(env, &path));
+        self.hint(socket, remote, None);
     }
 
     /// The thread that runs the shard stood still for `gap` (it was stopped, or starved). What was missed in
@@ -378,8 +374,8 @@ impl Shard {
         self.peers.iter().flatten().map(|p| p.id).collect()
     }
 
-    /// After something happened to a peer: its timer, its place among the peers that are up, its indices, and what
-    /// the TAP's MTU is to be.
+    /// After something happened to a peer: its timer, its place among the peers that are up, its indices, what the TAP's
+    /// MTU is to be, and what other workers know of it.
     fn settle(&mut self, id: PeerId) {
         self.release_indices();
         self.follow_paths(id);
@@ -423,6 +419,9 @@ impl Shard {
                 self.leave_up_list(slot);
             }
             _ => {}
+        }
+        if !self.seat.is_alone() {
+            self.tell_of(id);
         }
     }
 

@@ -7,10 +7,10 @@ use crate::{
     arena::Arena,
     event::Event,
     handshake::message::Input,
-    ids::{LinkId, PeerId, ReceiverIndex},
+    ids::{LinkId, PeerId, ReceiverIndex, WorkerId},
     link::path_mtu::LimitReason,
     path::Path,
-    shard::parcel::Parcel,
+    shard::{News, Parcel},
     time::Span,
     wire::virtio_net_header::VirtioNetHeader,
 };
@@ -130,6 +130,9 @@ pub struct Outbox {
     pub probe_replies: Vec<ProbeReply>,
     /// The MTU that the TAP is to get.
     pub tap_mtu: Option<TapMtuWish>,
+    /// What there is to say to another worker, or to all (`None`), in this order. It is to arrive before the parcels that
+    /// are handed over later, and before anything that follows from frames that are written to the TAP later.
+    pub news: Vec<(Option<WorkerId>, News)>,
     /// What is for other workers, by worker; none where there is only one. Whoever hands one over puts an empty one in
     /// its place. They may have to wait for that: [`Outbox::clear`] leaves them, and [`Outbox::is_empty`] does not look
     /// at them.
@@ -150,6 +153,7 @@ impl Outbox {
         self.handshake.clear();
         self.events.clear();
         self.probe_replies.clear();
+        self.news.clear();
         self.tap_mtu = None;
     }
 
@@ -159,6 +163,7 @@ impl Outbox {
             && self.handshake.is_empty()
             && self.events.is_empty()
             && self.probe_replies.is_empty()
+            && self.news.is_empty()
             && self.tap_mtu.is_none()
     }
 }

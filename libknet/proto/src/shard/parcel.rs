@@ -202,7 +202,12 @@ impl Shard {
 
     /// Hands a datagram to the worker that its receiver index names. Returns why it was dropped, if it was.
     #[inline(never)]
-    pub(super) fn hand_over_datagram(&mut self, to: WorkerId, path: &Path, datagram: &[u8]) -> Option<DropReason> {
+    pub(super) fn hand_over_datagram(
+        &mut self,
+        to: WorkerId,
+        path: &Path,
+        datagram: &[u8],
+    ) -> Option<DropReason> {
         let path = *path;
         if !self.hand_over(to, datagram, |at| Item::Datagram { path, at }) {
             return Some(DropReason::HandoverFull);

@@ -11,7 +11,7 @@ use super::{Shard, env, outbox::TapMtuWish};
 use crate::{
     config::TapMtu,
     ids::PeerId,
-    peer::Peer,
+    peer::path_mtu::Narrowest,
     time::{Span, Time},
 };
 
@@ -163,16 +163,17 @@ impl Shard {
             TapMtu::Fixed(_) => self.env.auto_mtu = None,
         }
         self.frames_changed();
+        self.follow_paths_of_others();
     }
 
     /// The TAP has this MTU now.
     pub fn set_tap_mtu(&mut self, now: Time, mtu: u16) {
         self.tick(now);
         self.env.tap_mtu = mtu;
-        if let Some(auto) = &mut self.env.auto_mtu {
-            auto.follow(self.env.real, mtu);
-        } else {
-            self.frames_changed();
+        match &mut self.env.auto_mtu {
+            Some(auto) if self.seat.is_first() => auto.follow(self.env.real, mtu),
+            Some(_) => {}
+            None => self.frames_changed(),
         }
     }
 
@@ -190,13 +191,21 @@ impl Shard {
         if self.env.auto_mtu.is_none() {
             return;
         }
-        let narrowest = self.peer(id).and_then(Peer::narrowest_measured);
+        let carries = self.narrowest(id).map(|n| n.carries);
         let Some(auto) = &mut self.env.auto_mtu else {
             return;
         };
-        let carries = narrowest.map(|n| n.carries);
-        if auto.note(id, carries) {
+        // Each worker knows who limits it, and one decides.
+        if auto.note(id, carries) && self.seat.is_first() {
             auto.follow(self.env.real, self.env.tap_mtu);
+        }
+    }
+
+    /// The narrowest link to a peer, whichever worker that belongs to.
+    fn narrowest(&self, id: PeerId) -> Option<Narrowest> {
+        match self.peer(id) {
+            Some(peer) => peer.narrowest_measured(),
+            None => self.others.narrowest(id),
         }
     }
 
@@ -208,7 +217,7 @@ impl Shard {
         let (Some(to), Some(id)) = (auto.due(self.env.real, self.env.tap_mtu), auto.limiting()) else {
             return;
         };
-        if let Some(narrowest) = self.peer(id).and_then(Peer::narrowest_measured) {
+        if let Some(narrowest) = self.narrowest(id) {
             self.env.outbox.tap_mtu = Some(TapMtuWish {
                 from: self.env.tap_mtu,
                 to,

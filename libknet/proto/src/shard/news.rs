@@ -1,0 +1,261 @@
+//! What workers tell each other, so that each can do for the peers of the others what needs no keys: flood to those
+//! that are up, and know whose an address is.
+//!
+//! It is soft state: what has not arrived yet costs a copy too many or too few.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::net::SocketAddr;
+
+use super::Shard;
+use crate::{
+    ids::{PeerId, ReceiverIndex, Seat, SocketId, WorkerId},
+    path::Path,
+    peer::{Peer, Place, path_mtu::Narrowest},
+    time::Time,
+};
+
+/// Something for other workers, to be given to [`Shard::handle_news`] there. What one worker has to say arrives in order.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// What there is to know of a peer. Only the latest of each counts, and that must not be lost.
+    Peer(Box<PeerFacts>),
+    /// The network claims something about the path to one of the receiver's peers. May be lost.
+    Hint {
+        /// Our socket.
+        socket: SocketId,
+        /// Its address.
+        remote: SocketAddr,
+        /// Packets of more bytes do not pass; `None`: it cannot be reached.
+        mtu: Option<u32>,
+    },
+}
+
+/// What its owner tells of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFacts {
+    /// Which.
+    pub peer: PeerId,
+    /// Whether frames can be sent to it.
+    up: bool,
+    /// Where its links lead.
+    places: Vec<Place>,
+    /// How it knows our sessions with it.
+    indices: [Option<ReceiverIndex>; 3],
+    /// The link that limits the MTU of the TAP, where that follows the paths.
+    narrowest: Option<Narrowest>,
+}
+
+impl PeerFacts {
+    fn of(peer: &Peer) -> Self {
+        Self {
+            peer: peer.id,
+            up: peer.is_up(),
+            places: peer.places.iter().flatten().copied().collect(),
+            indices: peer.their_indices(),
+            narrowest: peer.narrowest_measured(),
+        }
+    }
+
+    /// There is no such peer.
+    const fn none(peer: PeerId) -> Self {
+        Self {
+            peer,
+            up: false,
+            places: Vec::new(),
+            indices: [None; 3],
+            narrowest: None,
+        }
+    }
+
+    /// Whether that is how it still is.
+    fn hold_for(&self, peer: &Peer) -> bool {
+        self.up == peer.is_up()
+            && self.indices == peer.their_indices()
+            && self.places.iter().eq(peer.places.iter().flatten())
+            && self.narrowest == peer.narrowest_measured()
+    }
+}
+
+/// The peers of other workers, as these have told of them.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    peers: Vec<Option<Other>>,
+    /// By worker, those that are up, in no order: floods go to these.
+    up: Vec<Vec<PeerId>>,
+}
+
+#[derive(Debug)]
+struct Other {
+    facts: Box<PeerFacts>,
+    /// Its place in the list of those that are up.
+    up_slot: Option<u32>,
+}
+
+impl Others {
+    pub(super) fn new(seat: Seat) -> Self {
+        let workers = if seat.is_alone() { 0 } else { seat.workers.get() };
+        Self {
+            peers: Vec::new(),
+            up: (0..workers).map(|_| Vec::new()).collect(),
+        }
+    }
+
+    /// Those that are up, by worker.
+    pub(super) fn up(&self) -> &[Vec<PeerId>] {
+        &self.up
+    }
+
+    /// Those of which anything is known.
+    fn ids(&self) -> Vec<PeerId> {
+        self.peers.iter().flatten().map(|o| o.facts.peer).collect()
+    }
+
+    fn facts(&self, peer: PeerId) -> Option<&PeerFacts> {
+        self.peers
+            .get(usize::from(peer.0))?
+            .as_ref()
+            .map(|other| &*other.facts)
+    }
+
+    /// Whether `peer` knows a session with us by this index.
+    pub(super) fn knows_as(&self, peer: PeerId, index: ReceiverIndex) -> bool {
+        self.facts(peer).is_some_and(|f| f.indices.contains(&Some(index)))
+    }
+
+    /// The narrowest link to `peer`.
+    pub(super) fn narrowest(&self, peer: PeerId) -> Option<Narrowest> {
+        self.facts(peer)?.narrowest
+    }
+
+    /// Takes the place of what was known, and returns that.
+    fn replace(&mut self, owner: WorkerId, facts: Box<PeerFacts>) -> Option<Box<PeerFacts>> {
+        let (id, is_up) = (facts.peer, facts.up);
+        let index = usize::from(id.0);
+        if index >= self.peers.len() {
+            self.peers.resize_with(index + 1, || None);
+        }
+        let before = self.peers.get_mut(index)?.take();
+        let up_slot = match (is_up, before.as_ref().and_then(|other| other.up_slot)) {
+            (true, Some(slot)) => Some(slot),
+            (true, None) => self.enter_up_list(owner, id),
+            (false, Some(slot)) => self.leave_up_list(owner, slot),
+            (false, None) => None,
+        };
+        if *facts != PeerFacts::none(id) {
+            *self.peers.get_mut(index)? = Some(Other { facts, up_slot });
+        }
+        before.map(|other| other.facts)
+    }
+
+    fn enter_up_list(&mut self, owner: WorkerId, id: PeerId) -> Option<u32> {
+        let up = self.up.get_mut(owner.index())?;
+        up.push(id);
+        Some(up.len() as u32 - 1)
+    }
+
+    fn leave_up_list(&mut self, owner: WorkerId, slot: u32) -> Option<u32> {
+        let up = self.up.get_mut(owner.index())?;
+        if (slot as usize) < up.len() {
+            up.swap_remove(slot as usize);
+        }
+        let moved = up.get(slot as usize)?;
+        self.peers.get_mut(usize::from(moved.0))?.as_mut()?.up_slot = Some(slot);
+        None
+    }
+}
+
+impl Shard {
+    /// Another worker says this. Nothing that it has done since is to arrive earlier: all news is taken in before a
+    /// parcel is, and after the system call that brought a frame or a datagram.
+    pub fn handle_news(&mut self, now: Time, news: News) {
+        self.tick(now);
+        match news {
+            News::Peer(facts) => self.learn_of(facts),
+            News::Hint { socket, remote, mtu } => {
+                // Not any further: whose the address is may be in dispute.
+                if let Some(id) = self.peer_at(socket, remote).filter(|id| self.seat.owns(*id)) {
+                    self.take_hint(id, socket, remote, mtu);
+                }
+            }
+        }
+    }
+
+    /// Whose link leads there, whichever worker that belongs to.
+    fn peer_at(&self, socket: SocketId, remote: SocketAddr) -> Option<PeerId> {
+        self.paths.get(&(remote, socket)).copied()
+    }
+
+    /// The network claims something about a path; see [`News::Hint`].
+    pub(super) fn hint(&mut self, socket: SocketId, remote: SocketAddr, mtu: Option<u32>) {
+        let Some(id) = self.peer_at(socket, remote) else {
+            return;
+        };
+        if self.seat.owns(id) {
+            return self.take_hint(id, socket, remote, mtu);
+        }
+        let owner = self.seat.workers.owner(id);
+        let news = News::Hint { socket, remote, mtu };
+        self.env.outbox.news.push((Some(owner), news));
+    }
+
+    fn take_hint(&mut self, id: PeerId, socket: SocketId, remote: SocketAddr, mtu: Option<u32>) {
+        let path = Path {
+            socket,
+            local: None,
+            remote,
+        };
+        self.with(id, |peer, env| match mtu {
+            Some(mtu) => peer.mtu_hint(env, &path, mtu),
+            None => peer.icmp_hint(env, &path),
+        });
+    }
+
+    /// Tells the others of a peer, if something about it is new to them.
+    pub(super) fn tell_of(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
+            return;
+        };
+        if peer.told.as_ref().is_some_and(|told| told.hold_for(peer)) {
+            return;
+        }
+        let facts = Box::new(PeerFacts::of(peer));
+        peer.told = Some(facts.clone());
+        self.env.outbox.news.push((None, News::Peer(facts)));
+    }
+
+    /// Tells the others that a peer is gone.
+    pub(super) fn tell_gone(&mut self, peer: &Peer) {
+        if peer.told.is_some() {
+            let facts = Box::new(PeerFacts::none(peer.id));
+            self.env.outbox.news.push((None, News::Peer(facts)));
+        }
+    }
+
+    fn learn_of(&mut self, facts: Box<PeerFacts>) {
+        let id = facts.peer;
+        let owner = self.seat.workers.owner(id);
+        if owner == self.seat.me {
+            return;
+        }
+        let places = facts.places.clone();
+        for place in self
+            .others
+            .replace(owner, facts)
+            .iter()
+            .flat_map(|before| &before.places)
+        {
+            if self.paths.get(place) == Some(&id) {
+                self.paths.remove(place);
+            }
+        }
+        self.paths.extend(places.into_iter().map(|place| (place, id)));
+        self.follow_paths(id);
+    }
+
+    /// What the links to the peers of other workers carry counts from now on.
+    pub(super) fn follow_paths_of_others(&mut self) {
+        for id in self.others.ids() {
+            self.follow_paths(id);
+        }
+    }
+}
