@@ -3,21 +3,21 @@
 //! Entries live in a slab. A seeded hash finds them by address, one list per port finds a port's entries, and
 //! one list in order of refresh finds the oldest; so nothing here looks at more entries than it changes.
 
+mod entries;
+
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 use thiserror::Error;
 
-use super::{
-    seeded_hash::SeededHash,
-    storm::{NEW_MACS, TokenBucket},
-};
+use super::{seeded_hash::SeededHash, storm::NEW_MACS};
 use crate::{
     ids::{MacAddr, PeerId},
-    intrusive_list::{Links, List},
+    intrusive_list::List,
     status::{MacEntry, Port},
     time::{Span, Time},
 };
+use entries::{Entry, PortEntries, State, state_links};
 
 /// Addresses in a table (limits: row 30).
 pub const MAX_MACS: usize = 262_144;
@@ -74,67 +74,6 @@ pub enum StaticMacError {
     /// More addresses than one peer, or all ports together, can have configured.
     #[error("more than {0} configured addresses")]
     TooMany(usize),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Free,
-    Dynamic,
-    Static,
-}
-
-/// 64 bytes or less: 16 MiB for a full table.
-#[derive(Debug)]
-struct Entry {
-    mac: MacAddr,
-    port: Port,
-    state: State,
-    moves: u8,
-    refreshed: Time,
-    /// When the moves began to be counted.
-    moves_since: Time,
-    frozen_until: Time,
-    /// In `by_age`, `statics` or `free`, as `state` says.
-    state_links: Links,
-    port_links: Links,
-}
-
-fn state_links(entry: &mut Entry) -> &mut Links {
-    &mut entry.state_links
-}
-
-fn port_links(entry: &mut Entry) -> &mut Links {
-    &mut entry.port_links
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PortEntries {
-    list: List,
-    learned: usize,
-    fixed: usize,
-    new_macs: TokenBucket,
-}
-
-impl PortEntries {
-    const EMPTY: Self = Self {
-        list: List::EMPTY,
-        learned: 0,
-        fixed: 0,
-        new_macs: TokenBucket::FULL,
-    };
-
-    fn len(&self) -> usize {
-        self.learned + self.fixed
-    }
-
-    /// The counter that an entry of this state belongs to.
-    fn counter(&mut self, state: State) -> &mut usize {
-        if state == State::Static {
-            &mut self.fixed
-        } else {
-            &mut self.learned
-        }
-    }
 }
 
 /// The table of one interface.
@@ -351,10 +290,6 @@ impl MacTable {
         (page, (end < self.entries.len()).then_some(end as u32))
     }
 
-    fn state(&self, slot: u32) -> State {
-        self.entries[slot as usize].state
-    }
-
     fn refresh(&mut self, slot: u32, now: Time) {
         let entry = &mut self.entries[slot as usize];
         if now.since(entry.refreshed) < REFRESH_INTERVAL {
@@ -417,96 +352,6 @@ impl MacTable {
 
     fn admit_new(&mut self, now: Time, port: Port) -> bool {
         port == Port::Tap || self.port_mut(port).new_macs.take(NEW_MACS, now, 1)
-    }
-
-    fn add(&mut self, now: Time, mac: MacAddr, port: Port, state: State) {
-        let entry = Entry {
-            mac,
-            port,
-            state,
-            moves: 0,
-            refreshed: now,
-            moves_since: now,
-            frozen_until: Time::ZERO,
-            state_links: Links::UNLINKED,
-            port_links: Links::UNLINKED,
-        };
-        let slot = if let Some(slot) = self.free.pop_front(&mut self.entries, state_links) {
-            self.entries[slot as usize] = entry;
-            slot
-        } else {
-            self.entries.push(entry);
-            self.entries.len() as u32 - 1
-        };
-        self.index.insert(mac, slot);
-        if state == State::Static {
-            self.static_count += 1;
-            self.statics.push_back(&mut self.entries, state_links, slot);
-        } else {
-            self.by_age.push_back(&mut self.entries, state_links, slot);
-        }
-        self.link_to_port(slot);
-    }
-
-    fn drop_entry(&mut self, slot: u32) {
-        let Some(entry) = self.entries.get(slot as usize) else {
-            return;
-        };
-        self.index.remove(&entry.mac);
-        self.unlink_from_port(slot);
-        match self.state(slot) {
-            State::Free => return,
-            State::Dynamic => self.by_age.remove(&mut self.entries, state_links, slot),
-            State::Static => {
-                self.static_count -= 1;
-                self.statics.remove(&mut self.entries, state_links, slot);
-            }
-        }
-        self.entries[slot as usize].state = State::Free;
-        self.free.push_back(&mut self.entries, state_links, slot);
-    }
-
-    fn port_mut(&mut self, port: Port) -> &mut PortEntries {
-        match port {
-            Port::Tap => &mut self.tap,
-            Port::Peer(PeerId(peer)) => {
-                let peer = peer as usize;
-                if peer >= self.peers.len() {
-                    self.peers.resize(peer + 1, PortEntries::EMPTY);
-                }
-                &mut self.peers[peer]
-            }
-        }
-    }
-
-    fn link_to_port(&mut self, slot: u32) {
-        let Entry { port, state, .. } = self.entries[slot as usize];
-        let mut entries = *self.port_mut(port);
-        entries.list.push_back(&mut self.entries, port_links, slot);
-        *entries.counter(state) += 1;
-        *self.port_mut(port) = entries;
-    }
-
-    fn unlink_from_port(&mut self, slot: u32) {
-        let Entry { port, state, .. } = self.entries[slot as usize];
-        let mut entries = *self.port_mut(port);
-        entries.list.remove(&mut self.entries, port_links, slot);
-        *entries.counter(state) -= 1;
-        *self.port_mut(port) = entries;
-    }
-
-    fn port_slots(&self, port: Port) -> impl Iterator<Item = u32> {
-        let head = match port {
-            Port::Tap => self.tap.list.head(),
-            Port::Peer(PeerId(peer)) => self
-                .peers
-                .get(peer as usize)
-                .map_or(List::EMPTY.head(), |p| p.list.head()),
-        };
-        let at = |slot: u32| self.entries.get(slot as usize).map(|_| slot);
-        core::iter::successors(at(head), move |slot| {
-            at(self.entries[*slot as usize].port_links.next())
-        })
     }
 }
 

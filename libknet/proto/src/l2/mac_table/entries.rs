@@ -1,0 +1,167 @@
+//! The entries of a table, and the lists that each of them is in.
+
+use super::MacTable;
+use crate::{
+    ids::{MacAddr, PeerId},
+    intrusive_list::{Links, List},
+    l2::storm::TokenBucket,
+    status::Port,
+    time::Time,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Free,
+    Dynamic,
+    Static,
+}
+
+/// 64 bytes or less: 16 MiB for a full table.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) mac: MacAddr,
+    pub(super) port: Port,
+    pub(super) state: State,
+    pub(super) moves: u8,
+    pub(super) refreshed: Time,
+    /// When the moves began to be counted.
+    pub(super) moves_since: Time,
+    pub(super) frozen_until: Time,
+    /// In `by_age`, `statics` or `free`, as `state` says.
+    pub(super) state_links: Links,
+    pub(super) port_links: Links,
+}
+
+pub(super) fn state_links(entry: &mut Entry) -> &mut Links {
+    &mut entry.state_links
+}
+
+pub(super) fn port_links(entry: &mut Entry) -> &mut Links {
+    &mut entry.port_links
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PortEntries {
+    pub(super) list: List,
+    pub(super) learned: usize,
+    pub(super) fixed: usize,
+    pub(super) new_macs: TokenBucket,
+}
+
+impl PortEntries {
+    pub(super) const EMPTY: Self = Self {
+        list: List::EMPTY,
+        learned: 0,
+        fixed: 0,
+        new_macs: TokenBucket::FULL,
+    };
+
+    pub(super) fn len(&self) -> usize {
+        self.learned + self.fixed
+    }
+
+    /// The counter that an entry of this state belongs to.
+    pub(super) fn counter(&mut self, state: State) -> &mut usize {
+        if state == State::Static {
+            &mut self.fixed
+        } else {
+            &mut self.learned
+        }
+    }
+}
+
+impl MacTable {
+    pub(super) fn state(&self, slot: u32) -> State {
+        self.entries[slot as usize].state
+    }
+
+    pub(super) fn add(&mut self, now: Time, mac: MacAddr, port: Port, state: State) {
+        let entry = Entry {
+            mac,
+            port,
+            state,
+            moves: 0,
+            refreshed: now,
+            moves_since: now,
+            frozen_until: Time::ZERO,
+            state_links: Links::UNLINKED,
+            port_links: Links::UNLINKED,
+        };
+        let slot = if let Some(slot) = self.free.pop_front(&mut self.entries, state_links) {
+            self.entries[slot as usize] = entry;
+            slot
+        } else {
+            self.entries.push(entry);
+            self.entries.len() as u32 - 1
+        };
+        self.index.insert(mac, slot);
+        if state == State::Static {
+            self.static_count += 1;
+            self.statics.push_back(&mut self.entries, state_links, slot);
+        } else {
+            self.by_age.push_back(&mut self.entries, state_links, slot);
+        }
+        self.link_to_port(slot);
+    }
+
+    pub(super) fn drop_entry(&mut self, slot: u32) {
+        let Some(entry) = self.entries.get(slot as usize) else {
+            return;
+        };
+        self.index.remove(&entry.mac);
+        self.unlink_from_port(slot);
+        match self.state(slot) {
+            State::Free => return,
+            State::Dynamic => self.by_age.remove(&mut self.entries, state_links, slot),
+            State::Static => {
+                self.static_count -= 1;
+                self.statics.remove(&mut self.entries, state_links, slot);
+            }
+        }
+        self.entries[slot as usize].state = State::Free;
+        self.free.push_back(&mut self.entries, state_links, slot);
+    }
+
+    pub(super) fn port_mut(&mut self, port: Port) -> &mut PortEntries {
+        match port {
+            Port::Tap => &mut self.tap,
+            Port::Peer(PeerId(peer)) => {
+                let peer = peer as usize;
+                if peer >= self.peers.len() {
+                    self.peers.resize(peer + 1, PortEntries::EMPTY);
+                }
+                &mut self.peers[peer]
+            }
+        }
+    }
+
+    pub(super) fn link_to_port(&mut self, slot: u32) {
+        let Entry { port, state, .. } = self.entries[slot as usize];
+        let mut entries = *self.port_mut(port);
+        entries.list.push_back(&mut self.entries, port_links, slot);
+        *entries.counter(state) += 1;
+        *self.port_mut(port) = entries;
+    }
+
+    pub(super) fn unlink_from_port(&mut self, slot: u32) {
+        let Entry { port, state, .. } = self.entries[slot as usize];
+        let mut entries = *self.port_mut(port);
+        entries.list.remove(&mut self.entries, port_links, slot);
+        *entries.counter(state) -= 1;
+        *self.port_mut(port) = entries;
+    }
+
+    pub(super) fn port_slots(&self, port: Port) -> impl Iterator<Item = u32> {
+        let head = match port {
+            Port::Tap => self.tap.list.head(),
+            Port::Peer(PeerId(peer)) => self
+                .peers
+                .get(peer as usize)
+                .map_or(List::EMPTY.head(), |p| p.list.head()),
+        };
+        let at = |slot: u32| self.entries.get(slot as usize).map(|_| slot);
+        core::iter::successors(at(head), move |slot| {
+            at(self.entries[*slot as usize].port_links.next())
+        })
+    }
+}
