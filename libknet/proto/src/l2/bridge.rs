@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    mac_table::{Learned, MacTable, StaticMacError},
+    mac_table::{Learned, MacNews, MacTable, StaticMacError},
     storm::{COPIES_TOTAL, Rate, StormControl, TokenBucket},
 };
 use crate::{
@@ -92,6 +92,9 @@ impl Bridge {
     #[must_use]
     pub fn seated(mut self, seat: Seat) -> Self {
         self.copies_rate = COPIES_TOTAL.shared(seat.workers);
+        if !seat.is_alone() {
+            self.macs.share(seat.me);
+        }
         self
     }
 
@@ -268,6 +271,20 @@ impl Bridge {
     /// The address that the last [`Self::forward`] froze, once.
     pub fn take_frozen(&mut self) -> Option<FrozenMac> {
         self.frozen.take()
+    }
+
+    /// What the last [`Self::forward`] or [`Self::hear`] has for the bridges of all other workers, once.
+    pub fn take_news(&mut self) -> Option<MacNews> {
+        let mut news = self.macs.take_news()?;
+        news.generation = self.generation(news.port)?;
+        Some(news)
+    }
+
+    /// Takes in what another worker's bridge says. What is about a peer that is gone, or not here yet, is ignored.
+    pub fn hear(&mut self, news: &MacNews) {
+        if self.generation(news.port) == Some(news.generation) {
+            self.macs.hear(news);
+        }
     }
 
     fn learn(&mut self, now: Time, ingress: Port, mac: MacAddr) -> Result<(), DropReason> {

@@ -4,6 +4,7 @@
 //! one list in order of refresh finds the oldest; so nothing here looks at more entries than it changes.
 
 mod entries;
+mod replica;
 
 use alloc::vec::Vec;
 
@@ -12,12 +13,13 @@ use thiserror::Error;
 
 use super::{seeded_hash::SeededHash, storm::NEW_MACS};
 use crate::{
-    ids::{MacAddr, PeerId},
+    ids::{MacAddr, PeerId, WorkerId},
     intrusive_list::List,
     status::{MacEntry, Port},
     time::{Span, Time},
 };
 use entries::{Entry, PortEntries, State, state_links};
+pub use replica::MacNews;
 
 /// Addresses in a table (limits: row 30).
 pub const MAX_MACS: usize = 262_144;
@@ -91,6 +93,9 @@ pub struct MacTable {
     static_count: usize,
     tap: PortEntries,
     peers: Vec<PortEntries>,
+    /// Whose it is, where every worker has one.
+    me: Option<WorkerId>,
+    news: Option<MacNews>,
 }
 
 impl MacTable {
@@ -114,6 +119,8 @@ impl MacTable {
             static_count: 0,
             tap: PortEntries::EMPTY,
             peers: Vec::new(),
+            me: None,
+            news: None,
         }
     }
 
@@ -165,7 +172,8 @@ impl MacTable {
                 if !self.admit_new(now, port) {
                     return Learned::RateLimited;
                 }
-                self.add(now, mac, port, State::Dynamic);
+                let slot = self.add(now, mac, port, State::Dynamic);
+                self.seen_here(slot, true);
                 Learned::New
             }
         }
@@ -295,11 +303,19 @@ impl MacTable {
         if now.since(entry.refreshed) < REFRESH_INTERVAL {
             return;
         }
-        entry.refreshed = now;
-        if entry.state == State::Dynamic {
-            self.by_age.remove(&mut self.entries, state_links, slot);
-            self.by_age.push_back(&mut self.entries, state_links, slot);
+        if entry.state == State::Static {
+            entry.refreshed = now;
+            return;
         }
+        self.touch(slot, now);
+        self.seen_here(slot, false);
+    }
+
+    /// A learned entry is as good as new.
+    fn touch(&mut self, slot: u32, seen: Time) {
+        self.entries[slot as usize].refreshed = seen;
+        self.by_age.remove(&mut self.entries, state_links, slot);
+        self.by_age.push_back(&mut self.entries, state_links, slot);
     }
 
     fn move_to(&mut self, slot: u32, now: Time, port: Port) -> Learned {
@@ -311,9 +327,9 @@ impl MacTable {
                 newly: false,
             };
         }
-        let count_anew = now.since(entry.moves_since) >= MOVE_WINDOW;
-        if !count_anew && entry.moves >= MAX_MOVES {
+        if now.since(entry.moves_since) < MOVE_WINDOW && entry.moves >= MAX_MOVES {
             entry.frozen_until = now + MOVE_WINDOW;
+            self.seen_here(slot, true);
             return Learned::Frozen {
                 port: from,
                 newly: true,
@@ -325,19 +341,27 @@ impl MacTable {
         if !self.admit_new(now, port) {
             return Learned::RateLimited;
         }
+        self.count_move(slot, now);
+        self.put(slot, self.moment_of_move(slot, now), port);
+        self.seen_here(slot, true);
+        Learned::Moved { from }
+    }
+
+    fn count_move(&mut self, slot: u32, now: Time) {
         let entry = &mut self.entries[slot as usize];
-        if count_anew || entry.moves == 0 {
+        if entry.moves == 0 || now.since(entry.moves_since) >= MOVE_WINDOW {
             entry.moves = 0;
             entry.moves_since = now;
         }
-        entry.moves += 1;
+        entry.moves = entry.moves.saturating_add(1);
+    }
+
+    /// A learned entry is behind another port from now on.
+    fn put(&mut self, slot: u32, seen: Time, port: Port) {
         self.unlink_from_port(slot);
         self.entries[slot as usize].port = port;
         self.link_to_port(slot);
-        self.entries[slot as usize].refreshed = now;
-        self.by_age.remove(&mut self.entries, state_links, slot);
-        self.by_age.push_back(&mut self.entries, state_links, slot);
-        Learned::Moved { from }
+        self.touch(slot, seen);
     }
 
     fn is_full(&self, port: Port) -> bool {

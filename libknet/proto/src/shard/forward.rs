@@ -6,7 +6,7 @@ use core::{
     ops::Range,
 };
 
-use super::{Run, Shard, outbox::TapFrame};
+use super::{News, Run, Shard, outbox::TapFrame};
 use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
@@ -111,6 +111,9 @@ impl Shard {
                 mac: frozen.mac,
                 port: frozen.port,
             });
+        }
+        if let Some(news) = self.bridge.take_news() {
+            self.env.outbox.news.push((None, News::Mac(news)));
         }
         let to_tap = match decision {
             Decision::Drop(reason) => {

@@ -1,5 +1,5 @@
-//! What workers tell each other, so that each can do for the peers of the others what needs no keys: flood to those
-//! that are up, and know whose an address is.
+//! What workers tell each other: where MAC addresses are, and of each peer what it takes to do for it what needs no keys:
+//! to flood to those that are up, and to know whose a network address is.
 //!
 //! It is soft state: what has not arrived yet costs a copy too many or too few.
 
@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use super::Shard;
 use crate::{
     ids::{PeerId, ReceiverIndex, Seat, SocketId, WorkerId},
+    l2::mac_table::MacNews,
     path::Path,
     peer::{Peer, Place, path_mtu::Narrowest},
     time::Time,
@@ -17,6 +18,9 @@ use crate::{
 /// Something for other workers, to be given to [`Shard::handle_news`] there. What one worker has to say arrives in order.
 #[derive(Clone, Debug)]
 pub enum News {
+    /// Where an address was seen. If it is lost, that is told again within half a minute, or an eighth of the time for
+    /// which addresses are kept.
+    Mac(MacNews),
     /// What there is to know of a peer. Only the latest of each counts, and that must not be lost.
     Peer(Box<PeerFacts>),
     /// The network claims something about the path to one of the receiver's peers. May be lost.
@@ -170,6 +174,12 @@ impl Shard {
     pub fn handle_news(&mut self, now: Time, news: News) {
         self.tick(now);
         match news {
+            News::Mac(news) => {
+                self.bridge.hear(&news);
+                if let Some(answer) = self.bridge.take_news() {
+                    self.env.outbox.news.push((None, News::Mac(answer)));
+                }
+            }
             News::Peer(facts) => self.learn_of(facts),
             News::Hint { socket, remote, mtu } => {
                 // Not any further: whose the address is may be in dispute.

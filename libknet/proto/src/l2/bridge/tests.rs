@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod replicas;
+
 use std::{collections::BTreeMap, vec, vec::Vec};
 
 use proptest::prelude::*;

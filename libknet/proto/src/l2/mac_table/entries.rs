@@ -2,7 +2,7 @@
 
 use super::MacTable;
 use crate::{
-    ids::{MacAddr, PeerId},
+    ids::{MacAddr, PeerId, WorkerId},
     intrusive_list::{Links, List},
     l2::storm::TokenBucket,
     status::Port,
@@ -23,10 +23,14 @@ pub(super) struct Entry {
     pub(super) port: Port,
     pub(super) state: State,
     pub(super) moves: u8,
+    /// The worker that saw it at `refreshed`, or froze it.
+    pub(super) by: WorkerId,
     pub(super) refreshed: Time,
     /// When the moves began to be counted.
     pub(super) moves_since: Time,
     pub(super) frozen_until: Time,
+    /// The latest stamp that all workers know (see [`super::replica`]).
+    pub(super) told: Time,
     /// In `by_age`, `statics` or `free`, as `state` says.
     pub(super) state_links: Links,
     pub(super) port_links: Links,
@@ -75,15 +79,17 @@ impl MacTable {
         self.entries[slot as usize].state
     }
 
-    pub(super) fn add(&mut self, now: Time, mac: MacAddr, port: Port, state: State) {
+    pub(super) fn add(&mut self, now: Time, mac: MacAddr, port: Port, state: State) -> u32 {
         let entry = Entry {
             mac,
             port,
             state,
             moves: 0,
+            by: WorkerId(0),
             refreshed: now,
             moves_since: now,
             frozen_until: Time::ZERO,
+            told: now,
             state_links: Links::UNLINKED,
             port_links: Links::UNLINKED,
         };
@@ -102,6 +108,7 @@ impl MacTable {
             self.by_age.push_back(&mut self.entries, state_links, slot);
         }
         self.link_to_port(slot);
+        slot
     }
 
     pub(super) fn drop_entry(&mut self, slot: u32) {
