@@ -13,7 +13,7 @@ pub mod join;
 mod layout;
 pub mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// An Ethernet frame or a super-frame on its way through the core.
 #[derive(Clone, Copy, Debug)]

@@ -18,27 +18,27 @@ pub(super) const CWR: u8 = 0x80;
 
 /// A super-frame, and what it is cut into.
 #[derive(Clone, Debug)]
-pub(super) struct Flow {
-    pub(super) v6: bool,
-    pub(super) udp: bool,
-    pub(super) tags: usize,
+pub(crate) struct Flow {
+    pub(crate) v6: bool,
+    pub(crate) udp: bool,
+    pub(crate) tags: usize,
     /// IPv4 options or IPv6 extension headers, in units of 4 or 8 bytes.
-    pub(super) ip_extra: usize,
+    pub(crate) ip_extra: usize,
     /// In units of 4 bytes.
-    pub(super) tcp_options: usize,
-    pub(super) tcp_flags: u8,
-    pub(super) tos: u8,
-    pub(super) dont_fragment: bool,
-    pub(super) id: u16,
-    pub(super) sequence: u32,
-    pub(super) port: u16,
-    pub(super) payload: Vec<u8>,
-    pub(super) mss: usize,
+    pub(crate) tcp_options: usize,
+    pub(crate) tcp_flags: u8,
+    pub(crate) tos: u8,
+    pub(crate) dont_fragment: bool,
+    pub(crate) id: u16,
+    pub(crate) sequence: u32,
+    pub(crate) port: u16,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) mss: usize,
 }
 
 impl Flow {
     /// 3,000 bytes in three segments.
-    pub(super) fn tcp4() -> Self {
+    pub(crate) fn tcp4() -> Self {
         Self {
             v6: false,
             udp: false,
@@ -56,7 +56,7 @@ impl Flow {
         }
     }
 
-    pub(super) fn udp6() -> Self {
+    pub(crate) fn udp6() -> Self {
         Self {
             v6: true,
             udp: true,
@@ -75,7 +75,7 @@ impl Flow {
             }
     }
 
-    pub(super) fn header_len(&self) -> usize {
+    pub(crate) fn header_len(&self) -> usize {
         self.transport_at() + if self.udp { 8 } else { 20 + 4 * self.tcp_options }
     }
 
@@ -84,7 +84,7 @@ impl Flow {
         self.ip_extra == 0
     }
 
-    pub(super) fn header(&self) -> VirtioNetHeader {
+    pub(crate) fn header(&self) -> VirtioNetHeader {
         let kind = match (self.udp, self.v6) {
             (true, _) => gso::UDP_L4,
             (false, false) => gso::TCPV4,
@@ -101,7 +101,7 @@ impl Flow {
         }
     }
 
-    pub(super) fn super_frame(&self) -> Vec<u8> {
+    pub(crate) fn super_frame(&self) -> Vec<u8> {
         self.frame(&self.payload, 0, 0, self.tcp_flags, true)
     }
 

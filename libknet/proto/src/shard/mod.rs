@@ -13,6 +13,8 @@ mod news;
 pub mod outbox;
 mod parcel;
 pub mod tap_mtu;
+#[cfg(test)]
+mod tests;
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{

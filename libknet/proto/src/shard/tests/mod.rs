@@ -1,0 +1,8 @@
+//! Several shards of one interface, worked by hand.
+
+#![allow(clippy::unwrap_used)]
+
+mod news;
+mod parcels;
+mod ports;
+mod rig;
