@@ -106,7 +106,7 @@ impl Flow {
     }
 
     /// Cut anew from the description, not from the super-frame.
-    pub(super) fn segments(&self, mss: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn segments(&self, mss: usize) -> Vec<Vec<u8>> {
         let count = self.payload.len().div_ceil(mss);
         let cut = |(index, payload): (usize, &[u8])| {
             let mut tcp_flags = self.tcp_flags;

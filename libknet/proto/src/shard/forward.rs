@@ -6,7 +6,7 @@ use core::{
     ops::Range,
 };
 
-use super::{News, Run, Shard, outbox::TapFrame};
+use super::{News, Shard, outbox::TapFrame};
 use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
@@ -28,6 +28,19 @@ use crate::{
 
 /// Longest Ethernet frame with a TCP SYN in bytes: two VLAN tags, and both headers with all options that fit.
 const SYN_AT_MOST: usize = 14 + 8 + 60 + 60;
+
+/// Frames that a peer delivered together are joined in pieces of so many bytes, and what is longer than that.
+const GATHERED: usize = 64 << 10;
+
+/// Frames in a buffer that have become one.
+pub(super) struct Run {
+    from: PeerId,
+    join: Join,
+    keep: Keep,
+}
+
+/// How a frame in a buffer is kept until the TAP gets it.
+type Keep = fn(VirtioNetHeader, Range<usize>, &[u8]) -> TapFrame;
 
 impl Shard {
     /// Whether this frame from the TAP is a datagram of our own to a peer. Where the route to a peer's address leads
@@ -52,19 +65,22 @@ impl Shard {
         if self.env.delivered.is_empty() {
             return;
         }
-        for (frame, checksum) in core::mem::take(&mut self.env.delivered) {
-            let header = match checksum.header_of(&frame) {
-                Ok(header) => header,
-                Err(reason) => {
-                    self.env.drop(reason);
-                    continue;
-                }
-            };
-            let bytes = &frame;
-            if self.forward(Port::Peer(from), Frame { header, bytes }) {
-                self.env.outbox.frames.push(TapFrame::own(header, frame));
+        let mut delivered = core::mem::take(&mut self.env.delivered);
+        let mut buffer = core::mem::take(&mut self.delivered);
+        let mut run = None;
+        for (frame, checksum) in delivered.drain(..) {
+            if buffer.len() > GATHERED {
+                self.forward_run(&mut run, &mut buffer);
+                buffer.clear();
             }
+            let begin = buffer.len();
+            buffer.extend_from_slice(&frame);
+            let at = begin..buffer.len();
+            self.gather(&mut run, &mut buffer, from, at, checksum, TapFrame::copied);
         }
+        self.forward_run(&mut run, &mut buffer);
+        buffer.clear();
+        (self.env.delivered, self.delivered) = (delivered, buffer);
     }
 
     /// Adds the frame at `at` in `buffer` to those that `from` has sent before it, if it continues them; else forwards
@@ -76,28 +92,33 @@ impl Shard {
         from: PeerId,
         at: Range<usize>,
         checksum: Checksum,
+        keep: Keep,
     ) {
-        if let Some((peer, join)) = run
-            && *peer == from
-            && join.checksum() == checksum
-            && join.push(buffer, at.clone())
+        if let Some(run) = run
+            && run.from == from
+            && run.join.checksum() == checksum
+            && run.join.push(buffer, at.clone())
         {
             return;
         }
         self.forward_run(run, buffer);
-        *run = Some((from, Join::begin(buffer, at, checksum, self.joins)));
+        let join = Join::begin(buffer, at, checksum, self.joins);
+        *run = Some(Run { from, join, keep });
     }
 
     /// Forwards the frame, or what has become one, in `buffer`.
     pub(super) fn forward_run(&mut self, run: &mut Option<Run>, buffer: &mut [u8]) {
-        let Some((from, join)) = run.take() else { return };
+        let Some(Run { from, join, keep }) = run.take() else {
+            return;
+        };
         let (header, at) = match join.finish(buffer) {
             Ok(joined) => joined,
             Err(reason) => return self.env.drop(reason),
         };
         let bytes = buffer.get(at.clone()).unwrap_or_default();
         if self.forward(Port::Peer(from), Frame { header, bytes }) {
-            self.env.outbox.frames.push(TapFrame::received(header, at));
+            let frame = keep(header, at, buffer);
+            self.env.outbox.frames.push(frame);
         }
     }
 

@@ -32,7 +32,7 @@ use crate::{
     offload::{
         Frame,
         checksum::{self, Checksum},
-        join::{Join, Joins},
+        join::Joins,
     },
     path::Path,
     peer::{Peer, Place},
@@ -46,6 +46,7 @@ use crate::{
     },
 };
 use env::Env;
+use forward::Run;
 use index::IndexTable;
 use news::Others;
 pub use news::{News, PeerFacts};
@@ -57,9 +58,6 @@ use tap_mtu::AutoMtu;
 const EXPIRIES_PER_TURN: usize = 1024;
 /// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
 const MACS_PER_TURN: usize = 256;
-
-/// Frames of a peer that follow each other in a buffer, so far as they have become one.
-type Run = (PeerId, Join);
 
 /// Whose a datagram is; length and checksum of the frame in it, if its turn has come.
 type Received = (PeerId, Option<(usize, Checksum)>);
@@ -81,6 +79,8 @@ pub struct Shard {
     mtu_policy: MtuPolicy,
     too_big: Answerer,
     joins: Joins,
+    /// Where frames that a peer delivered together are made one.
+    delivered: Vec<u8>,
     /// How long our own loop has stood still in all: judged time is real time less this.
     stood_still: Span,
 }
@@ -107,6 +107,7 @@ impl Shard {
             mtu_policy: config.mtu_policy,
             too_big: Answerer::new(seat.workers),
             joins: Joins::default(),
+            delivered: Vec::new(),
             stood_still: Span::ZERO,
         }
     }
@@ -292,7 +293,8 @@ impl Shard {
         match self.receive(path, buffer.get_mut(at).unwrap_or_default()) {
             ControlFlow::Continue((from, frame)) => {
                 if let Some((len, checksum)) = frame {
-                    self.gather(run, buffer, from, begin..begin + len, checksum);
+                    let at = begin..begin + len;
+                    self.gather(run, buffer, from, at, checksum, TapFrame::received);
                 }
                 // What waited for this one comes behind it.
                 if !self.env.delivered.is_empty() {

@@ -58,11 +58,17 @@ enum Content {
 }
 
 impl TapFrame {
-    pub(crate) const fn received(header: VirtioNetHeader, at: Range<usize>) -> Self {
+    /// The frame at `at` in `received`, which is there until it is written.
+    pub(crate) const fn received(header: VirtioNetHeader, at: Range<usize>, _received: &[u8]) -> Self {
         Self {
             header,
             content: Content::Received(at),
         }
+    }
+
+    /// The frame at `at` in `buffer`, which will be needed for others.
+    pub(crate) fn copied(header: VirtioNetHeader, at: Range<usize>, buffer: &[u8]) -> Self {
+        Self::own(header, buffer.get(at).unwrap_or_default().into())
     }
 
     pub(crate) fn own(header: VirtioNetHeader, frame: Box<[u8]>) -> Self {

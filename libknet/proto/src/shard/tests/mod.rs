@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod delivered;
 mod news;
 mod parcels;
 mod ports;
