@@ -13,7 +13,7 @@ use knet_proto::{
     time::{Span, Time},
 };
 
-use super::{COMMANDS, Worker};
+use super::Worker;
 use crate::{
     pings::PingReply,
     query::{Event, InterfaceReport, PingResult, Query, Reply, SocketReport, SystemCalls},
@@ -21,6 +21,8 @@ use crate::{
     sockets::token,
 };
 
+/// Commands per turn.
+const COMMANDS: usize = 64;
 /// Rows of one answer.
 const PAGE: usize = 1000;
 /// Changes per turn.
