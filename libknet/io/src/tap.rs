@@ -19,10 +19,12 @@ pub const VNET_HEADER: usize = 10;
 /// The header of a frame in which nothing is left to be done.
 pub const PLAIN: [u8; VNET_HEADER] = [0; VNET_HEADER];
 
-/// An open TAP. The interface disappears when it is dropped.
+/// An open TAP, or one of several handles of it. The interface disappears when the last one is dropped.
 #[derive(Debug)]
 pub struct Tap {
     fd: OwnedFd,
+    /// The queue that is written to, where it is another one.
+    detached: Option<OwnedFd>,
     name: String,
     ifindex: u32,
     offloads: TapOffloads,
@@ -132,10 +134,10 @@ impl Tap {
                 iov_len: frame.len(),
             },
         ];
+        let fd = self.detached.as_ref().unwrap_or(&self.fd).as_raw_fd();
         loop {
             // SAFETY: both slices are readable for their lengths.
-            let n =
-                unsafe { libc::writev(self.fd.as_raw_fd(), slices.as_ptr(), slices.len() as libc::c_int) };
+            let n = unsafe { libc::writev(fd, slices.as_ptr(), slices.len() as libc::c_int) };
             if n >= 0 {
                 return Ok(TapWrite::Done);
             }

@@ -1,6 +1,8 @@
 //! UDP sockets: bound, tuned, and used in batches.
 
+mod bpf;
 mod error_queue;
+mod group;
 mod receive;
 mod send;
 
@@ -14,7 +16,9 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::{
+    bpf::Instruction,
     error_queue::{IcmpHint, IcmpKind},
+    group::Group,
     receive::{MERGED, ReceiveMeta, ReceiveOutcome, RecvBatch},
     send::{SendBatch, SendFailure, SendItem, SendReport},
 };
@@ -108,60 +112,9 @@ pub enum BindError {
 impl UdpSocket {
     /// Binds a new socket to `address`.
     pub fn bind(address: SocketAddr, options: &UdpOptions) -> Result<Self, BindError> {
-        let failed = |step| {
-            move |source| BindError::Other {
-                address,
-                step,
-                source,
-            }
-        };
-        let v6 = address.is_ipv6();
-        let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
-        // socket2 creates it close-on-exec.
-        let socket =
-            Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP)).map_err(|e| {
-                match e.raw_os_error() {
-                    Some(libc::EAFNOSUPPORT) => BindError::NoFamily(address),
-                    Some(libc::EMFILE | libc::ENFILE) => BindError::NoDescriptor(address),
-                    _ => failed("socket")(e),
-                }
-            })?;
-        if v6 {
-            socket.set_only_v6(true).map_err(failed("IPV6_V6ONLY"))?;
-        }
-        if let Some(device) = options.device.as_deref() {
-            let bound = socket.bind_device(Some(device.as_bytes()));
-            bound.map_err(|e| device_error(address, Some(device), e))?;
-        }
-        set_buffers(&socket, options);
-        for (level, name, value, step) in settings(v6) {
-            set(&socket, *level, *name, *value).map_err(failed(step))?;
-        }
-        let (level, name, step) = class_option(v6);
-        set(&socket, level, name, traffic_class(options.dscp)).map_err(failed(step))?;
-        socket.bind(&address.into()).map_err(|e| match e.raw_os_error() {
-            Some(libc::EADDRINUSE) => BindError::InUse(address),
-            Some(libc::EADDRNOTAVAIL) => BindError::NotLocal(address),
-            Some(libc::EACCES | libc::EPERM) => BindError::NotPermitted { address },
-            Some(libc::EINVAL) if is_unscoped_link_local(address) => BindError::NeedsScope(address),
-            _ => failed("bind")(e),
-        })?;
-        let local = socket
-            .local_addr()
-            .map_err(failed("getsockname"))?
-            .as_socket()
-            .unwrap_or(address);
-        // Zero changes nothing; a kernel that does not know the option says so.
-        let gso = options.gso && set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
-        let gro = options.gro && set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
-        Ok(Self {
-            socket,
-            local,
-            overflows: AtomicU64::new(0),
-            overflows_raw: AtomicU32::new(0),
-            gso: AtomicBool::new(gso),
-            gro,
-        })
+        let socket = open(address, options)?;
+        bind(&socket, address)?;
+        finish(socket, address, options)
     }
 
     /// Where it is bound, with the port that the kernel chose if it was asked to.
@@ -215,6 +168,72 @@ impl UdpSocket {
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// A socket for `address` with all that is set before it is bound.
+fn open(address: SocketAddr, options: &UdpOptions) -> Result<Socket, BindError> {
+    let v6 = address.is_ipv6();
+    let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
+    // socket2 creates it close-on-exec.
+    let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP)).map_err(|e| match e
+        .raw_os_error()
+    {
+        Some(libc::EAFNOSUPPORT) => BindError::NoFamily(address),
+        Some(libc::EMFILE | libc::ENFILE) => BindError::NoDescriptor(address),
+        _ => failed(address, "socket")(e),
+    })?;
+    if v6 {
+        socket.set_only_v6(true).map_err(failed(address, "IPV6_V6ONLY"))?;
+    }
+    if let Some(device) = options.device.as_deref() {
+        let bound = socket.bind_device(Some(device.as_bytes()));
+        bound.map_err(|e| device_error(address, Some(device), e))?;
+    }
+    set_buffers(&socket, options);
+    for (level, name, value, step) in settings(v6) {
+        set(&socket, *level, *name, *value).map_err(failed(address, step))?;
+    }
+    let (level, name, step) = class_option(v6);
+    set(&socket, level, name, traffic_class(options.dscp)).map_err(failed(address, step))?;
+    Ok(socket)
+}
+
+fn bind(socket: &Socket, address: SocketAddr) -> Result<(), BindError> {
+    socket.bind(&address.into()).map_err(|e| match e.raw_os_error() {
+        Some(libc::EADDRINUSE) => BindError::InUse(address),
+        Some(libc::EADDRNOTAVAIL) => BindError::NotLocal(address),
+        Some(libc::EACCES | libc::EPERM) => BindError::NotPermitted { address },
+        Some(libc::EINVAL) if is_unscoped_link_local(address) => BindError::NeedsScope(address),
+        _ => failed(address, "bind")(e),
+    })
+}
+
+/// What is left to do once it is bound.
+fn finish(socket: Socket, address: SocketAddr, options: &UdpOptions) -> Result<UdpSocket, BindError> {
+    let local = socket
+        .local_addr()
+        .map_err(failed(address, "getsockname"))?
+        .as_socket()
+        .unwrap_or(address);
+    // Zero changes nothing; a kernel that does not know the option says so.
+    let gso = options.gso && set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+    let gro = options.gro && set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+    Ok(UdpSocket {
+        socket,
+        local,
+        overflows: AtomicU64::new(0),
+        overflows_raw: AtomicU32::new(0),
+        gso: AtomicBool::new(gso),
+        gro,
+    })
+}
+
+fn failed(address: SocketAddr, step: &'static str) -> impl FnOnce(io::Error) -> BindError {
+    move |source| BindError::Other {
+        address,
+        step,
+        source,
     }
 }
 
