@@ -1,24 +1,28 @@
 //! Changes as transactions: whatever can fail is done here, on the caller's thread, and undone where a later step fails.
 
+mod plan;
+mod sockets;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
 };
 
-use knet_io::{
-    netlink::Netlink,
-    udp::{BindError, UdpOptions, UdpSocket},
-};
+use knet_io::netlink::Netlink;
 use knet_proto::{
     config::TapMtu,
-    ids::{MacAddr, PeerId, SocketId},
+    ids::{MacAddr, Workers},
 };
 
+pub(crate) use self::plan::Plan;
+use self::{
+    plan::Ports,
+    sockets::{Opener, Sockets},
+};
 use crate::{
     interface::ApplyError,
-    setup::{Change, Offloads, SocketSetup},
-    worker::{Prepared, SocketChange},
+    setup::{Change, Offloads},
+    worker::Prepared,
 };
 
 /// What is in force, as far as changes need to know it.
@@ -27,48 +31,55 @@ pub(crate) struct Control {
     ifindex: u32,
     netlink: Netlink,
     offloads: Offloads,
+    workers: Workers,
     state: State,
+    ports: Ports,
 }
 
 #[derive(Clone, Default)]
 struct State {
-    sockets: BTreeMap<SocketId, (SocketSetup, Arc<UdpSocket>)>,
+    sockets: Sockets,
     addresses: BTreeSet<(IpAddr, u8)>,
     mac: MacAddr,
     mtu: Option<TapMtu>,
     up: bool,
     dscp: u8,
-    static_macs: BTreeMap<PeerId, Vec<MacAddr>>,
 }
 
 impl Control {
-    pub(crate) fn new(name: &str, ifindex: u32, netlink: Netlink, offloads: Offloads) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        ifindex: u32,
+        netlink: Netlink,
+        offloads: Offloads,
+        workers: Workers,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             ifindex,
             netlink,
             offloads,
+            workers,
             state: State::default(),
+            ports: Ports::default(),
         }
     }
 
-    /// Does everything that can fail and gives what is left to do, or undoes it all.
-    pub(crate) fn prepare(&mut self, changes: Vec<Change>) -> Result<Vec<Prepared>, ApplyError> {
+    /// Does everything that can fail and gives what is left to do, or undoes it all. Of several changes of one thing the
+    /// last one holds.
+    pub(crate) fn prepare(&mut self, changes: Vec<Change>) -> Result<Plan, ApplyError> {
         let mut wanted = self.state.clone();
-        let mut prepared = Vec::with_capacity(changes.len());
+        let mut peers = BTreeMap::new();
         let mut new_sockets = BTreeMap::new();
+        let (mut mtu, mut mac) = (None, None);
+        let mut settings = Vec::new();
         for change in changes {
             match change {
                 Change::SetPeer { peer, config } => {
-                    wanted.static_macs.remove(&peer);
-                    if !config.static_macs.is_empty() {
-                        wanted.static_macs.insert(peer, config.static_macs.clone());
-                    }
-                    prepared.push(Prepared::SetPeer { peer, config });
+                    peers.insert(peer, Some(config));
                 }
                 Change::RemovePeer(peer) => {
-                    wanted.static_macs.remove(&peer);
-                    prepared.push(Prepared::RemovePeer(peer));
+                    peers.insert(peer, None);
                 }
                 Change::SetSocket { id, setup } => {
                     new_sockets.insert(id, Some(setup));
@@ -76,8 +87,8 @@ impl Control {
                 Change::RemoveSocket(id) => {
                     new_sockets.insert(id, None);
                 }
-                Change::SetMacAgeing(ageing) => prepared.push(Prepared::SetMacAgeing(ageing)),
-                Change::SetMtuPolicy(policy) => prepared.push(Prepared::SetMtuPolicy(policy)),
+                Change::SetMacAgeing(ageing) => settings.push(Prepared::SetMacAgeing(ageing)),
+                Change::SetMtuPolicy(policy) => settings.push(Prepared::SetMtuPolicy(policy)),
                 Change::AddAddress(ip, prefix) => {
                     wanted.addresses.insert((ip, prefix));
                 }
@@ -85,89 +96,51 @@ impl Control {
                     wanted.addresses.remove(&(ip, prefix));
                 }
                 Change::SetDscp(dscp) => wanted.dscp = dscp,
-                Change::SetMtu(mtu) => {
-                    wanted.mtu = Some(mtu);
-                    // First of all: from now on nobody else sets it.
-                    prepared.insert(0, Prepared::SetMtu(mtu));
+                Change::SetMtu(to) => {
+                    wanted.mtu = Some(to);
+                    mtu = Some(Prepared::SetMtu(to));
                 }
-                Change::SetMac(mac) => {
-                    wanted.mac = mac;
-                    prepared.push(Prepared::SetTapMac(mac));
+                Change::SetMac(to) => {
+                    wanted.mac = to;
+                    mac = Some(Prepared::SetTapMac(to));
                 }
                 Change::SetAdmin(up) => wanted.up = up,
             }
         }
-        check_macs(&wanted)?;
-        let (sockets, moved) = self.open_sockets(new_sockets, wanted.dscp)?;
-        wanted.sockets = sockets.in_force;
+        let ports = self.ports.of(&peers);
+        check_macs(wanted.mac, self.ports.static_macs(&ports))?;
+        let opener = Opener {
+            workers: self.workers,
+            offloads: self.offloads,
+            dscp: wanted.dscp,
+        };
+        let mut opened = opener.open(&self.state.sockets, new_sockets)?;
+        wanted.sockets = std::mem::take(&mut opened.in_force);
         if let Err(error) = self.set_tap(&wanted) {
             // What was reached is not known exactly: state the old values anew. If that fails too, the error tells why.
             let old = self.state.clone();
             let _ = self.set_tap_from(&wanted, &old);
-            moved.undo();
+            opened.undo();
             return Err(error);
         }
         if wanted.dscp != self.state.dscp {
-            for (_, socket) in wanted.sockets.values() {
+            for socket in wanted.sockets.values().flat_map(|(_, members)| members) {
                 // An open socket takes every value.
                 let _ = socket.set_dscp(wanted.dscp);
             }
         }
         self.state = wanted;
-        if !sockets.change.remove.is_empty() || !sockets.change.add.is_empty() {
-            prepared.insert(0, Prepared::Sockets(sockets.change));
-        }
-        Ok(prepared)
-    }
 
-    /// Opens what is new. A socket whose address stays keeps its descriptor, under another number or on another device.
-    fn open_sockets(
-        &self,
-        wanted: BTreeMap<SocketId, Option<SocketSetup>>,
-        dscp: u8,
-    ) -> Result<(Sockets, MovedSockets), ApplyError> {
-        let old = &self.state.sockets;
-        let mut in_force = old.clone();
-        let mut change = SocketChange::default();
-        let mut moved = MovedSockets::default();
-        for (id, setup) in &wanted {
-            if setup.as_ref() != old.get(id).map(|(setup, _)| setup) && in_force.remove(id).is_some() {
-                change.remove.push(*id);
-            }
+        let mut plan = Plan::new(self.workers);
+        if !opened.is_empty() {
+            plan.everywhere_its_own(opened.changes.into_iter().map(Prepared::Sockets));
         }
-        let to_add = wanted.into_iter().filter_map(|(id, setup)| Some((id, setup?)));
-        for (id, setup) in to_add {
-            if in_force.contains_key(&id) {
-                continue;
-            }
-            if let Some((other, _)) = in_force.iter().find(|(_, (s, _))| s.address == setup.address) {
-                moved.undo();
-                return Err(ApplyError::SameAddress { a: *other, b: id });
-            }
-            let same = old.values().find(|(s, _)| s.address == setup.address);
-            let socket = if let Some((before, socket)) = same {
-                moved.set_device(socket, before, &setup)
-            } else {
-                let options = UdpOptions {
-                    device: setup.device.clone(),
-                    dscp,
-                    gso: self.offloads.gso,
-                    gro: self.offloads.gro,
-                    ..UdpOptions::default()
-                };
-                UdpSocket::bind(setup.address, &options).map(Arc::new)
-            };
-            let socket = match socket {
-                Ok(socket) => socket,
-                Err(source) => {
-                    moved.undo();
-                    return Err(ApplyError::Socket { id, source });
-                }
-            };
-            in_force.insert(id, (setup.clone(), Arc::clone(&socket)));
-            change.add.push((id, setup, socket));
+        // Before all other settings: from now on nobody else sets it.
+        for setting in mtu.into_iter().chain(settings) {
+            plan.everywhere(&setting);
         }
-        Ok((Sockets { in_force, change }, moved))
+        self.ports.plan(ports, peers, mac.as_ref(), &mut plan);
+        Ok(plan)
     }
 
     fn set_tap(&mut self, wanted: &State) -> Result<(), ApplyError> {
@@ -209,36 +182,6 @@ impl Control {
     }
 }
 
-struct Sockets {
-    in_force: BTreeMap<SocketId, (SocketSetup, Arc<UdpSocket>)>,
-    change: SocketChange,
-}
-
-/// Sockets that were bound to another device, and to which they belong if the transaction fails.
-#[derive(Default)]
-struct MovedSockets(Vec<(Arc<UdpSocket>, Option<String>)>);
-
-impl MovedSockets {
-    fn set_device(
-        &mut self,
-        socket: &Arc<UdpSocket>,
-        before: &SocketSetup,
-        after: &SocketSetup,
-    ) -> Result<Arc<UdpSocket>, BindError> {
-        if before.device != after.device {
-            socket.set_device(after.device.as_deref())?;
-            self.0.push((Arc::clone(socket), before.device.clone()));
-        }
-        Ok(Arc::clone(socket))
-    }
-
-    fn undo(self) {
-        for (socket, device) in self.0 {
-            let _ = socket.set_device(device.as_deref());
-        }
-    }
-}
-
 /// What the TAP gets at once, if anything.
 fn mtu_to_set(from: Option<TapMtu>, to: Option<TapMtu>) -> Option<u16> {
     match (from, to?) {
@@ -249,11 +192,11 @@ fn mtu_to_set(from: Option<TapMtu>, to: Option<TapMtu>) -> Option<u16> {
     }
 }
 
-fn check_macs(state: &State) -> Result<(), ApplyError> {
-    let mut seen = BTreeSet::from([state.mac]);
-    for mac in state.static_macs.values().flatten() {
-        if !seen.insert(*mac) {
-            return Err(ApplyError::StaticMac { mac: *mac });
+fn check_macs(tap: MacAddr, statics: impl Iterator<Item = MacAddr>) -> Result<(), ApplyError> {
+    let mut seen = BTreeSet::from([tap]);
+    for mac in statics {
+        if !seen.insert(mac) {
+            return Err(ApplyError::StaticMac { mac });
         }
     }
     Ok(())

@@ -14,9 +14,12 @@ use std::{
 };
 
 use knet_io::eventfd::Waker;
-use knet_proto::handshake::{
-    Handshaker,
-    message::{Input, Output},
+use knet_proto::{
+    handshake::{
+        Handshaker,
+        message::{Input, Output},
+    },
+    ids::{WorkerId, Workers},
 };
 
 use crate::time::{now, wall_clock};
@@ -28,12 +31,13 @@ const STARTS: usize = 4096;
 /// How often the machine erases what has come to its end, and how many times after the last input.
 const TICK: Duration = Duration::from_secs(1);
 const IDLE_TICKS: u32 = 10;
-/// Results that may wait for the data thread; the handshake thread waits beyond that.
+/// Results that may wait for a worker; the handshake thread waits beyond that.
 const RESULTS: usize = 1024;
 
-/// The data thread's end.
+/// A worker's end.
 pub(crate) struct HandshakeLink {
-    inputs: Sender<Input>,
+    worker: WorkerId,
+    inputs: Sender<(WorkerId, Input)>,
     waiting: Arc<Waiting>,
     outputs: Receiver<FromHandshaker>,
 }
@@ -65,48 +69,74 @@ pub(crate) enum FromHandshaker {
     Panicked(String),
 }
 
-/// Starts the thread. It ends when the link is dropped.
+/// The thread's end of what goes to the workers.
+struct Results {
+    workers: Workers,
+    to: Vec<(SyncSender<FromHandshaker>, Waker)>,
+}
+
+impl Results {
+    /// False where nobody listens any more.
+    fn send(&self, to: WorkerId, result: FromHandshaker) -> bool {
+        let Some((sender, waker)) = self.to.get(to.index()) else {
+            return false;
+        };
+        let sent = sender.send(result).is_ok();
+        // At once: the channel may be full before the last one is in it.
+        waker.wake();
+        sent
+    }
+}
+
+/// Starts the thread for as many workers as have given a waker, and gives the end of each. It ends when all of them are
+/// dropped.
 pub(crate) fn spawn(
     name: &str,
     handshaker: Handshaker,
-    waker: Waker,
-) -> io::Result<(HandshakeLink, JoinHandle<()>)> {
+    workers: Workers,
+    wakers: &[Waker],
+) -> io::Result<(Vec<HandshakeLink>, JoinHandle<()>)> {
     let (inputs, receiver) = mpsc::channel();
-    let (sender, outputs) = mpsc::sync_channel(RESULTS);
     let waiting = Arc::new(Waiting::default());
-    let link = HandshakeLink {
-        inputs,
-        waiting: Arc::clone(&waiting),
-        outputs,
-    };
+    let (mut links, mut to) = (Vec::new(), Vec::new());
+    for (worker, waker) in workers.all().zip(wakers) {
+        let (sender, outputs) = mpsc::sync_channel(RESULTS);
+        to.push((sender, waker.clone()));
+        links.push(HandshakeLink {
+            worker,
+            inputs: inputs.clone(),
+            waiting: Arc::clone(&waiting),
+            outputs,
+        });
+    }
+    let results = Results { workers, to };
     let body = move || {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            run(handshaker, &receiver, &sender, &waiting, &waker);
+            run(handshaker, &receiver, &results, &waiting);
         }));
         if let Err(panic) = result {
             // If nobody listens any more, nobody minds.
-            let _ = sender.send(FromHandshaker::Panicked(panic_message(&*panic)));
-            waker.wake();
+            results.send(WorkerId(0), FromHandshaker::Panicked(panic_message(&*panic)));
         }
     };
     let thread = std::thread::Builder::new()
         .name(format!("hs-{name}"))
         .spawn(body)?;
-    Ok((link, thread))
+    Ok((links, thread))
 }
 
 impl HandshakeLink {
     /// Hands over; `false` where it was discarded because too much of its kind waits already.
     pub(crate) fn send(&self, input: Input) -> bool {
         if let Some((count, limit)) = self.waiting.of(&input) {
-            // Only this thread adds.
-            if count.load(Ordering::Relaxed) >= limit {
+            // First of all: others add too.
+            if count.fetch_add(1, Ordering::Relaxed) >= limit {
+                count.fetch_sub(1, Ordering::Relaxed);
                 return false;
             }
-            count.fetch_add(1, Ordering::Relaxed);
         }
         // Fails only when the thread has died, which it has told by itself.
-        let _ = self.inputs.send(input);
+        let _ = self.inputs.send((self.worker, input));
         true
     }
 
@@ -121,10 +151,9 @@ const NICE: i32 = 5;
 
 fn run(
     mut handshaker: Handshaker,
-    inputs: &Receiver<Input>,
-    outputs: &SyncSender<FromHandshaker>,
+    inputs: &Receiver<(WorkerId, Input)>,
+    workers: &Results,
     waiting: &Waiting,
-    waker: &Waker,
 ) {
     // Stepping back needs no right; nothing depends on it.
     let _ = knet_io::priority::set_nice(NICE);
@@ -138,7 +167,7 @@ fn run(
         } else {
             inputs.recv().map_err(Into::into)
         };
-        let input = match input {
+        let (from, input) = match input {
             Ok(input) => input,
             Err(RecvTimeoutError::Timeout) => {
                 idle += 1;
@@ -154,11 +183,10 @@ fn run(
         let depth = waiting.datagrams.load(Ordering::Relaxed);
         handshaker.handle(now(), wall_clock(), depth, input, &mut results);
         for output in results.drain(..) {
-            if outputs.send(FromHandshaker::Output(output)).is_err() {
+            let to = output.route(from, workers.workers);
+            if !workers.send(to, FromHandshaker::Output(output)) {
                 return;
             }
-            // At once: the channel may be full before the last one is in it.
-            waker.wake();
         }
     }
 }

@@ -2,12 +2,9 @@
 
 use std::{
     fmt, io,
+    num::NonZeroU8,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, SyncSender},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread::JoinHandle,
 };
 
@@ -21,23 +18,25 @@ use knet_io::{
 use knet_proto::{
     crypto::secret::erase_stack,
     handshake::{Handshaker, HandshakerConfig},
-    ids::{LinkId, MacAddr, PeerId, SocketId, Workers},
+    ids::{LinkId, MacAddr, PeerId, Seat, SocketId, WorkerId, Workers},
     offload::join::Joins,
     shard::Shard,
     time::Span,
 };
 
 use crate::{
-    apply::Control,
+    apply::{Control, Plan},
+    fate::{Fate, OnEvent},
     handshake_thread::{self, panic_message},
     identity::OsEntropy,
+    mail,
     query::{Event, PingResult, Query, Reply},
     setup::{Change, InterfaceSetup, Offloads},
     time::now,
-    worker::{Command, Worker, WorkerParts},
+    worker::{Command, Worker, WorkerHandle, WorkerParts},
 };
 
-/// The data thread goes before ordinary programs, and the handshake thread behind it: what a stranger can make us do
+/// Data threads go before ordinary programs, and the handshake thread behind them: what a stranger can make us do
 /// must not delay what a peer waits for.
 const DATA_THREAD_NICE: i32 = -10;
 
@@ -45,17 +44,17 @@ const DATA_THREAD_NICE: i32 = -10;
 /// one is still one packet (65,000 bytes, see `knet_io::udp`) at the usual MTU of 1500.
 const SUPER_FRAME: u32 = 60_000;
 
-/// Commands that may wait for the data thread; more are refused.
+/// Commands that may wait for a worker; more are refused.
 const COMMANDS: usize = 4096;
 
 /// A running interface: a TAP, its sockets, its peers, and the threads that serve them. Dropping it stops it.
 pub struct Interface {
     name: String,
     ifindex: u32,
-    commands: SyncSender<Command>,
-    waker: Waker,
+    /// In the order of their numbers.
+    workers: Vec<WorkerHandle>,
     control: Mutex<Control>,
-    is_stopped: Arc<AtomicBool>,
+    fate: Arc<Fate>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -122,8 +121,12 @@ pub enum ApplyError {
 impl Interface {
     /// Creates the TAP, binds the sockets and starts the threads. On an error nothing is left behind.
     ///
-    /// `events` is called on the data thread: it must be short and never block.
-    pub fn start(setup: InterfaceSetup, events: Box<dyn Fn(Event) + Send>) -> Result<Self, StartError> {
+    /// `events` is called on the data threads: it must be short and never block. Events of one peer come one after the
+    /// other, in their order.
+    pub fn start(
+        setup: InterfaceSetup,
+        events: Box<dyn Fn(Event) + Send + Sync>,
+    ) -> Result<Self, StartError> {
         let InterfaceSetup {
             name,
             mac,
@@ -134,6 +137,7 @@ impl Interface {
             sockets,
             dscp,
             offloads,
+            workers,
         } = setup;
         let resource = |what| move |source| StartError::Resource { what, source };
         // Opened before anything is asked, so that no change is missed in between.
@@ -146,13 +150,14 @@ impl Interface {
         };
         let (netlink, mut worker_netlink) = (open_netlink()?, open_netlink()?);
         let Offloads { tso, uso, .. } = offloads;
-        let tap = Tap::create(&name, TapOffloads { tso, uso })?;
-        let ifindex = tap.ifindex();
+        let queues = NonZeroU8::new(workers.get()).unwrap_or(NonZeroU8::MIN);
+        let taps = Tap::create_queues(&name, TapOffloads { tso, uso }, queues)?;
+        let ifindex = taps.first().map_or(0, Tap::ifindex);
         if tso || uso {
             // Longer ones work too, as two packets.
             let _ = worker_netlink.set_gso_max_size(ifindex, SUPER_FRAME);
         }
-        let mut control = Control::new(&name, ifindex, netlink, offloads);
+        let mut control = Control::new(&name, ifindex, netlink, offloads, workers);
         let changes = [
             Change::SetMac(mac),
             Change::SetMtu(mtu),
@@ -172,102 +177,155 @@ impl Interface {
         );
         let prepared = control.prepare(changes.collect())?;
 
-        let mut shard = Shard::new(&config, Box::new(OsEntropy), now());
-        let TapOffloads { tso: tcp, uso: udp } = tap.offloads();
-        shard.set_joins(Joins { tcp, udp });
+        let mut wakers = Vec::new();
+        for _ in workers.all() {
+            wakers.push(Waker::new().map_err(resource("an eventfd"))?);
+        }
         let handshaker = HandshakerConfig {
-            private_key: config.private_key,
+            private_key: config.private_key.clone(),
             instance: config.instance,
             suites: config.suites,
             partial_checksums: offloads.checksum,
-            // Several lanes come with several workers.
             lanes_max: 1,
             hb_min_ms: 0,
-            workers: Workers::ONE,
+            workers,
         };
         let handshaker = Handshaker::new(handshaker, Box::new(OsEntropy));
-        let waker = Waker::new().map_err(resource("an eventfd"))?;
-        let (handshake, handshake_thread) = handshake_thread::spawn(&name, handshaker, waker.clone())
+        let (handshakes, handshake_thread) = handshake_thread::spawn(&name, handshaker, workers, &wakers)
             .map_err(resource("a thread for handshakes"))?;
-        let (commands, receiver) = mpsc::sync_channel(COMMANDS);
-        let mut worker = Worker::new(WorkerParts {
-            shard,
-            tap,
-            handshake,
-            commands: receiver,
-            waker: waker.clone(),
-            monitor,
-            netlink: worker_netlink,
-            on_event: events,
-        })
-        .map_err(resource("an epoll set"))?;
-        let is_stopped = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&is_stopped);
-        let data_thread = std::thread::Builder::new()
-            .name(format!("data-{name}"))
-            .spawn(move || {
-                // A heartbeat that waits for the processor looks like one that the network has lost. Without the
-                // right to be first it works too, with less certainty on a busy host.
-                let _ = set_nice(DATA_THREAD_NICE);
-                let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
-                // The next thread may get this stack.
-                erase_stack();
-                let failure = match result {
-                    Ok(Ok(())) => return,
-                    Ok(Err(message)) => message,
-                    Err(panic) => format!("the data thread panicked: {}", panic_message(&*panic)),
-                };
-                stopped.store(true, Ordering::Release);
-                worker.fail(failure);
-            });
-        let data_thread = data_thread.map_err(resource("a thread for data"))?;
-        let threads = vec![data_thread, handshake_thread];
-        let interface = Self {
+        let (mut handles, mut receivers) = (Vec::new(), Vec::new());
+        for waker in &wakers {
+            let (commands, receiver) = mpsc::sync_channel(COMMANDS);
+            let waker = waker.clone();
+            handles.push(WorkerHandle { commands, waker });
+            receivers.push(receiver);
+        }
+        let mails: Vec<_> = match workers {
+            Workers::ONE => vec![None],
+            _ => mail::between(&wakers).into_iter().map(Some).collect(),
+        };
+        let on_event: OnEvent = events.into();
+        let fate = Arc::new(Fate::new(wakers.clone(), Arc::clone(&on_event)));
+        let mut watch = Some((monitor, worker_netlink));
+        let mut data_workers = Vec::new();
+        let parts = taps
+            .into_iter()
+            .zip(handshakes)
+            .zip(receivers)
+            .zip(mails)
+            .zip(wakers);
+        for (((((tap, handshake), commands), mail), waker), me) in parts.zip(workers.all()) {
+            let seat = Seat { me, workers };
+            let mut shard = Shard::with_seat(&config, Box::new(OsEntropy), now(), seat);
+            let TapOffloads { tso: tcp, uso: udp } = tap.offloads();
+            shard.set_joins(Joins { tcp, udp });
+            let parts = WorkerParts {
+                shard,
+                tap,
+                handshake,
+                commands,
+                waker,
+                watch: watch.take(),
+                mail,
+                next: handles.get(me.index() + 1).cloned(),
+                on_event: Arc::clone(&on_event),
+                fate: Arc::clone(&fate),
+            };
+            data_workers.push(Worker::new(parts).map_err(resource("an epoll set"))?);
+        }
+        let mut interface = Self {
             name,
             ifindex,
-            commands,
-            waker,
+            workers: handles,
             control: Mutex::new(control),
-            is_stopped,
-            threads,
+            fate,
+            threads: vec![handshake_thread],
         };
-        // The data thread has only just begun: should it have died already, its event says why.
+        // From here on what has been started ends with the interface.
+        for (me, worker) in workers.all().zip(data_workers) {
+            let thread = interface
+                .spawn(me, worker)
+                .map_err(resource("a thread for data"))?;
+            interface.threads.insert(0, thread);
+        }
+        // The data threads have only just begun: should one have died already, its event says why.
         let _ = interface.commit(prepared);
         Ok(interface)
     }
 
-    /// Applies all of these changes, or none: whatever can fail is prepared first. Blocks until the data thread
-    /// has taken them over (a few milliseconds).
+    fn spawn(&self, me: WorkerId, mut worker: Worker) -> io::Result<JoinHandle<()>> {
+        let fate = Arc::clone(&self.fate);
+        let name = match self.workers.len() {
+            1 => format!("data-{}", self.name),
+            _ => format!("data-{}-{}", self.name, me.0),
+        };
+        std::thread::Builder::new().name(name).spawn(move || {
+            // A heartbeat that waits for the processor looks like one that the network has lost. Without the
+            // right to be first it works too, with less certainty on a busy host.
+            let _ = set_nice(DATA_THREAD_NICE);
+            let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
+            // The next thread may get this stack.
+            erase_stack();
+            match result {
+                Ok(Ok(())) => {}
+                Ok(Err(message)) => fate.fail(message),
+                Err(panic) => fate.fail(format!("the data thread panicked: {}", panic_message(&*panic))),
+            }
+            // First its descriptors go, then it is told.
+            drop(worker);
+            fate.leave();
+        })
+    }
+
+    /// Applies all of these changes, or none: whatever can fail is prepared first. Blocks until the data threads
+    /// have taken them over (a few milliseconds).
     pub fn apply(&self, changes: Vec<Change>) -> Result<(), ApplyError> {
         // A panic while it was held left a transaction undone half-way at worst; each step states what it wants anew.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_stopped.load(Ordering::Acquire) {
+        if self.fate.has_failed() {
             return Err(ApplyError::Stopped(self.name.clone()));
         }
         let prepared = control.prepare(changes)?;
         self.commit(prepared)
     }
 
-    fn commit(&self, prepared: Vec<crate::worker::Prepared>) -> Result<(), ApplyError> {
+    fn commit(&self, plan: Plan) -> Result<(), ApplyError> {
         let stopped = || ApplyError::Stopped(self.name.clone());
-        let (done, finished) = mpsc::sync_channel(1);
-        self.commands
-            .send(Command::Apply {
-                changes: prepared,
-                done,
-            })
-            .map_err(|_| stopped())?;
-        self.waker.wake();
-        finished.recv().map_err(|_| stopped())
+        for step in plan.into_steps() {
+            let (done, finished) = mpsc::sync_channel(self.workers.len());
+            let mut asked = 0;
+            for (worker, changes) in self.workers.iter().zip(step) {
+                if !changes.is_empty() {
+                    let done = done.clone();
+                    worker
+                        .send(Command::Apply { changes, done })
+                        .map_err(|_| stopped())?;
+                    asked += 1;
+                }
+            }
+            // So that a worker that ends without having done it is noticed.
+            drop(done);
+            for _ in 0..asked {
+                finished.recv().map_err(|_| stopped())?;
+            }
+        }
+        Ok(())
     }
 
-    /// Asks; `reply` is called on the data thread, soon. If the interface stops first, or far too many questions wait
+    /// Asks; `reply` is called on a data thread, soon. If the interface stops first, or far too many questions wait
     /// already, `reply` is dropped without being called. Never blocks.
     pub fn query(&self, query: Query, reply: Box<dyn FnOnce(Reply) + Send>) {
-        self.post(Command::Query { query, reply });
+        let to = match query {
+            Query::Peer(peer) => self.owner(peer),
+            _ => self.workers.first(),
+        };
+        let so_far = None;
+        if let Some(worker) = to {
+            worker.post(Command::Query { query, so_far, reply });
+        }
     }
 
-    /// Sends one ping over the control plane, over `link` or over the best one; `result` is called on the data
+    /// Sends one ping over the control plane, over `link` or over the best one; `result` is called on a data
     /// thread, once, within `timeout`. If the interface stops first, or far too many pings wait already, it is dropped
     /// without being called. Never blocks.
     pub fn ping(
@@ -277,19 +335,20 @@ impl Interface {
         timeout: Span,
         result: Box<dyn FnOnce(PingResult) + Send>,
     ) {
-        self.post(Command::Ping {
-            peer,
-            link,
-            timeout,
-            reply: result,
-        });
+        if let Some(worker) = self.owner(peer) {
+            worker.post(Command::Ping {
+                peer,
+                link,
+                timeout,
+                reply: result,
+            });
+        }
     }
 
-    fn post(&self, command: Command) {
-        // Dropping the command drops the callback in it, which is what the caller was told.
-        if self.commands.try_send(command).is_ok() {
-            self.waker.wake();
-        }
+    /// The worker that has all of a peer.
+    fn owner(&self, peer: PeerId) -> Option<&WorkerHandle> {
+        let workers = Workers::new(self.workers.len() as u8)?;
+        self.workers.get(workers.owner(peer).index())
     }
 
     /// The TAP's name.
@@ -319,11 +378,12 @@ impl fmt::Debug for Interface {
 
 impl Drop for Interface {
     fn drop(&mut self) {
-        // Fails where the data thread has ended already.
-        let _ = self.commands.send(Command::Stop);
-        self.waker.wake();
+        for worker in &self.workers {
+            // Fails where it has ended already.
+            let _ = worker.send(Command::Stop);
+        }
         for thread in self.threads.drain(..) {
-            // Both threads catch their panics and report them.
+            // All threads catch their panics and report them.
             let _ = thread.join();
         }
     }

@@ -10,18 +10,21 @@ pub use knet_io as io;
 pub use knet_proto as proto;
 
 mod apply;
+mod fate;
 mod handshake_thread;
 mod identity;
 mod interface;
 mod local_links;
+mod mail;
 mod pings;
 mod query;
 mod setup;
 mod sockets;
+mod steering;
 mod time;
 mod worker;
 
 pub use identity::{OsEntropy, stable_mac, suites_of_this_machine};
 pub use interface::{ApplyError, Interface, StartError};
-pub use query::{Event, InterfaceReport, PingResult, Query, Reply, SocketDown, SocketReport};
+pub use query::{Event, InterfaceReport, PingResult, Query, Reply, SocketDown, SocketReport, WorkerReport};
 pub use setup::{Change, InterfaceSetup, Offloads, SocketSetup};

@@ -1,14 +1,19 @@
 //! What can be asked of a running interface, and what it tells unasked.
 
+mod merge;
+
 use std::net::SocketAddr;
 
 use knet_proto::{
     event::Event as CoreEvent,
     ids::{LinkId, PeerId, SocketId},
     shard::TapMtuWish,
-    status::{InterfaceStatus, MacEntry, PeerStatus},
+    status::{Handover, InterfaceStatus, MacEntry, PeerStatus},
     time::Span,
 };
+
+/// Rows of one answer.
+pub(crate) const PAGE: usize = 1000;
 
 /// A question to a running interface. Each is answered by one [`Reply`] of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,16 @@ pub enum Query {
     ClearCounters,
     /// Forgets the learned MAC addresses; static ones stay.
     ClearMacs,
+}
+
+impl Query {
+    /// Whether all workers have a part in the answer; else the peer's owner has all of it, or any of them.
+    pub(crate) fn is_for_all(&self) -> bool {
+        match self {
+            Self::Interface | Self::Peers { .. } | Self::ClearCounters | Self::ClearMacs => true,
+            Self::Peer(_) | Self::Macs { .. } => false,
+        }
+    }
 }
 
 /// The answer to a [`Query`].
@@ -71,13 +86,30 @@ pub struct InterfaceReport {
     pub ifindex: u32,
     /// Time since it was started.
     pub uptime: Span,
-    /// What the data thread has asked of the kernel.
+    /// What the data workers have asked of the kernel.
     pub calls: SystemCalls,
+    /// Each data worker by itself, in the order of their numbers.
+    pub workers: Vec<WorkerReport>,
     /// The sockets in ascending order of their numbers.
     pub sockets: Vec<SocketReport>,
 }
 
-/// System calls of the data thread, since its start or since counters were cleared. Few for many frames means that it
+/// One data worker: the peers that belong to it, and what it has to do with the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerReport {
+    /// Peers that belong to it.
+    pub peers: u32,
+    /// Those of them with a confirmed session.
+    pub peers_up: u32,
+    /// What it has handed to others.
+    pub handed: Handover,
+    /// What others have handed to it.
+    pub taken: Handover,
+    /// Times that it stood still for too long.
+    pub gaps: u64,
+}
+
+/// System calls of the data workers, since its start or since counters were cleared. Few for many frames means that it
 /// works on many at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SystemCalls {

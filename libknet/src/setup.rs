@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use knet_proto::{
     config::{InterfaceConfig, MtuPolicy, PeerConfig, TapMtu},
-    ids::{MacAddr, PeerId, SocketId},
+    ids::{MacAddr, PeerId, SocketId, Workers},
     time::Span,
 };
 
@@ -30,6 +30,8 @@ pub struct InterfaceSetup {
     pub dscp: u8,
     /// What may be left to the kernel.
     pub offloads: Offloads,
+    /// Data workers, each with a thread, that share the peers. Fixed while the interface runs.
+    pub workers: Workers,
 }
 
 /// Work that the kernel or a device can do for many packets at once. What the kernel does not have is never used.

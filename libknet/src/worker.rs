@@ -1,19 +1,27 @@
-//! The data thread: the only place where the core and system calls meet.
+//! A data worker, and its thread: the only place where the core and system calls meet. An interface has one, or several
+//! that share its peers.
 //!
-//! One turn: wait, then commands, netlink, handshakes, datagrams, frames, timers; each with a budget, so that a turn is
-//! short whatever happens. Level-triggered epoll makes it safe to leave work behind. After each burst of calls to the
-//! core its outbox is emptied.
+//! One turn: wait, then commands, netlink, handshakes, parcels of other workers, datagrams, frames, timers; each with a
+//! budget, so that a turn is short whatever happens. Level-triggered epoll makes it safe to leave work behind. After each
+//! burst of calls to the core its outbox is emptied.
 
+mod answer;
 mod control;
 mod local;
+mod mailing;
 mod turn;
 
-use std::{io, sync::mpsc::Receiver, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, mpsc::Receiver},
+    time::Duration,
+};
 
 use knet_io::{
     epoll::{Epoll, Events, Interest},
     eventfd::Waker,
-    netlink::{Monitor, NetEvent, Netlink},
+    netlink::{Monitor, Netlink},
     tap::{Tap, VNET_HEADER},
     udp::{IcmpHint, MERGED, RecvBatch},
 };
@@ -24,13 +32,17 @@ use knet_proto::{
     time::{Span, Time},
 };
 
-pub(crate) use self::control::{Command, Prepared, SocketChange};
-use self::turn::Turn;
+pub(crate) use self::control::{Command, Prepared, SocketChange, WorkerHandle};
+use self::{
+    local::{Local, Watch},
+    turn::Turn,
+};
 use crate::{
+    fate::{Fate, OnEvent},
     handshake_thread::HandshakeLink,
-    local_links::LocalLinks,
+    mail::Mail,
     pings::Pings,
-    query::{Event, SystemCalls},
+    query::SystemCalls,
     sockets::{Sockets, Unsent},
     time::now,
 };
@@ -39,6 +51,8 @@ use crate::{
 const BATCH: usize = 32;
 /// The longest frame that the TAP gives: an IP packet, Ethernet and two VLAN tags.
 const FRAME: usize = 65_535 + 14 + 8;
+/// How soon what another worker had no room for is tried again.
+const RETRY: Span = Span::from_micros(200);
 /// Longer than this late means that we, and not the network, stood still.
 const GAP: Span = Span::from_millis(25);
 /// Datagrams taken per socket before a gap is declared: whatever arrived while we stood still.
@@ -48,7 +62,7 @@ const WAKER: u64 = 0;
 const MONITOR: u64 = 1;
 const TAP: u64 = 2;
 
-/// Everything the data thread owns.
+/// Everything that a data worker owns.
 pub(crate) struct Worker {
     shard: Shard,
     tap: Tap,
@@ -57,20 +71,23 @@ pub(crate) struct Worker {
     commands: Receiver<Command>,
     waker: Waker,
     epoll: Epoll,
-    monitor: Monitor,
-    netlink: Netlink,
-    local: LocalLinks,
+    local: Local,
+    /// What it has to do with the others, where there are any.
+    mail: Option<Mail>,
+    /// The one that is asked after this one.
+    next: Option<WorkerHandle>,
+    /// Whose parcels were taken last.
+    next_source: usize,
     pings: Pings,
-    on_event: Box<dyn Fn(Event) + Send>,
+    on_event: OnEvent,
+    fate: Arc<Fate>,
     started: Time,
     datagrams: RecvBatch,
     frame: Box<[u8]>,
     header: [u8; VNET_HEADER],
     unsent: Unsent,
     hints: Vec<IcmpHint>,
-    net_events: Vec<NetEvent>,
     applying: Option<control::Applying>,
-    tap_mtu: Option<u32>,
     tap_watched: bool,
     more_mail: bool,
     keys_ended: bool,
@@ -84,9 +101,14 @@ pub(crate) struct WorkerParts {
     pub(crate) handshake: HandshakeLink,
     pub(crate) commands: Receiver<Command>,
     pub(crate) waker: Waker,
-    pub(crate) monitor: Monitor,
-    pub(crate) netlink: Netlink,
-    pub(crate) on_event: Box<dyn Fn(Event) + Send>,
+    /// The kernel's word on interfaces and addresses; for the first worker, who passes it on.
+    pub(crate) watch: Option<(Monitor, Netlink)>,
+    /// `None`: there are no other workers.
+    pub(crate) mail: Option<Mail>,
+    /// The worker after this one.
+    pub(crate) next: Option<WorkerHandle>,
+    pub(crate) on_event: OnEvent,
+    pub(crate) fate: Arc<Fate>,
 }
 
 impl Worker {
@@ -94,8 +116,14 @@ impl Worker {
     pub(crate) fn new(parts: WorkerParts) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(&parts.waker, WAKER, Interest::READ)?;
-        epoll.add(&parts.monitor, MONITOR, Interest::READ)?;
         epoll.add(&parts.tap, TAP, Interest::READ)?;
+        let local = match parts.watch {
+            Some((monitor, netlink)) => {
+                epoll.add(&monitor, MONITOR, Interest::READ)?;
+                Local::Heard(Box::new(Watch::new(monitor, netlink)))
+            }
+            None => Local::Told(BTreeMap::new()),
+        };
         Ok(Self {
             shard: parts.shard,
             tap: parts.tap,
@@ -104,20 +132,20 @@ impl Worker {
             commands: parts.commands,
             waker: parts.waker,
             epoll,
-            monitor: parts.monitor,
-            netlink: parts.netlink,
-            local: LocalLinks::default(),
+            local,
+            mail: parts.mail,
+            next: parts.next,
+            next_source: 0,
             pings: Pings::default(),
             on_event: parts.on_event,
+            fate: parts.fate,
             started: now(),
             datagrams: RecvBatch::new(BATCH, MERGED),
             frame: vec![0; FRAME].into_boxed_slice(),
             header: [0; VNET_HEADER],
             unsent: Unsent::default(),
             hints: Vec::new(),
-            net_events: Vec::new(),
             applying: None,
-            tap_mtu: None,
             tap_watched: true,
             more_mail: false,
             keys_ended: false,
@@ -125,7 +153,7 @@ impl Worker {
         })
     }
 
-    /// Runs until it is told to stop. An error means that the interface cannot go on.
+    /// Runs until it is told to stop, or until another worker has failed. An error means that the interface cannot go on.
     pub(crate) fn run(&mut self) -> Result<(), String> {
         let mut events = Events::with_capacity(64);
         let mut turn_began = now();
@@ -137,6 +165,9 @@ impl Worker {
             self.epoll
                 .wait(&mut events, timeout)
                 .map_err(|e| format!("epoll: {e}"))?;
+            if self.fate.has_failed() {
+                return Ok(());
+            }
             let now = now();
             // Awake later than was asked for, or a turn that took so long: somebody else had the processor.
             let late = deadline.map_or(Span::ZERO, |at| now.since(at.max(turn_began)));
@@ -146,6 +177,7 @@ impl Worker {
                 for id in self.socket_ids() {
                     self.receive(now, id, DATAGRAMS_AFTER_GAP)?;
                 }
+                self.take_parcels(now)?;
             }
             if let Turn::Stop = self.turn(now, &events)? {
                 self.shard.close_all(now);
@@ -159,13 +191,6 @@ impl Worker {
         }
     }
 
-    /// Ends the interface and tells the outside that it is dead, in this order.
-    pub(crate) fn fail(mut self, message: String) {
-        let on_event = std::mem::replace(&mut self.on_event, Box::new(|_| {}));
-        drop(self);
-        on_event(Event::Failed { message });
-    }
-
     fn deadline(&self) -> Option<Time> {
         if self.more_mail || self.applying.is_some() {
             return Some(Time::ZERO);
@@ -173,9 +198,14 @@ impl Worker {
         let hold = if self.tap_watched {
             None
         } else {
-            self.sockets.hold_tap_until(now())
+            self.hold_tap_until(now())
         };
-        [self.shard.poll_timeout(), self.pings.next_deadline(), hold]
+        let retry = self
+            .mail
+            .as_ref()
+            .filter(|m| m.is_blocked())
+            .map(|_| now() + RETRY);
+        [self.shard.poll_timeout(), self.pings.next_deadline(), hold, retry]
             .into_iter()
             .flatten()
             .min()

@@ -16,13 +16,13 @@ use std::{
 };
 
 use libknet::{
-    Change, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
+    Change, Event, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
             InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
             PublicKey, Remote, TapMtu,
         },
-        ids::{LinkId, PeerId, SocketId},
+        ids::{LinkId, PeerId, SocketId, Workers},
         rng::Entropy,
         time::Span,
     },
@@ -30,14 +30,21 @@ use libknet::{
 };
 
 const NODE: &str = "KNET_TEST_NODE";
-/// The next event makes the data thread panic.
+/// The next event of a peer makes the data thread that it comes from panic.
 static PANIC: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn frames_cross_and_a_cut_cable_costs_nothing() {
+    for workers in [1, 2] {
+        frames_cross(workers);
+    }
+}
+
+fn frames_cross(workers: u8) {
     let Some(mut pair) = Pair::new(2, "192.0.2", "24") else {
         return;
     };
+    pair.workers = workers;
     pair.start_both(PolicyKind::Passive, "10.77.0", |pair, side, cable| {
         pair.address(side, cable).to_string()
     });
@@ -54,6 +61,16 @@ fn frames_cross_and_a_cut_cable_costs_nothing() {
     // The cable in use loses its carrier under flood. What is on it at that moment may be lost, nothing else.
     let result = pair.cut_carrier_under_flood("10.77.0.2");
     assert!(lost(&result) <= 3, "{result:?}");
+    pair.a.say("workers");
+    let shares = pair.a.wait("workers", |l| l.starts_with("workers"));
+    println!("{shares}");
+    assert_eq!(shares.matches("peers_up").count(), usize::from(workers));
+    // All of the peer is at the last one, as is all that comes from it.
+    assert_eq!(shares.matches("peers: 1, peers_up: 1").count(), 1);
+    let misfits = shares
+        .matches("datagrams: Traffic { packets: 0, bytes: 0 }")
+        .count();
+    assert_eq!(misfits, 2 * usize::from(workers), "neither handed nor taken");
 
     // The end: TAP gone, goodbye heard.
     let start = Instant::now();
@@ -100,9 +117,16 @@ fn an_address_that_vanishes_and_returns() {
 
 #[test]
 fn changes_are_applied_whole_or_not_at_all() {
+    for workers in [1, 2] {
+        changes_are_applied(workers);
+    }
+}
+
+fn changes_are_applied(workers: u8) {
     let Some(mut pair) = Pair::new(1, "192.0.2", "24") else {
         return;
     };
+    pair.workers = workers;
     pair.start_both(PolicyKind::Passive, "10.80.0", |pair, side, cable| {
         pair.address(side, cable).to_string()
     });
@@ -323,10 +347,18 @@ fn an_idle_interface_hardly_uses_the_processor() {
 }
 
 #[test]
-fn a_panic_on_the_data_thread_is_reported() {
+fn a_panic_on_a_data_thread_is_reported() {
+    for workers in [1, 3] {
+        a_panic_is_reported(workers);
+    }
+}
+
+/// Of the peer's worker, which is the last one; the others end with it, and it is told once.
+fn a_panic_is_reported(workers: u8) {
     let Some(mut pair) = Pair::new(1, "192.0.2", "24") else {
         return;
     };
+    pair.workers = workers;
     pair.start_both(PolicyKind::Passive, "10.84.0", |pair, side, cable| {
         pair.address(side, cable).to_string()
     });
@@ -347,7 +379,12 @@ fn a_panic_on_the_data_thread_is_reported() {
             .contains("stopped")
     );
     pair.a.say("stop");
-    pair.a.wait("stopped", |l| l == "stopped");
+    let mut after = Vec::new();
+    pair.a.wait("stopped", |l| {
+        after.push(l.to_owned());
+        l == "stopped"
+    });
+    assert!(!after.iter().any(|l| l.contains("Failed")), "{after:?}");
 }
 
 /// Two hosts and the cables between them.
@@ -356,6 +393,8 @@ struct Pair {
     b: Host,
     cables: usize,
     prefix: &'static str,
+    /// Data workers of each; the peer belongs to the last one.
+    workers: u8,
 }
 
 /// A process in a network namespace of its own.
@@ -378,6 +417,7 @@ impl Pair {
             b: Host::new(),
             cables,
             prefix,
+            workers: 1,
         };
         let (a, b) = (pair.a.process.id(), pair.b.process.id());
         for n in 0..cables {
@@ -425,9 +465,10 @@ impl Pair {
         for side in [1, 2] {
             let (own, other) = (&keys[side - 1], &keys[2 - side]);
             let mut line = format!(
-                "start knet0 {} {tap}.{side} {} {policy:?}",
+                "start knet0 {} {tap}.{side} {} {policy:?}/{}",
                 hex(*own.0),
-                hex(*other.public_key().as_bytes())
+                hex(*other.public_key().as_bytes()),
+                self.workers
             );
             for cable in 0..self.cables {
                 let mut local = local(self, side, cable);
@@ -519,7 +560,7 @@ impl Host {
     }
 
     /// Reads lines until one is wanted.
-    fn wait(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    fn wait(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut seen = Vec::new();
         loop {
@@ -604,13 +645,14 @@ fn node() {
     println!("ready");
     let mut interface = None;
     let mut sockets = Vec::new();
+    let mut peer = PeerId(0);
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[0] {
             "start" => match start(&words[1..]) {
-                Ok((started, its_sockets)) => {
-                    (interface, sockets) = (Some(started), its_sockets);
+                Ok((started, its_sockets, its_peer)) => {
+                    (interface, sockets, peer) = (Some(started), its_sockets, its_peer);
                     println!("started");
                 }
                 Err(e) => println!("error {e}"),
@@ -621,11 +663,11 @@ fn node() {
                 interface
                     .as_ref()
                     .unwrap()
-                    .ping(PeerId(0), link, Span::from_secs(1), reply);
+                    .ping(peer, link, Span::from_secs(1), reply);
             }
             "status" => {
                 let reply = Box::new(|r: Reply| println!("status {r:?}"));
-                interface.as_ref().unwrap().query(Query::Peer(PeerId(0)), reply);
+                interface.as_ref().unwrap().query(Query::Peer(peer), reply);
             }
             "drops" => {
                 let reply = Box::new(|r: Reply| {
@@ -637,6 +679,15 @@ fn node() {
                         "drops {:?}",
                         drops.map(|(reason, n)| (reason.name(), n)).collect::<Vec<_>>()
                     );
+                });
+                interface.as_ref().unwrap().query(Query::Interface, reply);
+            }
+            "workers" => {
+                let reply = Box::new(|r: Reply| {
+                    let Reply::Interface(report) = r else {
+                        panic!("{r:?}")
+                    };
+                    println!("workers {:?}", report.workers);
                 });
                 interface.as_ref().unwrap().query(Query::Interface, reply);
             }
@@ -660,10 +711,16 @@ fn node() {
     }
 }
 
-fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), String> {
+/// What runs, its sockets, and the number of its peer.
+type Started = (Interface, Vec<(SocketId, SocketSetup)>, PeerId);
+
+fn start(words: &[&str]) -> Result<Started, String> {
     let [name, own, tap, peer, policy, links @ ..] = words else {
         panic!("{words:?}")
     };
+    let (policy, workers) = policy.split_once('/').unwrap_or((policy, "1"));
+    let workers = Workers::new(workers.parse().unwrap()).unwrap();
+    let id = PeerId(u16::from(workers.get() - 1));
     let private_key = PrivateKey::from_bytes(&unhex(own));
     let tap: IpAddr = tap.parse().unwrap();
     let last = tap.to_string().rsplit('.').next().unwrap().to_owned();
@@ -713,19 +770,22 @@ fn start(words: &[&str]) -> Result<(Interface, Vec<(SocketId, SocketSetup)>), St
         sockets: sockets.clone(),
         dscp: 0,
         offloads: Offloads::default(),
+        workers,
     };
-    let on_event = |e| {
+    let on_event = |e: Event| {
         println!("event {e:?}");
-        assert!(!PANIC.swap(false, Ordering::Relaxed), "as ordered");
+        if let Event::Core(_) = e {
+            assert!(!PANIC.swap(false, Ordering::Relaxed), "as ordered");
+        }
     };
     let interface = Interface::start(setup, Box::new(on_event)).map_err(|e| e.to_string())?;
     interface
         .apply(vec![Change::SetPeer {
-            peer: PeerId(0),
+            peer: id,
             config: Box::new(peer),
         }])
         .map_err(|e| e.to_string())?;
-    Ok((interface, sockets))
+    Ok((interface, sockets, id))
 }
 
 fn change(word: &str, sockets: &[(SocketId, SocketSetup)]) -> Change {

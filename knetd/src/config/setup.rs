@@ -21,7 +21,7 @@ use libknet::{
             PrivateKey, PublicKey, QualityLimits, Remote, TapMtu,
         },
         handshake::message::{Suite, SuiteSet},
-        ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
+        ids::{LinkId, MAX_LINKS, MacAddr, SocketId, Workers},
         time::Span,
     },
     stable_mac, suites_of_this_machine,
@@ -211,6 +211,7 @@ impl Setup {
                 .collect(),
             dscp: self.dscp,
             offloads,
+            workers: Workers::ONE,
         }
     }
 }

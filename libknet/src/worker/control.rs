@@ -1,43 +1,68 @@
-//! What the control side says to the data thread.
+//! What the control side says to a worker.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, mpsc::SyncSender},
+    sync::{
+        Arc,
+        mpsc::{SendError, SyncSender},
+    },
 };
 
-use knet_io::udp::UdpSocket;
+use knet_io::{eventfd::Waker, udp::UdpSocket};
 use knet_proto::{
-    config::{MtuPolicy, PeerConfig, TapMtu},
+    config::{MtuPolicy, PeerConfig, PortConfig, TapMtu},
     ids::{LinkId, MacAddr, PeerId, SocketId},
-    shard::Shard,
     time::{Span, Time},
 };
 
 use super::Worker;
 use crate::{
     pings::PingReply,
-    query::{Event, InterfaceReport, PingResult, Query, Reply, SocketReport, SystemCalls},
+    query::{Query, Reply},
     setup::SocketSetup,
     sockets::token,
 };
 
 /// Commands per turn.
 const COMMANDS: usize = 64;
-/// Rows of one answer.
-const PAGE: usize = 1000;
 /// Changes per turn.
 const CHANGES: usize = 256;
 
-/// A message to the data thread.
+/// Where a worker takes its commands from.
+#[derive(Clone)]
+pub(crate) struct WorkerHandle {
+    pub(crate) commands: SyncSender<Command>,
+    pub(crate) waker: Waker,
+}
+
+impl WorkerHandle {
+    /// Waits for room, if need be. Fails where the worker has ended.
+    pub(crate) fn send(&self, command: Command) -> Result<(), SendError<Command>> {
+        self.commands.send(command)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Never waits: where the worker has ended, or far too many commands wait, this one is dropped, and the callback in
+    /// it.
+    pub(crate) fn post(&self, command: Command) {
+        if self.commands.try_send(command).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+/// A message to a worker.
 pub(crate) enum Command {
     /// Do these; none of them can fail any more.
     Apply {
         changes: Vec<Prepared>,
         done: SyncSender<()>,
     },
-    /// Answer this.
+    /// Answer this: for all workers, one after the other, of which those before have answered so far.
     Query {
         query: Query,
+        so_far: Option<Reply>,
         reply: Box<dyn FnOnce(Reply) + Send>,
     },
     /// Ask a peer for a sign of life.
@@ -52,9 +77,12 @@ pub(crate) enum Command {
 }
 
 /// A change of which everything that can fail is done.
+#[derive(Clone)]
 pub(crate) enum Prepared {
-    SetPeer { peer: PeerId, config: Box<PeerConfig> },
-    RemovePeer(PeerId),
+    Leave(PeerId),
+    SetPort(PeerId, PortConfig),
+    RemovePort(PeerId),
+    Enter(PeerId, Box<PeerConfig>),
     Sockets(SocketChange),
     SetMacAgeing(Span),
     SetMtuPolicy(MtuPolicy),
@@ -63,7 +91,7 @@ pub(crate) enum Prepared {
 }
 
 /// Sockets to close and then to open. Those that stay are in neither.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct SocketChange {
     pub(crate) remove: Vec<SocketId>,
     pub(crate) add: Vec<(SocketId, SocketSetup, Arc<UdpSocket>)>,
@@ -72,8 +100,6 @@ pub(crate) struct SocketChange {
 /// Changes under way: many of them take several turns, so that traffic goes on.
 pub(super) struct Applying {
     changes: VecDeque<Prepared>,
-    /// Peers whose static MAC addresses are still behind another port, which gives them up later in the list.
-    postponed: Vec<(PeerId, Box<PeerConfig>)>,
     done: SyncSender<()>,
 }
 
@@ -90,11 +116,10 @@ impl Worker {
                 Ok(Command::Apply { changes, done }) => {
                     self.applying = Some(Applying {
                         changes: changes.into(),
-                        postponed: Vec::new(),
                         done,
                     });
                 }
-                Ok(Command::Query { query, reply }) => reply(self.answer(now, &query)),
+                Ok(Command::Query { query, so_far, reply }) => self.answer(now, query, so_far, reply),
                 Ok(Command::Ping {
                     peer,
                     link,
@@ -115,24 +140,25 @@ impl Worker {
         };
         for _ in 0..CHANGES {
             let Some(change) = applying.changes.pop_front() else {
-                set_postponed(&mut self.shard, now, applying.postponed);
                 // Nobody waits any more if the control side has given up.
                 let _ = applying.done.send(());
                 return;
             };
             match change {
-                Prepared::SetPeer { peer, config } => {
-                    if self.shard.set_peer(now, peer, (*config).clone()).is_err() {
-                        applying.postponed.push((peer, config));
-                    }
+                Prepared::Leave(peer) => self.shard.leave(now, peer),
+                Prepared::SetPort(peer, port) => {
+                    // Refused only where somebody else has one of its static addresses: they have been given up before,
+                    // and that nobody else takes them was checked.
+                    let _ = self.shard.set_port(now, peer, &port);
                 }
-                Prepared::RemovePeer(peer) => self.shard.remove_peer(now, peer),
+                Prepared::RemovePort(peer) => self.shard.remove_port(now, peer),
+                Prepared::Enter(peer, config) => self.shard.enter(now, peer, *config),
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
                 Prepared::SetMtuPolicy(policy) => self.shard.set_mtu_policy(policy),
                 Prepared::SetMtu(mtu) => self.shard.configure_tap_mtu(now, mtu),
                 Prepared::SetTapMac(mac) => {
-                    // Refused only where a peer is configured to have it, which was checked.
+                    // Likewise.
                     let _ = self.shard.set_tap_macs(now, &[mac]);
                 }
             }
@@ -146,92 +172,14 @@ impl Worker {
             self.shard.handle_socket(now, id, false);
         }
         for (id, setup, socket) in change.add {
-            let down = self.local.socket_down(&setup);
             // Fails only where the kernel has no memory to watch one more descriptor: the link then stays down.
             if self
                 .sockets
                 .set(&self.epoll, token(id), (id, setup, socket))
                 .is_ok()
             {
-                self.shard.handle_socket(now, id, down.is_none());
-            }
-            for entry in self.sockets.iter_mut().filter(|e| e.id == id) {
-                entry.down = down;
-            }
-            if down.is_some() {
-                (self.on_event)(Event::Socket { socket: id, down });
+                self.socket_added(now, id);
             }
         }
-    }
-
-    fn answer(&mut self, now: Time, query: &Query) -> Reply {
-        match *query {
-            Query::Interface => Reply::Interface(Box::new(InterfaceReport {
-                status: self.shard.interface_status(),
-                ifindex: self.tap.ifindex(),
-                uptime: now.since(self.started),
-                calls: self.calls,
-                sockets: self.sockets.iter().map(report).collect(),
-            })),
-            Query::Peers { from, limit } => {
-                let (peers, next) = self.shard.peers_page(from.unwrap_or(PeerId(0)), limit.min(PAGE));
-                Reply::Peers { peers, next }
-            }
-            Query::Peer(peer) => Reply::Peer(self.shard.peer_status(peer).map(Box::new)),
-            Query::Macs { cursor, limit } => {
-                let (entries, next) = self.shard.macs_page(cursor, limit.min(PAGE));
-                Reply::Macs { entries, next }
-            }
-            Query::ClearCounters => {
-                self.shard.clear_counters();
-                self.calls = SystemCalls::default();
-                Reply::Done
-            }
-            Query::ClearMacs => {
-                self.shard.clear_macs();
-                Reply::Done
-            }
-        }
-    }
-
-    fn ping(&mut self, now: Time, peer: PeerId, link: Option<LinkId>, timeout: Span, reply: PingReply) {
-        let Some(token) = self.pings.add(now, timeout, reply) else {
-            return;
-        };
-        if self.shard.probe(now, peer, link, token) {
-            return;
-        }
-        let refusal = match self.shard.peer_status(peer) {
-            None => PingResult::UnknownPeer,
-            Some(status) if status.session.is_none() => PingResult::NoSession,
-            Some(_) => PingResult::NoLink,
-        };
-        self.pings.end(token, refusal);
-    }
-}
-
-/// By now every address has been given up by whoever had it before, except where two of these peers exchange theirs:
-/// so first all of them without.
-fn set_postponed(shard: &mut Shard, now: Time, postponed: Vec<(PeerId, Box<PeerConfig>)>) {
-    for (peer, config) in &postponed {
-        let without = PeerConfig {
-            static_macs: Vec::new(),
-            ..(**config).clone()
-        };
-        let _ = shard.set_peer(now, *peer, without);
-    }
-    for (peer, config) in postponed {
-        let _ = shard.set_peer(now, peer, *config);
-    }
-}
-
-fn report(entry: &crate::sockets::SocketEntry) -> SocketReport {
-    SocketReport {
-        id: entry.id,
-        address: entry.setup.address,
-        device: entry.setup.device.clone(),
-        down: entry.down,
-        overflows: entry.socket.overflows(),
-        receive_buffer: entry.socket.receive_buffer(),
     }
 }

@@ -8,13 +8,19 @@ use knet_io::{
     udp::IcmpKind,
 };
 use knet_proto::{
-    drop_reason::DropReason, handshake::message::Input, ids::SocketId, path::Path, shard::Shard, time::Time,
+    drop_reason::DropReason,
+    handshake::message::Input,
+    ids::SocketId,
+    path::Path,
+    shard::{Parcel, Shard},
+    time::Time,
     wire::virtio_net_header::VirtioNetHeader,
 };
 
-use super::{MONITOR, TAP, WAKER, Worker, tap_is_gone};
+use super::{MONITOR, TAP, WAKER, Worker, mailing::tell_news, tap_is_gone};
 use crate::{
     handshake_thread::FromHandshaker,
+    mail::Mail,
     query::{Event, SystemCalls},
     sockets::socket_of,
 };
@@ -41,6 +47,7 @@ impl Worker {
         if ready(WAKER) || self.more_mail || self.applying.is_some() {
             // Before the queues are looked at: what comes in later wakes us again.
             self.waker.reset();
+            self.take_news(now);
             let handshakes_left = self.take_handshakes(now)?;
             let Some(commands_left) = self.take_commands(now) else {
                 return Ok(Turn::Stop);
@@ -51,6 +58,7 @@ impl Worker {
         if ready(MONITOR) {
             self.take_net_events(now)?;
         }
+        self.take_parcels(now)?;
         for Ready {
             token,
             readable,
@@ -77,11 +85,12 @@ impl Worker {
             self.shard.handle_timeout(now);
         }
         // What was held back and is given up now, and answers to senders of frames that are too long.
-        let written = write_frames(&mut self.tap, &mut self.shard, &[])?;
+        let written = write_frames(&mut self.tap, &mut self.shard, self.mail.as_mut(), &[])?;
         written.count(&mut self.shard, &mut self.calls);
         self.pings.expire(now);
         self.flush(now);
         self.watch_tap(now);
+        self.more_mail |= self.has_parcels(now);
         Ok(Turn::Next)
     }
 
@@ -98,6 +107,7 @@ impl Worker {
             let Ok(outcome) = entry.socket.receive(&mut self.datagrams) else {
                 return Ok(());
             };
+            self.take_news(now);
             self.shard
                 .count_drops(DropReason::ReceiveOverflow, outcome.overflowed);
             for (bytes, meta) in self.datagrams.iter_mut() {
@@ -113,7 +123,7 @@ impl Worker {
                 };
                 taken += bytes.len().div_ceil(meta.piece.max(1)).max(1);
                 self.shard.handle_datagrams(now, &path, bytes, meta.piece);
-                let written = write_frames(&mut self.tap, &mut self.shard, bytes)?;
+                let written = write_frames(&mut self.tap, &mut self.shard, self.mail.as_mut(), bytes)?;
                 written.count(&mut self.shard, &mut self.calls);
             }
             self.flush(now);
@@ -143,9 +153,10 @@ impl Worker {
                 Ok(None) => break,
                 Err(e) => return Err(tap_is_gone(&self.tap, &e)),
             }
-            if self.shard.outbox().arena.unsent() >= ARENA {
+            let outbox = self.shard.outbox();
+            if outbox.arena.unsent() >= ARENA || outbox.parcels.iter().any(Parcel::is_full) {
                 self.flush(now);
-                if self.sockets.hold_tap_until(now).is_some() {
+                if self.hold_tap_until(now).is_some() {
                     break;
                 }
             }
@@ -160,14 +171,16 @@ impl Worker {
     }
 
     fn forward(&mut self, now: Time, length: usize) {
+        self.take_news(now);
         let header = VirtioNetHeader::parse(&self.header);
         let frame = self.frame.get_mut(..length).unwrap_or_default();
         self.shard.handle_frame(now, &header, frame);
     }
 
-    /// Back-pressure: while a send buffer is full the TAP's own queue holds the frames.
+    /// Back-pressure: while a send buffer is full, or another worker does not keep up, the TAP's own queue holds the
+    /// frames.
     fn watch_tap(&mut self, now: Time) {
-        let watch = self.sockets.hold_tap_until(now).is_none();
+        let watch = self.hold_tap_until(now).is_none();
         if watch != self.tap_watched {
             let interest = if watch { Interest::READ } else { Interest::NONE };
             // Fails only for a descriptor that is not in the set, and this one is.
@@ -209,8 +222,10 @@ impl Worker {
         for _ in 0..ROUNDS {
             let outbox = self.shard.outbox();
             if outbox.is_empty() && self.unsent.is_empty() {
-                return;
+                break;
             }
+            tell_news(&mut self.shard, self.mail.as_mut());
+            let outbox = self.shard.outbox();
             self.sockets.send(now, outbox, &self.epoll, &mut self.unsent);
             let mut discarded = 0;
             for input in outbox.handshake.drain(..) {
@@ -231,6 +246,7 @@ impl Worker {
             self.shard.count_drops(DropReason::HandshakeQueueFull, discarded);
             self.tell_unsent(now);
         }
+        self.post(now);
     }
 
     /// The core learns what was refused, and may send it over another link at once.
@@ -254,20 +270,27 @@ impl Worker {
 
 /// What became of frames for the TAP.
 #[derive(Default)]
-struct Written {
+pub(super) struct Written {
     calls: u64,
     refused: u64,
 }
 
 impl Written {
-    fn count(self, shard: &mut Shard, calls: &mut SystemCalls) {
+    pub(super) fn count(self, shard: &mut Shard, calls: &mut SystemCalls) {
         calls.tap_writes += self.calls;
         shard.count_drops(DropReason::TapWrite, self.refused);
     }
 }
 
-/// Writes the frames that the core has for the TAP, some of which may still be in `received`.
-fn write_frames(tap: &mut Tap, shard: &mut Shard, received: &[u8]) -> Result<Written, String> {
+/// Writes the frames that the core has for the TAP, some of which may still be in `received`, behind the news that their
+/// answers may need.
+pub(super) fn write_frames(
+    tap: &mut Tap,
+    shard: &mut Shard,
+    mail: Option<&mut Mail>,
+    received: &[u8],
+) -> Result<Written, String> {
+    tell_news(shard, mail);
     let mut written = Written::default();
     for frame in shard.outbox().frames.drain(..) {
         written.calls += 1;

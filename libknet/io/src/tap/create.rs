@@ -102,7 +102,9 @@ impl Tap {
         if let Some(first) = taps.first_mut() {
             first.agree().map_err(failed(name))?;
             let agreed = first.offloads;
-            taps.iter_mut().for_each(|t| t.offloads = agreed);
+            for tap in &mut taps {
+                tap.offloads = agreed;
+            }
         }
         Ok(taps)
     }

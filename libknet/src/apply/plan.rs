@@ -1,0 +1,287 @@
+//! What is left to do of a transaction when nothing can fail any more: by whom, and in which order.
+
+use std::collections::BTreeMap;
+
+use knet_proto::{
+    config::{PeerConfig, PortConfig, PublicKey},
+    ids::{MacAddr, PeerId, Workers},
+};
+
+use crate::worker::Prepared;
+
+/// A step of a transaction, in their order. All workers have done one before any of them begins the next.
+#[derive(Clone, Copy)]
+enum Step {
+    /// Peers that go are let go by their owners.
+    Leave,
+    /// What all workers have is changed at all of them: in between a peer is at worst not yet there.
+    Everywhere,
+    /// Peers that come enter at their owners.
+    Enter,
+}
+
+/// What each worker has to do in each step.
+pub(crate) struct Plan {
+    workers: Workers,
+    /// By step, and by worker.
+    steps: [Vec<Vec<Prepared>>; 3],
+}
+
+impl Plan {
+    pub(super) fn new(workers: Workers) -> Self {
+        let nothing = || workers.all().map(|_| Vec::new()).collect();
+        Self {
+            workers,
+            steps: [nothing(), nothing(), nothing()],
+        }
+    }
+
+    /// What each worker has to do, step by step. Where that is nothing at all, there is no step.
+    pub(crate) fn into_steps(self) -> impl Iterator<Item = Vec<Vec<Prepared>>> {
+        let has_work = |step: &Vec<Vec<Prepared>>| step.iter().any(|worker| !worker.is_empty());
+        self.steps.into_iter().filter(has_work)
+    }
+
+    /// At all workers.
+    pub(super) fn everywhere(&mut self, change: &Prepared) {
+        self.everywhere_its_own(std::iter::repeat_with(|| change.clone()));
+    }
+
+    /// At all workers, in their order.
+    pub(super) fn everywhere_its_own(&mut self, changes: impl Iterator<Item = Prepared>) {
+        let step = self.steps.get_mut(Step::Everywhere as usize);
+        for (worker, change) in step.into_iter().flatten().zip(changes) {
+            worker.push(change);
+        }
+    }
+
+    fn at_owner(&mut self, step: Step, peer: PeerId, change: Prepared) {
+        let owner = self.workers.owner(peer).index();
+        let step = self.steps.get_mut(step as usize);
+        if let Some(changes) = step.and_then(|workers| workers.get_mut(owner)) {
+            changes.push(change);
+        }
+    }
+}
+
+/// What has to be known of the peers to change them.
+#[derive(Default)]
+pub(super) struct Ports {
+    ports: BTreeMap<PeerId, Port>,
+    /// Given to the last port that was new.
+    generation: u16,
+}
+
+struct Port {
+    key: PublicKey,
+    config: PortConfig,
+}
+
+/// Peers as they are to be, or `None` where they are to go.
+pub(super) type Peers = BTreeMap<PeerId, Option<Box<PeerConfig>>>;
+
+/// Changes of ports, of which nothing is in force yet.
+pub(super) struct NewPorts(BTreeMap<PeerId, Option<Port>>);
+
+impl Ports {
+    /// The ports of these peers.
+    pub(super) fn of(&mut self, peers: &Peers) -> NewPorts {
+        let port = |(peer, config): (&PeerId, &Option<Box<PeerConfig>>)| {
+            let port = config.as_ref().map(|config| {
+                let key = config.public_key;
+                let same = self.ports.get(peer).filter(|p| p.key == key);
+                let generation = if let Some(same) = same {
+                    same.config.generation
+                } else {
+                    self.generation = self.generation.wrapping_add(1);
+                    self.generation
+                };
+                let config = config.port(generation);
+                Port { key, config }
+            });
+            (*peer, port)
+        };
+        NewPorts(peers.iter().map(port).collect())
+    }
+
+    /// The static addresses behind all peers when `new` is in force.
+    pub(super) fn static_macs<'a>(&'a self, new: &'a NewPorts) -> impl Iterator<Item = MacAddr> + 'a {
+        let stay = self.ports.iter().filter(|(peer, _)| !new.0.contains_key(peer));
+        let come = new.0.values().flatten();
+        let all = stay.map(|(_, port)| port).chain(come);
+        all.flat_map(|port| port.config.static_macs.iter().copied())
+    }
+
+    /// Plans that `new` comes into force and `peers` with it. `tap_mac`: the TAP gets another address, when peers have
+    /// given up theirs and before they take new ones.
+    pub(super) fn plan(&mut self, new: NewPorts, peers: Peers, tap_mac: Option<&Prepared>, plan: &mut Plan) {
+        for (peer, new) in &new.0 {
+            let Some(old) = self.ports.get(peer) else { continue };
+            if new.as_ref().is_none_or(|new| new.key != old.key) {
+                plan.at_owner(Step::Leave, *peer, Prepared::Leave(*peer));
+            }
+            let Some(new) = new else {
+                plan.everywhere(&Prepared::RemovePort(*peer));
+                continue;
+            };
+            let mut without = old.config.clone();
+            without
+                .static_macs
+                .retain(|mac| new.config.static_macs.contains(mac));
+            if without != old.config {
+                plan.everywhere(&Prepared::SetPort(*peer, without));
+            }
+        }
+        if let Some(change) = tap_mac {
+            plan.everywhere(change);
+        }
+        for (peer, new) in new.0 {
+            let Some(new) = new else {
+                self.ports.remove(&peer);
+                continue;
+            };
+            if self.ports.get(&peer).is_none_or(|old| old.config != new.config) {
+                plan.everywhere(&Prepared::SetPort(peer, new.config.clone()));
+            }
+            self.ports.insert(peer, new);
+        }
+        for (peer, config) in peers {
+            if let Some(config) = config {
+                plan.at_owner(Step::Enter, peer, Prepared::Enter(peer, config));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use knet_proto::{
+        config::{PolicyKind, PresharedKey, PrivateKey},
+        ids::WorkerId,
+    };
+
+    use super::*;
+    use crate::identity::OsEntropy;
+
+    fn peer(key: PublicKey, macs: &[u8]) -> PeerConfig {
+        PeerConfig {
+            public_key: key,
+            preshared_key: PresharedKey::default(),
+            policy: PolicyKind::Passive,
+            isolate: false,
+            spoke: false,
+            shutdown: false,
+            lossless: true,
+            static_macs: macs.iter().map(|n| mac(*n)).collect(),
+            links: Default::default(),
+        }
+    }
+
+    fn mac(n: u8) -> MacAddr {
+        MacAddr([2, 0, 0, 0, 0, n])
+    }
+
+    /// What is done, a line for each thing: at which worker, step by step.
+    fn plan(ports: &mut Ports, workers: Workers, peers: Vec<(u16, Option<PeerConfig>)>) -> Vec<String> {
+        let peers: Peers = peers
+            .into_iter()
+            .map(|(id, config)| (PeerId(id), config.map(Box::new)))
+            .collect();
+        let new = ports.of(&peers);
+        let mut plan = Plan::new(workers);
+        ports.plan(new, peers, Some(&Prepared::SetTapMac(mac(0xff))), &mut plan);
+        let mut lines = Vec::new();
+        for step in plan.into_steps() {
+            for (worker, changes) in step.iter().enumerate() {
+                lines.extend(changes.iter().map(|change| {
+                    let what = match change {
+                        Prepared::Leave(peer) => format!("leave {}", peer.0),
+                        Prepared::RemovePort(peer) => format!("remove port {}", peer.0),
+                        Prepared::SetPort(peer, port) => {
+                            let macs: Vec<u8> = port.static_macs.iter().map(|m| m.0[5]).collect();
+                            format!("port {} generation {} {macs:?}", peer.0, port.generation)
+                        }
+                        Prepared::Enter(peer, _) => format!("enter {}", peer.0),
+                        Prepared::SetTapMac(_) => "tap".to_owned(),
+                        _ => "other".to_owned(),
+                    };
+                    format!("{worker}: {what}")
+                }));
+            }
+            lines.push("--".to_owned());
+        }
+        lines
+    }
+
+    /// Owners let go and take in, all change the ports in between, and a static address is given up before it is taken.
+    #[test]
+    fn peers_leave_ports_change_and_peers_enter() {
+        let key = || PrivateKey::generate(&mut OsEntropy).public_key();
+        let (a, b, c) = (key(), key(), key());
+        let Some(two) = Workers::new(2) else { panic!() };
+        assert_eq!(two.owner(PeerId(3)), WorkerId(1));
+        let mut ports = Ports::default();
+        let first = plan(
+            &mut ports,
+            two,
+            vec![(2, Some(peer(a, &[1, 2]))), (3, Some(peer(b, &[3])))],
+        );
+        let ports_of = |worker: u8| {
+            [
+                format!("{worker}: tap"),
+                format!("{worker}: port 2 generation 1 [1, 2]"),
+                format!("{worker}: port 3 generation 2 [3]"),
+            ]
+        };
+        let enter = ["--", "0: enter 2", "1: enter 3", "--"].map(String::from);
+        assert_eq!(first, [&ports_of(0)[..], &ports_of(1), &enter].concat());
+
+        // Two exchange addresses: nobody leaves.
+        let one = Workers::ONE;
+        let exchange = plan(
+            &mut ports,
+            one,
+            vec![(2, Some(peer(a, &[1, 3]))), (3, Some(peer(b, &[2])))],
+        );
+        assert_eq!(
+            exchange,
+            [
+                "0: port 2 generation 1 [1]",
+                "0: port 3 generation 2 []",
+                "0: tap",
+                "0: port 2 generation 1 [1, 3]",
+                "0: port 3 generation 2 [2]",
+                "--",
+                "0: enter 2",
+                "0: enter 3",
+                "--"
+            ]
+        );
+        // A slot that another peer gets is another port; one that goes is one no more.
+        let replaced = plan(
+            &mut ports,
+            one,
+            vec![(2, Some(peer(c, &[]))), (3, None), (4, None)],
+        );
+        assert_eq!(
+            replaced,
+            [
+                "0: leave 2",
+                "0: leave 3",
+                "--",
+                "0: port 2 generation 1 []",
+                "0: remove port 3",
+                "0: tap",
+                "0: port 2 generation 3 []",
+                "--",
+                "0: enter 2",
+                "--"
+            ]
+        );
+        let again = plan(&mut ports, one, vec![(3, Some(peer(b, &[])))]);
+        assert_eq!(
+            again,
+            ["0: tap", "0: port 3 generation 4 []", "--", "0: enter 3", "--"]
+        );
+    }
+}
