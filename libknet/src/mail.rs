@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use knet_io::eventfd::Waker;
 use knet_proto::{
-    ids::{PeerId, SocketId, WorkerId},
+    ids::{MacAddr, PeerId, SocketId, WorkerId},
+    l2::mac_table::MacNews,
     shard::{News, Parcel, PeerFacts},
     time::{Span, Time},
 };
@@ -20,6 +21,8 @@ const PARCELS: usize = 8;
 const LETTERS: usize = 4096;
 /// Hints about paths are not sent where this many letters are under way: anybody can cause them.
 const LETTERS_BEFORE_HINTS: usize = LETTERS / 2;
+/// Addresses of which a worker has not been told yet because the ring is full. More are not told: they will be again.
+const MACS: usize = 65_536;
 /// For so long the TAP is not read while a worker takes nothing. After that it must not hold up the others.
 const PATIENCE: Span = Span::from_millis(20);
 
@@ -86,6 +89,7 @@ struct Other<P> {
 /// Letters that the ring has no room for: of each matter the last one, so that they are bounded.
 #[derive(Default)]
 struct Backlog {
+    macs: BTreeMap<MacAddr, MacNews>,
     peers: BTreeMap<PeerId, Box<PeerFacts>>,
     sockets: BTreeMap<SocketId, SocketState>,
     tap_mtu: Option<u16>,
@@ -293,11 +297,16 @@ impl<P: Reusable> Other<P> {
 
 impl Backlog {
     fn is_empty(&self) -> bool {
-        self.peers.is_empty() && self.sockets.is_empty() && self.tap_mtu.is_none()
+        self.macs.is_empty() && self.peers.is_empty() && self.sockets.is_empty() && self.tap_mtu.is_none()
     }
 
     fn add(&mut self, letter: Letter) {
         match letter {
+            Letter::News(News::Mac(news)) => {
+                if self.macs.len() < MACS || self.macs.contains_key(&news.mac) {
+                    self.macs.insert(news.mac, news);
+                }
+            }
             Letter::News(News::Peer(facts)) => {
                 self.peers.insert(facts.peer, facts);
             }
@@ -316,8 +325,11 @@ impl Backlog {
         if let Some((id, state)) = self.sockets.pop_first() {
             return Some(Letter::Socket(id, state));
         }
-        let (_, facts) = self.peers.pop_first()?;
-        Some(Letter::News(News::Peer(facts)))
+        if let Some((_, facts)) = self.peers.pop_first() {
+            return Some(Letter::News(News::Peer(facts)));
+        }
+        let (_, news) = self.macs.pop_first()?;
+        Some(Letter::News(News::Mac(news)))
     }
 }
 
