@@ -37,6 +37,7 @@ use crate::{
     overlay::{EventSender, Overlay, OverlayEvent},
     resolver::{self, Answer, LinkPlace, News, Resolver},
     rows::InterfaceState,
+    workers,
 };
 
 /// How soon an interface that failed is tried again, at first and at most.
@@ -235,8 +236,11 @@ impl Daemon {
     fn commit(&mut self, config: Config, keys: Option<Keys>) -> Result<(), CommitError> {
         let setups = self.prepare(&config, keys);
         let result = setups.and_then(|(setups, keys)| {
-            let sockets = setups.values().map(|s| s.sockets.len());
-            host_check::enough_descriptors(sockets).map_err(CommitError::System)?;
+            let sizes = setups.values().map(|s| {
+                let workers = s.workers.unwrap_or_else(|| workers::automatic(0));
+                (workers, s.sockets.len())
+            });
+            host_check::enough_descriptors(sizes).map_err(CommitError::System)?;
             self.transform(&setups)?;
             Ok(keys)
         });
@@ -351,17 +355,21 @@ impl Daemon {
         self.failures.remove(name);
         if let Some(setup) = target {
             self.next_generation += 1;
+            let others = self.overlays.values().map(|o| usize::from(o.workers.get())).sum();
+            let workers = setup.workers.unwrap_or_else(|| workers::automatic(others));
             let overlay = Overlay::start(
                 name,
                 setup,
                 self.offloads,
+                workers,
                 self.next_generation,
                 &self.overlay_events,
             )?;
             tracing::info!(
-                "{name}: started with {} and {}",
+                "{name}: started with {} and {}{}",
                 peers(setup.peers.len()),
-                locals(setup)
+                locals(setup),
+                workers::text(workers)
             );
             self.overlays.insert(name.into(), overlay);
         }

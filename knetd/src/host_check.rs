@@ -2,12 +2,13 @@
 
 use std::{fs, io, path::Path};
 
-use libknet::io::secrecy::keep_memory_private;
+use libknet::{io::secrecy::keep_memory_private, proto::ids::Workers};
 
 /// Descriptors that the daemon itself needs: log, runtime, 32 control clients, a margin.
 const OWN_DESCRIPTORS: u64 = 128;
-/// Descriptors of one interface besides its sockets: TAP, wake-ups, polls, netlink.
+/// Descriptors of one interface besides its sockets: TAP, wake-ups, polls, netlink; and of each worker after the first.
 const INTERFACE_DESCRIPTORS: u64 = 16;
+const WORKER_DESCRIPTORS: u64 = 4;
 
 /// Refuses to run where TAPs cannot be made. The text names the thing and the remedy.
 pub(crate) fn can_make_interfaces() -> Result<(), String> {
@@ -37,14 +38,18 @@ pub(crate) fn can_make_interfaces() -> Result<(), String> {
 }
 
 /// Refuses to run where the limit on open files does not suffice for these interfaces, given by their number of
-/// sockets each.
-pub(crate) fn enough_descriptors(sockets: impl Iterator<Item = usize>) -> Result<(), String> {
+/// workers, and of local addresses, each: every worker has a socket at each address.
+pub(crate) fn enough_descriptors(interfaces: impl Iterator<Item = (Workers, usize)>) -> Result<(), String> {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     // Without /proc there is nothing to compare with; an attempt will show.
     let Some(limit) = open_files_limit(&limits) else {
         return Ok(());
     };
-    let needed = OWN_DESCRIPTORS + sockets.map(|n| INTERFACE_DESCRIPTORS + 2 * n as u64).sum::<u64>();
+    let of_interface = |(workers, sockets): (Workers, usize)| {
+        let workers = u64::from(workers.get());
+        INTERFACE_DESCRIPTORS + WORKER_DESCRIPTORS * (workers - 1) + workers * 2 * sockets as u64
+    };
+    let needed = OWN_DESCRIPTORS + interfaces.map(of_interface).sum::<u64>();
     if limit < needed {
         return Err(format!(
             "at most {limit} files may be open, and this configuration needs {needed}; run: ulimit -n {needed} \
@@ -97,7 +102,10 @@ mod tests {
     #[test]
     fn too_few_descriptors_are_told_with_the_number_needed() {
         enough_descriptors(std::iter::empty()).unwrap();
-        let error = enough_descriptors(std::iter::repeat_n(1_000_000_000, 4)).unwrap_err();
-        assert!(error.contains("ulimit -n 8000000192"), "{error}");
+        for (workers, needed) in [(1, "ulimit -n 8000000192"), (3, "ulimit -n 24000000224")] {
+            let size = (Workers::new(workers).unwrap(), 1_000_000_000);
+            let error = enough_descriptors(std::iter::repeat_n(size, 4)).unwrap_err();
+            assert!(error.contains(needed), "{error}");
+        }
     }
 }

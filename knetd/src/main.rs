@@ -32,6 +32,7 @@ mod rows;
 #[cfg(test)]
 mod scratch;
 mod trust;
+mod workers;
 
 use std::{cell::RefCell, io::Write, path::Path, process::ExitCode, rc::Rc, time::Duration};
 

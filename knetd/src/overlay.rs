@@ -14,7 +14,7 @@ use libknet::{
     api::message::{ApiError, ErrorCode},
     proto::{
         config::PeerConfig,
-        ids::{LinkId, PeerId},
+        ids::{LinkId, PeerId, Workers},
         rng::Entropy,
         time::Span,
     },
@@ -77,6 +77,8 @@ pub(crate) struct Overlay {
     pub slots: Rc<Slots>,
     /// Which of the interfaces of that name this is.
     pub generation: u64,
+    /// How many data workers it has.
+    pub workers: Workers,
     /// Since when its counters count.
     pub counting_since: Instant,
     handle: Interface,
@@ -88,6 +90,7 @@ impl Overlay {
         name: &str,
         setup: &Rc<Setup>,
         offloads: Offloads,
+        workers: Workers,
         generation: u64,
         events: &EventSender,
     ) -> Result<Self, String> {
@@ -105,7 +108,7 @@ impl Overlay {
                 sender.lost.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let start = setup.start(name, u64::from_le_bytes(instance), offloads);
+        let start = setup.start(name, u64::from_le_bytes(instance), offloads, workers);
         let handle = Interface::start(start, Box::new(on_event)).map_err(|e| e.to_string())?;
 
         let slots = Rc::new(Slots::default().updated(setup.peers.keys()));
@@ -124,6 +127,7 @@ impl Overlay {
             setup,
             slots,
             generation,
+            workers,
             counting_since: Instant::now(),
             handle,
         })

@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, time::Instant};
 
 use libknet::{
-    InterfaceReport, SocketDown,
+    InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
             DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, OrderRow, PeerRow, PiecesRow, ResendRow,
-            SessionRow, SystemCallsRow, Traffic,
+            SessionRow, SystemCallsRow, Traffic, WorkerRow,
         },
         model,
     },
@@ -139,6 +139,7 @@ pub(crate) fn interface(
             .map(|(n, local)| configured_local(*n, local))
             .collect(),
         peers: config.peers.len() as u32,
+        workers_auto: config.workers.is_none(),
         ..InterfaceRow::default()
     };
     let Some((setup, counting_since, report)) = running else {
@@ -175,7 +176,19 @@ pub(crate) fn interface(
         tap_reads: report.calls.tap_reads,
         tap_writes: report.calls.tap_writes,
     };
+    row.workers = report.workers.iter().map(worker).collect();
     row
+}
+
+fn worker(report: &WorkerReport) -> WorkerRow {
+    WorkerRow {
+        peers: report.peers,
+        peers_up: report.peers_up,
+        handed: traffic(report.handed.frames),
+        taken: traffic(report.taken.frames),
+        strays: traffic(report.taken.datagrams),
+        gaps: report.gaps,
+    }
 }
 
 fn configured_local(number: u8, local: &model::Local) -> LocalRow {

@@ -1,6 +1,6 @@
 //! `show interfaces`: one of them.
 
-use knet_api::message::{InterfaceRow, Traffic};
+use knet_api::message::{InterfaceRow, Traffic, WorkerRow};
 
 use crate::{
     output::clean,
@@ -47,6 +47,10 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
         ));
     }
     lines.push(format!("  Peers: {} configured, {} up", row.peers, row.peers_up));
+    if !row.workers.is_empty() {
+        let auto = if row.workers_auto { " (auto)" } else { "" };
+        lines.push(format!("  Workers: {}{auto}", row.workers.len()));
+    }
     lines.push(format!(
         "  {} MAC addresses, {} sessions made, {} gaps of our own loop",
         row.macs, row.handshakes, row.gaps
@@ -68,6 +72,9 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
             traffic("frames relayed", row.relayed),
         ],
     ));
+    if row.workers.len() > 1 {
+        lines.extend(workers(&row.workers));
+    }
     let calls = row.system_calls;
     lines.push(format!(
         "  System calls: {} waits, {} TAP reads, {} TAP writes, {} receives, {} sends",
@@ -96,4 +103,30 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
     ];
     lines.extend(table(&columns, &drops));
     lines
+}
+
+/// What each has, and what they do for each other.
+fn workers(rows: &[WorkerRow]) -> Vec<String> {
+    let columns = [
+        ("    worker", Align::Right),
+        ("peers", Align::Right),
+        ("up", Align::Right),
+        ("frames handed over", Align::Right),
+        ("frames taken over", Align::Right),
+        ("strays", Align::Right),
+        ("gaps", Align::Right),
+    ];
+    let line = |(number, row): (usize, &WorkerRow)| {
+        vec![
+            number.to_string(),
+            row.peers.to_string(),
+            row.peers_up.to_string(),
+            row.handed.packets.to_string(),
+            row.taken.packets.to_string(),
+            row.strays.packets.to_string(),
+            row.gaps.to_string(),
+        ]
+    };
+    let lines: Vec<_> = rows.iter().enumerate().map(line).collect();
+    table(&columns, &lines)
 }

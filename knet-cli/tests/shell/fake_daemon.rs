@@ -22,6 +22,7 @@ use knet_api::{
         API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LinkRow,
         LocalRow, LogRow, MacRow, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request,
         RequestBody, Response, Rows, SessionRow, Source, SystemCallsRow, Traffic, VersionRow, Welcome,
+        WorkerRow,
     },
     model::Config,
     render::render,
@@ -438,6 +439,24 @@ fn interface() -> InterfaceRow {
             },
         ],
         counting_ms: 61_000,
+        workers_auto: true,
+        workers: vec![
+            WorkerRow {
+                peers: 1,
+                peers_up: 1,
+                handed: traffic(400_000),
+                taken: traffic(12),
+                ..WorkerRow::default()
+            },
+            WorkerRow {
+                peers: 1,
+                handed: traffic(12),
+                taken: traffic(400_000),
+                strays: traffic(3),
+                gaps: 1,
+                ..WorkerRow::default()
+            },
+        ],
         ..InterfaceRow::default()
     }
 }

@@ -192,7 +192,7 @@ mod tests {
     use libknet::proto::{
         config::{LinkConfig, MtuPolicy, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
         handshake::message::{Suite, SuiteSet},
-        ids::{MacAddr, PeerId},
+        ids::{MacAddr, PeerId, Workers},
         time::Span,
     };
 
@@ -210,6 +210,7 @@ mod tests {
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
             suites: libknet::suites_of_this_machine(),
+            workers: None,
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_or_cipher_starts_the_interface_afresh() {
+    fn another_key_cipher_or_number_of_workers_starts_the_interface_afresh() {
         let before = setup(1, &[]);
         let chacha = Setup {
             suites: SuiteSet::of(Suite::ChaCha20Poly1305),
@@ -274,6 +275,12 @@ mod tests {
             |old: &Setup, new: &Setup| order(&setups(&[("a", old.clone())]), &setups(&[("a", new.clone())]));
         assert_eq!(action(&before, &setup(2, &[])), ["Restart a"]);
         assert_eq!(action(&chacha, &aes), ["Restart a"]);
+        let two = Setup {
+            workers: Workers::new(2),
+            ..before.clone()
+        };
+        assert_eq!(action(&before, &two), ["Restart a"]);
+        assert_eq!(action(&two, &two), [""; 0]);
         assert_eq!(
             action(
                 &before,

@@ -55,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) dscp: u8,
     /// What is offered to peers.
     pub(crate) suites: SuiteSet,
+    /// Data workers, where the configuration says how many.
+    pub(crate) workers: Option<Workers>,
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
@@ -158,6 +160,7 @@ impl Setup {
             },
             dscp: interface.dscp,
             suites,
+            workers: interface.workers.and_then(Workers::new),
             sockets: interface
                 .locals
                 .iter()
@@ -184,11 +187,17 @@ impl Setup {
 
     /// Whether all sessions end where this becomes `new`.
     pub(crate) fn sessions_end_for(&self, new: &Self) -> bool {
-        self.private_key != new.private_key || self.suites != new.suites
+        self.private_key != new.private_key || self.suites != new.suites || self.workers != new.workers
     }
 
     /// What `libknet` is started with; the peers follow.
-    pub(crate) fn start(&self, name: &str, instance: u64, offloads: Offloads) -> InterfaceSetup {
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        instance: u64,
+        offloads: Offloads,
+        workers: Workers,
+    ) -> InterfaceSetup {
         InterfaceSetup {
             name: name.into(),
             mac: self.mac,
@@ -211,7 +220,7 @@ impl Setup {
                 .collect(),
             dscp: self.dscp,
             offloads,
-            workers: Workers::ONE,
+            workers,
         }
     }
 }

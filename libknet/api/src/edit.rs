@@ -128,6 +128,8 @@ pub enum Leaf {
     Dscp,
     /// `cipher`
     Cipher,
+    /// `workers`
+    Workers,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -50,6 +50,8 @@ pub struct InterfaceConfig {
     pub dscp: u8,
     /// What sessions may be encrypted with.
     pub cipher: Cipher,
+    /// Threads that share the peers, 1..=16. `None`: one for two processors.
+    pub workers: Option<u8>,
     /// Taken out of service: no TAP, no sockets.
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
@@ -70,6 +72,7 @@ impl Default for InterfaceConfig {
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
             cipher: Cipher::default(),
+            workers: None,
             shutdown: false,
             peers: BTreeMap::new(),
         }

@@ -110,11 +110,32 @@ pub struct InterfaceRow {
     pub counting_ms: u64,
     /// The MTU follows the paths.
     pub mtu_auto: bool,
-    /// System calls of the data thread.
+    /// System calls of its workers.
     pub system_calls: SystemCallsRow,
+    /// As many workers as the machine suggests.
+    pub workers_auto: bool,
+    /// Its workers, in the order of their numbers.
+    pub workers: Vec<WorkerRow>,
 }
 
-/// System calls of the data thread of an interface, as long as it has counted.
+/// A worker of an interface: a thread with some of the peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRow {
+    /// Peers that belong to it.
+    pub peers: u32,
+    /// Those of them with a session.
+    pub peers_up: u32,
+    /// Frames that it took in for peers of others.
+    pub handed: Traffic,
+    /// Frames that others took in for its peers.
+    pub taken: Traffic,
+    /// Datagrams for its peers that came to others. There are none where the kernel steers them.
+    pub strays: Traffic,
+    /// Times that it stood still too long.
+    pub gaps: u64,
+}
+
+/// System calls of the workers of an interface, as long as they have counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemCallsRow {
     /// Waits for work.

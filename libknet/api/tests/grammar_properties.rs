@@ -208,6 +208,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
                     dscp: (mtu % 64) as u8,
                     cipher: Cipher::ALL[usize::from(mtu % 3)],
+                    workers: (mtu % 4 == 0).then_some((mtu % 16) as u8 + 1),
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
                 }

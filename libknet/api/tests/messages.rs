@@ -167,9 +167,10 @@ fn variants_keep_their_numbers() {
         Leaf::Cost,
         Leaf::Dscp,
         Leaf::Cipher,
+        Leaf::Workers,
     ];
     let numbers: Vec<u8> = leaves.iter().map(number).collect();
-    assert_eq!(numbers, (0..28).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..29).collect::<Vec<u8>>());
     let replies = [
         Reply::Done,
         Reply::Edited {

@@ -367,6 +367,16 @@ pub static SCHEMA: &[Row] = &[
         Access::Interface(CIPHER),
         &[("cipher", "What sessions may be encrypted with")],
     ),
+    leaf(
+        (Mode::Interface, Impact::Restart),
+        ("workers", "<workers>"),
+        Leaf::Workers,
+        optional_number!(Interface.workers),
+        &[(
+            "workers",
+            "Threads that share the peers (default: one for two processors)",
+        )],
+    ),
     multi(leaf(
         (Mode::Interface, Impact::Relink),
         ("local <local>", "<local-address> port <port> [device <device>]"),

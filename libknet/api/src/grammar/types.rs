@@ -271,6 +271,16 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "workers",
+        forms: &[Form::Range {
+            low: 1,
+            high: 16,
+            unit: "",
+        }],
+        help: "How many; each peer belongs to one of them",
+        live: None,
+    },
+    ArgumentType {
         name: "weight",
         forms: &[
             Form::Range {
