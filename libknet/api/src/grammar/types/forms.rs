@@ -1,0 +1,183 @@
+//! The forms of arguments: how each is read, and how messages write it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::Form;
+use crate::value::{IpPrefix, MacAddr, PublicKey, Value};
+
+impl Form {
+    /// Reads `text`; otherwise says what is wrong with it where that is more than "not of this form".
+    pub fn parse(&self, text: &str) -> Result<Value, Option<String>> {
+        match self {
+            Self::Range { low, high, .. } => {
+                if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(None);
+                }
+                match text.parse::<u32>() {
+                    Ok(n) if (*low..=*high).contains(&n) => Ok(Value::Number(n)),
+                    _ => Err(Some(format!("{} is out of range", shorten(text)))),
+                }
+            }
+            Self::Choice(_) => Err(None),
+            Self::Ipv4 => text
+                .parse::<Ipv4Addr>()
+                .map(|a| Value::Address(a.into()))
+                .map_err(|_| None),
+            Self::Ipv6 => text
+                .parse::<Ipv6Addr>()
+                .map(|a| Value::Address(a.into()))
+                .map_err(|_| None),
+            Self::Ipv4Prefix => parse_prefix(text, true),
+            Self::Ipv6Prefix => parse_prefix(text, false),
+            Self::HostMac => match text.parse::<MacAddr>() {
+                Ok(mac) if mac.is_group() => Err(Some(format!("{mac} is a group address"))),
+                Ok(MacAddr([0, 0, 0, 0, 0, 0])) => Err(Some("the address of no host".to_owned())),
+                Ok(mac) => Ok(Value::Mac(mac)),
+                Err(_) => Err(None),
+            },
+            Self::Key => text
+                .parse::<PublicKey>()
+                .map(Value::Key)
+                .map_err(|e| Some(e.to_string())),
+            Self::PeerName => parse_name(text, 64, |c| c.is_ascii_alphanumeric() || "._-".contains(c)),
+            Self::DeviceName if matches!(text, "." | "..") => Err(Some("not a name for a device".to_owned())),
+            // The kernel allows more; the rest are characters that the shell and printf give a meaning.
+            Self::DeviceName => parse_name(text, 15, |c| c.is_ascii_alphanumeric() || "._-+@".contains(c)),
+            Self::HostName if text.starts_with(['.', '-']) || text.ends_with(['.', '-']) => Err(Some(
+                "a host name begins and ends with a letter or digit".to_owned(),
+            )),
+            Self::HostName => parse_name(text, 63, |c| c.is_ascii_alphanumeric() || ".-".contains(c)),
+            Self::DnsName => parse_dns_name(text),
+            Self::Path if text.is_empty() => Err(None),
+            Self::Path => Ok(Value::Word(text.to_owned())),
+            Self::Text(longest) => {
+                if text.is_empty() || text.trim() != text {
+                    Err(None)
+                } else if text.chars().count() > *longest {
+                    Err(Some(format!("longer than {longest} characters")))
+                } else if text.chars().any(char::is_control) {
+                    Err(Some("a control character".to_owned()))
+                } else {
+                    Ok(Value::Text(text.to_owned()))
+                }
+            }
+        }
+    }
+
+    /// How the form is written in help.
+    pub fn notation(&self) -> String {
+        match self {
+            Self::Range { low, high, .. } => format!("<{low}-{high}>"),
+            Self::Choice(words) => words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join("|"),
+            Self::Ipv4 => "A.B.C.D".to_owned(),
+            Self::Ipv6 => "X:X::X".to_owned(),
+            Self::Ipv4Prefix => "A.B.C.D/M".to_owned(),
+            Self::Ipv6Prefix => "X:X::X/M".to_owned(),
+            Self::HostMac => "H:H:H:H:H:H".to_owned(),
+            Self::Key => "KEY".to_owned(),
+            Self::PeerName | Self::DeviceName | Self::HostName => "NAME".to_owned(),
+            Self::DnsName => "HOST".to_owned(),
+            Self::Path => "PATH".to_owned(),
+            Self::Text(_) => "LINE".to_owned(),
+        }
+    }
+
+    /// What the notation leaves open, for error messages.
+    pub fn requirement(&self) -> Option<String> {
+        match self {
+            Self::Range { unit: "", .. } => None,
+            Self::Range { unit, .. } => Some((*unit).to_owned()),
+            Self::Key => Some("44 characters of base64".to_owned()),
+            Self::PeerName => Some("1-64 of A-Z a-z 0-9 . _ -".to_owned()),
+            Self::DeviceName => Some("1-15 of A-Z a-z 0-9 . _ - + @".to_owned()),
+            Self::HostName => Some("1-63 of A-Z a-z 0-9 . -".to_owned()),
+            Self::DnsName => Some("labels of A-Z a-z 0-9 - with dots between them".to_owned()),
+            Self::Text(longest) => Some(format!("1-{longest} characters")),
+            _ => None,
+        }
+    }
+
+    /// Whether only few texts are of this form, so that it is preferred where a wide one fits too.
+    pub fn is_narrow(&self) -> bool {
+        !matches!(
+            self,
+            Self::PeerName | Self::DeviceName | Self::HostName | Self::DnsName | Self::Path | Self::Text(_)
+        )
+    }
+}
+
+fn parse_prefix(text: &str, v4: bool) -> Result<Value, Option<String>> {
+    match text.parse::<IpPrefix>() {
+        Ok(prefix) if prefix.address.is_ipv4() != v4 => Err(None),
+        Ok(prefix) if prefix.address.is_unspecified() || prefix.address.is_multicast() => {
+            Err(Some(format!("{} is no address of a host", prefix.address)))
+        }
+        Ok(prefix) => Ok(Value::Prefix(prefix)),
+        Err(e) => Err(Some(e.to_string())),
+    }
+}
+
+fn parse_name(text: &str, longest: usize, allowed: impl Fn(char) -> bool) -> Result<Value, Option<String>> {
+    match text.chars().find(|c| !allowed(*c)) {
+        _ if text.is_empty() => Err(None),
+        Some(c) => Err(Some(format!("a name with {c:?}"))),
+        None if text.len() > longest => Err(Some(format!(
+            "a name of {} characters, at most {longest} are allowed",
+            text.len()
+        ))),
+        None => Ok(Value::Word(text.to_owned())),
+    }
+}
+
+/// Longest name in bytes (RFC 1035, section 3.1, without the length bytes at its ends), and longest label.
+const DNS_NAME: usize = 253;
+const DNS_LABEL: usize = 63;
+
+/// A trailing dot is allowed: such a name is not looked for in the local domain.
+fn parse_dns_name(text: &str) -> Result<Value, Option<String>> {
+    let no = |why: &str| Err(Some(why.to_owned()));
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.is_empty() {
+        return Err(None);
+    }
+    if let Some(c) = name
+        .chars()
+        .find(|c| !c.is_ascii_alphanumeric() && !".-".contains(*c))
+    {
+        return Err(Some(format!("no address, and a host name has no {c:?}")));
+    }
+    if name.len() > DNS_NAME {
+        return no("a host name of more than 253 characters");
+    }
+    for label in name.split('.') {
+        if label.is_empty() {
+            return no("a host name with nothing between two dots");
+        }
+        if label.len() > DNS_LABEL {
+            return no("a label of more than 63 characters in a host name");
+        }
+        if label.starts_with('-') || label.ends_with('-') {
+            return no("a label that begins or ends with '-' in a host name");
+        }
+    }
+    // Resolvers take such text for an address, in notations that nobody means (inet_aton).
+    let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    let hexadecimal = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if last.bytes().all(|b| b.is_ascii_digit()) || last.strip_prefix("0x").is_some_and(hexadecimal) {
+        return no("no address, and a host name does not end in a number");
+    }
+    if "dynamic".starts_with(&text.to_ascii_lowercase()) {
+        return Err(Some(format!(
+            "short for `dynamic`; a host of this name is `{text}.`"
+        )));
+    }
+    Ok(Value::Word(text.to_owned()))
+}
+
+fn shorten(text: &str) -> String {
+    if text.len() <= 20 {
+        text.to_owned()
+    } else {
+        format!("{}...", text.chars().take(20).collect::<String>())
+    }
+}
