@@ -4,15 +4,20 @@ use std::{fmt::Write as _, io, ops::Range, path::Path, process::ExitCode};
 
 use knet_api::{
     codec::CodecError,
-    grammar::{SyntaxError, caret},
+    edit::Context,
+    grammar::{SyntaxError, Words, arguments, caret},
     message::{ApiError, ErrorCode},
+    value::Value,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::output::clean;
+use crate::{
+    output::{At, clean},
+    pipe,
+};
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// The line makes no sense.
     Syntax {
@@ -42,6 +47,8 @@ pub(crate) enum Failure {
     NoAnswer(String),
     /// Nobody reads what is printed.
     OutputClosed,
+    /// The program was called in a way that makes no sense.
+    Usage(String),
 }
 
 impl Failure {
@@ -50,6 +57,7 @@ impl Failure {
             Self::NoDaemon(_) | Self::Lost(_) => 3,
             Self::Denied(_) => 4,
             Self::Timeout => 5,
+            Self::Usage(_) => 2,
             Self::Refused { error, .. } => match error.code {
                 ErrorCode::Denied => 4,
                 ErrorCode::Timeout => 5,
@@ -70,6 +78,28 @@ impl Failure {
             )),
             _ => Self::NoDaemon(format!("cannot open {path}: {error}")),
         }
+    }
+
+    /// Finds the argument of the command `line` that names what is not there.
+    pub(crate) fn blame_argument(&mut self, context: Option<&Context>, line: &str) {
+        let Self::Refused {
+            error,
+            blame: blame @ None,
+        } = self
+        else {
+            return;
+        };
+        let name = match error.place.as_ref().map(|place| &place.context) {
+            Some(Context::Interface { interface }) => Value::Word(interface.clone()),
+            Some(Context::Peer { peer, .. }) => Value::Word(peer.clone()),
+            Some(Context::Link { link, .. }) => Value::Number(u32::from(*link)),
+            Some(Context::Global) | None => return,
+        };
+        let (head, _) = pipe::divide(line);
+        *blame = arguments(context, head)
+            .into_iter()
+            .find(|(value, _)| *value == name)
+            .map(|(_, span)| (line.to_owned(), span));
     }
 
     /// The lines printed for people, under a line that was typed at column `indent`.
@@ -103,6 +133,7 @@ impl Failure {
             | Self::Denied(text)
             | Self::Lost(text)
             | Self::Unusable(text)
+            | Self::Usage(text)
             | Self::NoAnswer(text) => text.clone(),
             Self::Timeout => "knetd does not answer in time".to_owned(),
             Self::OutputClosed => "nobody reads the output".to_owned(),
@@ -120,11 +151,23 @@ impl Failure {
             Self::Unusable(_) => "unusable",
             Self::NoAnswer(_) => "no-answer",
             Self::OutputClosed => "output-closed",
+            Self::Usage(_) => "usage",
         }
     }
 
-    /// For programs. `line` is the number of the line and its text.
-    pub(crate) fn to_json(&self, line: Option<(usize, &str)>) -> Value {
+    /// The same, with the part of the configuration line that the daemon blames.
+    pub(crate) fn blaming(self, line: &str, words: &Words) -> Self {
+        match self {
+            Self::Refused { error, .. } if error.code == ErrorCode::Invalid || error.place.is_some() => {
+                let blame = Some((line.to_owned(), words.span(error.place.as_ref())));
+                Self::Refused { error, blame }
+            }
+            other => other,
+        }
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self, line: Option<At<'_>>) -> serde_json::Value {
         let mut error = json!({ "code": self.code(), "message": self.message() });
         let (column, expected) = match self {
             Self::Syntax { line, error } => (Some(column(line, &error.span)), error.expectation()),
@@ -134,7 +177,10 @@ impl Failure {
             ),
             _ => (None, None),
         };
-        if let Some((number, text)) = line {
+        if let Some(At { source, number, text }) = line {
+            if let Some(source) = source {
+                error["file"] = json!(source);
+            }
             error["line"] = json!(number);
             error["command"] = json!(text);
         }

@@ -5,7 +5,7 @@ use std::{env, fs, path::PathBuf};
 use knet_api::{
     edit::Context,
     grammar::{Line, parse},
-    value::base64_decode,
+    value::may_be_key,
 };
 
 /// Lines kept.
@@ -27,11 +27,9 @@ pub(crate) fn file() -> Option<PathBuf> {
 /// Whether `line` may be kept: not with a word that could be a secret. Only the public key of a peer looks
 /// like one and is none.
 pub(crate) fn may_keep(context: Option<&Context>, line: &str) -> bool {
-    let secret = |word: &str| {
-        let hex = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
-        hex || base64_decode(word).is_some()
-    };
-    let suspect = line.split(|c: char| c.is_whitespace() || c == '"').any(secret);
+    let suspect = line
+        .split(|c: char| c.is_whitespace() || c == '"')
+        .any(may_be_key);
     // A line that is in order has a key only where a public key belongs.
     !suspect || matches!(parse(context, line), Ok(Line::Edit(_))) && !line.contains("file")
 }

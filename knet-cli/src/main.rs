@@ -3,23 +3,30 @@
 //! | question | module |
 //! |---|---|
 //! | what one line does | [`session`] |
-//! | lines from a person, from `-c` or from a file | [`shell`], [`script`] |
+//! | lines from a person, from `-c`, a file or standard input | [`shell`], [`script`] |
+//! | lines that are only looked at | [`check`] |
+//! | the program's arguments, completions for other shells | [`arguments`], [`completion`] |
 //! | how answers look | [`show`], [`table`], [`units`], [`pipe`], [`output`] |
 //! | what goes wrong, and the exit status | [`failure`] |
 #![forbid(unsafe_code)]
 
 use std::{
-    io::{self, IsTerminal as _},
-    path::PathBuf,
+    fs::File,
+    io::{self, BufRead as _, BufReader, IsTerminal as _},
+    path::Path,
     process::ExitCode,
-    time::Duration,
 };
 
-use clap::Parser;
+use clap::Parser as _;
 
-use crate::{client::Client, output::Output, session::Session};
+use crate::{
+    arguments::Arguments, client::Client, failure::Failure, output::Output, script::Options, session::Session,
+};
 
+mod arguments;
+mod check;
 mod client;
+mod completion;
 mod editor;
 mod failure;
 mod history;
@@ -34,71 +41,61 @@ mod show;
 mod table;
 mod units;
 
-/// The shell of knet, a layer-2 VPN over several links.
-///
-/// Without a command it is interactive on a terminal, and otherwise (or with --json) reads commands from standard input, one on
-/// each line, up to the first that fails. `?` behind any beginning of a line tells what may follow.
-#[derive(Debug, Parser)]
-#[command(
-    name = "knet-cli",
-    version,
-    after_help = "Exit status: 0 done, 1 a command failed, 2 wrong use, 3 no daemon, 4 denied, 5 timeout."
-)]
-struct Arguments {
-    /// Give this command (can be repeated; the shell keeps its place between them)
-    #[arg(short = 'c', long = "command", value_name = "COMMAND")]
-    commands: Vec<String>,
-
-    /// Print JSON, and errors as JSON on standard error
-    #[arg(long)]
-    json: bool,
-
-    /// The daemon's control socket
-    #[arg(long, value_name = "PATH", default_value = "/run/knet/knetd.sock")]
-    socket: PathBuf,
-
-    /// How long to wait for an answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
-
-    /// Print each command with its prompt before its answer
-    #[arg(short = 'E', long)]
-    echo: bool,
-
-    /// Go on after a command that failed; the exit status is that of the first
-    #[arg(long)]
-    keep_going: bool,
-
-    /// One command, as with -c: `knet-cli show links`
-    #[arg(value_name = "WORD", conflicts_with = "commands", trailing_var_arg = true)]
-    words: Vec<String>,
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    run(&arguments, output).unwrap_or_else(|failure| {
+        output.failure(&failure, None);
+        failure.exit_code()
+    })
 }
 
-fn main() -> ExitCode {
-    let mut arguments = Arguments::parse();
-    if !arguments.words.is_empty() {
-        arguments.commands.push(arguments.words.join(" "));
+fn run(arguments: &Arguments, output: Output) -> Result<ExitCode, Failure> {
+    let connect = || Client::connect(&arguments.socket, arguments.timeout());
+    if let Some(line) = &arguments.complete {
+        return Ok(completion::print(connect(), output, line));
     }
-    let output = Output::new(arguments.json);
-    let timeout = Duration::from_secs(arguments.timeout);
-    let client = match Client::connect(&arguments.socket, timeout) {
-        Ok(client) => client,
-        Err(failure) => {
-            output.failure(&failure, None);
-            return failure.exit_code();
-        }
+    let interactive =
+        io::stdin().is_terminal() && io::stdout().is_terminal() && !arguments.json && !arguments.check;
+    let lines = match lines(arguments)? {
+        Some(lines) => lines,
+        None if interactive => return Ok(shell::run(Session::new(connect()?, output))),
+        None => Box::new(io::stdin().lines()),
     };
-    let mut session = Session::new(client, output);
-    let options = script::Options {
+    let options = Options {
+        source: arguments.file.as_deref().map(|file| file.display().to_string()),
         echo: arguments.echo,
         keep_going: arguments.keep_going,
     };
-    if !arguments.commands.is_empty() {
-        let commands = arguments.commands.into_iter().map(Ok);
-        script::run(&mut session, commands, options)
-    } else if io::stdin().is_terminal() && io::stdout().is_terminal() && !arguments.json {
-        shell::run(session)
-    } else {
-        script::run(&mut session, io::stdin().lines(), options)
+    if arguments.check {
+        let client = match connect() {
+            Ok(client) => Some(client),
+            Err(Failure::NoDaemon(_)) => None,
+            Err(failure) => return Err(failure),
+        };
+        return Ok(check::run(client, output, lines, &options));
     }
+    Ok(script::run(
+        &mut Session::new(connect()?, output),
+        lines,
+        &options,
+    ))
+}
+
+/// The lines that the arguments give; `None`: they come from standard input.
+fn lines(arguments: &Arguments) -> Result<Option<script::Lines>, Failure> {
+    let mut commands = arguments.commands.clone();
+    if !arguments.words.is_empty() {
+        commands.push(arguments.words.join(" "));
+    }
+    Ok(match &arguments.file {
+        Some(path) if path == Path::new("-") => Some(Box::new(io::stdin().lines())),
+        Some(path) => {
+            let file = File::open(path)
+                .map_err(|error| Failure::Usage(format!("{}: cannot be read: {error}", path.display())))?;
+            Some(Box::new(BufReader::new(file).lines()))
+        }
+        None if commands.is_empty() => None,
+        None => Some(Box::new(commands.into_iter().map(Ok))),
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use knet_api::problem::Problem;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -29,6 +30,16 @@ impl Document {
             json: json!({ "schema": SCHEMA, name: value }),
         }
     }
+}
+
+/// A line of a script, for messages about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    /// The file it is in; `None`: the arguments of the program, or standard input.
+    pub(crate) source: Option<&'a str>,
+    /// From 1.
+    pub(crate) number: usize,
+    pub(crate) text: &'a str,
 }
 
 /// Where answers and failures go.
@@ -67,15 +78,32 @@ impl Output {
         }
     }
 
-    /// Tells a failure on standard error. `line` is where it happened: number and text.
-    pub(crate) fn failure(self, failure: &Failure, line: Option<(usize, &str)>) {
+    /// Tells on standard error what an object lacks that was left.
+    pub(crate) fn missing(self, missing: &Problem) {
+        let (text, expected) = (clean(&missing.text), missing.expected.as_deref().map(clean));
+        if self.json {
+            return note(
+                &json!({ "schema": SCHEMA, "note": { "message": text, "expected": expected } }).to_string(),
+            );
+        }
+        let expected = expected
+            .map(|text| format!(" (expected: {text})"))
+            .unwrap_or_default();
+        note(&format!("% Note: {text}{expected}"));
+    }
+
+    /// Tells a failure on standard error, with the line where it happened.
+    pub(crate) fn failure(self, failure: &Failure, line: Option<At<'_>>) {
         if matches!(failure, Failure::OutputClosed) {
             return;
         }
         let text = match line {
             _ if self.json => failure.to_json(line).to_string(),
-            Some((number, text)) => {
-                let place = format!("line {number}: ");
+            Some(At { source, number, text }) => {
+                let place = match source {
+                    Some(source) => format!("{}, line {number}: ", clean(source)),
+                    None => format!("line {number}: "),
+                };
                 format!(
                     "{place}{}\n{}",
                     clean(text),

@@ -1,44 +1,77 @@
-//! Lines without a person: from `-c` or from standard input.
+//! Lines without a person: from `-c`, from a file or from standard input.
 
 use std::{io, process::ExitCode};
 
 use crate::{
     failure::Failure,
     monitor,
-    output::clean,
+    output::{At, clean},
     session::{Flow, Session},
 };
 
+/// Where lines come from.
+pub(crate) type Lines = Box<dyn Iterator<Item = io::Result<String>>>;
+
 /// How lines are run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// The file that they come from, for messages.
+    pub(crate) source: Option<String>,
     /// Print each line with its prompt before its answer.
     pub(crate) echo: bool,
     /// Go on after a line that failed.
     pub(crate) keep_going: bool,
 }
 
+impl Options {
+    /// Line `number` of what is run.
+    pub(crate) fn at<'a>(&'a self, number: usize, text: &'a str) -> At<'a> {
+        At {
+            source: self.source.as_deref(),
+            number,
+            text,
+        }
+    }
+}
+
 /// Runs the lines up to the first that fails.
-pub(crate) fn run(
-    session: &mut Session,
-    lines: impl Iterator<Item = io::Result<String>>,
-    options: Options,
-) -> ExitCode {
+pub(crate) fn run(session: &mut Session, lines: Lines, options: &Options) -> ExitCode {
+    let output = session.output;
+    let first = each(lines, options, |number, line| match line {
+        Ok(line) => run_line(session, number, line, options),
+        Err(failure) => {
+            output.failure(&failure, Some(options.at(number, "")));
+            Err(failure)
+        }
+    });
+    session.go(None);
+    first.map_or(ExitCode::SUCCESS, |failure| failure.exit_code())
+}
+
+/// Hands on the lines with their numbers, from 1, up to the first that fails, and gives that failure.
+pub(crate) fn each(
+    lines: Lines,
+    options: &Options,
+    mut line: impl FnMut(usize, Result<&str, Failure>) -> Result<Flow, Failure>,
+) -> Option<Failure> {
     let mut first: Option<Failure> = None;
-    for (index, line) in lines.enumerate() {
-        let result = match line {
-            Ok(line) => run_line(session, index + 1, &line, options),
-            Err(error) => {
-                let failure = Failure::Unusable(format!("standard input cannot be read: {error}"));
-                session.output.failure(&failure, Some((index + 1, "")));
-                Err(failure)
-            }
-        };
-        match result {
+    for (index, text) in lines.enumerate() {
+        let text = text.map_err(|error| {
+            let source = options.source.as_deref().unwrap_or("standard input");
+            Failure::Unusable(format!("{source}: cannot be read: {error}"))
+        });
+        // Reading would fail again and again.
+        let unreadable = text.is_err();
+        match line(
+            index + 1,
+            text.as_deref()
+                .map(|text| text.trim_end_matches('\r'))
+                .map_err(Failure::clone),
+        ) {
             Ok(Flow::Leave) => break,
             Ok(_) => {}
             Err(failure) => {
-                let stop = !options.keep_going || matches!(failure, Failure::OutputClosed);
+                let stop = !options.keep_going || unreadable || matches!(failure, Failure::OutputClosed);
                 first = first.or(Some(failure));
                 if stop {
                     break;
@@ -46,13 +79,11 @@ pub(crate) fn run(
             }
         }
     }
-    session.go(None);
-    first.map_or(ExitCode::SUCCESS, |failure| failure.exit_code())
+    first
 }
 
-fn run_line(session: &mut Session, number: usize, line: &str, options: Options) -> Result<Flow, Failure> {
+fn run_line(session: &mut Session, number: usize, line: &str, options: &Options) -> Result<Flow, Failure> {
     let prompt = session.prompt();
-    let line = line.trim_end_matches('\r');
     let echo = options.echo && !session.output.is_json();
     if echo {
         session.output.line(&format!("{prompt}{}", clean(line)))?;
@@ -65,7 +96,7 @@ fn run_line(session: &mut Session, number: usize, line: &str, options: Options) 
         if echo {
             session.output.line(&failure.report(prompt.chars().count()))?;
         } else {
-            session.output.failure(failure, Some((number, line)));
+            session.output.failure(failure, Some(options.at(number, line)));
         }
     }
     result

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use knet_api::{
     edit::Context,
     grammar::{Command, Edit, Line, Show, help, parse},
-    message::{ErrorCode, Privilege, Reply, RequestBody},
+    message::{Privilege, Reply, RequestBody},
     problem::Problem,
 };
 use serde_json::json;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     client::{Client, unexpected},
     failure::Failure,
-    output::{Document, Output, SCHEMA, clean, note},
+    output::{Document, Output, SCHEMA, clean},
     ping, pipe, show,
     table::pairs,
 };
@@ -54,7 +54,8 @@ Words may be abbreviated as long as they are clear: `sh ru` is `show running-con
 `configure terminal` enters the configuration. Each line there takes effect at once, whole or not at all:
 `no LINE` undoes it, `default LINE` puts a setting back to its default, `exit` goes one level out,
 `end` or Ctrl-Z leaves, `do COMMAND` gives a command from there. `write memory` saves.
-`show ... | include TEXT` filters what is shown, `| json` prints it for programs.";
+`show ... | include TEXT` filters what is shown, `| json` prints it for programs.
+`show commands` lists everything that can be typed, `find WORD` what speaks of WORD.";
 
 impl Session {
     pub(crate) fn new(client: Client, output: Output) -> Self {
@@ -88,9 +89,11 @@ impl Session {
         if self.broken {
             self.reconnect()?;
         }
-        let result = self.run_line(line);
-        if let Err(failure) = &result {
+        let context = self.context.clone();
+        let mut result = self.run_line(line);
+        if let Err(failure) = &mut result {
             self.broken = Client::broken_by(failure);
+            failure.blame_argument(context.as_ref(), line);
         }
         result
     }
@@ -160,12 +163,7 @@ impl Session {
                 }
             }
             Ok(_) => return Err(unexpected()),
-            Err(Failure::Refused { error, .. }) => {
-                let blame = (line.to_owned(), words.span(error.place.as_ref()));
-                let blame = (error.code == ErrorCode::Invalid || error.place.is_some()).then_some(blame);
-                return Err(Failure::Refused { error, blame });
-            }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(failure.blaming(line, &words)),
         }
         if enter.is_some() {
             self.go(enter);
@@ -179,11 +177,7 @@ impl Session {
         let stays: Vec<Context> = around(&to).collect();
         for left in around(&self.context).filter(|context| !stays.contains(context)) {
             for missing in self.notes.remove(&left).unwrap_or_default() {
-                let expected = missing
-                    .expected
-                    .map(|text| format!(" (expected: {text})"))
-                    .unwrap_or_default();
-                note(&format!("% Note: {}{}", clean(&missing.text), clean(&expected)));
+                self.output.missing(&missing);
             }
         }
         self.context = to;

@@ -1,5 +1,6 @@
 //! What `show` shows: rows of the daemon as text and as JSON.
 
+mod commands;
 mod interface;
 
 use knet_api::{
@@ -111,6 +112,7 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
         },
         // What was typed is known to the session alone.
         Show::History => Document::default(),
+        Show::Commands { word } => commands::document(word.as_deref()),
     })
 }
 

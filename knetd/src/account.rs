@@ -1,45 +1,90 @@
 //! Users and groups of this host, from /etc/passwd and /etc/group.
 //!
-//! Members that only a directory service knows of are not seen; such a user is recognised when `knet` is the
-//! group that the program runs with (`sg knet`, `newgrp knet`). The groups in /proc/PID/status are no help: by
+//! Members that only a directory service knows of are not seen; such a user is recognised when `knet` or `knetop` is
+//! the group that the program runs with (`sg knet`, `newgrp knet`). The groups in /proc/PID/status are no help: by
 //! the time they are read the process may be another one.
 
 use std::fs;
 
+use libknet::api::message::Privilege;
+
 /// The group whose members administer knet.
 pub(crate) const ADMIN_GROUP: &str = "knet";
+/// The group whose members may look.
+pub(crate) const OPERATOR_GROUP: &str = "knetop";
+
+/// Whose program a client is.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    uid: u32,
+    gid: u32,
+    /// For messages and the log.
+    pub(crate) name: String,
+}
+
+impl User {
+    /// The user with this number, whose program runs with this group.
+    pub(crate) fn new(uid: u32, gid: u32) -> Self {
+        let name = user_name(uid);
+        Self { uid, gid, name }
+    }
+
+    /// What this user may do now, by the groups as they are; `None`: nothing.
+    pub(crate) fn privilege(&self) -> Option<Privilege> {
+        privilege(self.uid, self.gid)
+    }
+
+    /// Whether this is root, who may read all files anyway.
+    pub(crate) const fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+}
 
 /// The number of the administrators' group, if this host has it.
 pub(crate) fn admin_group() -> Option<u32> {
-    fs::read_to_string("/etc/group")
-        .ok()
-        .and_then(|groups| group_number(&groups, ADMIN_GROUP))
+    number_of(ADMIN_GROUP)
 }
 
-/// Whether a user who runs a program with this primary group administers knet.
-pub(crate) fn is_admin(uid: u32, gid: u32) -> bool {
+/// Whether there is a group whose members may look.
+pub(crate) fn has_operators() -> bool {
+    number_of(OPERATOR_GROUP).is_some()
+}
+
+fn privilege(uid: u32, gid: u32) -> Option<Privilege> {
     if uid == 0 {
-        return true;
+        return Some(Privilege::Admin);
     }
-    let Ok(groups) = fs::read_to_string("/etc/group") else {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    // A user who is not listed can still run with one of the groups.
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = user(&users, uid);
+    [
+        (ADMIN_GROUP, Privilege::Admin),
+        (OPERATOR_GROUP, Privilege::Operator),
+    ]
+    .into_iter()
+    .find(|(group, _)| is_member(&groups, group, user, gid))
+    .map(|(_, privilege)| privilege)
+}
+
+fn is_member(groups: &str, group: &str, user: Option<(&str, u32)>, gid: u32) -> bool {
+    let Some(number) = group_number(groups, group) else {
         return false;
     };
-    let Some(admins) = group_number(&groups, ADMIN_GROUP) else {
-        return false;
-    };
-    if gid == admins {
-        return true;
-    }
-    let Ok(users) = fs::read_to_string("/etc/passwd") else {
-        return false;
-    };
-    user(&users, uid).is_some_and(|(name, primary)| {
-        primary == admins || group_members(&groups, ADMIN_GROUP).any(|member| member == name)
-    })
+    gid == number
+        || user.is_some_and(|(name, primary)| {
+            primary == number || group_members(groups, group).any(|member| member == name)
+        })
+}
+
+fn number_of(group: &str) -> Option<u32> {
+    fs::read_to_string("/etc/group")
+        .ok()
+        .and_then(|groups| group_number(&groups, group))
 }
 
 /// The name of a user, or the number where it has none.
-pub(crate) fn user_name(uid: u32) -> String {
+fn user_name(uid: u32) -> String {
     fs::read_to_string("/etc/passwd")
         .ok()
         .and_then(|users| user(&users, uid).map(|(name, _)| name.to_owned()))
@@ -81,7 +126,8 @@ fn group_members<'a>(groups: &'a str, name: &str) -> impl Iterator<Item = &'a st
 mod tests {
     use super::*;
 
-    const GROUPS: &str = "root:x:0:\nbroken\nknetx:x:998:eve\nknet:x:997:ann,bob\nempty:x:996:\n";
+    const GROUPS: &str =
+        "root:x:0:\nbroken\nknetx:x:998:eve\nknet:x:997:ann,bob\nempty:x:996:\nknetop:x:995: cid , ann\n";
     const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nshort:x\n";
 
     #[test]
@@ -96,8 +142,20 @@ mod tests {
     }
 
     #[test]
+    fn members_are_found_by_name_by_primary_group_and_by_the_group_at_hand() {
+        let member = |group, user, gid| is_member(GROUPS, group, user, gid);
+        assert!(member("knet", Some(("ann", 1000)), 1000));
+        assert!(member("knet", Some(("zoe", 997)), 1000));
+        assert!(member("knet", None, 997));
+        assert!(!member("knet", Some(("cid", 1000)), 995));
+        assert!(member("knetop", Some(("cid", 1000)), 1000));
+        assert!(!member("knetop", Some(("eve", 998)), 998));
+        assert!(!member("absent", Some(("ann", 1000)), 997));
+    }
+
+    #[test]
     fn root_is_always_an_administrator() {
-        assert!(is_admin(0, 1234));
-        assert!(!is_admin(4_000_000_000, 4_000_000_000));
+        assert_eq!(privilege(0, 1234), Some(Privilege::Admin));
+        assert_eq!(privilege(4_000_000_000, 4_000_000_000), None);
     }
 }

@@ -40,6 +40,8 @@ use crate::{
     workers,
 };
 
+mod trial;
+
 /// How soon an interface that failed is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -83,6 +85,15 @@ pub(crate) enum CommitError {
     Problems(Vec<Problem>),
     /// The system refused. The text names the thing and the remedy.
     System(String),
+}
+
+impl CommitError {
+    fn into_api(self) -> ApiError {
+        match self {
+            Self::Problems(problems) => first_problem(problems),
+            Self::System(text) => ApiError::new(ErrorCode::System, text),
+        }
+    }
 }
 
 impl Daemon {
@@ -198,10 +209,7 @@ impl Daemon {
         }
         let edited = self.config.edited(ops).map_err(first_problem)?;
         if edited.config != *self.config {
-            self.commit(edited.config, None).map_err(|error| match error {
-                CommitError::Problems(problems) => first_problem(problems),
-                CommitError::System(text) => ApiError::new(ErrorCode::System, text),
-            })?;
+            self.commit(edited.config, None).map_err(CommitError::into_api)?;
             self.tell_configured(&format!(
                 "configuration changed by {user}: revision {}",
                 self.revision
@@ -253,6 +261,12 @@ impl Daemon {
                 self.keys = keys;
             }
         });
+        self.erase_other_keys();
+        committed
+    }
+
+    /// Erases the keys that the running configuration does not name.
+    fn erase_other_keys(&mut self) {
         self.keys
             .keep_only(self.config.interfaces.values().flat_map(|interface| {
                 let preshared = interface
@@ -261,7 +275,6 @@ impl Daemon {
                     .filter_map(|peer| peer.preshared_key_file.as_deref());
                 interface.private_key_file.as_deref().into_iter().chain(preshared)
             }));
-        committed
     }
 
     /// What is to run with `config`. What did not change is not even looked at, unless all keys are read again.

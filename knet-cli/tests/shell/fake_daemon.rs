@@ -16,7 +16,8 @@ use std::{
 
 use knet_api::{
     codec::{self, Decoder, Message},
-    grammar::table_hash,
+    edit::{Context, Place},
+    grammar::{spelling::names_instead, table_hash},
     load::load,
     message::{
         API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LinkRow,
@@ -72,6 +73,8 @@ pub(crate) struct FakeDaemon {
 
 struct State {
     running: Config,
+    /// What is only tried.
+    trial: Option<Config>,
     startup: String,
     revision: u64,
 }
@@ -87,6 +90,7 @@ impl FakeDaemon {
         let listener = UnixListener::bind(&socket).expect("a socket");
         let state = State {
             running: load(CONFIG.as_bytes()).config,
+            trial: None,
             startup: CONFIG.to_owned(),
             revision: 1,
         };
@@ -223,6 +227,20 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             }
             Err(problems) => Err(problems.into_iter().next().expect("a problem").into()),
         },
+        RequestBody::Try { ops } => {
+            let trial = state.trial.clone().unwrap_or_else(|| state.running.clone());
+            match trial.edited(&ops) {
+                Ok(edited) => {
+                    state.trial = Some(edited.config);
+                    Ok(Reply::Edited {
+                        revision: state.revision,
+                        hostname: "fra1".into(),
+                        notes: edited.notes,
+                    })
+                }
+                Err(problems) => Err(problems.into_iter().next().expect("a problem").into()),
+            }
+        }
         RequestBody::RunningConfig { all } => return text(render(&state.running, all)),
         RequestBody::StartupConfig => return text(state.startup.clone()),
         RequestBody::WriteMemory => {
@@ -260,10 +278,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
                 ..ams1()
             }))),
             "lab2" => Ok(Reply::Peer(Box::new(lab2()))),
-            _ => Err(
-                ApiError::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
-                    .with_hint("the peers are ams1 and lab2"),
-            ),
+            _ => Err(no_peer(&peer)),
         },
         RequestBody::History { peer, last, .. } => match peer.as_str() {
             "ams1" => {
@@ -359,7 +374,15 @@ fn ping(peer: &str, link: Option<u8>, count: u32) -> Vec<Answer> {
 }
 
 fn no_peer(peer: &str) -> ApiError {
-    ApiError::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
+    let names = names_instead(peer, ["ams1", "lab2"].into_iter());
+    ApiError {
+        place: Some(Place::object(Context::Peer {
+            interface: String::new(),
+            peer: peer.into(),
+        })),
+        hint: names.map(|names| format!("there is {names}")),
+        ..ApiError::new(ErrorCode::NotFound, format!("there is no peer {peer}"))
+    }
 }
 
 fn version(state: &State) -> VersionRow {

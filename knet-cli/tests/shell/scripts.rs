@@ -196,6 +196,178 @@ fn errors_are_json_too() {
     );
 }
 
+/// A script in the daemon's directory.
+fn script(daemon: &FakeDaemon, text: &str) -> String {
+    let path = daemon.directory().join("change.txt");
+    std::fs::write(&path, text).expect("the script");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn commands_are_read_from_a_file() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let path = script(
+        &daemon,
+        "configure\nhostname ber1\nend\nshow running-config | include hostname\n",
+    );
+    let (status, out, err) = given(&daemon, &["-f", &path], "hostname never\n");
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "hostname ber1\n", ""));
+    let (status, out, _) = given(&daemon, &["-f", "-"], "show running-config | include hostname\n");
+    assert_eq!((status, out.as_str()), (0, "hostname ber1\n"));
+
+    let path = script(&daemon, "configure\n\ninterface knet0\n mtu 99\n");
+    let (status, _, err) = given(&daemon, &["-f", &path], "");
+    assert_eq!(status, 1);
+    let place = format!("{path}, line 4: ");
+    let caret = format!("\n{}^\n", " ".repeat(place.len() + 5));
+    assert!(err.starts_with(&place) && err.contains(&caret), "{err}");
+    let (_, _, err) = given(&daemon, &["--json", "-f", &path], "");
+    assert_eq!(json(&err)["error"]["file"], path.as_str());
+    assert_eq!(json(&err)["error"]["line"], 4);
+
+    let missing = format!("{path}.not-there");
+    let (status, _, err) = given(&daemon, &["-f", &missing], "");
+    assert_eq!(status, 2);
+    assert!(err.starts_with(&format!("% {missing}: cannot be read")), "{err}");
+    assert_eq!(given(&daemon, &["-f", &path, "-c", "show version"], "").0, 2);
+}
+
+#[test]
+fn what_is_checked_is_not_done() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let path = script(
+        &daemon,
+        "configure\n! a comment\ninterface knet0\npeer new\nlink 3 local 1 remote dynamic\nend\nshow peers | count\nwrite\n",
+    );
+    let (status, out, err) = given(&daemon, &["--check", "-f", &path], "");
+    assert_eq!(
+        (status, out.as_str(), err.as_str()),
+        (0, "8 lines, no mistake\n", "")
+    );
+    let (_, out, _) = given(&daemon, &["-c", "show running-config | include new"], "");
+    assert_eq!(out, "", "the change was made");
+    let (_, out, _) = given(&daemon, &["--json", "--check", "-f", &path], "");
+    assert_eq!(json(&out)["check"], json("{\"lines\": 8, \"validated\": true}"));
+}
+
+#[test]
+fn a_check_finds_what_the_daemon_would_refuse() {
+    for (script, part) in [
+        ("conf\nint knet0\nmtu 99\n", "line 3: mtu 99\n            ^\n"),
+        (
+            "conf\nint knet0\npeer ams1\nlink 2 local 7 remote dynamic\n",
+            "one of local 0, 1",
+        ),
+        // What was only tried counts.
+        ("conf\nint knet0\nno local 1\n", "uses local 1"),
+        (
+            "conf\nint knet0\nlocal 7 any port 9\npeer ams1\nlink 2 local 7 remote dynamic\nlink 3 local 8 remote dynamic\n",
+            "one of local 0, 1, 7",
+        ),
+        ("show version | grep x\n", "begin, count"),
+        ("show version now\n", "the end of the line"),
+        (
+            "mtu 1400\n",
+            "a line of an interface: give `configure terminal` and `interface <interface>` first",
+        ),
+    ] {
+        let daemon = FakeDaemon::start(Temper::Friendly);
+        let (status, out, err) = given(&daemon, &["--check"], script);
+        assert_eq!((status, out.as_str()), (1, ""), "{script}");
+        assert!(err.contains(part), "{script}: {err}");
+    }
+}
+
+#[test]
+fn words_can_be_checked_without_a_daemon() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let nobody = daemon.directory().join("nobody.sock");
+    let check = |arguments: &[&str], input| {
+        let mut command = shell(&nobody, daemon.directory());
+        command.arg("--check").args(arguments);
+        run(command, input)
+    };
+    let output = check(
+        &[],
+        "configure\ninterface knet0\n mtu 1400\n local 0 any port 1\nend\n",
+    );
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), "5 lines, no mistake\n");
+    assert!(
+        text(&output.stderr).contains("There is no knetd"),
+        "{}",
+        text(&output.stderr)
+    );
+    let output = check(&["--json"], "show version\n");
+    assert_eq!(json(text(&output.stdout))["check"]["validated"], false);
+    assert_eq!(text(&output.stderr), "");
+    let output = check(&["--keep-going"], "configure\nhotsname a\nhostname b\nmtu x\n");
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("line 2: ") && told.contains("line 4: "), "{told}");
+}
+
+#[test]
+fn a_name_that_is_not_there_is_marked() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, _, err) = given(&daemon, &["-c", "show peer asm1 | count"], "");
+    assert_eq!(status, 1);
+    assert_eq!(
+        err,
+        "line 1: show peer asm1 | count\n                  ^\n% there is no peer asm1\n  there is ams1, lab2; did you mean `ams1`?\n"
+    );
+    let (_, _, err) = given(&daemon, &["--json", "-c", "ping peer nobody count 3"], "");
+    assert_eq!(json(&err)["error"]["column"], 11);
+    let (_, _, err) = given(
+        &daemon,
+        &["-c", "conf", "-c", "int knet0", "-c", "no peer lba2"],
+        "",
+    );
+    assert!(
+        err.contains("\n                ^\n")
+            && err.contains("expected: one of ams1, lab2; did you mean `lab2`?"),
+        "{err}"
+    );
+}
+
+#[test]
+fn everything_that_can_be_typed_can_be_found() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (_, out, _) = given(&daemon, &["-c", "find heartbeat | include link"], "");
+    assert!(out.contains("timers <interval> <timeout>"), "{out}");
+    assert!(!out.contains("hostname"), "{out}");
+    let (_, out, _) = given(&daemon, &["--json", "-c", "show commands"], "");
+    let all = &json(&out)["commands"];
+    let is = |syntax| {
+        all.as_array()
+            .expect("a list")
+            .iter()
+            .any(|row| row["syntax"] == syntax)
+    };
+    assert!(is("show commands") && is("cost <cost>"), "{out}");
+    let (status, out, _) = given(&daemon, &["-c", "find no such thing"], "");
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "Nothing speaks of no such thing; `show commands` lists all\n")
+    );
+}
+
+#[test]
+fn other_shells_ask_what_may_follow() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let offered = |line| given(&daemon, &["--complete", line], "");
+    assert_eq!(offered("show pee"), (0, "peer\npeers\n".into(), String::new()));
+    assert_eq!(offered("show peer a").1, "ams1\namster2\n");
+    assert_eq!(offered("nonsense ").1, "");
+    let mut command = shell(&daemon.directory().join("nobody.sock"), daemon.directory());
+    command.args(["--complete", "show peer "]);
+    let output = run(command, "");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout), text(&output.stderr)),
+        (Some(0), "", "")
+    );
+}
+
 #[test]
 fn what_others_have_written_gives_no_orders_to_the_terminal() {
     let daemon = FakeDaemon::start(Temper::Friendly);

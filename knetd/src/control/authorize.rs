@@ -1,15 +1,36 @@
 //! Who may do what. A new request does not compile without a decision here.
 
-use libknet::api::message::{Privilege, RequestBody};
+use libknet::api::message::{ApiError, ErrorCode, Privilege, RequestBody};
+
+use crate::account::User;
+
+/// Whether `user` may ask for that now.
+pub(crate) fn permit(user: &User, request: &RequestBody) -> Result<(), ApiError> {
+    match user.privilege() {
+        None => Err(stranger(user)),
+        Some(privilege) if privilege < required(request) => {
+            let text = format!("user {} may look and not change", user.name);
+            Err(ApiError::new(ErrorCode::Denied, text).with_hint("be root, or a member of group knet"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// What is said to a user who may do nothing.
+pub(crate) fn stranger(user: &User) -> ApiError {
+    let text = format!("user {} may not use knet", user.name);
+    ApiError::new(ErrorCode::Denied, text)
+        .with_hint("be root, or a member of group knet (to change) or knetop (to look)")
+}
 
 /// The least that a user must be for this request.
-pub(crate) fn required(request: &RequestBody) -> Privilege {
+fn required(request: &RequestBody) -> Privilege {
     match request {
-        // Changes, and what costs the tunnel or the disk something.
+        // Changes, and what costs the tunnel or the disk something or looks at key files.
         RequestBody::Edit { .. }
+        | RequestBody::Try { .. }
         | RequestBody::WriteMemory
-        | RequestBody::ClearCounters { .. }
-        | RequestBody::Ping { .. } => Privilege::Admin,
+        | RequestBody::ClearCounters { .. } => Privilege::Admin,
         // Key files are named in these texts; keys are not in them.
         RequestBody::RunningConfig { .. }
         | RequestBody::StartupConfig
@@ -21,6 +42,7 @@ pub(crate) fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Macs { .. }
         | RequestBody::Logging { .. }
         | RequestBody::Monitor
+        | RequestBody::Ping { .. }
         | RequestBody::History { .. }
         | RequestBody::Complete { .. }
         | RequestBody::Cancel { .. } => Privilege::Operator,

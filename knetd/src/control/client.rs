@@ -10,18 +10,19 @@ use std::{
 use libknet::api::{
     codec::{self, CodecError, HEADER},
     grammar::table_hash,
-    message::{API_VERSION, ApiError, ErrorCode, Hello, HelloReply, Privilege, Request, Welcome},
+    message::{API_VERSION, ApiError, ErrorCode, Hello, HelloReply, Request, Welcome},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, BufReader},
-    net::{UnixStream, unix::UCred},
+    net::UnixStream,
 };
 
 use super::{
+    authorize,
     output::{self, Gone, Output, WRITE_TIMEOUT, WriteError, protocol_error},
     requests::Session,
 };
-use crate::{account, daemon::Daemon};
+use crate::{account::User, daemon::Daemon};
 
 /// How long a client may take for its greeting, and for any message that it has begun.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ pub(crate) enum ClientError {
 /// Serves a client until it goes away.
 pub(crate) async fn serve(
     stream: UnixStream,
-    credentials: UCred,
+    user: User,
     last_request: &Cell<Instant>,
     daemon: &Rc<RefCell<Daemon>>,
 ) -> Result<(), ClientError> {
@@ -57,7 +58,7 @@ pub(crate) async fn serve(
     let mut writing = pin!(output::write_all(frames, writer, WRITE_TIMEOUT));
     let ended = tokio::select! {
         written = &mut writing => return Ok(written?),
-        ended = converse(BufReader::new(reader), output, credentials, last_request, daemon) => ended,
+        ended = converse(BufReader::new(reader), output, user, last_request, daemon) => ended,
     };
     // What was answered already still goes out.
     writing.await?;
@@ -67,20 +68,14 @@ pub(crate) async fn serve(
 async fn converse(
     mut reader: impl AsyncRead + Unpin,
     output: Output,
-    credentials: UCred,
+    user: User,
     last_request: &Cell<Instant>,
     daemon: &Rc<RefCell<Daemon>>,
 ) -> Result<(), ClientError> {
-    let user = credentials.uid();
-    let privilege = if account::is_admin(user, credentials.gid()) {
-        Privilege::Admin
-    } else {
-        Privilege::Operator
-    };
-    if greet(&mut reader, &output, privilege, daemon).await? == Greeting::Refused {
+    if greet(&mut reader, &output, &user, daemon).await? == Greeting::Refused {
         return Ok(());
     }
-    let mut session = Session::new(Rc::clone(daemon), output, account::user_name(user), privilege);
+    let mut session = Session::new(Rc::clone(daemon), output, user);
     let mut pace = Pace::default();
     loop {
         let request = match read_message(&mut reader).await.and_then(|body| match body {
@@ -114,7 +109,7 @@ enum Greeting {
 async fn greet(
     reader: &mut (impl AsyncRead + Unpin),
     output: &Output,
-    privilege: Privilege,
+    user: &User,
     daemon: &Rc<RefCell<Daemon>>,
 ) -> Result<Greeting, ClientError> {
     let hello = tokio::time::timeout(READ_TIMEOUT, read_message(reader)).await;
@@ -138,21 +133,24 @@ async fn greet(
             let error = ApiError::new(ErrorCode::Protocol, text).with_hint("install both of one release");
             (Err(error), Ok(Greeting::Refused))
         }
-        Ok(Some(_)) => {
-            let daemon = daemon.borrow();
-            let hello = Hello {
-                api_version: API_VERSION,
-                build: env!("CARGO_PKG_VERSION").into(),
-                table_hash: table_hash(),
-            };
-            let welcome = Welcome {
-                hello,
-                hostname: daemon.hostname(),
-                privilege,
-                revision: daemon.revision(),
-            };
-            (Ok(welcome), Ok(Greeting::Accepted))
-        }
+        Ok(Some(_)) => match user.privilege() {
+            None => (Err(authorize::stranger(user)), Ok(Greeting::Refused)),
+            Some(privilege) => {
+                let daemon = daemon.borrow();
+                let hello = Hello {
+                    api_version: API_VERSION,
+                    build: env!("CARGO_PKG_VERSION").into(),
+                    table_hash: table_hash(),
+                };
+                let welcome = Welcome {
+                    hello,
+                    hostname: daemon.hostname(),
+                    privilege,
+                    revision: daemon.revision(),
+                };
+                (Ok(welcome), Ok(Greeting::Accepted))
+            }
+        },
     };
     // If it is gone, reading will tell.
     let _ = output.send(&reply).await;

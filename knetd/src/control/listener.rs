@@ -1,4 +1,5 @@
-//! The control socket in the file system: one daemon per path, reachable by administrators only.
+//! The control socket in the file system: one daemon per path, reachable by administrators only, unless there are
+//! operators.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -61,16 +62,20 @@ pub(crate) struct ControlSocket {
 impl ControlSocket {
     /// Listens at `path` with mode 0660 and group `knet` where it exists. A directory that is not there is made
     /// with mode 0750; a socket that a killed daemon left behind is replaced.
+    ///
+    /// Where there is a group `knetop` the modes are 0666 and 0755: a file has one group, so that everybody can
+    /// connect, and whoever is in neither group is turned away by the daemon.
     pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
         if path.as_os_str().len() > PATH_MAX {
             return Err(BindError::PathTooLong { path: path.into() });
         }
         let group = account::admin_group();
+        let everybody = account::has_operators();
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        make_directory(directory, group)?;
+        make_directory(directory, group, everybody)?;
         let lock = lock(path)?;
         match fs::symlink_metadata(path) {
             Ok(m) if !std::os::unix::fs::FileTypeExt::is_socket(&m.file_type()) => {
@@ -78,7 +83,7 @@ impl ControlSocket {
             }
             _ => {}
         }
-        let listener = listen(path, directory, group)?;
+        let listener = listen(path, directory, group, everybody)?;
         let inode = step(path, "look at the new socket", fs::symlink_metadata(path))?.ino();
         Ok(Self {
             listener,
@@ -105,7 +110,7 @@ fn step<T>(path: &Path, name: &'static str, result: io::Result<T>) -> Result<T, 
     })
 }
 
-fn make_directory(directory: &Path, group: Option<u32>) -> Result<(), BindError> {
+fn make_directory(directory: &Path, group: Option<u32>, everybody: bool) -> Result<(), BindError> {
     let made = match DirBuilder::new().mode(0o750).create(directory) {
         Ok(()) => true,
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
@@ -119,14 +124,25 @@ fn make_directory(directory: &Path, group: Option<u32>) -> Result<(), BindError>
     };
     // One that systemd made for us (RuntimeDirectory=) has the right mode and the wrong group.
     let ours = made || std::env::var_os("RUNTIME_DIRECTORY").is_some_and(|d| d == directory);
-    match group {
-        Some(group) if ours => step(
+    if !ours {
+        return Ok(());
+    }
+    if let Some(group) = group {
+        step(
             directory,
             "give the directory to group knet",
             chown(directory, None, Some(group)),
-        ),
-        _ => Ok(()),
+        )?;
     }
+    if everybody {
+        let mode = Permissions::from_mode(0o755);
+        step(
+            directory,
+            "set the directory's mode",
+            fs::set_permissions(directory, mode),
+        )?;
+    }
+    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, BindError> {
@@ -153,7 +169,12 @@ fn lock(path: &Path) -> Result<File, BindError> {
 
 /// Makes the socket inside a private directory and moves it to its place when mode and group are right, so that
 /// nobody can connect before; this replaces a stale one as well.
-fn listen(path: &Path, directory: &Path, group: Option<u32>) -> Result<UnixListener, BindError> {
+fn listen(
+    path: &Path,
+    directory: &Path,
+    group: Option<u32>,
+    everybody: bool,
+) -> Result<UnixListener, BindError> {
     let private = directory.join(format!(".knetd-{}", std::process::id()));
     let socket = private.join("s");
     let _ = fs::remove_file(&socket);
@@ -165,7 +186,7 @@ fn listen(path: &Path, directory: &Path, group: Option<u32>) -> Result<UnixListe
     )?;
     let result = (|| {
         let listener = step(path, "bind the socket", UnixListener::bind(&socket))?;
-        let mode = Permissions::from_mode(0o660);
+        let mode = Permissions::from_mode(if everybody { 0o666 } else { 0o660 });
         step(path, "set the socket's mode", fs::set_permissions(&socket, mode))?;
         if let Some(group) = group {
             step(

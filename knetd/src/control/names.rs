@@ -1,6 +1,8 @@
 //! Names for Tab, and objects by their names.
 
 use libknet::api::{
+    edit::{Context, Place},
+    grammar::spelling::names_instead,
     message::{ApiError, ErrorCode, Source},
     model::{Config, InterfaceConfig, PeerConfig},
 };
@@ -60,10 +62,17 @@ pub(crate) fn interfaces<'a>(
         None => Ok(config.interfaces.iter().collect()),
         Some(name) => match config.interfaces.get_key_value(name) {
             Some(found) => Ok(vec![found]),
-            None => Err(not_found(
-                format!("there is no interface {name}"),
-                config.interfaces.keys(),
-            )),
+            None => {
+                let place = Context::Interface {
+                    interface: name.to_owned(),
+                };
+                let names = config.interfaces.keys().map(String::as_str);
+                Err(not_found(
+                    format!("there is no interface {name}"),
+                    place,
+                    names_instead(name, names),
+                ))
+            }
         },
     }
 }
@@ -81,8 +90,16 @@ pub(crate) fn peer<'a>(
     match found[..] {
         [one] => Ok(one),
         [] => {
-            let near = config.interfaces.values().flat_map(|i| i.peers.keys());
-            Err(not_found(format!("there is no peer {name}"), near))
+            let names = config.interfaces.values().flat_map(|i| i.peers.keys());
+            let place = Context::Peer {
+                interface: interface.unwrap_or_default().to_owned(),
+                peer: name.to_owned(),
+            };
+            Err(not_found(
+                format!("there is no peer {name}"),
+                place,
+                names_instead(name, names.map(String::as_str)),
+            ))
         }
         _ => {
             let names: Vec<_> = found.iter().map(|(i, ..)| i.as_str()).collect();
@@ -95,17 +112,13 @@ pub(crate) fn peer<'a>(
     }
 }
 
-fn not_found<'a>(text: String, there: impl Iterator<Item = &'a String>) -> ApiError {
-    const SHOWN: usize = 8;
-    let error = ApiError::new(ErrorCode::NotFound, text);
-    let mut names: Vec<&str> = there.map(String::as_str).take(SHOWN + 1).collect();
-    if names.is_empty() {
-        return error;
+/// The shell sets its caret under the name of `place`.
+fn not_found(text: String, place: Context, instead: Option<String>) -> ApiError {
+    ApiError {
+        place: Some(Place::object(place)),
+        hint: instead.map(|names| format!("there is {names}")),
+        ..ApiError::new(ErrorCode::NotFound, text)
     }
-    if names.len() > SHOWN {
-        names[SHOWN] = "...";
-    }
-    error.with_hint(format!("there is {}", names.join(", ")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
 use libknet::{
     PingResult, Query,
-    api::message::{ApiError, ErrorCode, PingRow, Reply},
+    api::{
+        edit::{Context, Place},
+        message::{ApiError, ErrorCode, PingRow, Reply},
+    },
     proto::ids::LinkId,
 };
 use tokio::{task::JoinSet, time::MissedTickBehavior};
@@ -144,6 +147,13 @@ async fn links(
             format!("there is no peer {peer}"),
         ));
     };
+    let there = |link: u8| {
+        Place::object(Context::Link {
+            interface: interface.into(),
+            peer: peer.into(),
+            link,
+        })
+    };
     let all = status.links.iter().map(|link| (link.link, link.remote));
     let links: Vec<_> = match only {
         Some(only) => all.filter(|(link, _)| link.get() == only).collect(),
@@ -154,7 +164,10 @@ async fn links(
             Some(only) => format!("peer {peer} has no link {only}"),
             None => format!("peer {peer} has no link with a known address"),
         };
-        return Err(ApiError::new(ErrorCode::NotFound, text));
+        return Err(ApiError {
+            place: only.map(there),
+            ..ApiError::new(ErrorCode::NotFound, text)
+        });
     }
     Ok(links)
 }

@@ -3,7 +3,11 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use libknet::api::{
-    message::{ApiError, ErrorCode, Privilege, Reply, Request, RequestBody},
+    apply::Edited,
+    edit::Op,
+    load::load,
+    message::{ApiError, ErrorCode, Reply, Request, RequestBody},
+    model::Config,
     render::render,
 };
 use tokio::task::{AbortHandle, JoinSet};
@@ -14,7 +18,7 @@ use super::{
     ping::{self, Ping},
     show,
 };
-use crate::daemon::Daemon;
+use crate::{account::User, daemon::Daemon};
 
 /// Long-running requests of one client at once.
 const JOBS: usize = 16;
@@ -23,8 +27,9 @@ const JOBS: usize = 16;
 pub(crate) struct Session {
     daemon: Rc<RefCell<Daemon>>,
     output: Output,
-    user: String,
-    privilege: Privilege,
+    user: User,
+    /// The configuration that this client tries changes on.
+    trial: Option<Config>,
     /// Aborted when the client goes.
     jobs: JoinSet<Result<(), Gone>>,
     running: HashMap<u32, AbortHandle>,
@@ -32,17 +37,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session without requests.
-    pub(crate) fn new(
-        daemon: Rc<RefCell<Daemon>>,
-        output: Output,
-        user: String,
-        privilege: Privilege,
-    ) -> Self {
+    pub(crate) fn new(daemon: Rc<RefCell<Daemon>>, output: Output, user: User) -> Self {
         Self {
             daemon,
             output,
             user,
-            privilege,
+            trial: None,
             jobs: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -59,12 +59,7 @@ impl Session {
         while self.jobs.try_join_next().is_some() {}
         self.running.retain(|_, job| !job.is_finished());
 
-        if self.privilege < authorize::required(&body) {
-            let error = ApiError::new(
-                ErrorCode::Denied,
-                format!("user {} may look and not change", self.user),
-            )
-            .with_hint("be root, or a member of group knet");
+        if let Err(error) = authorize::permit(&self.user, &body) {
             return self.output.answer(id, false, Err(error)).await;
         }
         if self.running.contains_key(&id) {
@@ -106,22 +101,19 @@ impl Session {
                 .await
             }
             RequestBody::Cancel { id: which } => self.cancel(id, which).await,
+            RequestBody::Try { ops } => {
+                let answer = self.try_edit(&ops);
+                self.output.answer(id, false, answer).await
+            }
             RequestBody::RunningConfig { all } => {
                 let config = self.daemon.borrow().config().clone();
                 self.output.text(id, &render(&config, all)).await
             }
             RequestBody::StartupConfig => {
-                let path = self.daemon.borrow().config_file().to_owned();
-                match std::fs::read_to_string(&path) {
+                let text = startup_config(&self.daemon.borrow(), self.user.is_root());
+                match text {
                     Ok(text) => self.output.text(id, &text).await,
-                    Err(error) => {
-                        let code = match error.kind() {
-                            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-                            _ => ErrorCode::System,
-                        };
-                        let error = ApiError::new(code, format!("{}: {error}", path.display()));
-                        self.output.answer(id, false, Err(error)).await
-                    }
+                    Err(error) => self.output.answer(id, false, Err(error)).await,
                 }
             }
             body => {
@@ -137,7 +129,7 @@ impl Session {
         match body {
             RequestBody::Edit { ops, base } => {
                 let mut daemon = daemon.borrow_mut();
-                let notes = daemon.edit(&ops, base, &self.user)?;
+                let notes = daemon.edit(&ops, base, &self.user.name)?;
                 Ok(Reply::Edited {
                     revision: daemon.revision(),
                     hostname: daemon.hostname(),
@@ -186,12 +178,25 @@ impl Session {
             RequestBody::Monitor
             | RequestBody::Ping { .. }
             | RequestBody::Cancel { .. }
+            | RequestBody::Try { .. }
             | RequestBody::RunningConfig { .. }
             | RequestBody::StartupConfig => Err(ApiError::new(
                 ErrorCode::Internal,
                 "a request was answered in the wrong place",
             )),
         }
+    }
+
+    fn try_edit(&mut self, ops: &[Op]) -> Result<Reply, ApiError> {
+        let mut daemon = self.daemon.borrow_mut();
+        let trial = self.trial.get_or_insert_with(|| Config::clone(daemon.config()));
+        let Edited { config, notes } = daemon.try_edit(trial, ops)?;
+        *trial = config;
+        Ok(Reply::Edited {
+            revision: daemon.revision(),
+            hostname: daemon.hostname(),
+            notes,
+        })
     }
 
     async fn begin(
@@ -218,4 +223,26 @@ impl Session {
         self.output.answer(which, false, Err(ended)).await?;
         self.output.answer(id, false, Ok(Reply::Done)).await
     }
+}
+
+/// The configuration file. What is in it beside settings, comments and what is mistyped, may be a secret: it is shown
+/// to root only, who can read the file anyway.
+fn startup_config(daemon: &Daemon, root: bool) -> Result<String, ApiError> {
+    let path = daemon.config_file();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            _ => ErrorCode::System,
+        };
+        ApiError::new(code, format!("{}: {error}", path.display()))
+    })?;
+    if root {
+        return Ok(text);
+    }
+    let loaded = load(text.as_bytes());
+    if let Some(problem) = loaded.errors().next() {
+        let text = format!("{}: {problem}", path.display());
+        return Err(ApiError::new(ErrorCode::Invalid, text).with_hint("root can see the file as it is"));
+    }
+    Ok(render(&loaded.config, false))
 }

@@ -12,12 +12,12 @@ use libknet::api::{
     message::{ApiError, ErrorCode, HelloReply},
 };
 use tokio::{
-    net::{UnixListener, UnixStream, unix::UCred},
+    net::{UnixListener, UnixStream},
     task::AbortHandle,
 };
 
-use super::client;
-use crate::{account, daemon::Daemon};
+use super::{authorize, client};
+use crate::{account::User, daemon::Daemon};
 
 /// Clients at once, those kept for root included (limits: row 38).
 const CLIENTS: usize = 32;
@@ -117,20 +117,30 @@ fn admit(stream: UnixStream, daemon: &Rc<RefCell<Daemon>>, clients: &Rc<RefCell<
             return;
         }
     };
-    let user = credentials.uid();
+    let uid = credentials.uid();
+    let user = User::new(uid, credentials.gid());
+    // Who may do nothing takes no place from others.
+    if user.privilege().is_none() {
+        let line = format!(
+            "control client of {} refused: not root, nor in group knet or knetop",
+            user.name
+        );
+        daemon.borrow_mut().events.log(&format!("refused {uid}"), line);
+        return refuse(&stream, authorize::stranger(&user));
+    }
     let mut table = clients.borrow_mut();
-    let mut room = table.room_for(user);
+    let mut room = table.room_for(uid);
     if room.is_err() && table.end_an_idle_one(Instant::now()) {
-        room = table.room_for(user);
+        room = table.room_for(uid);
     }
     if let Err(why) = room {
-        let line = format!("control client of {} refused: {why}", account::user_name(user));
-        daemon.borrow_mut().events.log(&format!("refused {user}"), line);
-        refuse(&stream, why);
-        return;
+        let line = format!("control client of {} refused: {why}", user.name);
+        daemon.borrow_mut().events.log(&format!("refused {uid}"), line);
+        let busy = ApiError::new(ErrorCode::Busy, why).with_hint("end another one, or wait");
+        return refuse(&stream, busy);
     }
-    let (id, last_request) = table.add(user);
-    let task = tokio::task::spawn_local(run(stream, credentials, last_request, Rc::clone(daemon), {
+    let (id, last_request) = table.add(uid);
+    let task = tokio::task::spawn_local(run(stream, user, last_request, Rc::clone(daemon), {
         let clients = Rc::clone(clients);
         Leave { id, clients }
     }));
@@ -156,21 +166,21 @@ impl Drop for Leave {
 
 async fn run(
     stream: UnixStream,
-    credentials: UCred,
+    user: User,
     last_request: Rc<Cell<Instant>>,
     daemon: Rc<RefCell<Daemon>>,
     _leave: Leave,
 ) {
-    let user = credentials.uid();
-    if let Err(error) = client::serve(stream, credentials, &last_request, &daemon).await {
-        let line = format!("control client of {} cut off: {error}", account::user_name(user));
-        daemon.borrow_mut().events.log(&format!("cut off {user}"), line);
+    let name = user.name.clone();
+    if let Err(error) = client::serve(stream, user, &last_request, &daemon).await {
+        let line = format!("control client of {name} cut off: {error}");
+        daemon.borrow_mut().events.log(&format!("cut off {name}"), line);
     }
 }
 
 /// Says why and closes; a client that does not read at once learns it from the closed connection.
-fn refuse(stream: &UnixStream, why: String) {
-    let reply: HelloReply = Err(ApiError::new(ErrorCode::Busy, why).with_hint("end another one, or wait"));
+fn refuse(stream: &UnixStream, why: ApiError) {
+    let reply: HelloReply = Err(why);
     if let Ok(frame) = codec::encode(&reply, codec::MAX_RESPONSE) {
         let _ = stream.try_write(&frame);
     }

@@ -481,12 +481,33 @@ fn as_user(host: &Host, uid: u32, gid: u32, expect: &str) {
 fn client_of_another_user() {
     let path = std::env::var("KNETD_TEST_SOCKET").unwrap();
     let expected = std::env::var("KNETD_TEST_EXPECT").unwrap();
-    if expected == "nothing" {
+    if expected == "closed" {
         let error = UnixStream::connect(path).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
         return;
     }
+    if expected == "nothing" {
+        let error = Client::connect(path.as_ref()).err().unwrap();
+        assert_eq!(error.code, ErrorCode::Denied, "{error}");
+        assert!(error.message.contains("4000 may not use knet"), "{error}");
+        assert!(error.hint.unwrap().contains("knetop (to look)"));
+        return;
+    }
     let mut client = Client::connect(path.as_ref()).unwrap();
+    if let "all" | "settings" | "mistake" = expected.as_str() {
+        let startup = client.all(RequestBody::StartupConfig).map(crate::host::text);
+        assert_eq!(startup.is_ok(), expected != "mistake", "{startup:?}");
+        let Reply::Logging(log) = client.ask(RequestBody::Logging { lines: 1000 }).unwrap() else {
+            panic!()
+        };
+        let startup = startup.unwrap_or_else(|error| format!("{error} {:?}", error.hint));
+        let seen = [startup, client.running_config(), format!("{log:?}")].concat();
+        assert!(seen.contains("interface kd0"), "{seen}");
+        for secret in SECRETS {
+            assert_eq!(seen.contains(secret), expected == "all", "{seen}");
+        }
+        return;
+    }
     let (privilege, denied) = match expected.as_str() {
         "look" => (Privilege::Operator, true),
         "change" => (Privilege::Admin, false),
@@ -508,8 +529,11 @@ fn client_of_another_user() {
     }
 }
 
+/// The lines of a file with a comment and a key where none belongs, which nobody but root is to see.
+const SECRETS: [&str; 2] = ["the old key was", "6N8Hl0XbkbTLgTzkHdPLmdzk0Jf5wSQKJYIYPLYF5Gk="];
+
 #[test]
-fn who_is_not_an_administrator_may_only_look() {
+fn without_operators_only_administrators_can_connect() {
     let host = host();
     let group = host.file("group", "root:x:0:\nknet:x:4242:\n", 0o644);
     let _daemon = host.start_after(&format!("mount --bind {} /etc/group", group.display()));
@@ -518,8 +542,67 @@ fn who_is_not_an_administrator_may_only_look() {
         (socket.uid(), socket.gid(), socket.mode() & 0o7777),
         (0, 4242, 0o660)
     );
-    as_user(&host, 4000, 4000, "nothing");
+    as_user(&host, 4000, 4000, "closed");
     as_user(&host, 4000, 4242, "change");
+    // Whoever gets past the modes of the socket is nobody all the same.
     fs::set_permissions(host.socket(), Permissions::from_mode(0o666)).unwrap();
-    as_user(&host, 4000, 4000, "look");
+    as_user(&host, 4000, 4000, "nothing");
+}
+
+#[test]
+fn operators_may_look_and_strangers_may_not() {
+    let host = host();
+    let group = host.file("group", "root:x:0:\nknet:x:4242:\nknetop:x:4343:\n", 0o644);
+    let users = host.file(
+        "passwd",
+        "root:x:0:0::/root:/bin/sh\nole:x:4001:4343::/:/bin/sh\n",
+        0o644,
+    );
+    let daemon = host.start_after(&format!(
+        "mount --bind {} /etc/group; mount --bind {} /etc/passwd",
+        group.display(),
+        users.display()
+    ));
+    assert_eq!(fs::metadata(host.socket()).unwrap().mode() & 0o7777, 0o666);
+    as_user(&host, 4000, 4242, "change");
+    as_user(&host, 4000, 4343, "look");
+    as_user(&host, 4001, 4000, "look");
+    as_user(&host, 4000, 4000, "nothing");
+    assert!(
+        daemon
+            .log()
+            .contains("control client of 4000 refused: not root, nor in group knet or knetop"),
+        "{}",
+        daemon.log()
+    );
+    // Strangers take no place from others, however many they are.
+    for _ in 0..3 {
+        as_user(&host, 4000, 4000, "nothing");
+    }
+    as_user(&host, 4000, 4343, "look");
+}
+
+#[test]
+fn secrets_in_the_file_are_for_root_only() {
+    let host = host();
+    let key = SECRETS[1];
+    let comment = format!("! {} {key}\n", SECRETS[0]);
+    let text = fs::read_to_string(host.directory.join("knetd.conf")).unwrap();
+    host.config(&format!("{comment}{text}"));
+    let group = host.file("group", "root:x:0:\nknet:x:4242:\nknetop:x:4343:\n", 0o644);
+    let daemon = host.start_after(&format!("mount --bind {} /etc/group", group.display()));
+    for (uid, gid, expect) in [(0, 0, "all"), (4000, 4242, "settings"), (4000, 4343, "settings")] {
+        as_user(&host, uid, gid, expect);
+    }
+    // A key in the place of the name of its file is refused, and is not in the log that everybody can look at.
+    for line in ["preshared-key", "preshared-key file", "nonsense"] {
+        host.config(&format!("{comment}{text} peer wrong\n  {line} {key}\n"));
+        let before = daemon.log().matches("refused; the running configuration").count();
+        daemon.signal("-HUP");
+        wait_for("a refusal", Duration::from_secs(5), || {
+            daemon.log().matches("refused; the running configuration").count() > before
+        });
+        as_user(&host, 4000, 4343, "mistake");
+        assert!(!daemon.log().contains(key), "{}", daemon.log());
+    }
 }

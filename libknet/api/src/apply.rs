@@ -8,6 +8,7 @@ use crate::{
         access::{Object, ObjectMut},
         line_of,
         schema::{self, Mode, Row},
+        spelling::names_instead,
     },
     model::Config,
     problem::{Problem, Severity},
@@ -49,13 +50,19 @@ impl Config {
     pub fn apply(&mut self, op: &Op) -> Result<(), Box<Problem>> {
         match op {
             Op::Create(context) => self.create(context),
-            Op::Require(context) => self.object(context).map(|_| ()).ok_or_else(|| missing(context)),
+            Op::Require(context) => self
+                .object(context)
+                .map(|_| ())
+                .ok_or_else(|| self.missing(context)),
             Op::Delete(context) => self.delete(context),
             Op::Set(context, leaf, values) => {
                 let row = schema::row_of(Mode::of(context), *leaf).ok_or_else(|| misfit(op))?;
                 // From the socket anything can come: only what could be typed is taken.
                 line_of(row, values).ok_or_else(|| misfit(op))?;
-                let object = self.object_mut(context).ok_or_else(|| missing(context))?;
+                if self.object(context).is_none() {
+                    return Err(self.missing(context));
+                }
+                let object = self.object_mut(context).ok_or_else(|| misfit(op))?;
                 let (_, access) = row.setting().ok_or_else(|| misfit(op))?;
                 if access.set(object, values) {
                     Ok(())
@@ -65,7 +72,10 @@ impl Config {
             }
             Op::Unset(context, leaf, values) => {
                 let row = schema::row_of(Mode::of(context), *leaf).ok_or_else(|| misfit(op))?;
-                let object = self.object_mut(context).ok_or_else(|| missing(context))?;
+                if self.object(context).is_none() {
+                    return Err(self.missing(context));
+                }
+                let object = self.object_mut(context).ok_or_else(|| misfit(op))?;
                 let (_, access) = row.setting().ok_or_else(|| misfit(op))?;
                 if access.clear(object, values) {
                     Ok(())
@@ -126,7 +136,12 @@ impl Config {
         let Some(parent) = context.parent() else {
             return Ok(());
         };
-        let object = self.object_mut(&parent).ok_or_else(|| missing(&parent))?;
+        if self.object(&parent).is_none() {
+            return Err(self.missing(&parent));
+        }
+        let object = self
+            .object_mut(&parent)
+            .ok_or_else(|| misfit(&Op::Create(context.clone())))?;
         match (object, context) {
             (ObjectMut::Global(config), Context::Interface { interface }) => {
                 vacant(config.interfaces.entry(interface.clone()));
@@ -158,7 +173,46 @@ impl Config {
             }
             _ => false,
         };
-        if removed { Ok(()) } else { Err(missing(context)) }
+        if removed {
+            Ok(())
+        } else {
+            Err(self.missing(context))
+        }
+    }
+
+    /// `context` is not there: the outermost object on the way to it that is not, and what there is instead.
+    fn missing(&self, context: &Context) -> Box<Problem> {
+        if let Some(parent) = context.parent()
+            && self.object(&parent).is_none()
+        {
+            return self.missing(&parent);
+        }
+        let one_of = |names: Option<String>| names.map(|names| format!("one of {names}"));
+        let (text, expected) = match context {
+            Context::Global => ("there is no configuration".to_owned(), None),
+            Context::Interface { interface } => (
+                format!("there is no interface {interface}"),
+                one_of(names_instead(
+                    interface,
+                    self.interfaces.keys().map(String::as_str),
+                )),
+            ),
+            Context::Peer { interface, peer } => (
+                format!("there is no peer {peer} of interface {interface}"),
+                self.interfaces
+                    .get(interface)
+                    .and_then(|holder| one_of(names_instead(peer, holder.peers.keys().map(String::as_str)))),
+            ),
+            Context::Link {
+                interface,
+                peer,
+                link,
+            } => (
+                format!("there is no link {link} to peer {peer} of interface {interface}"),
+                Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned()),
+            ),
+        };
+        problem(Place::object(context.clone()), text, expected)
     }
 }
 
@@ -198,25 +252,6 @@ fn problem(place: Place, text: String, expected: Option<String>) -> Box<Problem>
         text,
         expected,
     })
-}
-
-fn missing(context: &Context) -> Box<Problem> {
-    let (text, expected) = match context {
-        Context::Global => ("there is no configuration".to_owned(), None),
-        Context::Interface { interface } => (format!("there is no interface {interface}"), None),
-        Context::Peer { interface, peer } => {
-            (format!("there is no peer {peer} of interface {interface}"), None)
-        }
-        Context::Link {
-            interface,
-            peer,
-            link,
-        } => (
-            format!("there is no link {link} to peer {peer} of interface {interface}"),
-            Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned()),
-        ),
-    };
-    problem(Place::object(context.clone()), text, expected)
 }
 
 fn not_there(op: &Op, row: &Row, values: &[Value]) -> Box<Problem> {

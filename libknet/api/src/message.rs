@@ -173,6 +173,13 @@ pub enum RequestBody {
         /// Only this many, the latest. `None`: all that are kept.
         last: Option<u32>,
     },
+    /// As [`RequestBody::Edit`], on a copy of the running configuration that this connection has for itself: it is made
+    /// by the first such request, and what is tried adds up. Nothing is changed. Answer: [`Reply::Edited`] with
+    /// the running revision.
+    Try {
+        /// What to do, in order.
+        ops: Vec<Op>,
+    },
 }
 
 /// Part of a long list.

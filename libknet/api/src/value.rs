@@ -172,6 +172,15 @@ fn below_field_prime(bytes: &[u8; 32]) -> bool {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// Whether `word` looks like a key, whole or nearly: such a word is not repeated in messages, which end in logs.
+pub fn may_be_key(word: &str) -> bool {
+    let word = word.trim_matches('"');
+    let hex = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits = word.trim_end_matches('=');
+    let base64 = (40..=48).contains(&digits.len()) && digits.bytes().all(|b| BASE64.contains(&b));
+    hex || base64
+}
+
 /// 32 bytes as 44 characters of base64 (RFC 4648, section 4).
 pub fn base64_encode(bytes: &[u8; 32]) -> String {
     let mut text = String::with_capacity(44);

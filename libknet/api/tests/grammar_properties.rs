@@ -507,7 +507,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show",
             Some(
-                "% Incomplete command.\n  expected: version, interfaces, peers, peer, links, mac, running-config, startup-config, ... (2 more, see `?`)",
+                "% Incomplete command.\n  expected: version, interfaces, peers, peer, links, mac, running-config, startup-config, ... (3 more, see `?`)",
             ),
         ),
         (
@@ -526,7 +526,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "shwo version",
             Some(
-                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, ping, terminal, no, clear, write, copy, configure, ... (6 more, see `?`); did you mean `show`?",
+                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, clear, write, copy, ... (7 more, see `?`); did you mean `show`?",
             ),
         ),
         (

@@ -43,6 +43,16 @@ pub(crate) enum Token {
     },
 }
 
+impl Token {
+    /// The word, where it is a fixed one.
+    pub(crate) const fn keyword(&self) -> Option<&'static str> {
+        match self {
+            Self::Keyword { word, .. } => Some(word),
+            Self::Argument { .. } => None,
+        }
+    }
+}
+
 /// What a node is part of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sentence {

@@ -6,6 +6,7 @@ use super::{
     arena::{ARENA, Prefix, Sentence, Token},
     commands::{Arguments, Command},
     error::SyntaxError,
+    explain::verdict,
     lexer,
     matcher::{Reading, Step, Walk, prefix_of},
     schema::{Kind, Mode, Row},
@@ -79,7 +80,7 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
         return Ok(Line::Nothing);
     }
     let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
-    let mut worst: Option<SyntaxError> = None;
+    let mut errors = Vec::new();
     let mut here = context.cloned();
     loop {
         let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
@@ -96,11 +97,7 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
                 }
                 return Ok(line);
             }
-            Err(error) => {
-                if worst.as_ref().is_none_or(|worst| error.depth > worst.depth) {
-                    worst = Some(error);
-                }
-            }
+            Err(error) => errors.push(error),
         }
         match here {
             Some(object) => here = object.parent(),
@@ -108,7 +105,30 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
         }
     }
     // The loop has run at least once.
-    worst.map_or(Ok(Line::Nothing), Err)
+    verdict(context, line, errors).map_or(Ok(Line::Nothing), Err)
+}
+
+/// The arguments of a command with where they stand in the line; none where the line is no command.
+pub fn arguments(context: Option<&Context>, line: &str) -> Vec<(Value, Range<usize>)> {
+    let Ok((words, None)) = lexer::words(line) else {
+        return Vec::new();
+    };
+    let mut here = context.cloned();
+    loop {
+        let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
+        let mut walk = Walk::new(mode, line);
+        if walk.read(&words, None).is_ok() {
+            let steps = walk.finish(&words).unwrap_or_default();
+            return steps
+                .into_iter()
+                .filter_map(|step| Some((step.value?, step.span)))
+                .collect();
+        }
+        match here {
+            Some(object) => here = object.parent(),
+            None => return Vec::new(),
+        }
+    }
 }
 
 fn bind(context: Option<&Context>, reading: &Reading) -> Line {

@@ -1,5 +1,6 @@
 //! The commands as a table: sentences that do something or show something, and what each means.
 
+use super::syntax::Pattern;
 use crate::{message::Privilege, value::Value};
 
 /// Where a command can be given.
@@ -41,6 +42,13 @@ impl Arguments {
     fn name(&self, index: usize) -> Option<String> {
         match self.values.get(index) {
             Some(Value::Word(name)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    fn text(&self, index: usize) -> Option<String> {
+        match self.values.get(index) {
+            Some(Value::Text(text)) => Some(text.clone()),
             _ => None,
         }
     }
@@ -114,6 +122,11 @@ impl CommandDef {
     pub fn privilege(&self) -> Privilege {
         (self.bind)(&Arguments::default()).privilege()
     }
+
+    /// Its syntax, read; a test reads them all.
+    pub(crate) fn pattern(&self) -> Pattern {
+        Pattern::parse(self.syntax).unwrap_or(Pattern::Sequence(Vec::new()))
+    }
 }
 
 /// What is to be shown.
@@ -173,6 +186,11 @@ pub enum Show {
     },
     /// What was typed.
     History,
+    /// Commands and lines of the configuration.
+    Commands {
+        /// Only those that speak of this.
+        word: Option<String>,
+    },
 }
 
 /// Lines that `show logging` shows where no number is given.
@@ -311,6 +329,22 @@ pub static COMMANDS: &[CommandDef] = &[
         "show history",
         |_| Command::Show(Show::History),
         &[SHOW, ("history", "What was typed in this session")],
+    ),
+    exec(
+        "show commands",
+        |_| Command::Show(Show::Commands { word: None }),
+        &[
+            SHOW,
+            ("commands", "Every command and every line of the configuration"),
+        ],
+    ),
+    exec(
+        "find <words>",
+        |a| Command::Show(Show::Commands { word: a.text(0) }),
+        &[(
+            "find",
+            "Commands and lines of the configuration that speak of a word",
+        )],
     ),
     exec(
         "ping peer <peer> [link <link>] [count <count>] [interface <interface>]",

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, ops::Range};
 
 use super::lexer::LexError;
+use crate::value::may_be_key;
 
 /// The kind of mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +51,16 @@ impl SyntaxError {
     /// One sentence about it. `line` is the line it is in.
     pub fn message(&self, line: &str) -> String {
         let word = line.get(self.span.clone()).unwrap_or_default();
+        // Messages end in logs, and what is mistyped may be a secret that belongs into a file.
+        let word = if word.split_whitespace().any(may_be_key) {
+            "(a key)".to_owned()
+        } else {
+            format!("`{word}`")
+        };
         match (self.kind, &self.reason) {
-            (ErrorKind::Invalid, Some(reason)) => format!("invalid input `{word}`: {reason}"),
-            (ErrorKind::Invalid, None) => format!("invalid input `{word}`"),
-            (ErrorKind::Ambiguous, _) => format!("ambiguous command: `{word}` has several meanings"),
+            (ErrorKind::Invalid, Some(reason)) => format!("invalid input {word}: {reason}"),
+            (ErrorKind::Invalid, None) => format!("invalid input {word}"),
+            (ErrorKind::Ambiguous, _) => format!("ambiguous command: {word} has several meanings"),
             (ErrorKind::Incomplete, _) => "incomplete command".to_owned(),
         }
     }

@@ -4,6 +4,7 @@ use super::{
     arena::{ARENA, Node, Sentence, Token},
     commands::Scope,
     error::SyntaxError,
+    explain::verdict,
     lexer,
     matcher::{Walk, begins_with, complete},
     schema::Mode,
@@ -85,7 +86,7 @@ pub(super) fn walk_before_last<'a>(
         words.pop()
     };
     let partial = partial.map(|word| word.text).unwrap_or_default();
-    let mut worst: Option<SyntaxError> = None;
+    let mut errors = Vec::new();
     let mut here = context.cloned();
     loop {
         let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
@@ -94,18 +95,14 @@ pub(super) fn walk_before_last<'a>(
             Ok(()) if offers(&walk, &partial) || here.is_none() => return Ok((walk, partial)),
             // Nothing here begins like that; perhaps in an outer object.
             Ok(()) => {}
-            Err(error) => {
-                if worst.as_ref().is_none_or(|worst| error.depth > worst.depth) {
-                    worst = Some(error);
-                }
-            }
+            Err(error) => errors.push(error),
         }
         match here {
             Some(object) => here = object.parent(),
             None => break,
         }
     }
-    match worst {
+    match verdict(context, line, errors) {
         Some(error) => Err(error),
         None => Ok((Walk::new(context.map_or(Mode::Exec, Mode::of), line), partial)),
     }

@@ -11,6 +11,7 @@ use super::{
     error::{ErrorKind, SyntaxError},
     lexer::{LexError, Word},
     schema::{Kind, Mode, Row},
+    spelling::nearest,
     types::Form,
 };
 use crate::value::Value;
@@ -220,21 +221,43 @@ impl<'a> Walk<'a> {
 
     fn no_match(&self, count: usize, word: &Word, mut reasons: Vec<String>) -> SyntaxError {
         reasons.dedup();
-        let keywords = self
-            .next_nodes()
-            .into_iter()
-            .filter_map(|id| match ARENA.nodes[id].token {
-                Token::Keyword { word, .. } => Some(word),
-                Token::Argument { .. } => None,
-            });
+        let next = self.next_nodes();
+        let keywords = next.iter().filter_map(|id| keyword(&ARENA.nodes[*id]));
+        let suggestion = self
+            .apart(&next, word, Rank::Narrow)
+            .or_else(|| nearest(&word.text, keywords).map(str::to_owned))
+            .or_else(|| self.apart(&next, word, Rank::Wide));
         SyntaxError {
             kind: ErrorKind::Invalid,
             span: word.span.clone(),
             depth: count,
             reason: (reasons.len() == 1).then(|| reasons.swap_remove(0)),
             expected: self.expected(),
-            suggestion: nearest(&word.text, keywords).map(str::to_owned),
+            suggestion,
         }
+    }
+
+    /// Two words that were written as one: `mtu1400`. `least`: how clearly the second must be what may follow the first.
+    fn apart(&self, next: &[NodeId], word: &Word, least: Rank) -> Option<String> {
+        next.iter().find_map(|id| {
+            let keyword = keyword(&ARENA.nodes[*id])?;
+            let head = word.text.get(..keyword.len())?;
+            let rest = &word.text[keyword.len()..];
+            let alone = Word {
+                text: rest.to_owned(),
+                ..word.clone()
+            };
+            let fits = |id: &NodeId| {
+                let node = &ARENA.nodes[*id];
+                // The beginning of a keyword is not clear: everything begins like something.
+                !takes_rest(node)
+                    && self
+                        .fit(node, &alone)
+                        .is_ok_and(|(rank, _)| rank >= least && rank != Rank::Prefix)
+            };
+            let sound = keyword.eq_ignore_ascii_case(head) && !rest.is_empty() && !word.quoted;
+            (sound && ARENA.nodes[*id].next.iter().any(fits)).then(|| format!("{keyword} {rest}"))
+        })
     }
 
     /// The first word that the readings take for different keywords.
@@ -303,10 +326,7 @@ fn takes_rest(node: &Node) -> bool {
 }
 
 fn keyword(node: &Node) -> Option<&'static str> {
-    match node.token {
-        Token::Keyword { word, .. } => Some(word),
-        Token::Argument { .. } => None,
-    }
+    node.token.keyword()
 }
 
 /// A node as messages name it: the keyword, or the notation of the argument.
@@ -325,51 +345,4 @@ pub(crate) fn begins_with(keyword: &str, text: &str) -> bool {
     keyword
         .get(..text.len())
         .is_some_and(|head| head.eq_ignore_ascii_case(text))
-}
-
-/// The keyword that was probably meant: at most two letters away, or one where the word is short.
-fn nearest(typed: &str, keywords: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let typed: Vec<char> = typed.chars().take(40).map(|c| c.to_ascii_lowercase()).collect();
-    let allowed = if typed.len() < 4 { 1 } else { 2 };
-    keywords
-        .map(|keyword| (distance(&typed, keyword), keyword))
-        .filter(|(distance, _)| *distance <= allowed && *distance < typed.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, keyword)| keyword)
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours between two words (optimal string alignment).
-fn distance(a: &[char], b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(x != y))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_typing_mistake_is_guessed() {
-        let keywords = ["shutdown", "description", "mtu", "timers"];
-        assert_eq!(nearest("shutdwon", keywords.into_iter()), Some("shutdown"));
-        assert_eq!(nearest("mut", keywords.into_iter()), Some("mtu"));
-        assert_eq!(nearest("timer5", keywords.into_iter()), Some("timers"));
-        assert_eq!(nearest("xyz", keywords.into_iter()), None);
-        assert_eq!(nearest("q", keywords.into_iter()), None);
-    }
 }

@@ -15,17 +15,19 @@ mod bind;
 pub mod commands;
 mod complete;
 mod error;
+mod explain;
 mod fields;
 mod help;
 pub mod lexer;
 mod matcher;
 pub mod schema;
-mod syntax;
+pub mod spelling;
+pub(crate) mod syntax;
 pub mod types;
 
-use self::{arena::ARENA, schema::Row};
+use self::{arena::ARENA, schema::Row, syntax::Pattern};
 pub use self::{
-    bind::{Edit, Line, Words, parse},
+    bind::{Edit, Line, Words, arguments, parse},
     commands::{Command, Show},
     complete::{Completion, complete},
     error::{ErrorKind, SyntaxError, caret},
@@ -39,6 +41,11 @@ pub fn line_of(row: &'static Row, values: &[Value]) -> Option<String> {
     let mut rest = values;
     let words = ARENA.pattern(row)?.words(&mut rest)?;
     rest.is_empty().then(|| words.join(" "))
+}
+
+/// The whole syntax of `row`.
+pub(crate) fn pattern_of(row: &'static Row) -> Option<&'static Pattern> {
+    ARENA.pattern(row)
 }
 
 /// A number that changes with the tables: 64 bits of FNV-1a over all that is in them.

@@ -38,6 +38,26 @@ impl Pattern {
         }
     }
 
+    /// A line of this form with everything that can be in it and these values; of alternatives the one with the most
+    /// arguments.
+    pub(crate) fn example(&self, value: fn(&str) -> &'static str) -> String {
+        match self {
+            Self::Word(word) => (*word).to_owned(),
+            Self::Argument(argument) => value(argument.name).to_owned(),
+            Self::Optional(inner) => inner.example(value),
+            Self::Sequence(parts) => {
+                let parts: Vec<String> = parts.iter().map(|part| part.example(value)).collect();
+                parts.join(" ").trim_end().to_owned()
+            }
+            Self::Either(parts) => parts
+                .iter()
+                .rev()
+                .max_by_key(|part| part.arguments().len())
+                .map(|part| part.example(value))
+                .unwrap_or_default(),
+        }
+    }
+
     /// The words of a line with these arguments, which are taken from the front of `values`; `None` where a
     /// needed one is absent or is not of its type.
     pub(crate) fn words(&self, values: &mut &[Value]) -> Option<Vec<String>> {

@@ -373,6 +373,12 @@ pub const TYPES: &[ArgumentType] = &[
         help: "How many of the latest lines",
         live: None,
     },
+    ArgumentType {
+        name: "words",
+        forms: &[Form::Text(80)],
+        help: "What to look for",
+        live: None,
+    },
 ];
 
 /// The type of this name.
@@ -531,6 +537,11 @@ mod tests {
 
     #[test]
     fn values_from_outside_are_checked() {
+        let path = lookup("path").expect("path");
+        assert!(path.admits(&Value::Word("a b\"c".into())));
+        for wrong in ["", "a\nmtu 9000", &"x".repeat(401)] {
+            assert!(!path.admits(&Value::Word(wrong.into())), "{wrong:?}");
+        }
         let mtu = lookup("mtu").expect("mtu");
         assert!(mtu.admits(&Value::Number(1400)));
         assert!(!mtu.admits(&Value::Number(1)));

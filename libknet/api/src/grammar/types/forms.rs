@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Form;
-use crate::value::{IpPrefix, MacAddr, PublicKey, Value};
+use crate::value::{IpPrefix, MacAddr, PublicKey, Value, base64_decode};
+
+/// Longest path of a file, in bytes: in quotation marks, each character escaped, it still fits a line.
+const LONGEST_PATH: usize = 400;
 
 impl Form {
     /// Reads `text`; otherwise says what is wrong with it where that is more than "not of this form".
@@ -11,7 +14,7 @@ impl Form {
         match self {
             Self::Range { low, high, .. } => {
                 if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-                    return Err(None);
+                    return Err(number_with_a_unit(text));
                 }
                 match text.parse::<u32>() {
                     Ok(n) if (*low..=*high).contains(&n) => Ok(Value::Number(n)),
@@ -22,11 +25,11 @@ impl Form {
             Self::Ipv4 => text
                 .parse::<Ipv4Addr>()
                 .map(|a| Value::Address(a.into()))
-                .map_err(|_| None),
+                .map_err(|_| with_a_port(text)),
             Self::Ipv6 => text
                 .parse::<Ipv6Addr>()
                 .map(|a| Value::Address(a.into()))
-                .map_err(|_| None),
+                .map_err(|_| with_a_port(text)),
             Self::Ipv4Prefix => parse_prefix(text, true),
             Self::Ipv6Prefix => parse_prefix(text, false),
             Self::HostMac => match text.parse::<MacAddr>() {
@@ -49,6 +52,14 @@ impl Form {
             Self::HostName => parse_name(text, 63, |c| c.is_ascii_alphanumeric() || ".-".contains(c)),
             Self::DnsName => parse_dns_name(text),
             Self::Path if text.is_empty() => Err(None),
+            Self::Path if base64_decode(text).is_some() => Err(Some(
+                "a key, not the name of a file: write it into a file that only its owner can read".to_owned(),
+            )),
+            // From the control socket comes what no line can have in it.
+            Self::Path if text.chars().any(char::is_control) => Err(Some("a control character".to_owned())),
+            Self::Path if text.len() > LONGEST_PATH => {
+                Err(Some(format!("a path of more than {LONGEST_PATH} bytes")))
+            }
             Self::Path => Ok(Value::Word(text.to_owned())),
             Self::Text(longest) => {
                 if text.is_empty() || text.trim() != text {
@@ -106,6 +117,29 @@ impl Form {
     }
 }
 
+/// `1000ms`: the commonest way to write a number that is none.
+fn number_with_a_unit(text: &str) -> Option<String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let unit = &text[digits..];
+    let unit = digits > 0 && unit.len() <= 12 && unit.bytes().all(|b| b.is_ascii_alphabetic() || b == b'%');
+    unit.then(|| format!("{text} is not a plain number; the unit is not written"))
+}
+
+/// `192.0.2.1:7700` and `[2001:db8::1]:7700`: an address and a port in one word.
+fn with_a_port(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok()?.to_string(),
+        None if host.contains(':') => return None,
+        None => host.to_owned(),
+    };
+    Some(format!(
+        "the port is a word of its own: `{} port {port}`",
+        shorten(&host)
+    ))
+}
+
 fn parse_prefix(text: &str, v4: bool) -> Result<Value, Option<String>> {
     match text.parse::<IpPrefix>() {
         Ok(prefix) if prefix.address.is_ipv4() != v4 => Err(None),
@@ -144,7 +178,8 @@ fn parse_dns_name(text: &str) -> Result<Value, Option<String>> {
         .chars()
         .find(|c| !c.is_ascii_alphanumeric() && !".-".contains(*c))
     {
-        return Err(Some(format!("no address, and a host name has no {c:?}")));
+        let why = || format!("no address, and a host name has no {c:?}");
+        return Err(Some(with_a_port(text).unwrap_or_else(why)));
     }
     if name.len() > DNS_NAME {
         return no("a host name of more than 253 characters");
