@@ -1,0 +1,156 @@
+#compdef knetd
+
+autoload -U is-at-least
+
+_knetd() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'--config=[Configuration file]:FILE:_files' \
+'--socket=[Control socket]:PATH:_files' \
+'*--no-offload=[Do without these offloads, for a kernel or network card that does them wrong\: tso, uso (super-frames of TCP, of UDP at the TAP), gso, gro (datagrams sent, received as one packet), csum (checksums in super-frames)]:OFFLOAD,...:(tso uso gso gro csum)' \
+'--log-level=[Log from this level up]:LEVEL:(off error warn info debug trace)' \
+'--log-filter=[Log levels of single modules, such as \`knetd=debug,libknet\:\:worker=trace\`]:MODULE=LEVEL,...:_default' \
+'--check[Only read the configuration, tell every error with line and column, and exit with 0 or 1]' \
+'(-q --quiet --log-level)*-v[Log more\: debug, given twice trace]' \
+'(-q --quiet --log-level)*--verbose[Log more\: debug, given twice trace]' \
+'(--log-level)*-q[Log less\: warnings and errors, given twice errors only]' \
+'(--log-level)*--quiet[Log less\: warnings and errors, given twice errors only]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_knetd_commands" \
+"*::: :->knetd" \
+&& ret=0
+    case $state in
+    (knetd)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:knetd-command-$line[1]:"
+        case $line[1] in
+            (genkey)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(pubkey)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(genpsk)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_knetd__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:knetd-help-command-$line[1]:"
+        case $line[1] in
+            (genkey)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(pubkey)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(genpsk)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_knetd_commands] )) ||
+_knetd_commands() {
+    local commands; commands=(
+'genkey:Write a new private key to standard output' \
+'pubkey:Read a private key from standard input and write its public key to standard output' \
+'genpsk:Write a new preshared key to standard output' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'knetd commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__genkey_commands] )) ||
+_knetd__subcmd__genkey_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd genkey commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__genpsk_commands] )) ||
+_knetd__subcmd__genpsk_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd genpsk commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__help_commands] )) ||
+_knetd__subcmd__help_commands() {
+    local commands; commands=(
+'genkey:Write a new private key to standard output' \
+'pubkey:Read a private key from standard input and write its public key to standard output' \
+'genpsk:Write a new preshared key to standard output' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'knetd help commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__help__subcmd__genkey_commands] )) ||
+_knetd__subcmd__help__subcmd__genkey_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd help genkey commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__help__subcmd__genpsk_commands] )) ||
+_knetd__subcmd__help__subcmd__genpsk_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd help genpsk commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__help__subcmd__help_commands] )) ||
+_knetd__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd help help commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__help__subcmd__pubkey_commands] )) ||
+_knetd__subcmd__help__subcmd__pubkey_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd help pubkey commands' commands "$@"
+}
+(( $+functions[_knetd__subcmd__pubkey_commands] )) ||
+_knetd__subcmd__pubkey_commands() {
+    local commands; commands=()
+    _describe -t commands 'knetd pubkey commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_knetd" ]; then
+    _knetd "$@"
+else
+    compdef _knetd knetd
+fi

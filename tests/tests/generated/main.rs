@@ -1,0 +1,106 @@
+//! What is made from the grammar tables and from the programs' arguments: `docs/cli.md`, the manual pages in `docs/man`
+//! and the completions in `scripts/completions`. `scripts/generate` writes them anew; this test fails where they are old.
+#![allow(clippy::unwrap_used)]
+
+mod completions;
+mod manual;
+
+// The programs are no libraries: their arguments are read here a second time.
+#[allow(dead_code, missing_docs)]
+#[path = "../../../knet-cli/src/arguments.rs"]
+mod knet_cli;
+#[allow(dead_code, missing_docs)]
+#[path = "../../../knetd/src/args.rs"]
+mod knetd;
+
+use std::{env, fs, path::Path};
+
+use clap::{Command, CommandFactory as _};
+use libknet::api::reference;
+
+/// The programs with their arguments.
+fn programs() -> [Command; 2] {
+    [knet_cli::Arguments::command(), knetd::Args::command()]
+}
+
+/// Every file with its text.
+fn files() -> Vec<(String, String)> {
+    let version = env!("CARGO_PKG_VERSION");
+    let [cli, daemon] = programs();
+    let mut files = vec![
+        ("docs/cli.md".to_owned(), reference::markdown()),
+        ("docs/man/knet-cli.1".to_owned(), manual::knet_cli(cli)),
+        ("docs/man/knetd.8".to_owned(), manual::knetd(daemon)),
+        (
+            "docs/man/knetd.conf.5".to_owned(),
+            reference::roff::configuration_page(version),
+        ),
+    ];
+    files.extend(completions::files());
+    files
+}
+
+#[test]
+fn generated_files_are_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let update = env::var_os("KNET_GENERATE").is_some();
+    let mut old = Vec::new();
+    for (name, text) in files() {
+        let path = root.join(&name);
+        if update {
+            fs::write(&path, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        } else if fs::read_to_string(&path).ok().as_deref() != Some(&text) {
+            old.push(name);
+        }
+    }
+    assert!(old.is_empty(), "old: {}; run scripts/generate", old.join(", "));
+}
+
+/// What bash offers, with a `knet-cli` that only says what it was asked.
+fn offered(words: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/completions/knet-cli.bash");
+    let list: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let last = words.len() - 1;
+    let program = format!(
+        "knet-cli() {{ echo \"asked: $*\"; }}; source {}; COMP_WORDS=({}); COMP_CWORD={last}; \
+         _knet-cli_words knet-cli {} {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        script.display(),
+        list.join(" "),
+        list[last],
+        list[last - 1]
+    );
+    let output = std::process::Command::new("bash")
+        .args(["-c", &program])
+        .output()
+        .unwrap();
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_options_and_asks_for_words() {
+    assert_eq!(
+        offered(&["knet-cli", "show", "pee"]),
+        "asked: --complete show pee\n"
+    );
+    assert_eq!(
+        offered(&[
+            "knet-cli",
+            "--socket",
+            "/x",
+            "--json",
+            "--timeout",
+            "3",
+            "ping",
+            ""
+        ]),
+        "asked: --socket /x --complete ping \n"
+    );
+    assert_eq!(offered(&["knet-cli", "--js"]), "--json\n");
+    assert!(offered(&["knet-cli", "-"]).contains("--check"));
+    assert!(!offered(&["knet-cli", "-"]).contains("--complete"));
+}
