@@ -27,23 +27,32 @@ pub struct Edited {
 impl Config {
     /// This configuration with `ops` applied, if all of them can be and the result makes sense.
     pub fn edited(&self, ops: &[Op]) -> Result<Edited, Vec<Problem>> {
+        let (config, problems) = self.with_all(ops).map_err(|problem| vec![*problem])?;
+        let (errors, notes): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|p| p.severity == Severity::Error);
+        if errors.is_empty() {
+            let notes = of_objects(ops, notes);
+            Ok(Edited { config, notes })
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// This configuration with `ops` applied, if all of them can be, whether the result makes sense or not: what makes
+    /// none yet is told among the notes.
+    pub fn drafted(&self, ops: &[Op]) -> Result<Edited, Box<Problem>> {
+        let (config, problems) = self.with_all(ops)?;
+        let notes = of_objects(ops, problems);
+        Ok(Edited { config, notes })
+    }
+
+    fn with_all(&self, ops: &[Op]) -> Result<(Self, Vec<Problem>), Box<Problem>> {
         let mut config = self.clone();
         for op in ops {
-            config.apply(op).map_err(|problem| vec![*problem])?;
+            config.apply(op)?;
         }
-        let (errors, mut notes): (Vec<_>, Vec<_>) = config
-            .validate()
-            .into_iter()
-            .partition(|p| p.severity == Severity::Error);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        notes.retain(|note| {
-            note.place
-                .as_ref()
-                .is_some_and(|p| ops.iter().any(|op| *op.context() == p.context))
-        });
-        Ok(Edited { config, notes })
+        let problems = config.validate();
+        Ok((config, problems))
     }
 
     /// Applies one operation, without looking at rules between fields. After an error nothing was changed.
@@ -214,6 +223,17 @@ impl Config {
         };
         problem(Place::object(context.clone()), text, expected)
     }
+}
+
+/// The problems of the objects that `ops` name.
+fn of_objects(ops: &[Op], mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.retain(|problem| {
+        problem
+            .place
+            .as_ref()
+            .is_some_and(|p| ops.iter().any(|op| *op.context() == p.context))
+    });
+    problems
 }
 
 fn vacant<K: Ord, V: Default>(entry: Entry<'_, K, V>) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
+//! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
 //! | what a line means, what may come next, what is wrong | [`grammar`]; all lines: [`mod@reference`] |
 //! | what the two programs say to each other | [`message`], [`rows`], [`codec`] |
 #![forbid(unsafe_code)]
@@ -18,8 +19,10 @@ pub mod load;
 pub mod message;
 pub mod model;
 pub mod problem;
+pub mod rebase;
 pub mod reference;
 pub mod render;
 pub mod rows;
+pub mod text_diff;
 pub mod validate;
 pub mod value;

@@ -5,7 +5,7 @@ use crate::{
     grammar::{
         access::Object,
         line_of,
-        schema::{Kind, Mode, Row, rows_in},
+        schema::{self, Kind, Mode, Row, rows_in},
     },
     model::Config,
     value::Value,
@@ -13,28 +13,45 @@ use crate::{
 
 /// The text of `config`. With `all`, settings that are at their default are there, too.
 pub fn render(config: &Config, all: bool) -> String {
-    let mut writer = Writer {
+    let mut text = String::new();
+    let mut emit = |depth: usize, line: &str| {
+        text.extend(std::iter::repeat_n(' ', depth));
+        text.push_str(line);
+        text.push('\n');
+    };
+    Writer {
         config,
         all,
-        text: String::new(),
-    };
-    writer.object(&Context::Global, 0);
-    writer.text
+        emit: &mut emit,
+    }
+    .object(&Context::Global, 0);
+    text
+}
+
+/// Hands the line that begins the object of `context` to `emit`, and all lines in it, each with its depth.
+pub(crate) fn object_lines(
+    config: &Config,
+    context: &Context,
+    depth: usize,
+    emit: &mut dyn FnMut(usize, &str),
+) {
+    let line = schema::object_row(Mode::of(context))
+        .zip(config.object(context))
+        .and_then(|(row, object)| object_line(row, context, object));
+    if let Some(line) = line {
+        emit(depth, &line);
+        let all = false;
+        Writer { config, all, emit }.object(context, depth + 1);
+    }
 }
 
 struct Writer<'a> {
     config: &'a Config,
     all: bool,
-    text: String,
+    emit: &'a mut dyn FnMut(usize, &str),
 }
 
 impl Writer<'_> {
-    fn line(&mut self, depth: usize, line: &str) {
-        self.text.extend(std::iter::repeat_n(' ', depth));
-        self.text.push_str(line);
-        self.text.push('\n');
-    }
-
     fn object(&mut self, context: &Context, depth: usize) {
         let Some(object) = self.config.object(context) else {
             return;
@@ -43,21 +60,21 @@ impl Writer<'_> {
             match row.kind {
                 Kind::Leaf(..) => {
                     for line in setting_lines(row, object, self.all) {
-                        self.line(depth, &line);
+                        (self.emit)(depth, &line);
                     }
                 }
                 Kind::Object(..) => {
                     for child in children(context, object) {
                         // A comment sets large objects apart.
                         if matches!(child, Context::Interface { .. } | Context::Peer { .. }) {
-                            self.line(depth, "!");
+                            (self.emit)(depth, "!");
                         }
                         if let Some(line) = self
                             .config
                             .object(&child)
                             .and_then(|o| object_line(row, &child, o))
                         {
-                            self.line(depth, &line);
+                            (self.emit)(depth, &line);
                             self.object(&child, depth + 1);
                         }
                     }
@@ -68,7 +85,7 @@ impl Writer<'_> {
 }
 
 /// The lines of a setting; without `all` only those that differ from the default.
-fn setting_lines(row: &'static Row, object: Object<'_>, all: bool) -> Vec<String> {
+pub(crate) fn setting_lines(row: &'static Row, object: Object<'_>, all: bool) -> Vec<String> {
     let Some((_, access)) = row.setting() else {
         return Vec::new();
     };
@@ -88,7 +105,7 @@ fn setting_lines(row: &'static Row, object: Object<'_>, all: bool) -> Vec<String
 }
 
 /// The line that begins an object.
-fn object_line(row: &'static Row, context: &Context, object: Object<'_>) -> Option<String> {
+pub(crate) fn object_line(row: &'static Row, context: &Context, object: Object<'_>) -> Option<String> {
     line_of(row, &object_values(row, context, object))
 }
 
