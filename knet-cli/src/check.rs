@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use knet_api::{
     edit::Context,
-    grammar::{Command, Edit, Line, parse},
+    grammar::{Command, Edit, Line, parse, transactions::Transaction},
     message::{Reply, RequestBody},
 };
 use serde_json::json;
@@ -94,7 +94,7 @@ impl Check {
     /// Only where the shell would stand afterwards is of interest.
     fn command(&mut self, command: &Command) -> Flow {
         match command {
-            Command::Configure => self.context = Some(Context::Global),
+            Command::Transaction(Transaction::Configure(_)) => self.context = Some(Context::Global),
             Command::End | Command::Disable => self.context = None,
             Command::Exit => match self.context.take() {
                 Some(context) => self.context = context.parent(),

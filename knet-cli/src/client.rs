@@ -47,6 +47,8 @@ impl Client {
             hostname: String::new(),
             privilege: knet_api::message::Privilege::Operator,
             revision: 0,
+            session: 0,
+            pending: None,
         };
         let decoder = Decoder::new(codec::MAX_RESPONSE);
         let mut client = Self {
@@ -90,6 +92,19 @@ impl Client {
             Ok(())
         })?;
         last.ok_or_else(unexpected)
+    }
+
+    /// Says something before the end, and waits for the answer if there is still a connection.
+    pub(crate) fn last_call(&mut self, body: RequestBody) -> Result<(), Failure> {
+        self.last_id = self.last_id.wrapping_add(1);
+        let id = self.last_id;
+        self.write(&Request { id, body })?;
+        loop {
+            let response: Response = self.read(Some(self.timeout))?;
+            if response.id == id {
+                return Ok(());
+            }
+        }
     }
 
     /// Asks for a text.

@@ -7,6 +7,7 @@ use knet_api::{
     edit::Context,
     grammar::{SyntaxError, Words, arguments, caret},
     message::{ApiError, ErrorCode},
+    problem::Problem,
     value::Value,
 };
 use serde_json::json;
@@ -14,7 +15,11 @@ use serde_json::json;
 use crate::{
     output::{At, clean},
     pipe,
+    transaction::sentence,
 };
+
+/// Most problems of a file that are printed for people.
+const MOST_PROBLEMS: usize = 20;
 
 /// Why a command failed.
 #[derive(Clone, Debug)]
@@ -32,6 +37,13 @@ pub(crate) enum Failure {
         error: Box<ApiError>,
         /// The line, and the part of it that is to blame.
         blame: Option<(String, Range<usize>)>,
+    },
+    /// A file or a candidate makes no sense.
+    Problems {
+        /// Path and text of the file.
+        file: Option<(String, String)>,
+        /// All that is wrong.
+        problems: Vec<Problem>,
     },
     /// There is no daemon.
     NoDaemon(String),
@@ -63,8 +75,16 @@ impl Failure {
                 ErrorCode::Timeout => 5,
                 _ => 1,
             },
-            Self::Syntax { .. } | Self::Unusable(_) | Self::NoAnswer(_) | Self::OutputClosed => 1,
+            Self::Syntax { .. }
+            | Self::Problems { .. }
+            | Self::Unusable(_)
+            | Self::NoAnswer(_)
+            | Self::OutputClosed => 1,
         })
+    }
+
+    pub(crate) const fn problems(file: Option<(String, String)>, problems: Vec<Problem>) -> Self {
+        Self::Problems { file, problems }
     }
 
     pub(crate) fn connecting(error: &io::Error, path: &Path) -> Self {
@@ -121,6 +141,15 @@ impl Failure {
                 }
                 text
             }
+            Self::Problems { file, problems } => {
+                let shown = problems.iter().take(MOST_PROBLEMS);
+                let mut texts: Vec<String> = shown.map(|problem| described(file.as_ref(), problem)).collect();
+                if problems.len() > MOST_PROBLEMS {
+                    texts.push(format!("% and {} more", problems.len() - MOST_PROBLEMS));
+                }
+                texts.push("% Nothing was changed".to_owned());
+                texts.join("\n")
+            }
             _ => format!("% {}", self.message()),
         }
     }
@@ -129,6 +158,11 @@ impl Failure {
         match self {
             Self::Syntax { line, error } => error.message(line),
             Self::Refused { error, .. } => clean(&error.message),
+            Self::Problems { problems, .. } => problems
+                .first()
+                .map_or("refused without a reason".to_owned(), |problem| {
+                    clean(&problem.to_string())
+                }),
             Self::NoDaemon(text)
             | Self::Denied(text)
             | Self::Lost(text)
@@ -144,6 +178,7 @@ impl Failure {
         match self {
             Self::Syntax { .. } => "syntax",
             Self::Refused { error, .. } => error.code.name(),
+            Self::Problems { .. } => ErrorCode::Invalid.name(),
             Self::NoDaemon(_) => "no-daemon",
             Self::Denied(_) => "denied",
             Self::Timeout => "timeout",
@@ -177,6 +212,18 @@ impl Failure {
             ),
             _ => (None, None),
         };
+        if let Self::Problems { file, problems } = self {
+            error["file"] = json!(file.as_ref().map(|(path, _)| path));
+            let rows = problems.iter().map(|problem| {
+                json!({
+                    "message": clean(&problem.text),
+                    "line": problem.span.map(|span| span.line),
+                    "column": problem.span.map(|span| span.column),
+                    "expected": problem.expected.as_deref().map(clean),
+                })
+            });
+            error["problems"] = json!(rows.collect::<Vec<_>>());
+        }
         if let Some(At { source, number, text }) = line {
             if let Some(source) = source {
                 error["file"] = json!(source);
@@ -192,6 +239,36 @@ impl Failure {
         }
         json!({ "schema": crate::output::SCHEMA, "error": error })
     }
+}
+
+/// What is wrong, under the line that it is in.
+fn described(file: Option<&(String, String)>, problem: &Problem) -> String {
+    let (Some((path, text)), Some(span)) = (file, problem.span) else {
+        return format!("% {}", sentence(problem));
+    };
+    const INDENT: usize = 2;
+    let place = format!("{}, line {}, column {}", clean(path), span.line, span.column);
+    let line = text.lines().nth(span.line.saturating_sub(1) as usize);
+    // One character for each, so that the mark stands right: a tab is a space here.
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let line = clean(&line.unwrap_or_default().chars().map(plain).collect::<String>());
+    let byte = |column: u32| {
+        line.char_indices()
+            .nth(column as usize)
+            .map_or(line.len(), |(at, _)| at)
+    };
+    let first = span.column.saturating_sub(1);
+    let mark = caret(&line, &(byte(first)..byte(first + span.length)), INDENT);
+    let expected = problem
+        .expected
+        .as_ref()
+        .map_or(String::new(), |text| format!("\n  expected: {}", clean(text)));
+    format!(
+        "% {place}: {}\n{}{line}\n{}{expected}",
+        clean(&problem.text),
+        " ".repeat(INDENT),
+        mark.trim_end()
+    )
 }
 
 /// The column of a span, from 1.

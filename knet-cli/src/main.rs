@@ -2,7 +2,7 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | what one line does | [`session`] |
+//! | what one line does | [`session`]; with the configuration as a whole: [`transaction`] |
 //! | lines from a person, from `-c`, a file or standard input | [`shell`], [`script`] |
 //! | lines that are only looked at | [`check`] |
 //! | the program's arguments, completions for other shells | [`arguments`], [`completion`] |
@@ -23,6 +23,7 @@ use crate::{
     arguments::Arguments, client::Client, failure::Failure, output::Output, script::Options, session::Session,
 };
 
+mod announce;
 mod arguments;
 mod check;
 mod client;
@@ -39,6 +40,7 @@ mod session;
 mod shell;
 mod show;
 mod table;
+mod transaction;
 mod units;
 
 fn main() -> ExitCode {

@@ -37,14 +37,18 @@ impl Options {
 /// Runs the lines up to the first that fails.
 pub(crate) fn run(session: &mut Session, lines: Lines, options: &Options) -> ExitCode {
     let output = session.output;
-    let first = each(lines, options, |number, line| match line {
+    let mut first = each(lines, options, |number, line| match line {
         Ok(line) => run_line(session, number, line, options),
         Err(failure) => {
             output.failure(&failure, Some(options.at(number, "")));
             Err(failure)
         }
     });
-    session.go(None);
+    if let Err(failure) = session.leave_configuration() {
+        session.output.failure(&failure, None);
+        first = first.or(Some(failure));
+    }
+    session.leave();
     first.map_or(ExitCode::SUCCESS, |failure| failure.exit_code())
 }
 

@@ -7,15 +7,17 @@ use knet_api::{
     grammar::{Command, Edit, Line, Show, help, parse},
     message::{Privilege, Reply, RequestBody},
     problem::Problem,
+    transaction::Entry,
 };
 use serde_json::json;
 
 use crate::{
     client::{Client, unexpected},
     failure::Failure,
-    output::{Document, Output, SCHEMA, clean},
+    output::{Document, Output, SCHEMA, clean, note},
     ping, pipe, show,
     table::pairs,
+    transaction,
 };
 
 /// What follows a line.
@@ -42,6 +44,10 @@ pub(crate) struct Session {
     pub(crate) history: Vec<String>,
     /// Whether anything was changed and not saved.
     pub(crate) unsaved: bool,
+    /// Whether the configuration at hand is a candidate.
+    pub(crate) candidate: bool,
+    /// The daemon's number of the connection.
+    connection: u64,
     hostname: String,
     broken: bool,
     /// What is incomplete in objects that were changed, until the shell leaves them.
@@ -54,6 +60,8 @@ Words may be abbreviated as long as they are clear: `sh ru` is `show running-con
 `configure terminal` enters the configuration. Each line there takes effect at once, whole or not at all:
 `no LINE` undoes it, `default LINE` puts a setting back to its default, `exit` goes one level out,
 `end` or Ctrl-Z leaves, `do COMMAND` gives a command from there. `write memory` saves.
+`configure candidate` edits a copy: `commit check` tells what it would do, `commit` puts it in force, `commit confirmed`
+undoes it unless it is confirmed. `show configuration history` lists what was, `rollback N` goes back.
 `show ... | include TEXT` filters what is shown, `| json` prints it for programs.
 `show commands` lists everything that can be typed, `find WORD` what speaks of WORD.";
 
@@ -64,6 +72,8 @@ impl Session {
             privilege: client.welcome.privilege,
             history: Vec::new(),
             unsaved: false,
+            candidate: false,
+            connection: client.welcome.session,
             hostname: clean(&client.welcome.hostname),
             broken: false,
             notes: BTreeMap::new(),
@@ -74,13 +84,14 @@ impl Session {
 
     pub(crate) fn prompt(&self) -> String {
         let host = &self.hostname;
+        let mode = if self.candidate { "candidate" } else { "config" };
         match &self.context {
             None if self.privilege == Privilege::Operator => format!("{host}> "),
             None => format!("{host}# "),
-            Some(Context::Global) => format!("{host}(config)# "),
-            Some(Context::Interface { interface }) => format!("{host}(config-if:{interface})# "),
-            Some(Context::Peer { peer, .. }) => format!("{host}(config-peer:{peer})# "),
-            Some(Context::Link { peer, link, .. }) => format!("{host}(config-link:{peer}:{link})# "),
+            Some(Context::Global) => format!("{host}({mode})# "),
+            Some(Context::Interface { interface }) => format!("{host}({mode}-if:{interface})# "),
+            Some(Context::Peer { peer, .. }) => format!("{host}({mode}-peer:{peer})# "),
+            Some(Context::Link { peer, link, .. }) => format!("{host}({mode}-link:{peer}:{link})# "),
         }
     }
 
@@ -95,7 +106,20 @@ impl Session {
             self.broken = Client::broken_by(failure);
             failure.blame_argument(context.as_ref(), line);
         }
+        self.notice_another_connection();
         result
+    }
+
+    /// With a connection go the candidate and the lock that the daemon held for it.
+    fn notice_another_connection(&mut self) {
+        let connection = self.client.welcome.session;
+        if connection != self.connection {
+            self.connection = connection;
+            if std::mem::take(&mut self.candidate) {
+                note("% The connection to knetd was made anew; the candidate ended with the old one");
+                self.go(None);
+            }
+        }
     }
 
     fn reconnect(&mut self) -> Result<(), Failure> {
@@ -103,6 +127,7 @@ impl Session {
         self.hostname = clean(&self.client.welcome.hostname);
         self.privilege = self.privilege.min(self.client.welcome.privilege);
         self.broken = false;
+        self.notice_another_connection();
         Ok(())
     }
 
@@ -151,10 +176,15 @@ impl Session {
     fn edit(&mut self, line: &str, edit: Edit) -> Result<Flow, Failure> {
         let touched: Vec<Context> = edit.ops.iter().map(|op| op.context().clone()).collect();
         let Edit { ops, enter, words } = edit;
-        match self.client.call(RequestBody::Edit { ops, base: None }) {
+        let request = if self.candidate {
+            RequestBody::EditCandidate { ops }
+        } else {
+            RequestBody::Edit { ops, base: None }
+        };
+        match self.client.call(request) {
             Ok(Reply::Edited { hostname, notes, .. }) => {
                 self.hostname = clean(&hostname);
-                self.unsaved = true;
+                self.unsaved |= !self.candidate;
                 for context in touched {
                     let of_it = notes
                         .iter()
@@ -171,6 +201,36 @@ impl Session {
         Ok(Flow::Next)
     }
 
+    /// Leaves the configuration, unless there are changes in the candidate.
+    pub(crate) fn leave_configuration(&mut self) -> Result<(), Failure> {
+        if self.context.is_some() {
+            if !self.broken
+                && let Reply::Entered {
+                    pending: Some(pending),
+                    ..
+                } = self.client.call(RequestBody::Configure(Entry::default()))?
+            {
+                note(&format!("% {}", show::configuration::waits(&pending)));
+            }
+            self.go(None);
+            self.candidate = false;
+        }
+        Ok(())
+    }
+
+    /// The connection ends on purpose, not because it was lost: what waits to be confirmed goes on waiting.
+    pub(crate) fn leave(&mut self) {
+        if !self.broken {
+            // Whether the daemon hears it or not, nothing is left to do.
+            let _ = self.client.last_call(RequestBody::Leave);
+        }
+    }
+
+    /// The host name that is in force.
+    pub(crate) fn set_hostname(&mut self, hostname: &str) {
+        self.hostname = clean(hostname);
+    }
+
     /// Goes to another object, and tells what is missing in those that are left.
     pub(crate) fn go(&mut self, to: Option<Context>) {
         let around = |context: &Option<Context>| std::iter::successors(context.clone(), Context::parent);
@@ -183,6 +243,11 @@ impl Session {
         self.context = to;
     }
 
+    /// What is incomplete is told by somebody else.
+    pub(crate) fn forget_notes(&mut self) {
+        self.notes.clear();
+    }
+
     fn command(&mut self, command: Command) -> Result<Flow, Failure> {
         if command.privilege() > self.privilege {
             return Err(self.not_allowed());
@@ -193,15 +258,16 @@ impl Session {
             }
             Command::Enable => self.privilege = Privilege::Admin,
             Command::Disable => {
-                self.go(None);
+                self.leave_configuration()?;
                 self.privilege = Privilege::Operator;
             }
-            Command::Configure => self.go(Some(Context::Global)),
             Command::Exit => match self.context.clone() {
+                Some(Context::Global) => self.leave_configuration()?,
                 Some(context) => self.go(context.parent()),
                 None => return Ok(Flow::Leave),
             },
-            Command::End => self.go(None),
+            Command::End => self.leave_configuration()?,
+            Command::Transaction(transaction) => transaction::run(self, transaction)?,
             Command::Help => HELP.lines().try_for_each(|line| self.output.line(line))?,
             Command::Show(what) => return self.show(&what, &[]),
             Command::ClearCounters { interface } => {
@@ -241,6 +307,7 @@ impl Session {
 
     fn show(&mut self, what: &Show, filters: &[pipe::Filter]) -> Result<Flow, Failure> {
         let document = match what {
+            Show::ConfigDiff { from, to } => transaction::diff(self, *from, *to)?,
             Show::History => {
                 let lines = self.history.iter().map(|line| clean(line)).collect();
                 Document::new("history", &json!(self.history), lines)

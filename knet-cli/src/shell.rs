@@ -5,12 +5,14 @@ use std::{cell::RefCell, process::ExitCode, rc::Rc};
 use rustyline::error::ReadlineError;
 
 use crate::{
+    announce::Announcer,
     editor::{self, Keys, LineEditor, Place, Printer},
     failure::Failure,
     history,
     monitor::Monitor,
     output::{clean, note},
     session::{Flow, Session},
+    show::configuration,
 };
 
 /// Reads lines from a person until the end.
@@ -33,6 +35,7 @@ pub(crate) fn run(session: Session) -> ExitCode {
         keys,
         printer,
         monitor: None,
+        announcer: None,
     };
     shell.greet();
     let file = history::file();
@@ -55,6 +58,7 @@ struct Shell {
     keys: Keys,
     printer: Printer,
     monitor: Option<Monitor>,
+    announcer: Option<Announcer>,
 }
 
 impl Shell {
@@ -69,10 +73,24 @@ impl Shell {
         if session.client.tables_differ() {
             note("% knetd is another build than this shell: help may differ from what it knows");
         }
+        if let Some(pending) = &welcome.pending {
+            note(&format!("% {}", configuration::waits(pending)));
+        }
+    }
+
+    /// What everybody should know is shown as it happens. Where there is no place for one more listener, the shell does
+    /// without.
+    fn listen(&mut self) {
+        if self.announcer.as_ref().is_none_or(|announcer| !announcer.runs()) {
+            let printer = self.printer.clone();
+            let show = move |line: String| printer.print(line + "\n");
+            self.announcer = Announcer::start(&self.session.borrow().client, show).ok();
+        }
     }
 
     fn serve(&mut self) -> ExitCode {
         loop {
+            self.listen();
             let prompt = {
                 let session = self.session.borrow();
                 let prompt = session.prompt();
@@ -95,17 +113,15 @@ impl Shell {
                         }
                     }
                     if self.keys.ended() {
-                        self.session.borrow_mut().go(None);
+                        self.end();
                     }
                 }
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => {
-                    let mut session = self.session.borrow_mut();
-                    let Some(context) = session.context.clone() else {
-                        drop(session);
+                    if self.session.borrow().context.is_none() {
                         return self.leave();
-                    };
-                    session.go(context.parent());
+                    }
+                    let _ = self.line("exit", prompt.chars().count());
                 }
                 Err(error) => {
                     let failure = Failure::Unusable(format!("the terminal cannot be read: {error}"));
@@ -142,9 +158,17 @@ impl Shell {
         Ok(())
     }
 
+    /// Out of the configuration, unless there are changes in the candidate.
+    fn end(&self) {
+        if let Err(failure) = self.session.borrow_mut().leave_configuration() {
+            note(&failure.report(0));
+        }
+    }
+
     fn leave(&self) -> ExitCode {
         let mut session = self.session.borrow_mut();
         session.go(None);
+        session.leave();
         if session.unsaved {
             note("% The configuration was changed and is not saved (`write memory` saves it)");
         }

@@ -1,6 +1,7 @@
 //! What `show` shows: rows of the daemon as text and as JSON.
 
 mod commands;
+pub(crate) mod configuration;
 mod interface;
 
 use knet_api::{
@@ -110,8 +111,24 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
             }
             _ => return Err(unexpected()),
         },
-        // What was typed is known to the session alone.
-        Show::History => Document::default(),
+        Show::Revisions => match client.call(RequestBody::Revisions)? {
+            Reply::Revisions {
+                rows,
+                not_kept,
+                pending,
+            } => configuration::revisions(&rows, not_kept.as_deref(), pending.as_ref()),
+            _ => return Err(unexpected()),
+        },
+        Show::ConfigText(version) => {
+            let text = client.text(RequestBody::ConfigText(version))?;
+            Document::new("configuration", &json!(text), clean_lines(&text))
+        }
+        Show::Clients => match client.call(RequestBody::Clients)? {
+            Reply::Clients { rows, pending } => configuration::clients(&rows, pending.as_ref()),
+            _ => return Err(unexpected()),
+        },
+        // What was typed, and whether there is a candidate, is known to the session alone.
+        Show::History | Show::ConfigDiff { .. } => Document::default(),
         Show::Commands { word } => commands::document(word.as_deref()),
     })
 }

@@ -84,7 +84,7 @@ fn number_of(group: &str) -> Option<u32> {
 }
 
 /// The name of a user, or the number where it has none.
-fn user_name(uid: u32) -> String {
+pub(crate) fn user_name(uid: u32) -> String {
     fs::read_to_string("/etc/passwd")
         .ok()
         .and_then(|users| user(&users, uid).map(|(name, _)| name.to_owned()))

@@ -1,5 +1,9 @@
 //! The state of the daemon, owned by the control thread: the running configuration and what runs because of it.
 
+mod confirmation;
+mod loading;
+mod transactions;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -12,25 +16,24 @@ use std::{
 
 use libknet::{
     Event, Offloads, Query, Reply,
-    api::{
-        edit::Op,
-        message::{ApiError, ErrorCode},
-        model::Config,
-        problem::Problem,
-        render::render,
-    },
+    api::{message::ApiError, model::Config, problem::Problem},
     proto::{event::Event as CoreEvent, status::LinkState},
 };
 
+use self::{confirmation::Pending, transactions::Lock};
+pub(crate) use self::{
+    confirmation::{Watched, watch_peer},
+    transactions::{Author, ToConfirm},
+};
 use crate::{
     config::{
+        history::History,
         keys::Keys,
-        load::{self, LoadError},
         plan::{self, Setups},
         setup::Setup,
         store,
     },
-    events::{self, EventSink, Loudness},
+    events::{self, EventSink},
     flight_recorder::FlightRecorder,
     host_check,
     logging::LogHistory,
@@ -60,7 +63,12 @@ pub(crate) struct Daemon {
     config: Arc<Config>,
     /// What the configuration file holds.
     saved: Arc<Config>,
+    /// Which revision that was.
+    saved_revision: Option<u64>,
     revision: u64,
+    history: History,
+    lock: Option<Lock>,
+    pending: Option<Pending>,
     keys: Keys,
     names: Resolver,
     overlays: BTreeMap<String, Overlay>,
@@ -85,15 +93,8 @@ pub(crate) enum CommitError {
     Problems(Vec<Problem>),
     /// The system refused. The text names the thing and the remedy.
     System(String),
-}
-
-impl CommitError {
-    fn into_api(self) -> ApiError {
-        match self {
-            Self::Problems(problems) => first_problem(problems),
-            Self::System(text) => ApiError::new(ErrorCode::System, text),
-        }
-    }
+    /// Not now, or not by this client.
+    Refused(Box<ApiError>),
 }
 
 impl Daemon {
@@ -104,6 +105,8 @@ impl Daemon {
         log: LogHistory,
         overlay_events: EventSender,
     ) -> Self {
+        store::sweep_beside(config_file);
+        let history = History::beside(config_file);
         Self {
             events: EventSink::default(),
             recorder: FlightRecorder::default(),
@@ -113,7 +116,11 @@ impl Daemon {
             offloads,
             config: Arc::default(),
             saved: Arc::default(),
-            revision: 0,
+            saved_revision: None,
+            revision: history.latest(),
+            history,
+            lock: None,
+            pending: None,
             keys: Keys::new(config_file),
             names: Resolver::default(),
             overlays: BTreeMap::new(),
@@ -175,73 +182,9 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration file and puts the difference into force, or refuses it whole. Keys are read and names
-    /// are looked up again.
-    pub(crate) fn load(&mut self) -> Result<(), LoadError> {
-        let mut keys = Keys::new(&self.config_file);
-        let loaded = load::read(&self.config_file, &mut keys)?;
-        self.commit(loaded.config, Some(keys))
-            .map_err(|error| match error {
-                CommitError::Problems(problems) => LoadError::Problems(problems),
-                CommitError::System(text) => LoadError::System(text),
-            })?;
-        for note in loaded.problems {
-            tracing::warn!("{}: {note}", self.config_file.display());
-        }
-        self.saved = Arc::clone(&self.config);
-        self.names.hurry(Instant::now());
-        Ok(())
-    }
-
-    /// Applies `ops`, all of them or none. Returns what is still incomplete in the objects that they name.
-    pub(crate) fn edit(
-        &mut self,
-        ops: &[Op],
-        base: Option<u64>,
-        user: &str,
-    ) -> Result<Vec<Problem>, ApiError> {
-        if base.is_some_and(|base| base != self.revision) {
-            let text = format!(
-                "the configuration was changed meanwhile (it is revision {} now)",
-                self.revision
-            );
-            return Err(ApiError::new(ErrorCode::Conflict, text).with_hint("look at it and try again"));
-        }
-        let edited = self.config.edited(ops).map_err(first_problem)?;
-        if edited.config != *self.config {
-            self.commit(edited.config, None).map_err(CommitError::into_api)?;
-            self.tell_configured(&format!(
-                "configuration changed by {user}: revision {}",
-                self.revision
-            ));
-        }
-        Ok(edited.notes)
-    }
-
-    /// Who changed what when is never held back: each revision is a line of its own kind.
-    pub(crate) fn tell_configured(&mut self, text: &str) {
-        let kind = format!("configured {}", self.revision);
-        self.events
-            .publish(&kind, Loudness::Info, events::own("configured", text));
-    }
-
-    /// Makes the running configuration the contents of the file. Returns its size in bytes.
-    pub(crate) fn write_memory(&mut self) -> Result<u64, ApiError> {
-        let text = render(&self.config, false);
-        store::replace(&self.config_file, &text)
-            .map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))?;
-        self.saved = Arc::clone(&self.config);
-        tracing::info!(
-            "{}: revision {} written",
-            self.config_file.display(),
-            self.revision
-        );
-        Ok(text.len() as u64)
-    }
-
     /// Puts `config` into force: nothing that it leaves as it is gets disturbed, and after an error everything is
     /// as it was. `keys`: just read, and to be used instead of those known.
-    fn commit(&mut self, config: Config, keys: Option<Keys>) -> Result<(), CommitError> {
+    fn apply(&mut self, config: Config, keys: Option<Keys>) -> Result<(), CommitError> {
         let setups = self.prepare(&config, keys);
         let result = setups.and_then(|(setups, keys)| {
             let sizes = setups.values().map(|s| {
@@ -252,7 +195,7 @@ impl Daemon {
             self.transform(&setups)?;
             Ok(keys)
         });
-        let committed = result.map(|keys| {
+        let applied = result.map(|keys| {
             self.config = Arc::new(config);
             self.recorder.keep_only(&self.config);
             self.revision += 1;
@@ -262,7 +205,7 @@ impl Daemon {
             }
         });
         self.erase_other_keys();
-        committed
+        applied
     }
 
     /// Erases the keys that the running configuration does not name.
@@ -492,6 +435,8 @@ impl Daemon {
 
     /// What is due about once a second.
     pub(crate) fn tick(&mut self) {
+        self.history.tick(Instant::now());
+        self.tick_confirmation(Instant::now());
         self.events.summarize();
         let lost = self.overlay_events.take_lost();
         if lost > 0 {
@@ -528,6 +473,7 @@ impl Daemon {
 
     /// Says goodbye to all peers and removes all TAPs; all interfaces at once. Begins right away.
     pub(crate) fn stop(&mut self) -> impl Future<Output = ()> + use<> {
+        self.history.flush();
         self.failures.clear();
         let stopping: Vec<_> = std::mem::take(&mut self.overlays)
             .into_values()
@@ -561,20 +507,6 @@ pub(crate) fn look_up_names(daemon: &Rc<RefCell<Daemon>>) {
             }
         });
     }
-}
-
-/// Of several problems the first, with the number of the others.
-fn first_problem(problems: Vec<Problem>) -> ApiError {
-    let others = problems.len().saturating_sub(1);
-    let mut problems = problems.into_iter();
-    let Some(first) = problems.next() else {
-        return ApiError::new(ErrorCode::Internal, "refused without a reason");
-    };
-    let mut error = ApiError::from(first);
-    if others > 0 {
-        error.message = format!("{} (and {others} more)", error.message);
-    }
-    error
 }
 
 fn peers(count: usize) -> String {

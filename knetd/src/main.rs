@@ -38,7 +38,7 @@ use std::{cell::RefCell, io::Write, path::Path, process::ExitCode, rc::Rc, time:
 
 use args::{Args, KeyCommand};
 use clap::Parser;
-use config::{keys::Keys, load};
+use config::{history::Origin, keys::Keys, load};
 use control::listener::ControlSocket;
 use daemon::Daemon;
 use logging::Log;
@@ -164,6 +164,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                 _ = tick.tick() => {
                     daemon.borrow_mut().tick();
                     daemon::look_up_names(&daemon);
+                    daemon::watch_peer(&daemon);
                 }
                 Some(event) = overlay_events.recv() => daemon.borrow_mut().handle_event(&event),
                 () = &mut clients => {}
@@ -186,19 +187,19 @@ fn start(daemon: &mut Daemon, path: &Path) -> Result<(), Vec<String>> {
     let directory_there = path
         .parent()
         .is_some_and(|d| d.as_os_str().is_empty() || d.is_dir());
-    if !path.exists() && !path.is_symlink() && directory_there {
+    let missing = !path.exists() && !path.is_symlink() && directory_there;
+    if missing {
         tracing::warn!(
             "{}: not there; starting with an empty configuration",
             path.display()
         );
-        return Ok(());
     }
-    daemon.load().map_err(|error| error.lines(path))
+    daemon.start(!missing).map_err(|error| error.lines(path))
 }
 
 fn reload(daemon: &mut Daemon) {
     let path = daemon.config_file().to_owned();
-    match daemon.load() {
+    match daemon.load(Origin::Reload) {
         Ok(()) => {
             let text = format!("{} read again: revision {}", path.display(), daemon.revision());
             daemon.tell_configured(&text);

@@ -1,5 +1,7 @@
 //! A daemon without a network: real messages, a real configuration, made-up rows.
 
+mod transactions;
+
 use std::{
     env, fs,
     io::{Read, Write},
@@ -77,6 +79,7 @@ struct State {
     trial: Option<Config>,
     startup: String,
     revision: u64,
+    work: transactions::Work,
 }
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -93,6 +96,7 @@ impl FakeDaemon {
             trial: None,
             startup: CONFIG.to_owned(),
             revision: 1,
+            work: transactions::Work::default(),
         };
         let state = Arc::new(Mutex::new(state));
         thread::spawn(move || {
@@ -166,6 +170,8 @@ fn serve(stream: UnixStream, state: &Mutex<State>, temper: Temper) -> Option<()>
             Privilege::Admin
         },
         revision,
+        session: 1,
+        pending: None,
     }))?;
     while let Some(Request { id, body }) = client.read() {
         match temper {
@@ -214,6 +220,9 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             now(Ok(Reply::Text(text[cut..].into()))),
         ]
     };
+    if let RequestBody::ConfigText(_) | RequestBody::ConfigDiff { .. } = body {
+        return text(transactions::text(&state, &body));
+    }
     vec![now(match body {
         RequestBody::Edit { ops, .. } => match state.running.edited(&ops) {
             Ok(edited) => {
@@ -345,6 +354,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
                 .take(limit as usize);
             Ok(Reply::Names(names.map(|name| (*name).to_owned()).collect()))
         }
+        body => transactions::answer(&mut state, body),
     })]
 }
 

@@ -1,4 +1,5 @@
 //! The shell as a program, against a daemon that is made up.
+#![allow(clippy::result_large_err)]
 
 mod fake_daemon;
 mod scripts;

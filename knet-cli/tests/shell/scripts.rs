@@ -572,3 +572,71 @@ fn events_are_printed_as_they_come() {
     assert_eq!(lines[2], "* 4 events were not shown: this terminal is too slow");
     assert_eq!(lines.len(), 4);
 }
+
+#[test]
+fn a_file_is_refused_with_every_place_in_it() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let file = daemon.directory().join("wrong.conf");
+    std::fs::write(&file, "hostname ber1\ninterface knet0\n\tmtu 99\n peer a/b\n").expect("a file");
+    let line = format!("configure replace {} comment a try", file.display());
+    let (status, out, err) = given(&daemon, &["-c", &line], "");
+    assert_eq!((status, out.as_str()), (1, ""));
+    let path = file.display();
+    assert_eq!(
+        err,
+        format!(
+            "line 1: {line}\n% {path}, line 3, column 6: invalid input `99`: 99 is out of range\n   mtu 99\n       ^\n  \
+             expected: <576-9216> (bytes), auto\n% {path}, line 4, column 7: invalid input `a/b`: a name with '/'\n   \
+             peer a/b\n        ^\n  expected: NAME (1-64 of A-Z a-z 0-9 . _ -)\n% Nothing was changed\n"
+        )
+    );
+    let (status, _, err) = given(&daemon, &["--json", "-c", &line], "");
+    let error = &json(&err)["error"];
+    assert_eq!((status, error["code"].as_str()), (1, Some("invalid")));
+    assert_eq!(
+        (
+            error["problems"][1]["line"].as_u64(),
+            error["problems"][1]["column"].as_u64()
+        ),
+        (Some(4), Some(7))
+    );
+    std::fs::write(&file, "hostname ber1\n").expect("a file");
+    let (status, out, err) = given(&daemon, &["-c", &line, "-c", "show running-config"], "");
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(out, "Revision 2 is in force\nhostname ber1\n");
+}
+
+#[test]
+fn a_script_that_forgets_to_commit_fails_and_says_so() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, out, err) = given(&daemon, &["-c", "configure candidate", "-c", "hostname ber1"], "");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(
+        err.contains("changes that are not committed") && err.contains("exit discard"),
+        "{err}"
+    );
+    let lines = [
+        "configure candidate",
+        "hostname ber1",
+        "commit",
+        "show running-config | include hostname",
+    ];
+    let arguments: Vec<&str> = lines.iter().flat_map(|line| ["-c", line]).collect();
+    let (status, out, _) = given(&daemon, &arguments, "");
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "Revision 2 is in force\nhostname ber1\n")
+    );
+    // A candidate that nobody has edited is nothing to lose.
+    let (status, _, err) = given(&daemon, &["-c", "configure candidate"], "");
+    assert_eq!(status, 0, "{err}");
+}
+
+#[test]
+fn a_candidate_ends_with_its_connection_and_nothing_goes_into_force_instead() {
+    let daemon = FakeDaemon::start(Temper::Fickle);
+    let (status, _, err) = given(&daemon, &["-c", "configure candidate", "-c", "hostname ber1"], "");
+    assert_eq!(status, 1, "{err}");
+    let (_, out, _) = given(&daemon, &["-c", "show running-config | include hostname"], "");
+    assert_eq!(out, "hostname fra1\n");
+}

@@ -59,13 +59,18 @@ fn configuring() {
 }
 
 #[test]
+fn changing_the_configuration_as_a_whole() {
+    play("transactions.txt");
+}
+
+#[test]
 fn making_mistakes() {
     play("mistakes.txt");
 }
 
 #[test]
 fn every_command_has_a_transcript() {
-    use knet_api::grammar::{commands::COMMANDS, schema::SCHEMA};
+    use knet_api::grammar::{commands, schema::SCHEMA};
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
     let mut lines = Vec::new();
     for entry in fs::read_dir(directory).expect("transcripts") {
@@ -79,8 +84,7 @@ fn every_command_has_a_transcript() {
             .collect();
         words.join(" ")
     };
-    let syntaxes = COMMANDS
-        .iter()
+    let syntaxes = commands::all()
         .map(|command| command.syntax)
         .chain(SCHEMA.iter().map(|row| row.key));
     for syntax in syntaxes {

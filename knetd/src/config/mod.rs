@@ -1,11 +1,14 @@
 //! The configuration: from the file to what runs, and back to the file.
 //!
 //! A change goes through [`plan`]: what is named is prepared and applied, step by step, and everything is undone
-//! if a step fails. Texts become [`setup::Setup`]s with the keys of [`keys`].
+//! if a step fails. Texts become [`setup::Setup`]s with the keys of [`keys`]. What was in force is kept in [`history`].
 
+pub(crate) mod history;
+pub(crate) mod impact;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod plan;
 pub(crate) mod setup;
 pub(crate) mod slots;
 pub(crate) mod store;
+pub(crate) mod unconfirmed;

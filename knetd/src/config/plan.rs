@@ -188,7 +188,7 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use libknet::proto::{
         config::{LinkConfig, MtuPolicy, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
         handshake::message::{Suite, SuiteSet},
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
 
-    fn setup(key: u8, sockets: &[(u8, &str)]) -> Setup {
+    pub(in crate::config) fn setup(key: u8, sockets: &[(u8, &str)]) -> Setup {
         let private_key = PrivateKey::from_bytes(&[key; 32]);
         Setup {
             public_key: private_key.public_key(),
@@ -227,7 +227,7 @@ mod tests {
         }
     }
 
-    fn peer(key: u8, priority: u8) -> PeerConfig {
+    pub(in crate::config) fn peer(key: u8, priority: u8) -> PeerConfig {
         let mut links = [const { None }; 8];
         links[0] = Some(LinkConfig {
             priority,
@@ -247,7 +247,7 @@ mod tests {
         }
     }
 
-    fn setups(list: &[(&str, Setup)]) -> Setups {
+    pub(in crate::config) fn setups(list: &[(&str, Setup)]) -> Setups {
         list.iter()
             .map(|(name, setup)| ((*name).to_owned(), Rc::new(setup.clone())))
             .collect()

@@ -1,6 +1,7 @@
 //! Writing the configuration file: the old text or the new one, never anything between.
 
 use std::{
+    borrow::Cow,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown},
@@ -19,13 +20,8 @@ pub(crate) struct StoreError {
 /// Makes `text` the contents of `path`, lasting: written beside it, synchronised to the disk, renamed over it.
 /// Mode and owner of an existing file are kept; a new one is readable by its owner only.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
-    // Through a symbolic link it is the file that is replaced, not the link.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let target = target_of(path);
+    let (directory, name) = place_of(&target);
     let temporary = directory.join(format!(".{name}.{}.new", std::process::id()));
 
     let outcome = write_beside(&target, &temporary, text)
@@ -46,6 +42,48 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
             step,
             error,
         })
+}
+
+/// Through a symbolic link it is the file that is replaced, not the link.
+fn target_of(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.into())
+}
+
+fn place_of(target: &Path) -> (&Path, Cow<'_, str>) {
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    (
+        directory,
+        target.file_name().unwrap_or_default().to_string_lossy(),
+    )
+}
+
+/// Removes what was left by a process that was killed while it replaced `path`.
+pub(crate) fn sweep_beside(path: &Path) {
+    let target = target_of(path);
+    let (directory, name) = place_of(&target);
+    sweep(directory, &name);
+}
+
+/// Removes what was left in `directory` by a process that was killed while it replaced `name`, or any file where that is
+/// empty.
+pub(crate) fn sweep(directory: &Path, name: &str) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        let left = file
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_suffix(".new")?.rsplit_once('.'))
+            .is_some_and(|(of, process)| {
+                (name.is_empty() || of == name) && process.bytes().all(|b| b.is_ascii_digit())
+            });
+        if left {
+            // One that cannot be removed does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 type Step<T> = Result<T, (&'static str, io::Error)>;
@@ -109,6 +147,20 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o644);
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
         assert_eq!(names(&scratch), ["knetd.conf"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_away_and_nothing_else() {
+        let scratch = Scratch::new();
+        let files = [".a.12.new", ".a.x.new", ".b.12.new", "a", "a.12.new"];
+        for file in files {
+            fs::write(scratch.path().join(file), "").unwrap();
+        }
+        sweep(scratch.path(), "a");
+        assert_eq!(names(&scratch), files[1..].to_vec());
+        sweep(scratch.path(), "");
+        assert_eq!(names(&scratch), [".a.x.new", "a", "a.12.new"]);
+        sweep(&scratch.path().join("none"), "");
     }
 
     #[test]

@@ -30,7 +30,19 @@ fn required(request: &RequestBody) -> Privilege {
         RequestBody::Edit { .. }
         | RequestBody::Try { .. }
         | RequestBody::WriteMemory
-        | RequestBody::ClearCounters { .. } => Privilege::Admin,
+        | RequestBody::ClearCounters { .. }
+        | RequestBody::Configure(_)
+        | RequestBody::EditCandidate { .. }
+        | RequestBody::Commit { .. }
+        | RequestBody::CommitCheck
+        | RequestBody::Update
+        | RequestBody::Discard
+        | RequestBody::Confirm
+        | RequestBody::Revert
+        | RequestBody::Rollback { .. }
+        | RequestBody::Upload { .. }
+        | RequestBody::Replace { .. }
+        | RequestBody::ClearClient { .. } => Privilege::Admin,
         // Key files are named in these texts; keys are not in them.
         RequestBody::RunningConfig { .. }
         | RequestBody::StartupConfig
@@ -45,6 +57,12 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Ping { .. }
         | RequestBody::History { .. }
         | RequestBody::Complete { .. }
+        | RequestBody::Revisions
+        | RequestBody::ConfigText(_)
+        | RequestBody::ConfigDiff { .. }
+        | RequestBody::Clients
+        | RequestBody::Announcements
+        | RequestBody::Leave
         | RequestBody::Cancel { .. } => Privilege::Operator,
     }
 }

@@ -1,7 +1,7 @@
 //! The conversation with one client, from its greeting to its end.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     pin::pin,
     rc::Rc,
     time::{Duration, Instant},
@@ -21,6 +21,8 @@ use super::{
     authorize,
     output::{self, Gone, Output, WRITE_TIMEOUT, WriteError, protocol_error},
     requests::Session,
+    server::{Clients, Presence},
+    workspace::Workspace,
 };
 use crate::{account::User, daemon::Daemon};
 
@@ -50,7 +52,8 @@ pub(crate) enum ClientError {
 pub(crate) async fn serve(
     stream: UnixStream,
     user: User,
-    last_request: &Cell<Instant>,
+    presence: &Rc<Presence>,
+    clients: &Rc<RefCell<Clients>>,
     daemon: &Rc<RefCell<Daemon>>,
 ) -> Result<(), ClientError> {
     let (reader, writer) = stream.into_split();
@@ -58,7 +61,7 @@ pub(crate) async fn serve(
     let mut writing = pin!(output::write_all(frames, writer, WRITE_TIMEOUT));
     let ended = tokio::select! {
         written = &mut writing => return Ok(written?),
-        ended = converse(BufReader::new(reader), output, user, last_request, daemon) => ended,
+        ended = converse(BufReader::new(reader), output, user, (presence, clients), daemon) => ended,
     };
     // What was answered already still goes out.
     writing.await?;
@@ -69,13 +72,14 @@ async fn converse(
     mut reader: impl AsyncRead + Unpin,
     output: Output,
     user: User,
-    last_request: &Cell<Instant>,
+    (presence, clients): (&Rc<Presence>, &Rc<RefCell<Clients>>),
     daemon: &Rc<RefCell<Daemon>>,
 ) -> Result<(), ClientError> {
-    if greet(&mut reader, &output, &user, daemon).await? == Greeting::Refused {
+    if greet(&mut reader, &output, (&user, presence.session), daemon).await? == Greeting::Refused {
         return Ok(());
     }
-    let mut session = Session::new(Rc::clone(daemon), output, user);
+    let workspace = Workspace::new(Rc::clone(daemon), Rc::clone(presence), Rc::clone(clients), &user);
+    let mut session = Session::new(Rc::clone(daemon), output, workspace, user);
     let mut pace = Pace::default();
     loop {
         let request = match read_message(&mut reader).await.and_then(|body| match body {
@@ -92,7 +96,7 @@ async fn converse(
                 return Err(error);
             }
         };
-        last_request.set(Instant::now());
+        presence.last_request.set(Instant::now());
         pace.keep().await;
         if session.handle(request).await == Err(Gone) {
             return Ok(());
@@ -109,7 +113,7 @@ enum Greeting {
 async fn greet(
     reader: &mut (impl AsyncRead + Unpin),
     output: &Output,
-    user: &User,
+    (user, session): (&User, u64),
     daemon: &Rc<RefCell<Daemon>>,
 ) -> Result<Greeting, ClientError> {
     let hello = tokio::time::timeout(READ_TIMEOUT, read_message(reader)).await;
@@ -147,6 +151,8 @@ async fn greet(
                     hostname: daemon.hostname(),
                     privilege,
                     revision: daemon.revision(),
+                    session,
+                    pending: daemon.pending(),
                 };
                 (Ok(welcome), Ok(Greeting::Accepted))
             }

@@ -10,3 +10,5 @@ mod ping;
 mod requests;
 pub(crate) mod server;
 mod show;
+mod versions;
+mod workspace;

@@ -1,4 +1,4 @@
-//! `terminal monitor`: events as they happen.
+//! `terminal monitor`: events as they happen; and those that every shell shows.
 
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use super::output::{Gone, Output};
 
 /// Most events in one message.
 const BATCH: usize = 64;
+/// How the kinds of events begin that everybody should know.
+const ANNOUNCED: &str = "commit-";
 
 /// Sends events until the client goes. What a slow client misses is counted.
 pub(crate) async fn run(mut events: Receiver<Arc<EventRow>>, output: Output, id: u32) -> Result<(), Gone> {
@@ -41,6 +43,23 @@ pub(crate) async fn run(mut events: Receiver<Arc<EventRow>>, output: Output, id:
         if !together.is_empty() {
             output.answer(id, true, Ok(batch(&together, dropped))).await?;
             dropped = 0;
+        }
+    }
+}
+
+/// Sends what everybody should know until the client goes.
+pub(crate) async fn announcements(
+    mut events: Receiver<Arc<EventRow>>,
+    output: Output,
+    id: u32,
+) -> Result<(), Gone> {
+    loop {
+        match events.recv().await {
+            Ok(event) if event.kind.starts_with(ANNOUNCED) => {
+                output.answer(id, true, Ok(batch(&[event], 0))).await?;
+            }
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return output.answer(id, false, Ok(batch(&[], 0))).await,
         }
     }
 }

@@ -5,7 +5,6 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use libknet::api::{
     apply::Edited,
     edit::Op,
-    load::load,
     message::{ApiError, ErrorCode, Reply, Request, RequestBody},
     model::Config,
     render::render,
@@ -17,6 +16,7 @@ use super::{
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
     show,
+    workspace::Workspace,
 };
 use crate::{account::User, daemon::Daemon};
 
@@ -27,6 +27,7 @@ const JOBS: usize = 16;
 pub(crate) struct Session {
     daemon: Rc<RefCell<Daemon>>,
     output: Output,
+    workspace: Workspace,
     user: User,
     /// The configuration that this client tries changes on.
     trial: Option<Config>,
@@ -37,10 +38,11 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session without requests.
-    pub(crate) fn new(daemon: Rc<RefCell<Daemon>>, output: Output, user: User) -> Self {
+    pub(crate) fn new(daemon: Rc<RefCell<Daemon>>, output: Output, workspace: Workspace, user: User) -> Self {
         Self {
             daemon,
             output,
+            workspace,
             user,
             trial: None,
             jobs: JoinSet::new(),
@@ -100,6 +102,13 @@ impl Session {
                 )
                 .await
             }
+            RequestBody::Announcements => match self.workspace.listen() {
+                Ok(watcher) => {
+                    self.begin(id, monitor::announcements(watcher, self.output.clone(), id))
+                        .await
+                }
+                Err(error) => self.output.answer(id, false, Err(error)).await,
+            },
             RequestBody::Cancel { id: which } => self.cancel(id, which).await,
             RequestBody::Try { ops } => {
                 let answer = self.try_edit(&ops);
@@ -110,11 +119,16 @@ impl Session {
                 self.output.text(id, &render(&config, all)).await
             }
             RequestBody::StartupConfig => {
-                let text = startup_config(&self.daemon.borrow(), self.user.is_root());
-                match text {
-                    Ok(text) => self.output.text(id, &text).await,
-                    Err(error) => self.output.answer(id, false, Err(error)).await,
-                }
+                let text = self.workspace.startup_text();
+                self.text(id, text).await
+            }
+            RequestBody::ConfigText(version) => {
+                let text = self.workspace.text(version);
+                self.text(id, text).await
+            }
+            RequestBody::ConfigDiff { from, to } => {
+                let text = self.workspace.diff(from, to);
+                self.text(id, text).await
             }
             body => {
                 let answer = self.answer(body).await;
@@ -123,13 +137,20 @@ impl Session {
         }
     }
 
+    async fn text(&self, id: u32, text: Result<String, ApiError>) -> Result<(), Gone> {
+        match text {
+            Ok(text) => self.output.text(id, &text).await,
+            Err(error) => self.output.answer(id, false, Err(error)).await,
+        }
+    }
+
     /// Answers that consist of one message.
-    async fn answer(&self, body: RequestBody) -> Result<Reply, ApiError> {
+    async fn answer(&mut self, body: RequestBody) -> Result<Reply, ApiError> {
         let daemon = &*self.daemon;
         match body {
             RequestBody::Edit { ops, base } => {
                 let mut daemon = daemon.borrow_mut();
-                let notes = daemon.edit(&ops, base, &self.user.name)?;
+                let notes = daemon.edit(&ops, base, self.workspace.author())?;
                 Ok(Reply::Edited {
                     revision: daemon.revision(),
                     hostname: daemon.hostname(),
@@ -170,20 +191,12 @@ impl Session {
                 prefix,
                 limit,
             } => Ok(Reply::Names(names::complete(
-                daemon.borrow().config(),
+                &self.workspace.config_at_hand(),
                 &source,
                 &prefix,
                 limit as usize,
             ))),
-            RequestBody::Monitor
-            | RequestBody::Ping { .. }
-            | RequestBody::Cancel { .. }
-            | RequestBody::Try { .. }
-            | RequestBody::RunningConfig { .. }
-            | RequestBody::StartupConfig => Err(ApiError::new(
-                ErrorCode::Internal,
-                "a request was answered in the wrong place",
-            )),
+            body => self.workspace.answer(body).await,
         }
     }
 
@@ -223,26 +236,4 @@ impl Session {
         self.output.answer(which, false, Err(ended)).await?;
         self.output.answer(id, false, Ok(Reply::Done)).await
     }
-}
-
-/// The configuration file. What is in it beside settings, comments and what is mistyped, may be a secret: it is shown
-/// to root only, who can read the file anyway.
-fn startup_config(daemon: &Daemon, root: bool) -> Result<String, ApiError> {
-    let path = daemon.config_file();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            _ => ErrorCode::System,
-        };
-        ApiError::new(code, format!("{}: {error}", path.display()))
-    })?;
-    if root {
-        return Ok(text);
-    }
-    let loaded = load(text.as_bytes());
-    if let Some(problem) = loaded.errors().next() {
-        let text = format!("{}: {problem}", path.display());
-        return Err(ApiError::new(ErrorCode::Invalid, text).with_hint("root can see the file as it is"));
-    }
-    Ok(render(&loaded.config, false))
 }

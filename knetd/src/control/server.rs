@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::BTreeMap,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -10,6 +10,7 @@ use std::{
 use libknet::api::{
     codec,
     message::{ApiError, ErrorCode, HelloReply},
+    transaction::Mode,
 };
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -17,7 +18,7 @@ use tokio::{
 };
 
 use super::{authorize, client};
-use crate::{account::User, daemon::Daemon};
+use crate::{account::User, daemon::Daemon, logging::unix_ms};
 
 /// Clients at once, those kept for root included (limits: row 38).
 const CLIENTS: usize = 32;
@@ -31,20 +32,38 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 /// Who is connected.
 #[derive(Default)]
 pub(crate) struct Clients {
-    entries: HashMap<u64, Entry>,
+    entries: BTreeMap<u64, Entry>,
     next: u64,
 }
 
 struct Entry {
-    user: u32,
-    last_request: Rc<Cell<Instant>>,
+    presence: Rc<Presence>,
     task: Option<AbortHandle>,
+}
+
+/// What others can know of a client.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Its number, from 1.
+    pub session: u64,
+    /// Number of the user.
+    pub uid: u32,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Milliseconds since 1970 (UTC) when it came.
+    pub since_unix_ms: u64,
+    /// When it asked something last.
+    pub last_request: Cell<Instant>,
+    /// What it is in the middle of.
+    pub mode: Cell<Mode>,
+    /// It only listens to announcements, for a shell that has a connection of its own.
+    pub listens: Cell<bool>,
 }
 
 impl Clients {
     /// Whether another client of `user` may come in, and if not, why.
     fn room_for(&self, user: u32) -> Result<(), String> {
-        let of_user = self.entries.values().filter(|e| e.user == user).count();
+        let of_user = self.talking().filter(|presence| presence.uid == user).count();
         if of_user >= CLIENTS_PER_USER {
             return Err(format!(
                 "{CLIENTS_PER_USER} clients of this user are connected already"
@@ -55,10 +74,48 @@ impl Clients {
         } else {
             CLIENTS - RESERVED_FOR_ROOT
         };
-        if self.entries.len() >= most {
-            return Err(format!("{} clients are connected already", self.entries.len()));
+        let all = self.talking().count();
+        if all >= most {
+            return Err(format!("{all} clients are connected already"));
         }
         Ok(())
+    }
+
+    /// All that do not merely listen, by their number.
+    pub(crate) fn talking(&self) -> impl Iterator<Item = &Rc<Presence>> {
+        self.entries
+            .values()
+            .map(|entry| &entry.presence)
+            .filter(|presence| !presence.listens.get())
+    }
+
+    /// How many have a candidate.
+    pub(crate) fn candidates(&self) -> usize {
+        let presences = self.entries.values().map(|entry| &entry.presence);
+        presences
+            .filter(|presence| presence.mode.get() == Mode::Candidate)
+            .count()
+    }
+
+    /// From now on the client merely listens, and takes no place among those that talk. There may be as many of
+    /// these, for each user and altogether.
+    pub(crate) fn listen(&self, presence: &Presence) -> Result<(), String> {
+        let listening = || self.entries.values().filter(|e| e.presence.listens.get());
+        let of_user = listening().filter(|e| e.presence.uid == presence.uid).count();
+        if of_user >= CLIENTS_PER_USER || listening().count() >= CLIENTS {
+            return Err("too many clients listen already".into());
+        }
+        presence.listens.set(true);
+        Ok(())
+    }
+
+    /// Ends the connection of a client, if it is there.
+    pub(crate) fn end(&self, session: u64) -> Option<Rc<Presence>> {
+        let entry = self.entries.get(&session)?;
+        if let Some(task) = &entry.task {
+            task.abort();
+        }
+        Some(Rc::clone(&entry.presence))
     }
 
     /// Ends the client that would be missed least, if it has been idle for long enough.
@@ -66,8 +123,11 @@ impl Clients {
         let idlest = self
             .entries
             .iter()
-            .min_by_key(|(_, entry)| entry.last_request.get());
-        let Some((&id, _)) = idlest.filter(|(_, e)| now.duration_since(e.last_request.get()) >= IDLE) else {
+            .map(|(id, entry)| (id, &entry.presence))
+            .filter(|(_, presence)| !presence.listens.get())
+            .min_by_key(|(_, presence)| presence.last_request.get());
+        let long = |presence: &Presence| now.duration_since(presence.last_request.get()) >= IDLE;
+        let Some((&id, _)) = idlest.filter(|(_, presence)| long(presence)) else {
             return false;
         };
         if let Some(task) = self.entries.remove(&id).and_then(|entry| entry.task) {
@@ -76,16 +136,23 @@ impl Clients {
         true
     }
 
-    fn add(&mut self, user: u32) -> (u64, Rc<Cell<Instant>>) {
+    fn add(&mut self, uid: u32, pid: Option<u32>) -> Rc<Presence> {
         self.next += 1;
-        let last_request = Rc::new(Cell::new(Instant::now()));
+        let presence = Rc::new(Presence {
+            session: self.next,
+            uid,
+            pid,
+            since_unix_ms: unix_ms(),
+            last_request: Cell::new(Instant::now()),
+            mode: Cell::default(),
+            listens: Cell::new(false),
+        });
         let entry = Entry {
-            user,
-            last_request: Rc::clone(&last_request),
+            presence: Rc::clone(&presence),
             task: None,
         };
         self.entries.insert(self.next, entry);
-        (self.next, last_request)
+        presence
     }
 }
 
@@ -139,8 +206,10 @@ fn admit(stream: UnixStream, daemon: &Rc<RefCell<Daemon>>, clients: &Rc<RefCell<
         let busy = ApiError::new(ErrorCode::Busy, why).with_hint("end another one, or wait");
         return refuse(&stream, busy);
     }
-    let (id, last_request) = table.add(uid);
-    let task = tokio::task::spawn_local(run(stream, user, last_request, Rc::clone(daemon), {
+    let pid = credentials.pid().and_then(|pid| pid.try_into().ok());
+    let presence = table.add(uid, pid);
+    let id = presence.session;
+    let task = tokio::task::spawn_local(run(stream, user, presence, Rc::clone(daemon), {
         let clients = Rc::clone(clients);
         Leave { id, clients }
     }));
@@ -167,12 +236,12 @@ impl Drop for Leave {
 async fn run(
     stream: UnixStream,
     user: User,
-    last_request: Rc<Cell<Instant>>,
+    presence: Rc<Presence>,
     daemon: Rc<RefCell<Daemon>>,
-    _leave: Leave,
+    leave: Leave,
 ) {
     let name = user.name.clone();
-    if let Err(error) = client::serve(stream, user, &last_request, &daemon).await {
+    if let Err(error) = client::serve(stream, user, &presence, &leave.clients, &daemon).await {
         let line = format!("control client of {name} cut off: {error}");
         daemon.borrow_mut().events.log(&format!("cut off {name}"), line);
     }
@@ -196,33 +265,47 @@ mod tests {
         for user in 1..=3 {
             for _ in 0..CLIENTS_PER_USER {
                 clients.room_for(user).unwrap();
-                clients.add(user);
+                clients.add(user, None);
             }
             assert!(clients.room_for(user).unwrap_err().contains("of this user"));
         }
         for _ in 0..4 {
             clients.room_for(4).unwrap();
-            clients.add(4);
+            clients.add(4, None);
         }
         assert_eq!(clients.entries.len(), 28);
         assert!(clients.room_for(4).unwrap_err().contains("28 clients"));
         for _ in 0..4 {
             clients.room_for(0).unwrap();
-            clients.add(0);
+            clients.add(0, None);
         }
         assert!(clients.room_for(0).is_err());
     }
 
     #[test]
+    fn who_merely_listens_takes_no_place_and_is_not_ended() {
+        let mut clients = Clients::default();
+        for _ in 0..CLIENTS_PER_USER {
+            let presence = clients.add(1, None);
+            clients.listen(&presence).unwrap();
+        }
+        clients.room_for(1).unwrap();
+        assert!(!clients.end_an_idle_one(Instant::now() + IDLE));
+        let presence = clients.add(1, None);
+        assert!(clients.listen(&presence).is_err());
+        assert_eq!(clients.talking().count(), 1);
+    }
+
+    #[test]
     fn only_who_has_been_idle_for_long_gives_way() {
         let mut clients = Clients::default();
-        let (first, _) = clients.add(1);
-        let (_, second_request) = clients.add(1);
+        let first = clients.add(1, None);
+        let second = clients.add(1, None);
         let now = Instant::now();
         assert!(!clients.end_an_idle_one(now));
-        second_request.set(now + IDLE);
+        second.last_request.set(now + IDLE);
         assert!(clients.end_an_idle_one(now + IDLE));
-        assert!(!clients.entries.contains_key(&first));
+        assert!(!clients.entries.contains_key(&first.session));
         assert!(!clients.end_an_idle_one(now + IDLE));
     }
 }

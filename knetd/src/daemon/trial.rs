@@ -2,7 +2,7 @@
 
 use libknet::api::{apply::Edited, edit::Op, message::ApiError, model::Config};
 
-use super::{CommitError, Daemon, first_problem};
+use super::{Daemon, transactions::first_problem};
 
 impl Daemon {
     /// What [`Self::edit`] would make of `config` with `ops`, as far as it can be told without doing it: the rules of
@@ -12,6 +12,6 @@ impl Daemon {
         let edited = config.edited(ops).map_err(first_problem)?;
         let prepared = self.prepare(&edited.config, None);
         self.erase_other_keys();
-        prepared.map(|_| edited).map_err(CommitError::into_api)
+        prepared.map(|_| edited).map_err(ApiError::from)
     }
 }

@@ -14,6 +14,7 @@ use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt};
 pub(crate) use history::LogHistory;
 pub(crate) use layer::{clean, unix_ms};
 pub(crate) use limit::LogLimiter;
+pub(crate) use stderr::utc;
 
 /// What of the log can be asked for later.
 #[derive(Clone)]

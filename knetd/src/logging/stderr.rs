@@ -121,7 +121,7 @@ fn stderr_is_journal() -> bool {
 }
 
 /// RFC 3339 with milliseconds. The days are counted as in Howard Hinnant's `civil_from_days`.
-fn utc(unix_ms: u64) -> String {
+pub(crate) fn utc(unix_ms: u64) -> String {
     let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

@@ -15,6 +15,7 @@ use std::{
 use libknet::api::{
     codec::{self, MAX_REQUEST},
     message::{API_VERSION, ErrorCode, Hello, HelloReply, Page, Privilege, Reply, RequestBody, Source},
+    transaction::{Entry, Version},
 };
 
 use crate::host::{Client, Host, STRANGER, page, run, wait_for};
@@ -527,6 +528,43 @@ fn client_of_another_user() {
         let code = client.ask(request).err().map(|e| e.code);
         assert_eq!(code, denied.then_some(ErrorCode::Denied));
     }
+    if denied {
+        for request in changes_of_the_whole() {
+            let code = client.ask(request.clone()).err().map(|e| e.code);
+            assert_eq!(code, Some(ErrorCode::Denied), "{request:?}");
+        }
+    }
+    for request in [RequestBody::Revisions, RequestBody::Clients, RequestBody::Leave] {
+        assert!(client.ask(request).is_ok());
+    }
+    let (from, to) = (Version::Startup, Version::Running);
+    assert!(client.all(RequestBody::ConfigDiff { from, to }).is_ok());
+}
+
+fn changes_of_the_whole() -> Vec<RequestBody> {
+    vec![
+        RequestBody::Configure(Entry::default()),
+        RequestBody::EditCandidate { ops: Vec::new() },
+        RequestBody::Commit {
+            comment: None,
+            confirmed: None,
+        },
+        RequestBody::CommitCheck,
+        RequestBody::Update,
+        RequestBody::Discard,
+        RequestBody::Confirm,
+        RequestBody::Revert,
+        RequestBody::Rollback {
+            revision: 1,
+            comment: None,
+        },
+        RequestBody::Upload {
+            bytes: Vec::new(),
+            first: true,
+        },
+        RequestBody::Replace { comment: None },
+        RequestBody::ClearClient { session: 1 },
+    ]
 }
 
 /// The lines of a file with a comment and a key where none belongs, which nobody but root is to see.

@@ -6,10 +6,13 @@
     missing_docs
 )]
 
+mod candidates;
 mod configuration;
+mod confirmations;
 mod control;
 mod host;
 mod keys;
 mod lifecycle;
 mod names;
+mod revisions;
 mod tunnel;

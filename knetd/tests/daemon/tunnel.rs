@@ -7,14 +7,14 @@ use libknet::api::message::{EventRow, PeerRow, Reply, RequestBody};
 use crate::host::{Client, Daemon, Host, run, wait_for};
 
 /// Two hosts with two cables between them, one overlay, and a third peer that nobody is.
-struct Pair {
-    a: Host,
+pub(crate) struct Pair {
+    pub(crate) a: Host,
     b: Host,
     daemon_a: Daemon,
     daemon_b: Daemon,
 }
 
-fn pair() -> Pair {
+pub(crate) fn pair() -> Pair {
     let (a, b) = (Host::new(), Host::new());
     for (n, network) in [(0, "10.1.0"), (1, "10.2.0")] {
         let name = format!("c{n}");
@@ -57,7 +57,7 @@ fn pair() -> Pair {
     pair
 }
 
-fn peer(client: &mut Client, name: &str) -> PeerRow {
+pub(crate) fn peer(client: &mut Client, name: &str) -> PeerRow {
     match client
         .ask(RequestBody::Peer {
             interface: None,

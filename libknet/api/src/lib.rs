@@ -7,7 +7,7 @@
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
 //! | what a line means, what may come next, what is wrong | [`grammar`]; all lines: [`mod@reference`] |
-//! | what the two programs say to each other | [`message`], [`rows`], [`codec`] |
+//! | what the two programs say to each other | [`message`], [`rows`], [`transaction`], [`codec`] |
 #![forbid(unsafe_code)]
 
 pub mod apply;
@@ -24,5 +24,6 @@ pub mod reference;
 pub mod render;
 pub mod rows;
 pub mod text_diff;
+pub mod transaction;
 pub mod validate;
 pub mod value;

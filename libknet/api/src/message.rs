@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     edit::{Op, Place},
     problem::Problem,
+    transaction::{ClientRow, CommitRow, Confirmation, Entry, ImpactRow, PendingRow, RevisionRow, Version},
 };
 
 pub use crate::rows::*;
@@ -51,6 +52,10 @@ pub struct Welcome {
     pub privilege: Privilege,
     /// Revision of the running configuration.
     pub revision: u64,
+    /// Number of this connection among the daemon's, as `who` shows it.
+    pub session: u64,
+    /// A change that waits to be confirmed.
+    pub pending: Option<PendingRow>,
 }
 
 /// The daemon's first frame.
@@ -180,6 +185,77 @@ pub enum RequestBody {
         /// What to do, in order.
         ops: Vec<Op>,
     },
+    /// Go into the configuration, or out of it. Out of a candidate that was edited: [`ErrorCode::Conflict`], unless
+    /// it was discarded. Answer: [`Reply::Entered`].
+    Configure(Entry),
+    /// Change the candidate of this client: all or nothing. What makes no sense yet is told, and refused when it is
+    /// committed. Answer: [`Reply::Edited`].
+    EditCandidate {
+        /// What to do, in order.
+        ops: Vec<Op>,
+    },
+    /// Put the candidate in force. Fails with [`ErrorCode::Conflict`] if the running configuration is not the one it
+    /// was made from. Without changes, or without a candidate, it confirms what waits to be. Answer:
+    /// [`Reply::Committed`].
+    Commit {
+        /// Why.
+        comment: Option<String>,
+        /// To be undone unless somebody confirms it.
+        confirmed: Option<Confirmation>,
+    },
+    /// What [`RequestBody::Commit`] would do. Answer: [`Reply::Impact`].
+    CommitCheck,
+    /// Take the changes of others into the candidate. Answer: [`Reply::Entered`].
+    Update,
+    /// Make the candidate what is in force. Answer: [`Reply::Done`].
+    Discard,
+    /// Keep a change that waits to be confirmed. Answer: [`Reply::Done`].
+    Confirm,
+    /// Undo a change that waits to be confirmed, at once. Answer: [`Reply::Committed`].
+    Revert,
+    /// Put a revision in force, or into the candidate. Answer: [`Reply::Committed`].
+    Rollback {
+        /// Which one.
+        revision: u64,
+        /// Why.
+        comment: Option<String>,
+    },
+    /// A piece of a configuration file for [`RequestBody::Replace`]. Answer: [`Reply::Done`].
+    Upload {
+        /// The bytes, which go behind those before.
+        bytes: Vec<u8>,
+        /// Whether it is the first piece.
+        first: bool,
+    },
+    /// Put the file that was sent in force, or into the candidate. Answer: [`Reply::Committed`], or
+    /// [`Reply::Problems`] and nothing was changed.
+    Replace {
+        /// Why.
+        comment: Option<String>,
+    },
+    /// The revisions that are kept. Answer: [`Reply::Revisions`].
+    Revisions,
+    /// A configuration. Answer: [`Reply::Text`] in pieces.
+    ConfigText(Version),
+    /// How two configurations differ. Answer: [`Reply::Text`] in pieces, see [`crate::text_diff`].
+    ConfigDiff {
+        /// The older one.
+        from: Version,
+        /// The newer one.
+        to: Version,
+    },
+    /// Who is connected. Answer: [`Reply::Clients`].
+    Clients,
+    /// End another client's connection. Answer: [`Reply::Done`].
+    ClearClient {
+        /// Its number.
+        session: u64,
+    },
+    /// What everybody should know, as it happens: changes that wait to be confirmed. Answers: [`Reply::Events`] with
+    /// `more`, until it is cancelled. The connection is then no longer shown among the clients.
+    Announcements,
+    /// This connection ends on purpose: a change that waits to be confirmed goes on waiting. Answer: [`Reply::Done`].
+    Leave,
 }
 
 /// Part of a long list.
@@ -283,6 +359,42 @@ pub enum Reply {
         /// Events of the peer before these, which were not asked for or are not kept any more.
         earlier: u64,
     },
+    /// See [`RequestBody::Configure`] and [`RequestBody::Update`].
+    Entered {
+        /// The revision that is in force, and that a candidate is made from.
+        revision: u64,
+        /// Who else is in the configuration.
+        others: Vec<ClientRow>,
+        /// A change that waits to be confirmed.
+        pending: Option<PendingRow>,
+    },
+    /// A change of the configuration as a whole is done.
+    Committed(Box<CommitRow>),
+    /// See [`RequestBody::CommitCheck`]: one row for each interface that is touched.
+    Impact {
+        /// The interfaces.
+        rows: Vec<ImpactRow>,
+        /// What is incomplete, up to a hundred.
+        notes: Vec<Problem>,
+    },
+    /// What is wrong with a file or a candidate, with places in the text of the file.
+    Problems(Vec<Problem>),
+    /// See [`RequestBody::Revisions`].
+    Revisions {
+        /// The oldest first.
+        rows: Vec<RevisionRow>,
+        /// Why the latest one could not be written to the disk.
+        not_kept: Option<String>,
+        /// A change that waits to be confirmed.
+        pending: Option<PendingRow>,
+    },
+    /// See [`RequestBody::Clients`].
+    Clients {
+        /// By their number.
+        rows: Vec<ClientRow>,
+        /// A change that waits to be confirmed.
+        pending: Option<PendingRow>,
+    },
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.
@@ -319,6 +431,8 @@ pub enum ErrorCode {
     Cancelled,
     /// A mistake of the daemon.
     Internal,
+    /// Somebody else has the configuration for himself, or a change of his waits to be confirmed.
+    Locked,
 }
 
 impl ErrorCode {
@@ -336,6 +450,7 @@ impl ErrorCode {
             Self::Protocol => "protocol",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
+            Self::Locked => "locked",
         }
     }
 }

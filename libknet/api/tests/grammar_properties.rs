@@ -8,7 +8,7 @@ use std::{
 use knet_api::{
     diff::diff,
     edit::Context,
-    grammar::{Command, Line, Show, complete, help, lexer, parse},
+    grammar::{Command, Line, Show, Transaction, complete, help, lexer, parse},
     load::load,
     message::{Privilege, Source},
     model::{
@@ -16,6 +16,7 @@ use knet_api::{
         Policy, PublicKey, Remote, Weight,
     },
     render::render,
+    transaction::{Confirmation, Entry, Mode},
 };
 use proptest::{collection, option, prelude::*, sample};
 
@@ -445,6 +446,7 @@ fn every_offered_word_can_be_read() {
 #[test]
 fn commands_can_be_abbreviated_everywhere() {
     let show = |what| Line::Command(Command::Show(what));
+    let configure = |entry| Line::Command(Command::Transaction(Transaction::Configure(entry)));
     for (line, meaning) in [
         ("sh ver", show(Show::Version)),
         ("SHOW VERSION", show(Show::Version)),
@@ -474,7 +476,43 @@ fn commands_can_be_abbreviated_everywhere() {
         ("sh log 7", show(Show::Logging { lines: 7 })),
         ("wr", Line::Command(Command::WriteMemory)),
         ("cop r s", Line::Command(Command::WriteMemory)),
-        ("conf t", Line::Command(Command::Configure)),
+        (
+            "conf t",
+            configure(Entry {
+                mode: Mode::Immediate,
+                ..Entry::default()
+            }),
+        ),
+        (
+            "conf term rev tim 90s",
+            configure(Entry {
+                mode: Mode::Immediate,
+                revert_s: Some(90),
+                ..Entry::default()
+            }),
+        ),
+        (
+            "conf cand excl",
+            configure(Entry {
+                mode: Mode::Candidate,
+                exclusive: true,
+                ..Entry::default()
+            }),
+        ),
+        (
+            "roll 7 comm why not",
+            Line::Command(Command::Transaction(Transaction::Rollback {
+                revision: 7,
+                comment: Some("why not".into()),
+            })),
+        ),
+        (
+            "sh conf d 3",
+            show(Show::ConfigDiff {
+                from: Some(3),
+                to: None,
+            }),
+        ),
         ("no t m", Line::Command(Command::Monitor(false))),
         (
             "pi p ams1 l 3 c 9",
@@ -488,6 +526,46 @@ fn commands_can_be_abbreviated_everywhere() {
         ("! a comment", Line::Nothing),
     ] {
         assert_eq!(parse(None, line), Ok(meaning), "{line}");
+    }
+}
+
+#[test]
+fn a_commit_says_when_it_is_undone_and_why_it_was_made() {
+    let commit = |comment: Option<&str>, confirmed| {
+        let comment = comment.map(str::to_owned);
+        Ok(Line::Command(Command::Transaction(Transaction::Commit {
+            comment,
+            confirmed,
+        })))
+    };
+    let confirmed = |seconds, peer: Option<&str>| {
+        let peer = peer.map(str::to_owned);
+        Some(Confirmation { seconds, peer })
+    };
+    for (line, meaning) in [
+        ("commit", commit(None, None)),
+        ("com comm the new link", commit(Some("the new link"), None)),
+        ("com confirmed", commit(None, confirmed(300, None))),
+        ("com confir 7", commit(None, confirmed(420, None))),
+        (
+            "com confir 300s peer ams1",
+            commit(None, confirmed(300, Some("ams1"))),
+        ),
+        (
+            "com confir peer ams1 comm x",
+            commit(Some("x"), confirmed(300, Some("ams1"))),
+        ),
+    ] {
+        assert_eq!(parse(Some(&Context::Global), line), meaning, "{line}");
+        assert!(parse(None, line).is_err(), "{line}");
+    }
+    for line in [
+        "commit confirmed 0",
+        "commit confirmed 1441",
+        "commit confirmed 5 ams1",
+        "commit all",
+    ] {
+        assert!(parse(Some(&Context::Global), line).is_err(), "{line}");
     }
 }
 

@@ -7,6 +7,7 @@ use knet_api::{
         API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Page, PeerRow, PingRow, Reply, Request,
         RequestBody, Response, Rows, Source, VersionRow,
     },
+    transaction::{Entry, Version},
     value::Value,
 };
 use proptest::prelude::*;
@@ -135,9 +136,39 @@ fn variants_keep_their_numbers() {
             peer: String::new(),
             last: None,
         },
+        RequestBody::Configure(Entry::default()),
+        RequestBody::EditCandidate { ops: Vec::new() },
+        RequestBody::Commit {
+            comment: None,
+            confirmed: None,
+        },
+        RequestBody::CommitCheck,
+        RequestBody::Update,
+        RequestBody::Discard,
+        RequestBody::Confirm,
+        RequestBody::Revert,
+        RequestBody::Rollback {
+            revision: 1,
+            comment: None,
+        },
+        RequestBody::Upload {
+            bytes: Vec::new(),
+            first: true,
+        },
+        RequestBody::Replace { comment: None },
+        RequestBody::Revisions,
+        RequestBody::ConfigText(Version::Running),
+        RequestBody::ConfigDiff {
+            from: Version::Startup,
+            to: Version::Running,
+        },
+        RequestBody::Clients,
+        RequestBody::ClearClient { session: 1 },
+        RequestBody::Announcements,
+        RequestBody::Leave,
     ];
     let numbers: Vec<u8> = requests.iter().map(number).collect();
-    assert_eq!(numbers, (0..17).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..35).collect::<Vec<u8>>());
     let leaves = [
         Leaf::Hostname,
         Leaf::Description,
@@ -210,9 +241,29 @@ fn variants_keep_their_numbers() {
             events: Vec::new(),
             earlier: 0,
         },
+        Reply::Entered {
+            revision: 1,
+            others: Vec::new(),
+            pending: None,
+        },
+        Reply::Committed(Box::default()),
+        Reply::Impact {
+            rows: Vec::new(),
+            notes: Vec::new(),
+        },
+        Reply::Problems(Vec::new()),
+        Reply::Revisions {
+            rows: Vec::new(),
+            not_kept: None,
+            pending: None,
+        },
+        Reply::Clients {
+            rows: Vec::new(),
+            pending: None,
+        },
     ];
     let numbers: Vec<u8> = replies.iter().map(number).collect();
-    assert_eq!(numbers, (0..15).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..21).collect::<Vec<u8>>());
     let ops = [
         Op::Create(Context::Global),
         Op::Require(Context::Global),
@@ -225,6 +276,7 @@ fn variants_keep_their_numbers() {
         (ErrorCode::Invalid, 0),
         (ErrorCode::Denied, 4),
         (ErrorCode::Internal, 10),
+        (ErrorCode::Locked, 11),
     ] {
         assert_eq!(number(&code), expected);
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    commands::{COMMANDS, CommandDef, Scope},
+    commands::{self, CommandDef, Scope},
     schema::{Kind, Mode, Row, SCHEMA},
     syntax::Pattern,
     types::{ArgumentType, Form},
@@ -139,7 +139,7 @@ impl Arena {
                 rows[mode as usize].extend(first);
             }
         }
-        for command in COMMANDS {
+        for command in commands::all() {
             let part = Part {
                 sentence: Sentence::Command(command),
                 help: command.help,

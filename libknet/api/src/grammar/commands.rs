@@ -1,7 +1,10 @@
 //! The commands as a table: sentences that do something or show something, and what each means.
 
-use super::syntax::Pattern;
-use crate::{message::Privilege, value::Value};
+use super::{
+    syntax::Pattern,
+    transactions::{TRANSACTIONS, Transaction},
+};
+use crate::{message::Privilege, transaction::Version, value::Value};
 
 /// Where a command can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,27 +38,27 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn has(&self, keyword: &str) -> bool {
+    pub(super) fn has(&self, keyword: &str) -> bool {
         self.keywords.contains(&keyword)
     }
 
-    fn name(&self, index: usize) -> Option<String> {
+    pub(super) fn name(&self, index: usize) -> Option<String> {
         match self.values.get(index) {
             Some(Value::Word(name)) => Some(name.clone()),
             _ => None,
         }
     }
 
-    fn text(&self, index: usize) -> Option<String> {
+    pub(super) fn number(&self, index: usize) -> Option<u32> {
         match self.values.get(index) {
-            Some(Value::Text(text)) => Some(text.clone()),
+            Some(Value::Number(n)) => Some(*n),
             _ => None,
         }
     }
 
-    fn number(&self, index: usize) -> Option<u32> {
+    pub(super) fn text(&self, index: usize) -> Option<String> {
         match self.values.get(index) {
-            Some(Value::Number(n)) => Some(*n),
+            Some(Value::Text(text)) => Some(text.clone()),
             _ => None,
         }
     }
@@ -68,8 +71,6 @@ pub enum Command {
     Enable,
     /// Back to looking.
     Disable,
-    /// Into the configuration.
-    Configure,
     /// One level out.
     Exit,
     /// Out of the configuration.
@@ -98,13 +99,15 @@ pub enum Command {
     },
     /// Events on this terminal: on or off.
     Monitor(bool),
+    /// Something with the configuration as a whole.
+    Transaction(Transaction),
 }
 
 impl Command {
     /// Who may give it. The daemon decides; the shell only leaves out of its help what would be refused.
     pub const fn privilege(&self) -> Privilege {
         match self {
-            Self::Configure | Self::ClearCounters { .. } | Self::WriteMemory => Privilege::Admin,
+            Self::Transaction(_) | Self::ClearCounters { .. } | Self::WriteMemory => Privilege::Admin,
             Self::Enable
             | Self::Disable
             | Self::Exit
@@ -191,6 +194,19 @@ pub enum Show {
         /// Only those that speak of this.
         word: Option<String>,
     },
+    /// The revisions that are kept.
+    Revisions,
+    /// How two configurations differ.
+    ConfigDiff {
+        /// From this revision. `None`: from the startup configuration, in a candidate from the running one.
+        from: Option<u64>,
+        /// To this revision. `None`: to the running configuration, in a candidate to the candidate.
+        to: Option<u64>,
+    },
+    /// The text of a configuration.
+    ConfigText(Version),
+    /// Who is connected.
+    Clients,
 }
 
 /// Lines that `show logging` shows where no number is given.
@@ -201,7 +217,7 @@ const PING_COUNT: u32 = 5;
 const SHOW: (&str, &str) = ("show", "Show state and configuration");
 const ONLY: (&str, &str) = ("interface", "Of one interface only");
 
-const fn exec(
+pub(super) const fn exec(
     syntax: &'static str,
     bind: fn(&Arguments) -> Command,
     help: &'static [(&'static str, &'static str)],
@@ -214,7 +230,7 @@ const fn exec(
     }
 }
 
-const fn config(
+pub(super) const fn config(
     syntax: &'static str,
     bind: fn(&Arguments) -> Command,
     help: &'static [(&'static str, &'static str)],
@@ -228,7 +244,12 @@ const fn config(
 }
 
 /// Every command.
-pub static COMMANDS: &[CommandDef] = &[
+pub fn all() -> impl Iterator<Item = &'static CommandDef> {
+    COMMANDS.iter().chain(TRANSACTIONS)
+}
+
+/// Those that are not about the configuration as a whole.
+static COMMANDS: &[CommandDef] = &[
     exec(
         "show version",
         |_| Command::Show(Show::Version),
@@ -405,14 +426,6 @@ pub static COMMANDS: &[CommandDef] = &[
             ("copy", "Save the running configuration"),
             ("running-config", "From the configuration in force"),
             ("startup-config", "As the configuration file"),
-        ],
-    ),
-    exec(
-        "configure [terminal]",
-        |_| Command::Configure,
-        &[
-            ("configure", "Change the configuration"),
-            ("terminal", "From this terminal"),
         ],
     ),
     exec(

@@ -4,7 +4,7 @@
 //!
 //! | question | module |
 //! |---|---|
-//! | which lines there are | [`schema`], [`commands`], [`types`] |
+//! | which lines there are | [`schema`], [`commands`], [`transactions`], [`types`] |
 //! | what a line means | [`parse`] |
 //! | what is wrong with a line | [`SyntaxError`] |
 //! | what may come next (`?`, Tab) | [`help`], [`complete`] |
@@ -23,6 +23,7 @@ mod matcher;
 pub mod schema;
 pub mod spelling;
 pub(crate) mod syntax;
+pub mod transactions;
 pub mod types;
 
 use self::{arena::ARENA, schema::Row, syntax::Pattern};
@@ -33,6 +34,7 @@ pub use self::{
     error::{ErrorKind, SyntaxError, caret},
     help::{HelpLine, help},
     schema::Mode,
+    transactions::Transaction,
 };
 use crate::value::Value;
 
@@ -65,7 +67,7 @@ pub fn table_hash() -> u64 {
             row.setting().map(|(leaf, _)| leaf)
         ));
     }
-    for command in commands::COMMANDS {
+    for command in commands::all() {
         add(command.syntax);
     }
     for argument in types::TYPES {

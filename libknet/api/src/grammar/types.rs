@@ -31,6 +31,8 @@ pub enum Form {
     },
     /// One of these words, each with its help. They can be abbreviated like keywords.
     Choice(&'static [(&'static str, &'static str)]),
+    /// A decimal number with an `s` behind it, at most so many.
+    Seconds(u32),
     /// `A.B.C.D`
     Ipv4,
     /// `X:X::X`
@@ -379,6 +381,51 @@ pub const TYPES: &[ArgumentType] = &[
         help: "What to look for",
         live: None,
     },
+    ArgumentType {
+        name: "revision",
+        forms: &[Form::Range {
+            low: 0,
+            high: 999_999_999,
+            unit: "",
+        }],
+        help: "Revision, as `show configuration history` lists it",
+        live: None,
+    },
+    ArgumentType {
+        name: "session",
+        forms: &[Form::Range {
+            low: 1,
+            high: 999_999_999,
+            unit: "",
+        }],
+        help: "Session, as `who` lists it",
+        live: None,
+    },
+    ArgumentType {
+        name: "confirm-time",
+        forms: &[
+            Form::Range {
+                low: 1,
+                high: 1440,
+                unit: "minutes",
+            },
+            Form::Seconds(86_400),
+        ],
+        help: "How long it waits to be confirmed",
+        live: None,
+    },
+    ArgumentType {
+        name: "comment",
+        forms: &[Form::Text(240)],
+        help: "Any text up to the end of the line",
+        live: None,
+    },
+    ArgumentType {
+        name: "file",
+        forms: &[Form::Path],
+        help: "File of the host that the shell runs on",
+        live: None,
+    },
 ];
 
 /// The type of this name.
@@ -435,6 +482,15 @@ mod tests {
         assert_eq!(parse("mtu", "9216"), Some(Value::Number(9216)));
         for wrong in ["575", "9217", "", "1400x", "+1400", "-1", "99999999999999999999"] {
             assert_eq!(parse("mtu", wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_confirm_is_minutes_or_seconds() {
+        assert_eq!(parse("confirm-time", "5"), Some(Value::Number(5)));
+        assert_eq!(parse("confirm-time", "0300s"), Some(Value::Word("300s".into())));
+        for wrong in ["0", "1441", "0s", "86401s", "s", "-1s", "5m", "5 s", ""] {
+            assert_eq!(parse("confirm-time", wrong), None, "{wrong}");
         }
     }
 

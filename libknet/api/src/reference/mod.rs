@@ -16,7 +16,7 @@ use self::examples::example;
 pub use self::markdown::markdown;
 use crate::{
     grammar::{
-        commands::{COMMANDS, CommandDef, Scope},
+        commands::{self, CommandDef, Scope},
         pattern_of,
         schema::{Impact, Kind, Mode, Row, SCHEMA},
         syntax::Pattern,
@@ -63,7 +63,7 @@ pub fn entries() -> Vec<Entry> {
         .into_iter()
         .flat_map(|mode| SCHEMA.iter().filter(move |row| row.mode == mode))
         .map(of_row);
-    rows.chain(COMMANDS.iter().map(of_command)).collect()
+    rows.chain(commands::all().map(of_command)).collect()
 }
 
 /// Entries that speak of `word`, in whatever case: in their syntax, their help or the help of their arguments.

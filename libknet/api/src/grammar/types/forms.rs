@@ -22,6 +22,7 @@ impl Form {
                 }
             }
             Self::Choice(_) => Err(None),
+            Self::Seconds(most) => parse_seconds(text, *most),
             Self::Ipv4 => text
                 .parse::<Ipv4Addr>()
                 .map(|a| Value::Address(a.into()))
@@ -80,6 +81,7 @@ impl Form {
         match self {
             Self::Range { low, high, .. } => format!("<{low}-{high}>"),
             Self::Choice(words) => words.iter().map(|(w, _)| *w).collect::<Vec<_>>().join("|"),
+            Self::Seconds(most) => format!("<1-{most}>s"),
             Self::Ipv4 => "A.B.C.D".to_owned(),
             Self::Ipv6 => "X:X::X".to_owned(),
             Self::Ipv4Prefix => "A.B.C.D/M".to_owned(),
@@ -98,6 +100,7 @@ impl Form {
         match self {
             Self::Range { unit: "", .. } => None,
             Self::Range { unit, .. } => Some((*unit).to_owned()),
+            Self::Seconds(_) => Some("seconds".to_owned()),
             Self::Key => Some("44 characters of base64".to_owned()),
             Self::PeerName => Some("1-64 of A-Z a-z 0-9 . _ -".to_owned()),
             Self::DeviceName => Some("1-15 of A-Z a-z 0-9 . _ - + @".to_owned()),
@@ -138,6 +141,19 @@ fn with_a_port(text: &str) -> Option<String> {
         "the port is a word of its own: `{} port {port}`",
         shorten(&host)
     ))
+}
+
+fn parse_seconds(text: &str, most: u32) -> Result<Value, Option<String>> {
+    let Some(digits) = text.strip_suffix('s').filter(|digits| !digits.is_empty()) else {
+        return Err(None);
+    };
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(None);
+    }
+    match digits.parse::<u32>() {
+        Ok(n) if (1..=most).contains(&n) => Ok(Value::Word(format!("{n}s"))),
+        _ => Err(Some(format!("{} is out of range", shorten(text)))),
+    }
 }
 
 fn parse_prefix(text: &str, v4: bool) -> Result<Value, Option<String>> {

@@ -1,0 +1,182 @@
+//! Revisions, differences, and who is at work.
+
+use knet_api::transaction::{ClientRow, ImpactRow, PeerImpactRow, PendingRow, RevisionRow};
+use serde_json::json;
+
+use crate::{
+    output::{Document, SCHEMA, clean},
+    table::{Align, table},
+    units::{date_time, duration},
+};
+
+/// `show configuration history`.
+pub(crate) fn revisions(
+    rows: &[RevisionRow],
+    not_kept: Option<&str>,
+    pending: Option<&PendingRow>,
+) -> Document {
+    let columns = [
+        ("Revision", Align::Right),
+        ("Time (UTC)", Align::Left),
+        ("User", Align::Left),
+        ("Made by", Align::Left),
+        ("Changes", Align::Right),
+        ("", Align::Left),
+        ("Comment", Align::Left),
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let origin = clean(&row.origin);
+            let marks = [(row.running, "running"), (row.startup, "startup")];
+            let marks: Vec<&str> = marks
+                .into_iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, mark)| mark)
+                .collect();
+            vec![
+                row.revision.to_string(),
+                date_time(row.unix_ms),
+                clean(&row.user),
+                row.back_to
+                    .map_or(origin.clone(), |to| format!("{origin} to {to}")),
+                row.changes.to_string(),
+                marks.join(","),
+                row.comment.as_deref().map_or(String::new(), clean),
+            ]
+        })
+        .collect();
+    let mut lines = table(&columns, &cells);
+    lines.extend(not_kept.map(|why| format!("The latest revision is not kept: {}", clean(why))));
+    lines.extend(pending.map(waits));
+    let json = json!({
+        "schema": SCHEMA,
+        "configuration_history": rows,
+        "not_kept": not_kept,
+        "pending": pending,
+    });
+    Document {
+        header: 1,
+        lines,
+        json,
+    }
+}
+
+/// `who`.
+pub(crate) fn clients(rows: &[ClientRow], pending: Option<&PendingRow>) -> Document {
+    let columns = [
+        ("Session", Align::Right),
+        ("User", Align::Left),
+        ("UID", Align::Right),
+        ("Process", Align::Right),
+        ("Since (UTC)", Align::Left),
+        ("Idle", Align::Right),
+        ("Mode", Align::Left),
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let own = if row.own { "*" } else { "" };
+            let exclusive = if row.exclusive { ", exclusive" } else { "" };
+            vec![
+                format!("{own}{}", row.session),
+                clean(&row.user),
+                row.uid.to_string(),
+                row.pid.map_or("-".to_owned(), |pid| pid.to_string()),
+                date_time(row.since_unix_ms),
+                duration(row.idle_ms),
+                format!("{}{exclusive}", clean(&row.mode)),
+            ]
+        })
+        .collect();
+    let mut lines = table(&columns, &cells);
+    lines.extend(pending.map(waits));
+    Document {
+        header: 1,
+        lines,
+        json: json!({ "schema": SCHEMA, "sessions": rows, "pending": pending }),
+    }
+}
+
+/// One sentence about a change that waits to be confirmed.
+pub(crate) fn waits(pending: &PendingRow) -> String {
+    let peer = pending.peer.as_ref().map_or(String::new(), |peer| {
+        format!(", or when peer {} is lost", clean(peer))
+    });
+    format!(
+        "A change by {} (session {}) waits to be confirmed (`configure confirm`); revision {} comes back in {}{peer}",
+        clean(&pending.user),
+        pending.session,
+        pending.back_to,
+        duration(pending.seconds_left * 1000)
+    )
+}
+
+/// `show configuration diff`. `text`: as the daemon sends it.
+pub(crate) fn diff(text: &str) -> Document {
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    let named = |mark: &str| lines.iter().find_map(|line| line.strip_prefix(mark));
+    let (from, to) = (named("--- "), named("+++ "));
+    let changes = lines.iter().skip(2).filter_map(|line| {
+        let mut characters = line.chars();
+        let change = match characters.next()? {
+            '-' => "removed",
+            '+' => "added",
+            _ => "context",
+        };
+        Some(json!({ "change": change, "line": characters.as_str() }))
+    });
+    let changes: Vec<_> = changes.collect();
+    let value = json!({ "from": from, "to": to, "lines": changes });
+    let lines = if lines.is_empty() {
+        vec!["No difference".to_owned()]
+    } else {
+        lines
+    };
+    Document::new("configuration_diff", &value, lines)
+}
+
+/// `commit check`.
+pub(crate) fn impact(rows: &[ImpactRow], notes: &[String]) -> Document {
+    let mut lines = Vec::new();
+    for row in rows {
+        let interface = clean(&row.interface);
+        let words = match row.action.as_str() {
+            "start" => "starts",
+            "stop" => "stops: all its sessions end",
+            "restart" => "starts afresh: all sessions are made anew",
+            _ => "changes without a restart",
+        };
+        lines.push(format!("Interface {interface} {words}"));
+        if !row.settings.is_empty() {
+            lines.push(format!("  Settings: {}", clean(&row.settings.join(", "))));
+        }
+        lines.extend(row.peers.iter().map(|peer| format!("  {}", peer_impact(peer))));
+        if row.more_peers > 0 {
+            lines.push(format!("  and {} more peers", row.more_peers));
+        }
+    }
+    if rows.is_empty() {
+        lines.push("Nothing that runs would change".to_owned());
+    }
+    lines.extend(notes.iter().map(|note| format!("Note: {note}")));
+    Document {
+        header: 0,
+        lines,
+        json: json!({ "schema": SCHEMA, "impact": rows, "notes": notes }),
+    }
+}
+
+fn peer_impact(row: &PeerImpactRow) -> String {
+    let links: Vec<String> = row.links.iter().map(u8::to_string).collect();
+    let what = match row.effect.as_str() {
+        "add" => "is added".to_owned(),
+        "remove" => "is removed".to_owned(),
+        "rehandshake" => "gets a new session".to_owned(),
+        "shutdown" => "is shut down".to_owned(),
+        "relink" if links.len() == 1 => format!("link {} starts afresh", links.join(", ")),
+        "relink" => format!("links {} start afresh", links.join(", ")),
+        _ => "changes without an interruption".to_owned(),
+    };
+    format!("Peer {}: {what}", clean(&row.peer))
+}
