@@ -11,8 +11,9 @@ use serde_json::json;
 
 use crate::{
     client::{Client, unexpected},
+    document::Document,
     failure::Failure,
-    output::{Document, Output, SCHEMA, note},
+    output::{Output, note},
     pipe,
     script::{self, Lines, Options},
     session::Flow,
@@ -40,11 +41,9 @@ pub(crate) fn run(client: Option<Client>, output: Output, lines: Lines, options:
     if !validated && !output.is_json() {
         note("% There is no knetd: only the words were checked, not what they would configure");
     }
-    let document = Document {
-        header: 0,
-        lines: vec![format!("{} lines, no mistake", check.lines)],
-        json: json!({ "schema": SCHEMA, "check": { "lines": check.lines, "validated": validated } }),
-    };
+    let value = json!({ "lines": check.lines, "validated": validated });
+    let lines = vec![format!("{} lines, no mistake", check.lines)];
+    let document = Document::object("check", value, lines);
     match output.document(&document) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.exit_code(),
@@ -64,10 +63,10 @@ impl Check {
             line: line.to_owned(),
             error: Box::new(error),
         };
-        if let (head, Some(start)) = pipe::divide(line)
-            && let Ok(Line::Command(Command::Show(_))) = parse(self.context.as_ref(), head)
-        {
-            return pipe::parse(line, start).map(|_| Flow::Next).map_err(syntax);
+        if let Some(behind) = pipe::behind(self.context.as_ref(), line) {
+            return pipe::parse(line, behind.start, behind.pipes)
+                .map(|_| Flow::Next)
+                .map_err(syntax);
         }
         match parse(self.context.as_ref(), line).map_err(syntax)? {
             Line::Nothing => {}

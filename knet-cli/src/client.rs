@@ -1,9 +1,16 @@
 //! The connection to the daemon.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{
+        ErrorKind::{Interrupted, TimedOut, WouldBlock},
+        Read as _, Write as _,
+    },
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,6 +27,8 @@ use crate::failure::Failure;
 
 /// Rows asked for at once.
 const PAGE: u32 = 500;
+/// How often it looks whether the user has had enough.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A connection on which one request is under way at a time.
 #[derive(Debug)]
@@ -29,6 +38,8 @@ pub(crate) struct Client {
     decoder: Decoder,
     timeout: Duration,
     last_id: u32,
+    /// Becomes true when the user has had enough.
+    interrupt: Option<Arc<AtomicBool>>,
     /// What the daemon said of itself.
     pub(crate) welcome: Welcome,
 }
@@ -57,6 +68,7 @@ impl Client {
             decoder,
             timeout,
             last_id: 0,
+            interrupt: None,
             welcome,
         };
         // A daemon that turns us away may have closed already: its reason is still there to be read.
@@ -71,7 +83,21 @@ impl Client {
 
     /// Another connection to the same daemon.
     pub(crate) fn again(&self) -> Result<Self, Failure> {
+        let interrupt = self.interrupt.clone();
+        Ok(Self {
+            interrupt,
+            ..Self::connect(&self.path, self.timeout)?
+        })
+    }
+
+    /// Another connection to the same daemon, which the user does not end.
+    pub(crate) fn beside(&self) -> Result<Self, Failure> {
         Self::connect(&self.path, self.timeout)
+    }
+
+    /// From now on a request ends when `interrupt` becomes true.
+    pub(crate) fn end_on(&mut self, interrupt: Arc<AtomicBool>) {
+        self.interrupt = Some(interrupt);
     }
 
     /// A handle by which another thread can end the connection.
@@ -168,16 +194,43 @@ impl Client {
             self.write(&request)?;
         }
         loop {
-            let response: Response = self.read(patience)?;
+            let response: Response = match self.read(patience) {
+                Err(Failure::Interrupted) => {
+                    self.cancel(id)?;
+                    return Err(Failure::Interrupted);
+                }
+                response => response?,
+            };
             // Answers to a request that was given up earlier.
             if response.id != id {
                 continue;
             }
-            each(response.body?)?;
+            if let Err(failure) = each(response.body?) {
+                if response.more {
+                    self.cancel(id)?;
+                }
+                return Err(failure);
+            }
             if !response.more {
                 return Ok(());
             }
         }
+    }
+
+    /// Gives up a request. Its answers, and that to this one, are passed over when they come.
+    fn cancel(&mut self, id: u32) -> Result<(), Failure> {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.write(&Request {
+            id: self.last_id,
+            body: RequestBody::Cancel { id },
+        })
+    }
+
+    /// Whether the user has had enough.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.interrupt
+            .as_ref()
+            .is_some_and(|interrupt| interrupt.load(Ordering::Relaxed))
     }
 
     fn write<T: Message>(&mut self, message: &T) -> Result<(), Failure> {
@@ -200,11 +253,18 @@ impl Client {
             if left == Some(Duration::ZERO) {
                 return Err(Failure::Timeout);
             }
-            self.stream.set_read_timeout(left)?;
+            if self.interrupted() {
+                return Err(Failure::Interrupted);
+            }
+            let wait = match &self.interrupt {
+                Some(_) => Some(left.map_or(LOOK, |left| left.min(LOOK))),
+                None => left,
+            };
+            self.stream.set_read_timeout(wait)?;
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(Failure::Lost("knetd has closed the connection".to_owned())),
                 Ok(count) => self.decoder.push(&buffer[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), Interrupted | WouldBlock | TimedOut) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -15,7 +15,7 @@ use knet_api::{edit::Context, grammar::complete, message::Privilege};
 use rustyline::{
     Cmd, CompletionType, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler,
     ExternalPrinter, Helper, KeyEvent, RepeatCount,
-    completion::{Completer, Pair},
+    completion::{Completer, FilenameCompleter, Pair},
     highlight::Highlighter,
     hint::Hinter,
     history::FileHistory,
@@ -25,6 +25,7 @@ use rustyline::{
 use crate::{
     history, pipe,
     session::{Session, help_lines},
+    terminal::Watch,
 };
 
 /// Names offered at once; more are found by typing more of them.
@@ -48,6 +49,8 @@ pub(crate) struct Keys {
     place: Arc<Mutex<Place>>,
     /// Whether Ctrl-Z ended the line.
     end: Arc<AtomicBool>,
+    /// Is told of each key.
+    pub(crate) watch: Watch,
 }
 
 impl Keys {
@@ -103,7 +106,10 @@ pub(crate) fn editor(session: &Rc<RefCell<Session>>) -> rustyline::Result<(LineE
         .completion_type(CompletionType::List)
         .build();
     let mut editor: LineEditor = Editor::with_config(config)?;
-    editor.set_helper(Some(Completion(Rc::clone(session))));
+    editor.set_helper(Some(Completion {
+        session: Rc::clone(session),
+        files: FilenameCompleter::new(),
+    }));
     let printer = Printer::new(&mut editor);
     let place = Place {
         context: None,
@@ -113,8 +119,12 @@ pub(crate) fn editor(session: &Rc<RefCell<Session>>) -> rustyline::Result<(LineE
     let keys = Keys {
         place: Arc::new(Mutex::new(place)),
         end: Arc::default(),
+        watch: Watch::default(),
     };
+    let touch = Touch(keys.watch.clone());
+    editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(touch)));
     let question = Question {
+        watch: keys.watch.clone(),
         place: Arc::clone(&keys.place),
         printer: printer.clone(),
     };
@@ -128,12 +138,14 @@ pub(crate) fn editor(session: &Rc<RefCell<Session>>) -> rustyline::Result<(LineE
 
 /// `?`: tells what may follow, and leaves the line as it is.
 struct Question {
+    watch: Watch,
     place: Arc<Mutex<Place>>,
     printer: Printer,
 }
 
 impl ConditionalEventHandler for Question {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        self.watch.touch();
         let line = context.line().get(..context.pos())?;
         // Between quotation marks and in comments it is a character like others.
         if line.matches('"').count() % 2 == 1 || line.trim_start().starts_with(['!', '#']) {
@@ -149,6 +161,16 @@ impl ConditionalEventHandler for Question {
     }
 }
 
+/// Any key, which then does what it always does.
+struct Touch(Watch);
+
+impl ConditionalEventHandler for Touch {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, _: &EventContext<'_>) -> Option<Cmd> {
+        self.0.touch();
+        None
+    }
+}
+
 /// Ctrl-Z: does what the line says, then leaves the configuration.
 struct End(Arc<AtomicBool>);
 
@@ -160,7 +182,10 @@ impl ConditionalEventHandler for End {
 }
 
 /// Tab.
-pub(crate) struct Completion(Rc<RefCell<Session>>);
+pub(crate) struct Completion {
+    session: Rc<RefCell<Session>>,
+    files: FilenameCompleter,
+}
 
 impl Helper for Completion {}
 impl Highlighter for Completion {}
@@ -186,16 +211,27 @@ impl Completer for Completion {
         let Some(line) = line.get(..pos) else {
             return Ok((pos, Vec::new()));
         };
-        let Ok(mut session) = self.0.try_borrow_mut() else {
+        let Ok(mut session) = self.session.try_borrow_mut() else {
             return Ok((pos, Vec::new()));
         };
-        if let (_, Some(_)) = pipe::divide(line) {
+        if let Some(behind) = pipe::behind(session.context.as_ref(), line) {
+            let part = &line[behind.last_bar(line)..];
             let start = line.rfind(['|', ' ']).map_or(0, |at| at + 1);
-            let names = pipe::FILTERS
-                .iter()
-                .map(|(name, _)| *name)
-                .filter(|name| name.starts_with(&line[start..]));
-            return Ok((start, names.map(pair).collect()));
+            if let Some((word, _)) = part.trim_start().split_once(char::is_whitespace) {
+                return if "redirect".starts_with(word) {
+                    self.files.complete_path(line, pos)
+                } else {
+                    Ok((pos, Vec::new()))
+                };
+            }
+            let names = behind.pipes.filters().map(|(name, _)| name);
+            return Ok((
+                start,
+                names
+                    .filter(|name| name.starts_with(&line[start..]))
+                    .map(pair)
+                    .collect(),
+            ));
         }
         let context = session.context.clone();
         let found = complete(context.as_ref(), line, &mut |source, prefix| {

@@ -61,6 +61,8 @@ pub(crate) enum Failure {
     OutputClosed,
     /// The program was called in a way that makes no sense.
     Usage(String),
+    /// The user has had enough (Ctrl-C).
+    Interrupted,
 }
 
 impl Failure {
@@ -79,7 +81,8 @@ impl Failure {
             | Self::Problems { .. }
             | Self::Unusable(_)
             | Self::NoAnswer(_)
-            | Self::OutputClosed => 1,
+            | Self::OutputClosed
+            | Self::Interrupted => 1,
         })
     }
 
@@ -171,6 +174,7 @@ impl Failure {
             | Self::NoAnswer(text) => text.clone(),
             Self::Timeout => "knetd does not answer in time".to_owned(),
             Self::OutputClosed => "nobody reads the output".to_owned(),
+            Self::Interrupted => "interrupted".to_owned(),
         }
     }
 
@@ -187,6 +191,7 @@ impl Failure {
             Self::NoAnswer(_) => "no-answer",
             Self::OutputClosed => "output-closed",
             Self::Usage(_) => "usage",
+            Self::Interrupted => "interrupted",
         }
     }
 

@@ -6,7 +6,8 @@
 //! | lines from a person, from `-c`, a file or standard input | [`shell`], [`script`] |
 //! | lines that are only looked at | [`check`] |
 //! | the program's arguments, completions for other shells | [`arguments`], [`completion`] |
-//! | how answers look | [`show`], [`table`], [`units`], [`pipe`], [`output`] |
+//! | how answers look | [`show`], [`table`], [`units`], [`document`] |
+//! | where they go to | [`pipe`], [`output`], [`file`], [`terminal`] |
 //! | what goes wrong, and the exit status | [`failure`] |
 #![forbid(unsafe_code)]
 
@@ -28,18 +29,25 @@ mod arguments;
 mod check;
 mod client;
 mod completion;
+mod config_diff;
+mod document;
 mod editor;
 mod failure;
+mod file;
 mod history;
+mod live;
 mod monitor;
 mod output;
 mod ping;
 mod pipe;
+mod probe;
 mod script;
 mod session;
 mod shell;
 mod show;
 mod table;
+mod tech_support;
+mod terminal;
 mod transaction;
 mod units;
 

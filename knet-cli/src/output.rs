@@ -5,32 +5,13 @@ use std::io::{self, Write as _};
 use knet_api::problem::Problem;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::{
+    document::{Document, Format},
+    failure::Failure,
+};
 
 /// Version of the JSON documents. A field keeps its name and meaning within a version; new ones may come.
 pub(crate) const SCHEMA: u32 = 1;
-
-/// What a command answers: rows as text for people, and the same as JSON.
-#[derive(Debug, Default)]
-pub(crate) struct Document {
-    /// Lines at the beginning that filters keep.
-    pub(crate) header: usize,
-    /// The lines.
-    pub(crate) lines: Vec<String>,
-    /// The same for programs: an object.
-    pub(crate) json: Value,
-}
-
-impl Document {
-    /// A document with a name for its JSON part.
-    pub(crate) fn new(name: &str, value: &Value, lines: Vec<String>) -> Self {
-        Self {
-            header: 0,
-            lines,
-            json: json!({ "schema": SCHEMA, name: value }),
-        }
-    }
-}
 
 /// A line of a script, for messages about it.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +38,14 @@ impl Output {
         self.json
     }
 
+    /// How answers are written where nothing else is asked for.
+    pub(crate) const fn format(self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+
     /// Prints an answer.
     pub(crate) fn document(self, document: &Document) -> Result<(), Failure> {
-        if self.json {
-            return print_json(&document.json);
-        }
-        let mut text = document.lines.join("\n");
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        print(&text)
+        document.write(self.format()).map_or(Ok(()), |text| print(&text))
     }
 
     /// Prints a line for people; nothing where JSON is wanted.
@@ -121,7 +100,8 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
     print(&format!("{}\n", clean_json(value.clone())))
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+/// Prints text as it is.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
@@ -149,7 +129,8 @@ fn is_order(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn clean_json(value: Value) -> Value {
+/// `value` with each of its texts [`clean`].
+pub(crate) fn clean_json(value: Value) -> Value {
     match value {
         // Line ends stay: JSON writes them as \n.
         Value::String(text) => Value::String(text.chars().filter(|c| *c == '\n' || !is_order(*c)).collect()),

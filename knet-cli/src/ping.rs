@@ -46,7 +46,7 @@ pub(crate) fn run(client: &mut Client, output: Output, order: &Order) -> Result<
     };
     let patience = PATIENCE + Duration::from_millis(u64::from(INTERVAL_MS.max(TIMEOUT_MS)));
     let mut rows: Vec<PingRow> = Vec::new();
-    client.stream(request, Some(patience), |reply| {
+    let ended = client.stream(request, Some(patience), |reply| {
         match reply {
             Reply::Ping(row) => {
                 output.line(&row_line(&row))?;
@@ -56,7 +56,11 @@ pub(crate) fn run(client: &mut Client, output: Output, order: &Order) -> Result<
             _ => return Err(unexpected()),
         }
         Ok(())
-    })?;
+    });
+    // What came until then is summed up.
+    if !matches!(ended, Err(Failure::Interrupted)) {
+        ended?;
+    }
     let mut links: BTreeMap<u8, Summary> = BTreeMap::new();
     for row in &rows {
         links.entry(row.link).or_default().add(row);

@@ -93,7 +93,9 @@ fn run_line(session: &mut Session, number: usize, line: &str, options: &Options)
         session.output.line(&format!("{prompt}{}", clean(line)))?;
     }
     let result = match session.run(line) {
-        Ok(Flow::Monitor(true)) => monitor::follow(session).map(|()| Flow::Next),
+        Ok(Flow::Events) if session.wants_events() => {
+            monitor::follow(&mut session.client, session.output, &session.wanted).map(|()| Flow::Next)
+        }
         result => result,
     };
     if let Err(failure) = &result {

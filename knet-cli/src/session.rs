@@ -1,6 +1,6 @@
 //! What one line does: the state of a shell and the commands on it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, sync::PoisonError, time::Duration};
 
 use knet_api::{
     edit::Context,
@@ -13,10 +13,20 @@ use serde_json::json;
 
 use crate::{
     client::{Client, unexpected},
+    config_diff,
+    document::{Document, Format},
     failure::Failure,
-    output::{Document, Output, SCHEMA, clean, note},
-    ping, pipe, show,
+    file::{self, Existing},
+    live,
+    monitor::{SharedWanted, Wanted},
+    output::{Output, clean, note, print},
+    ping,
+    pipe::{self, Pipe},
+    probe,
+    show::{self, drops::Seen},
     table::pairs,
+    tech_support,
+    terminal::{self, Key, Keyboard},
     transaction,
 };
 
@@ -27,8 +37,8 @@ pub(crate) enum Flow {
     Next,
     /// The end of the shell.
     Leave,
-    /// Events on this terminal: on or off.
-    Monitor(bool),
+    /// Other events on this terminal, or none any more.
+    Events,
 }
 
 /// A shell.
@@ -48,6 +58,14 @@ pub(crate) struct Session {
     pub(crate) candidate: bool,
     /// The daemon's number of the connection.
     connection: u64,
+    /// What events are shown.
+    pub(crate) wanted: SharedWanted,
+    /// What was discarded when it was shown last.
+    seen: Seen,
+    /// What is set for the terminal.
+    pub(crate) terminal: terminal::Settings,
+    /// Whether long texts stop at each screen: a person reads them.
+    pub(crate) paged: bool,
     hostname: String,
     broken: bool,
     /// What is incomplete in objects that were changed, until the shell leaves them.
@@ -62,7 +80,7 @@ Words may be abbreviated as long as they are clear: `sh ru` is `show running-con
 `end` or Ctrl-Z leaves, `do COMMAND` gives a command from there. `write memory` saves.
 `configure candidate` edits a copy: `commit check` tells what it would do, `commit` puts it in force, `commit confirmed`
 undoes it unless it is confirmed. `show configuration history` lists what was, `rollback N` goes back.
-`show ... | include TEXT` filters what is shown, `| json` prints it for programs.
+`show ... | include REGEX` filters what is shown, `| json` prints it for programs, `| redirect FILE` keeps it.
 `show commands` lists everything that can be typed, `find WORD` what speaks of WORD.";
 
 impl Session {
@@ -74,6 +92,10 @@ impl Session {
             unsaved: false,
             candidate: false,
             connection: client.welcome.session,
+            wanted: SharedWanted::default(),
+            seen: Seen::default(),
+            terminal: terminal::Settings::default(),
+            paged: false,
             hostname: clean(&client.welcome.hostname),
             broken: false,
             notes: BTreeMap::new(),
@@ -142,17 +164,14 @@ impl Session {
             line: line.to_owned(),
             error: Box::new(error),
         };
-        // Only what is shown can be filtered; elsewhere `|` is a character like others.
-        if let (head, Some(start)) = pipe::divide(line)
-            && let Ok(Line::Command(Command::Show(what))) = parse(self.context.as_ref(), head)
-        {
-            let filters = pipe::parse(line, start).map_err(syntax)?;
-            return self.show(&what, &filters);
+        if let Some(behind) = pipe::behind(self.context.as_ref(), line) {
+            let pipe = pipe::parse(line, behind.start, behind.pipes).map_err(syntax)?;
+            return self.command(behind.command, &pipe);
         }
         match parse(self.context.as_ref(), line).map_err(syntax)? {
             Line::Nothing => Ok(Flow::Next),
             Line::Edit(edit) => self.edit(line, edit),
-            Line::Command(command) => self.command(command),
+            Line::Command(command) => self.command(command, &Pipe::default()),
         }
     }
 
@@ -248,10 +267,11 @@ impl Session {
         self.notes.clear();
     }
 
-    fn command(&mut self, command: Command) -> Result<Flow, Failure> {
+    fn command(&mut self, command: Command, pipe: &Pipe) -> Result<Flow, Failure> {
         if command.privilege() > self.privilege {
             return Err(self.not_allowed());
         }
+        let output = pipe.output(self.output);
         match command {
             Command::Enable if self.client.welcome.privilege < Privilege::Admin => {
                 return Err(self.not_allowed());
@@ -269,7 +289,17 @@ impl Session {
             Command::End => self.leave_configuration()?,
             Command::Transaction(transaction) => transaction::run(self, transaction)?,
             Command::Help => HELP.lines().try_for_each(|line| self.output.line(line))?,
-            Command::Show(what) => return self.show(&what, &[]),
+            Command::Show(what) => self.show(&what, pipe)?,
+            Command::Terminal(setting) => self.terminal.set(setting),
+            Command::TechSupport { file, overwrite } => {
+                let existing = if overwrite {
+                    Existing::Replace
+                } else {
+                    Existing::Refuse
+                };
+                let written = tech_support::archive(&mut self.client, &file, existing)?;
+                output.document(&written)?;
+            }
             Command::ClearCounters { interface } => {
                 self.client.call(RequestBody::ClearCounters { interface })?;
             }
@@ -282,7 +312,7 @@ impl Session {
             } => {
                 ping::run(
                     &mut self.client,
-                    self.output,
+                    output,
                     &ping::Order {
                         peer,
                         link,
@@ -291,7 +321,79 @@ impl Session {
                     },
                 )?;
             }
-            Command::Monitor(on) => return Ok(Flow::Monitor(on)),
+            Command::Monitor(on) => {
+                self.want(|wanted| wanted.all = on);
+                return Ok(Flow::Events);
+            }
+            Command::Debug { peer, link, on: true } => {
+                // A name that nobody has would stay silent for ever.
+                self.client.call(RequestBody::History {
+                    interface: None,
+                    peer: peer.clone(),
+                    last: Some(0),
+                })?;
+                self.want(|wanted| wanted.add(&peer, link))?;
+                return Ok(Flow::Events);
+            }
+            Command::Debug {
+                peer,
+                link,
+                on: false,
+            } => {
+                if !self.want(|wanted| wanted.remove(&peer, link)) {
+                    return Err(Failure::Unusable(format!(
+                        "peer {peer} is not debugged; see `show debugging`"
+                    )));
+                }
+                return Ok(Flow::Events);
+            }
+            Command::UndebugAll => {
+                self.want(Wanted::clear);
+                return Ok(Flow::Events);
+            }
+            Command::Watch { view, peer, interval } => {
+                let order = live::Order {
+                    view,
+                    peer,
+                    interval: Duration::from_secs(u64::from(interval)),
+                };
+                live::run(&mut self.client, output, self.terminal, &order)?;
+            }
+            Command::TestLink {
+                peer,
+                link,
+                count,
+                interface,
+            } => {
+                let order = probe::Order {
+                    peer,
+                    link,
+                    count,
+                    interface,
+                };
+                probe::run(&mut self.client, output, &order)?;
+            }
+            Command::Reset {
+                peer,
+                link,
+                interface,
+                force,
+            } => {
+                let what = link.map_or_else(
+                    || format!("The session with peer {peer} ends and is made anew"),
+                    |link| format!("Link {link} of peer {peer} begins anew"),
+                );
+                if !force && !self.confirmed(&what)? {
+                    return Ok(Flow::Next);
+                }
+                self.client.call(RequestBody::ResetPeer {
+                    interface,
+                    peer,
+                    link,
+                })?;
+            }
+            Command::GenerateKey { file } => self.generate_key(file)?,
+            Command::ReloadConfig => self.reload_config(pipe)?,
         }
         Ok(Flow::Next)
     }
@@ -305,19 +407,91 @@ impl Session {
         })
     }
 
-    fn show(&mut self, what: &Show, filters: &[pipe::Filter]) -> Result<Flow, Failure> {
+    fn show(&mut self, what: &Show, pipe: &Pipe) -> Result<(), Failure> {
         let document = match what {
             Show::ConfigDiff { from, to } => transaction::diff(self, *from, *to)?,
             Show::History => {
                 let lines = self.history.iter().map(|line| clean(line)).collect();
-                Document::new("history", &json!(self.history), lines)
+                Document::rows("history", json!(self.history), lines)
             }
-            what => show::document(&mut self.client, what)?,
+            Show::Terminal => self.terminal.document(),
+            Show::Debugging => self.want(|wanted| wanted.document()),
+            what => show::document(&mut self.client, &mut self.seen, what)?,
         };
-        let mut json = self.output.is_json();
-        let document = pipe::apply(document, filters, &mut json);
-        Output::new(json).document(&document)?;
-        Ok(Flow::Next)
+        self.answer(document, pipe)
+    }
+
+    /// Prints what the pipe leaves of `document`, or writes it where the pipe leads to.
+    fn answer(&self, document: Document, pipe: &Pipe) -> Result<(), Failure> {
+        let format = pipe.format.unwrap_or(self.output.format());
+        let document = pipe.apply(document);
+        // A count is no graph.
+        let text = document.write(format).or_else(|| document.write(Format::Text));
+        let text = text.unwrap_or_default();
+        if let Some((name, existing)) = &pipe.redirect {
+            let path = file::write(name, text.as_bytes(), *existing)?;
+            return self.output.document(&file::written(&path, text.len()));
+        }
+        if self.paged && !pipe.no_more {
+            return terminal::pager::show(&text, self.terminal);
+        }
+        print(&text)
+    }
+
+    /// Whether events are to be shown on this terminal.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.want(|wanted| wanted.any())
+    }
+
+    fn want<T>(&self, change: impl FnOnce(&mut Wanted) -> T) -> T {
+        change(&mut self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks whether something that disturbs traffic is to be done.
+    fn confirmed(&self, what: &str) -> Result<bool, Failure> {
+        if !self.paged {
+            return Err(Failure::Unusable(format!(
+                "{what}, and nobody can be asked here; with `force` at its end the command does it"
+            )));
+        }
+        print(&format!("{what}. Go on? [y/N] "))?;
+        let unreadable =
+            |error: io::Error| Failure::Unusable(format!("the terminal cannot be read: {error}"));
+        let mut keyboard = Keyboard::open().map_err(unreadable)?;
+        let key = loop {
+            if let Some(key) = keyboard.key(Duration::from_secs(60)).map_err(unreadable)? {
+                break key;
+            }
+        };
+        let yes = matches!(key, Key::Char('y' | 'Y'));
+        print(if yes { "y\n" } else { "n\n" })?;
+        Ok(yes)
+    }
+
+    fn generate_key(&mut self, file: String) -> Result<(), Failure> {
+        let Reply::KeyMade { path, public_key } = self.client.call(RequestBody::GenerateKey { file })? else {
+            return Err(unexpected());
+        };
+        let lines = vec![
+            format!("A new private key is in {}", clean(&path)),
+            format!("Its public key, for the peers: {}", clean(&public_key)),
+        ];
+        let value = json!({ "path": path, "public_key": public_key });
+        self.output.document(&Document::object("key", value, lines))
+    }
+
+    fn reload_config(&mut self, pipe: &Pipe) -> Result<(), Failure> {
+        let before = self.client.text(RequestBody::RunningConfig { all: false })?;
+        let Reply::Edited {
+            revision, hostname, ..
+        } = self.client.call(RequestBody::ReloadConfig)?
+        else {
+            return Err(unexpected());
+        };
+        self.hostname = clean(&hostname);
+        self.unsaved = false;
+        let after = self.client.text(RequestBody::RunningConfig { all: false })?;
+        self.answer(config_diff::document(&before, &after, revision), pipe)
     }
 
     fn write_memory(&mut self) -> Result<(), Failure> {
@@ -332,12 +506,8 @@ impl Session {
         self.unsaved = false;
         let written = json!({ "path": path, "bytes": bytes, "revision": revision });
         let line = format!("Saved revision {revision} to {}, {bytes} bytes", clean(&path));
-        let json = json!({ "schema": SCHEMA, "written": written });
-        self.output.document(&Document {
-            header: 0,
-            lines: vec![line],
-            json,
-        })
+        self.output
+            .document(&Document::object("written", written, vec![line]))
     }
 }
 
@@ -347,16 +517,8 @@ pub(crate) fn help_lines(
     privilege: Privilege,
     line: &str,
 ) -> Result<Vec<String>, Failure> {
-    // Behind a `|` there are filters.
-    if let (head, Some(start)) = pipe::divide(line)
-        && let Ok(Line::Command(Command::Show(_))) = parse(context, head)
-    {
-        let word = line[start..].rsplit('|').next().unwrap_or_default().trim_start();
-        return Ok(pairs(
-            pipe::FILTERS
-                .into_iter()
-                .filter(|(name, _)| name.starts_with(word)),
-        ));
+    if let Some(behind) = pipe::behind(context, line) {
+        return Ok(pairs(behind.help(line).into_iter()));
     }
     let lines = help(context, privilege, line).map_err(|error| Failure::Syntax {
         line: line.to_owned(),

@@ -1,6 +1,15 @@
 //! The shell on a terminal.
 
-use std::{cell::RefCell, process::ExitCode, rc::Rc};
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    process::ExitCode,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use rustyline::error::ReadlineError;
 
@@ -15,9 +24,18 @@ use crate::{
     show::configuration,
 };
 
+const UNSAVED: &str = "% The configuration was changed and is not saved (`write memory` saves it)";
+
 /// Reads lines from a person until the end.
-pub(crate) fn run(session: Session) -> ExitCode {
+pub(crate) fn run(mut session: Session) -> ExitCode {
     let output = session.output;
+    let interrupt = Arc::new(AtomicBool::new(false));
+    // While a line is read Ctrl-C is a key like others; while a command is done it ends the command.
+    if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupt)) {
+        note(&format!("% Ctrl-C will end the shell: {error}"));
+    }
+    session.client.end_on(Arc::clone(&interrupt));
+    session.paged = true;
     let session = Rc::new(RefCell::new(session));
     let (editor, keys, printer) = match editor::editor(&session) {
         Ok(parts) => parts,
@@ -36,20 +54,15 @@ pub(crate) fn run(session: Session) -> ExitCode {
         printer,
         monitor: None,
         announcer: None,
+        interrupt,
+        history: history::file(),
     };
     shell.greet();
-    let file = history::file();
-    if let Some(file) = &file {
+    if let Some(file) = &shell.history {
         // A first start has none.
         let _ = shell.editor.load_history(file);
     }
-    let status = shell.serve();
-    if let Some(file) = &file
-        && let Err(error) = shell.editor.save_history(file)
-    {
-        note(&format!("% The history is not kept: {}: {error}", file.display()));
-    }
-    status
+    shell.serve()
 }
 
 struct Shell {
@@ -59,6 +72,10 @@ struct Shell {
     printer: Printer,
     monitor: Option<Monitor>,
     announcer: Option<Announcer>,
+    /// Becomes true with Ctrl-C.
+    interrupt: Arc<AtomicBool>,
+    /// The file of the history, as long as it can be written.
+    history: Option<PathBuf>,
 }
 
 impl Shell {
@@ -67,7 +84,8 @@ impl Shell {
         let welcome = &session.client.welcome;
         let build = clean(&welcome.hello.build);
         let _ = session.output.line(&format!(
-            "knet {build}, revision {}. Type ? for help.",
+            "knet {build} on {}, revision {}. Type ? for help.",
+            clean(&welcome.hostname),
             welcome.revision
         ));
         if session.client.tables_differ() {
@@ -100,17 +118,17 @@ impl Shell {
                     privilege,
                     prompt: prompt.clone(),
                 });
+                let farewell = session.unsaved.then_some(UNSAVED);
+                self.keys.watch.begin(session.terminal.patience(), farewell);
                 prompt
             };
-            match self.editor.readline(&prompt) {
+            let line = self.editor.readline(&prompt);
+            self.keys.watch.end();
+            self.interrupt.store(false, Ordering::Relaxed);
+            match line {
                 Ok(text) => {
-                    // What is pasted comes as several lines, and goes on to the first that fails.
-                    for line in text.lines() {
-                        match self.line(line, prompt.chars().count()) {
-                            Ok(Flow::Leave) => return self.leave(),
-                            Ok(_) => {}
-                            Err(()) => break,
-                        }
+                    if let Flow::Leave = self.lines(&text, &prompt) {
+                        return self.leave();
                     }
                     if self.keys.ended() {
                         self.end();
@@ -121,7 +139,10 @@ impl Shell {
                     if self.session.borrow().context.is_none() {
                         return self.leave();
                     }
-                    let _ = self.line("exit", prompt.chars().count());
+                    let left = self.session.borrow_mut().run("exit");
+                    if let Err(failure) = left {
+                        note(&failure.report(prompt.chars().count()));
+                    }
                 }
                 Err(error) => {
                     let failure = Failure::Unusable(format!("the terminal cannot be read: {error}"));
@@ -132,28 +153,65 @@ impl Shell {
         }
     }
 
-    fn line(&mut self, line: &str, indent: usize) -> Result<Flow, ()> {
-        let mut session = self.session.borrow_mut();
-        if !line.trim().is_empty() && history::may_keep(session.context.as_ref(), line) {
-            let _ = self.editor.add_history_entry(line);
-            session.history.push(line.to_owned());
+    /// Does what was typed, or the lines that were pasted: up to the first that fails.
+    fn lines(&mut self, text: &str, prompt: &str) -> Flow {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            match self.line(line) {
+                Ok(Flow::Leave) => return Flow::Leave,
+                Ok(_) => {}
+                Err(failure) if lines.len() == 1 => note(&failure.report(prompt.chars().count())),
+                Err(failure) => {
+                    // Which one it is cannot be seen from where the mark stands.
+                    let place = format!("line {} of {}: ", index + 1, lines.len());
+                    let report = failure.report(place.chars().count());
+                    note(&format!("{place}{}\n{report}", clean(line)));
+                    if index + 1 < lines.len() {
+                        note("% The lines below it were not run");
+                    }
+                    break;
+                }
+            }
         }
-        let result = session.run(line);
-        drop(session);
-        let result = match result {
-            Ok(Flow::Monitor(on)) => self.monitor(on).map(|()| Flow::Next),
-            result => result,
-        };
-        result.map_err(|failure| note(&failure.report(indent)))
+        Flow::Next
     }
 
-    fn monitor(&mut self, on: bool) -> Result<(), Failure> {
-        if !on {
+    fn line(&mut self, line: &str) -> Result<Flow, Failure> {
+        if !line.trim().is_empty() {
+            self.keep(line);
+        }
+        let result = self.session.borrow_mut().run(line);
+        match result {
+            Ok(Flow::Events) => self.events().map(|()| Flow::Next),
+            result => result,
+        }
+    }
+
+    /// Keeps the line for later, at once, so that no end of the shell loses it.
+    fn keep(&mut self, line: &str) {
+        let mut session = self.session.borrow_mut();
+        if !history::may_keep(session.context.as_ref(), line) {
+            return;
+        }
+        session.history.push(line.to_owned());
+        let _ = self.editor.add_history_entry(line);
+        if let Some(file) = &self.history
+            && let Err(error) = self.editor.append_history(file)
+        {
+            note(&format!("% The history is not kept: {}: {error}", file.display()));
+            self.history = None;
+        }
+    }
+
+    /// Events on this terminal, or none, as is wanted by now.
+    fn events(&mut self) -> Result<(), Failure> {
+        let session = self.session.borrow();
+        if !session.wants_events() {
             self.monitor = None;
         } else if self.monitor.as_ref().is_none_or(|monitor| !monitor.runs()) {
             let printer = self.printer.clone();
             let show = move |line: String| printer.print(line + "\n");
-            self.monitor = Some(Monitor::start(&self.session.borrow().client, show)?);
+            self.monitor = Some(Monitor::start(&session.client, &session.wanted, show)?);
         }
         Ok(())
     }
@@ -170,7 +228,7 @@ impl Shell {
         session.go(None);
         session.leave();
         if session.unsaved {
-            note("% The configuration was changed and is not saved (`write memory` saves it)");
+            note(UNSAVED);
         }
         ExitCode::SUCCESS
     }

@@ -2,52 +2,49 @@
 
 mod commands;
 pub(crate) mod configuration;
+pub(crate) mod drops;
 mod interface;
+mod limits;
+mod topology;
 
 use knet_api::{
     grammar::Show,
-    message::{EventRow, LinkRow, LogRow, MacRow, PeerRow, Reply, RequestBody, SessionRow, VersionRow},
+    message::{
+        EventRow, InterfaceRow, LinkRow, LogRow, MacRow, Only, PeerRow, Reply, RequestBody, SessionRow,
+        VersionRow,
+    },
 };
 use serde_json::json;
 
+use self::drops::Seen;
 use crate::{
     client::{Client, unexpected},
+    document::Document,
     failure::Failure,
-    output::{Document, clean, clean_lines},
+    output::clean,
     table::{Align, table},
+    tech_support,
     units::{date, date_time, duration, maybe_micros, micros, percent, time_of_day},
 };
 
 /// Asks the daemon and lays out its answer.
-pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Failure> {
+pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Result<Document, Failure> {
     Ok(match what.clone() {
         Show::Version => match client.call(RequestBody::Version)? {
-            Reply::Version(row) => Document::new("version", &json!(row), version(&row)),
+            Reply::Version(row) => Document::object("version", json!(row), version(&row)),
             _ => return Err(unexpected()),
         },
-        Show::Interfaces { interface } => match client.call(RequestBody::Interfaces { interface })? {
-            Reply::Interfaces(rows) => {
-                let lines = rows.iter().flat_map(interface::interface).collect();
-                Document::new("interfaces", &json!(rows), lines)
-            }
-            _ => return Err(unexpected()),
-        },
-        Show::Peers { interface } => {
-            let request = |page| RequestBody::Peers {
-                interface: interface.clone(),
-                page,
-            };
-            let rows = client.pages(request, |reply| match reply {
-                Reply::Peers(rows) => Some(rows),
-                _ => None,
-            })?;
-            Document {
-                header: 1,
-                ..Document::new("peers", &json!(rows), peers(&rows))
-            }
+        Show::Interfaces { interface } => {
+            let rows = all_interfaces(client, interface)?;
+            let lines = rows.iter().flat_map(interface::interface).collect();
+            Document::object("interfaces", json!(rows), lines)
+        }
+        Show::Peers { interface, only } => {
+            let rows = all_peers(client, interface.as_ref(), &only)?;
+            Document::table("peers", json!(rows), peers(&rows))
         }
         Show::Peer { peer, interface } => match client.call(RequestBody::Peer { interface, peer })? {
-            Reply::Peer(row) => Document::new("peer", &json!(row), self::peer(&row)),
+            Reply::Peer(row) => Document::object("peer", json!(row), self::peer(&row)),
             _ => return Err(unexpected()),
         },
         Show::PeerHistory {
@@ -63,25 +60,18 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
             match client.call(request)? {
                 Reply::History { events, earlier } => {
                     let value = json!({ "events": events, "earlier": earlier });
-                    Document::new("history", &value, history(&peer, &events, earlier))
+                    Document::object("history", value, history(&peer, &events, earlier))
                 }
                 _ => return Err(unexpected()),
             }
         }
-        Show::Links { peer, interface } => {
-            let request = |page| RequestBody::Links {
-                interface: interface.clone(),
-                peer: peer.clone(),
-                page,
-            };
-            let rows = client.pages(request, |reply| match reply {
-                Reply::Links(rows) => Some(rows),
-                _ => None,
-            })?;
-            Document {
-                header: 1,
-                ..Document::new("links", &json!(rows), links(&rows))
-            }
+        Show::Links {
+            peer,
+            interface,
+            only,
+        } => {
+            let rows = all_links(client, interface.as_ref(), peer.as_ref(), &only)?;
+            Document::table("links", json!(rows), links(&rows)).with_notes(narrow_peers(&rows))
         }
         Show::MacTable { interface } => {
             let request = |page| RequestBody::Macs {
@@ -92,22 +82,19 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
                 Reply::Macs(rows) => Some(rows),
                 _ => None,
             })?;
-            Document {
-                header: 1,
-                ..Document::new("mac_address_table", &json!(rows), macs(&rows))
-            }
+            Document::table("mac_address_table", json!(rows), macs(&rows))
         }
         Show::RunningConfig { all } => {
             let text = client.text(RequestBody::RunningConfig { all })?;
-            Document::new("running_config", &json!(text), clean_lines(&text))
+            Document::text("running_config", &text)
         }
         Show::StartupConfig => {
             let text = client.text(RequestBody::StartupConfig)?;
-            Document::new("startup_config", &json!(text), clean_lines(&text))
+            Document::text("startup_config", &text)
         }
         Show::Logging { lines } => match client.call(RequestBody::Logging { lines })? {
             Reply::Logging(rows) => {
-                Document::new("logging", &json!(rows), rows.iter().map(log_line).collect())
+                Document::rows("logging", json!(rows), rows.iter().map(log_line).collect())
             }
             _ => return Err(unexpected()),
         },
@@ -121,16 +108,91 @@ pub(crate) fn document(client: &mut Client, what: &Show) -> Result<Document, Fai
         },
         Show::ConfigText(version) => {
             let text = client.text(RequestBody::ConfigText(version))?;
-            Document::new("configuration", &json!(text), clean_lines(&text))
+            Document::text("configuration", &text)
         }
         Show::Clients => match client.call(RequestBody::Clients)? {
             Reply::Clients { rows, pending } => configuration::clients(&rows, pending.as_ref()),
             _ => return Err(unexpected()),
         },
-        // What was typed, and whether there is a candidate, is known to the session alone.
-        Show::History | Show::ConfigDiff { .. } => Document::default(),
         Show::Commands { word } => commands::document(word.as_deref()),
+        Show::Drops { interface } => drops::document(&all_interfaces(client, interface)?, seen),
+        Show::Limits { interface } => match client.call(RequestBody::Limits { interface })? {
+            Reply::Limits(rows) => limits::document(&rows),
+            _ => return Err(unexpected()),
+        },
+        Show::Topology { interface } => {
+            let interfaces = all_interfaces(client, interface.clone())?;
+            let peers = all_peers(client, interface.as_ref(), &Only::default())?;
+            let links = all_links(client, interface.as_ref(), None, &Only::default())?;
+            topology::document(&topology::Topology {
+                host: &client.welcome.hostname,
+                interfaces: &interfaces,
+                peers: &peers,
+                links: &links,
+            })
+        }
+        Show::PublicKeys { interface } => public_keys(&all_interfaces(client, interface)?),
+        Show::TechSupport => tech_support::document(client)?,
+        // The session knows these, and answers them itself.
+        Show::History | Show::Terminal | Show::Debugging | Show::ConfigDiff { .. } => {
+            return Err(unexpected());
+        }
     })
+}
+
+fn all_interfaces(client: &mut Client, interface: Option<String>) -> Result<Vec<InterfaceRow>, Failure> {
+    match client.call(RequestBody::Interfaces { interface })? {
+        Reply::Interfaces(rows) => Ok(rows),
+        _ => Err(unexpected()),
+    }
+}
+
+fn all_peers(client: &mut Client, interface: Option<&String>, only: &Only) -> Result<Vec<PeerRow>, Failure> {
+    let request = |page| RequestBody::Peers {
+        interface: interface.cloned(),
+        page,
+        only: only.clone(),
+    };
+    client.pages(request, |reply| match reply {
+        Reply::Peers(rows) => Some(rows),
+        _ => None,
+    })
+}
+
+fn all_links(
+    client: &mut Client,
+    interface: Option<&String>,
+    peer: Option<&String>,
+    only: &Only,
+) -> Result<Vec<LinkRow>, Failure> {
+    let request = |page| RequestBody::Links {
+        interface: interface.cloned(),
+        peer: peer.cloned(),
+        page,
+        only: only.clone(),
+    };
+    client.pages(request, |reply| match reply {
+        Reply::Links(rows) => Some(rows),
+        _ => None,
+    })
+}
+
+fn public_keys(rows: &[InterfaceRow]) -> Document {
+    let columns = [("Interface", Align::Left), ("Public key", Align::Left)];
+    let cells = |row: &InterfaceRow| {
+        let key = row
+            .public_key
+            .as_deref()
+            .map_or("- (the interface does not run)".to_owned(), clean);
+        vec![clean(&row.interface), key]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let value = |row: &InterfaceRow| json!({ "interface": row.interface, "public_key": row.public_key });
+    Document::table(
+        "public_keys",
+        rows.iter().map(value).collect(),
+        table(&columns, &cells),
+    )
 }
 
 fn version(row: &VersionRow) -> Vec<String> {
@@ -472,9 +534,7 @@ fn links(rows: &[LinkRow]) -> Vec<String> {
             ]
         })
         .collect();
-    let mut lines = table(&columns, &cells);
-    lines.extend(narrow_peers(rows));
-    lines
+    table(&columns, &cells)
 }
 
 /// A line for each peer to which some frames go in pieces, and for the one because of which an MTU that follows the

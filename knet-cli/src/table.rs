@@ -1,5 +1,7 @@
 //! Tables: a header, columns wide enough for what is in them.
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -13,8 +15,8 @@ pub(crate) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> Vec<Stri
         let cells = rows
             .iter()
             .filter_map(|row| row.get(index))
-            .map(|cell| cell.chars().count());
-        cells.chain([columns[index].0.chars().count()]).max().unwrap_or(0)
+            .map(|cell| cell.width());
+        cells.chain([columns[index].0.width()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -23,7 +25,7 @@ pub(crate) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> Vec<Stri
             let Some((_, align)) = columns.get(index) else {
                 break;
             };
-            let padding = " ".repeat(widths[index] - cell.chars().count());
+            let padding = " ".repeat(widths[index] - cell.width());
             if index > 0 {
                 line.push_str("  ");
             }
@@ -42,14 +44,10 @@ pub(crate) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> Vec<Stri
 
 /// Words and what they mean, one pair on each line.
 pub(crate) fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<String> {
-    let width = pairs
-        .clone()
-        .map(|(word, _)| word.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = pairs.clone().map(|(word, _)| word.width()).max().unwrap_or(0);
     pairs
         .map(|(word, text)| {
-            let padding = " ".repeat(width - word.chars().count());
+            let padding = " ".repeat(width - word.width());
             format!("  {word}{padding}  {text}").trim_end().to_owned()
         })
         .collect()

@@ -15,8 +15,9 @@ use serde_json::json;
 
 use crate::{
     client::unexpected,
+    document::Document,
     failure::Failure,
-    output::{Document, SCHEMA, clean, note},
+    output::{clean, note},
     session::Session,
     show::configuration,
 };
@@ -198,12 +199,9 @@ fn committed(session: &mut Session, reply: Reply) -> Result<(), Failure> {
             .as_ref()
             .map(|why| format!("The revision is not kept: {}", clean(why))),
     );
-    let json = json!({ "schema": SCHEMA, "commit": row });
-    session.output.document(&Document {
-        header: 0,
-        lines,
-        json,
-    })
+    session
+        .output
+        .document(&Document::object("commit", json!(row), lines))
 }
 
 fn outcome(row: &CommitRow) -> String {
@@ -248,5 +246,5 @@ fn done(session: &mut Session, request: RequestBody) -> Result<(), Failure> {
 fn tell(session: &Session, line: &str, value: &serde_json::Value) -> Result<(), Failure> {
     session
         .output
-        .document(&Document::new("commit", value, vec![line.to_owned()]))
+        .document(&Document::object("commit", value.clone(), vec![line.to_owned()]))
 }

@@ -29,6 +29,23 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// Bits in a second, with three digits that count.
+pub(crate) fn bits_per_second(bits: f64) -> String {
+    let units = ["b/s", "kb/s", "Mb/s", "Gb/s", "Tb/s"];
+    let (mut value, mut unit) = (bits.max(0.0), 0);
+    // What rounding would make a thousand belongs to the next unit.
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    match value {
+        _ if unit == 0 => format!("{value:.0}b/s"),
+        ..9.995 => format!("{value:.2}{}", units[unit]),
+        ..99.95 => format!("{value:.1}{}", units[unit]),
+        _ => format!("{value:.0}{}", units[unit]),
+    }
+}
+
 /// Parts per million as percent.
 pub(crate) fn percent(ppm: u32) -> String {
     match ppm {
@@ -99,6 +116,17 @@ mod tests {
         assert_eq!(
             [0, 1, 1000, 15_000, 1_000_000].map(percent),
             ["0%", "<0.1%", "0.1%", "1.5%", "100.0%"]
+        );
+    }
+
+    #[test]
+    fn rates_have_three_digits() {
+        let written = [0.0, 999.0, 999.6, 9_994.0, 9_996.0, 99_960.0, 1.5e9, 2.0e15].map(bits_per_second);
+        assert_eq!(
+            written,
+            [
+                "0b/s", "999b/s", "1.00kb/s", "9.99kb/s", "10.0kb/s", "100kb/s", "1.50Gb/s", "2000Tb/s"
+            ]
         );
     }
 

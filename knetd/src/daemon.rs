@@ -33,6 +33,7 @@ use crate::{
         setup::Setup,
         store,
     },
+    control::server::Clients,
     events::{self, EventSink},
     flight_recorder::FlightRecorder,
     host_check,
@@ -56,6 +57,8 @@ pub(crate) struct Daemon {
     pub recorder: FlightRecorder,
     /// The latest lines of the log.
     pub log: LogHistory,
+    /// Who is connected.
+    pub clients: Rc<RefCell<Clients>>,
     /// When the daemon was started.
     pub started: Instant,
     config_file: PathBuf,
@@ -111,6 +114,7 @@ impl Daemon {
             events: EventSink::default(),
             recorder: FlightRecorder::default(),
             log,
+            clients: Rc::default(),
             started: Instant::now(),
             config_file: config_file.into(),
             offloads,

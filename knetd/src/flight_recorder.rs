@@ -10,9 +10,9 @@ use libknet::{
 use crate::events;
 
 /// Events kept of one peer, and of one interface.
-const OF_ONE: usize = 256;
+pub(crate) const OF_ONE: usize = 256;
 /// Events kept of all together: at 128 bytes each, and never less than a quarter of what is allocated, 16 MiB.
-const OF_ALL: usize = 32_768;
+pub(crate) const OF_ALL: usize = 32_768;
 /// Memory is given back when this many times as much is allocated as needed.
 const SLACK: usize = 4;
 /// What happened to the interface this long before the first event of a peer may have caused it.
@@ -47,6 +47,11 @@ struct Recorded {
 }
 
 impl FlightRecorder {
+    /// How many events are kept.
+    pub(crate) const fn len(&self) -> usize {
+        self.total
+    }
+
     /// Something happened to `peer`, or to the interface as a whole.
     pub(crate) fn record(&mut self, interface: &str, peer: Option<&str>, unix_ms: u64, event: Event) {
         let subject = (interface.to_owned(), peer.map(str::to_owned));

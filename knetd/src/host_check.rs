@@ -59,6 +59,13 @@ pub(crate) fn enough_descriptors(interfaces: impl Iterator<Item = (Workers, usiz
     Ok(())
 }
 
+/// Files that are open, and how many may be; `None` without /proc.
+pub(crate) fn descriptors() -> Option<(u64, u64)> {
+    let open = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    Some((open, open_files_limit(&limits)?))
+}
+
 /// Keeps the keys out of core dumps, and from other programs of our user. Best effort: it runs without.
 pub(crate) fn keep_keys_private() {
     if let Err(error) = keep_memory_private() {

@@ -150,6 +150,34 @@ impl Overlay {
         Ok(())
     }
 
+    /// Ends the session with a peer and makes it anew, or lets one of its links begin afresh.
+    pub(crate) fn reset(&self, name: &str, link: Option<u8>) -> Result<(), ApiError> {
+        let missing = |text: String, hint: &str| ApiError::new(ErrorCode::NotFound, text).with_hint(hint);
+        let (Some(peer), Some(config)) = (self.slots.id(name), self.setup.peers.get(name)) else {
+            return Err(missing(format!("peer {name} is incomplete"), "public-key KEY"));
+        };
+        let set = |config: PeerConfig| Change::SetPeer {
+            peer,
+            config: Box::new(config),
+        };
+        let whole = PeerConfig::clone(config);
+        let before = match link {
+            None => Change::RemovePeer(peer),
+            Some(link) => {
+                let mut without = whole.clone();
+                let place = without.links.get_mut(usize::from(link));
+                if place.and_then(Option::take).is_none() {
+                    let text = format!("link {link} of peer {name} is not configured here");
+                    return Err(missing(text, "a configured link, or the peer as a whole"));
+                }
+                set(without)
+            }
+        };
+        self.handle
+            .apply(vec![before, set(whole)])
+            .map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))
+    }
+
     /// Says goodbye to the peers and removes the TAP. Blocks for less than a second; may be called on any thread
     /// with what [`Overlay::into_handle`] gives.
     pub(crate) fn stop(self) {

@@ -25,7 +25,7 @@ use knet_proto::{
 use crate::time::{now, wall_clock};
 
 /// Datagrams that may wait for the thread: anybody can send them.
-const DATAGRAMS: usize = 1024;
+pub const HANDSHAKE_QUEUE: usize = 1024;
 /// Attempts of our own that may wait. A peer whose attempt is discarded tries again by itself.
 const STARTS: usize = 4096;
 /// How often the machine erases what has come to its end, and how many times after the last input.
@@ -54,7 +54,7 @@ impl Waiting {
     /// configuration and the number of sessions, and must not be lost.
     fn of(&self, input: &Input) -> Option<(&AtomicUsize, usize)> {
         match input {
-            Input::Datagram { .. } => Some((&self.datagrams, DATAGRAMS)),
+            Input::Datagram { .. } => Some((&self.datagrams, HANDSHAKE_QUEUE)),
             Input::Start { .. } => Some((&self.starts, STARTS)),
             Input::SetPeer { .. } | Input::RemovePeer(_) | Input::Release(_) => None,
         }

@@ -24,7 +24,10 @@ mod steering;
 mod time;
 mod worker;
 
+pub use handshake_thread::HANDSHAKE_QUEUE;
 pub use identity::{OsEntropy, stable_mac, suites_of_this_machine};
 pub use interface::{ApplyError, Interface, StartError};
-pub use query::{Event, InterfaceReport, PingResult, Query, Reply, SocketDown, SocketReport, WorkerReport};
+pub use query::{
+    Event, InterfaceReport, PingResult, Query, Reply, SocketDown, SocketReport, SystemCalls, WorkerReport,
+};
 pub use setup::{Change, InterfaceSetup, Offloads, SocketSetup};

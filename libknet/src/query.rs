@@ -8,7 +8,7 @@ use knet_proto::{
     event::Event as CoreEvent,
     ids::{LinkId, PeerId, SocketId},
     shard::TapMtuWish,
-    status::{Handover, InterfaceStatus, MacEntry, PeerStatus},
+    status::{Handover, Holdings, InterfaceStatus, MacEntry, PeerStatus},
     time::Span,
 };
 
@@ -82,6 +82,8 @@ pub enum Reply {
 pub struct InterfaceReport {
     /// The core's view.
     pub status: InterfaceStatus,
+    /// What is held for traffic under way.
+    pub holdings: Holdings,
     /// The kernel's number of the TAP.
     pub ifindex: u32,
     /// Time since it was started.

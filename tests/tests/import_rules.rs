@@ -86,7 +86,17 @@ const RULES: [Rule; 7] = [
     },
     Rule {
         directory: "knet-cli",
-        only: Some(&["knet-api", "rustyline", "clap", "serde_json"]),
+        only: Some(&[
+            "knet-api",
+            "rustyline",
+            "clap",
+            "serde_json",
+            "regex",
+            "rustix",
+            "signal-hook",
+            "flate2",
+            "unicode-width",
+        ]),
         never: &["libknet", "tokio", "knet-proto", "knet-io", "libc"],
         words: &[],
     },

@@ -4,7 +4,7 @@ use knet_api::reference::{Entry, entries, find};
 use serde_json::{Value, json};
 
 use crate::{
-    output::Document,
+    document::Document,
     table::{Align, table},
 };
 
@@ -17,7 +17,7 @@ pub(crate) fn document(word: Option<&str>) -> Document {
             "Nothing speaks of {}; `show commands` lists all",
             word.unwrap_or_default()
         );
-        return Document::new("commands", &json!(rows), vec![line]);
+        return Document::rows("commands", json!(rows), Vec::new()).with_notes(vec![line]);
     }
     let columns = [
         ("Line", Align::Left),
@@ -33,10 +33,7 @@ pub(crate) fn document(word: Option<&str>) -> Document {
                 .to_vec()
         })
         .collect();
-    Document {
-        header: 1,
-        ..Document::new("commands", &json!(rows), table(&columns, &cells))
-    }
+    Document::table("commands", json!(rows), table(&columns, &cells))
 }
 
 fn row(entry: &Entry) -> Value {

@@ -4,7 +4,8 @@ use knet_api::transaction::{ClientRow, ImpactRow, PeerImpactRow, PendingRow, Rev
 use serde_json::json;
 
 use crate::{
-    output::{Document, SCHEMA, clean},
+    document::Document,
+    output::clean,
     table::{Align, table},
     units::{date_time, duration},
 };
@@ -46,20 +47,12 @@ pub(crate) fn revisions(
             ]
         })
         .collect();
-    let mut lines = table(&columns, &cells);
-    lines.extend(not_kept.map(|why| format!("The latest revision is not kept: {}", clean(why))));
-    lines.extend(pending.map(waits));
-    let json = json!({
-        "schema": SCHEMA,
-        "configuration_history": rows,
-        "not_kept": not_kept,
-        "pending": pending,
-    });
-    Document {
-        header: 1,
-        lines,
-        json,
-    }
+    let not_kept_line = not_kept.map(|why| format!("The latest revision is not kept: {}", clean(why)));
+    let notes = not_kept_line.into_iter().chain(pending.map(waits)).collect();
+    Document::table("configuration_history", json!(rows), table(&columns, &cells))
+        .with_notes(notes)
+        .beside("not_kept", json!(not_kept))
+        .beside("pending", json!(pending))
 }
 
 /// `who`.
@@ -89,13 +82,9 @@ pub(crate) fn clients(rows: &[ClientRow], pending: Option<&PendingRow>) -> Docum
             ]
         })
         .collect();
-    let mut lines = table(&columns, &cells);
-    lines.extend(pending.map(waits));
-    Document {
-        header: 1,
-        lines,
-        json: json!({ "schema": SCHEMA, "sessions": rows, "pending": pending }),
-    }
+    Document::table("sessions", json!(rows), table(&columns, &cells))
+        .with_notes(pending.map(waits).into_iter().collect())
+        .beside("pending", json!(pending))
 }
 
 /// One sentence about a change that waits to be confirmed.
@@ -133,7 +122,7 @@ pub(crate) fn diff(text: &str) -> Document {
     } else {
         lines
     };
-    Document::new("configuration_diff", &value, lines)
+    Document::object("configuration_diff", value, lines)
 }
 
 /// `commit check`.
@@ -160,11 +149,7 @@ pub(crate) fn impact(rows: &[ImpactRow], notes: &[String]) -> Document {
         lines.push("Nothing that runs would change".to_owned());
     }
     lines.extend(notes.iter().map(|note| format!("Note: {note}")));
-    Document {
-        header: 0,
-        lines,
-        json: json!({ "schema": SCHEMA, "impact": rows, "notes": notes }),
-    }
+    Document::object("impact", json!(rows), lines).beside("notes", json!(notes))
 }
 
 fn peer_impact(row: &PeerImpactRow) -> String {

@@ -22,10 +22,10 @@ use knet_api::{
     grammar::{spelling::names_instead, table_hash},
     load::load,
     message::{
-        API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LinkRow,
-        LocalRow, LogRow, MacRow, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request,
-        RequestBody, Response, Rows, SessionRow, Source, SystemCallsRow, Traffic, VersionRow, Welcome,
-        WorkerRow,
+        API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LimitRow,
+        LinkRow, LocalRow, LogRow, MacRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply,
+        Request, RequestBody, Response, Rows, SessionRow, Source, SystemCallsRow, Traffic, VersionRow,
+        Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -270,17 +270,18 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         )),
         RequestBody::Interfaces { .. } => Ok(Reply::Interfaces(vec![interface()])),
         // Two pages, so that the shell must ask twice.
-        RequestBody::Peers { page, .. } => Ok(Reply::Peers(match page.cursor.as_deref() {
-            None => Rows {
-                rows: vec![ams1()],
-                next: Some("ams1".into()),
-            },
-            Some("ams1") => Rows {
-                rows: vec![lab2()],
-                next: None,
-            },
-            Some(other) => panic!("the cursor {other} was never given"),
-        })),
+        RequestBody::Peers { page, only, .. } => {
+            let (rows, next) = match page.cursor.as_deref() {
+                None => (vec![ams1()], Some("ams1".into())),
+                Some("ams1") => (vec![lab2()], None),
+                Some(other) => panic!("the cursor {other} was never given"),
+            };
+            let rows = rows
+                .into_iter()
+                .filter(|row| fits(&only, &row.peer, &row.state))
+                .collect();
+            Ok(Reply::Peers(Rows { rows, next }))
+        }
         RequestBody::Peer { peer, .. } => match peer.as_str() {
             "ams1" => Ok(Reply::Peer(Box::new(PeerRow {
                 links: links(),
@@ -304,10 +305,10 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             }),
             _ => Err(no_peer(&peer)),
         },
-        RequestBody::Links { peer, .. } => {
+        RequestBody::Links { peer, only, .. } => {
             let rows = links()
                 .into_iter()
-                .filter(|l| peer.as_ref().is_none_or(|p| *p == l.peer))
+                .filter(|l| peer.as_ref().is_none_or(|p| *p == l.peer) && fits(&only, &l.peer, &l.state))
                 .collect();
             Ok(Reply::Links(Rows { rows, next: None }))
         }
@@ -320,7 +321,29 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             let from = rows.len().saturating_sub(lines as usize);
             Ok(Reply::Logging(rows[from..].to_vec()))
         }
-        RequestBody::ClearCounters { .. } | RequestBody::Cancel { .. } => Ok(Reply::Done),
+        RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
+        RequestBody::ResetPeer { peer, .. } if peer != "ams1" => Err(no_peer(&peer)),
+        RequestBody::ClearCounters { .. } | RequestBody::Cancel { .. } | RequestBody::ResetPeer { .. } => {
+            Ok(Reply::Done)
+        }
+        RequestBody::GenerateKey { file } if file == "fra1.key" => Err(ApiError::new(
+            ErrorCode::Invalid,
+            "/etc/knet/fra1.key is there already, and stays as it is",
+        )
+        .with_hint("another name")),
+        RequestBody::GenerateKey { file } => Ok(Reply::KeyMade {
+            path: format!("/etc/knet/{file}"),
+            public_key: "iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=".into(),
+        }),
+        RequestBody::ReloadConfig => {
+            state.running = load(state.startup.as_bytes()).config;
+            state.revision += 1;
+            Ok(Reply::Edited {
+                revision: state.revision,
+                hostname: state.running.hostname.clone().unwrap_or("host".into()),
+                notes: Vec::new(),
+            })
+        }
         RequestBody::Ping {
             peer, link, count, ..
         } => return ping(&peer, link, count),
@@ -356,6 +379,37 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         }
         body => transactions::answer(&mut state, body),
     })]
+}
+
+fn fits(only: &Only, peer: &str, state: &str) -> bool {
+    only.name_prefix
+        .as_deref()
+        .is_none_or(|prefix| peer.starts_with(prefix))
+        && only.state.as_deref().is_none_or(|only| only == state)
+}
+
+fn limits() -> Vec<LimitRow> {
+    vec![
+        LimitRow {
+            interface: Some("knet0".into()),
+            name: "reassembly-memory".into(),
+            unit: "bytes".into(),
+            limit: 67_108_864,
+            used: Some(9000),
+            refused: Some(3),
+            past: "the peer's oldest incomplete frame is discarded".into(),
+            ..LimitRow::default()
+        },
+        LimitRow {
+            name: "control-clients".into(),
+            limit: 32,
+            used: Some(2),
+            most: Some(5),
+            refused: Some(0),
+            past: "refused with a reason".into(),
+            ..LimitRow::default()
+        },
+    ]
 }
 
 fn ping(peer: &str, link: Option<u8>, count: u32) -> Vec<Answer> {

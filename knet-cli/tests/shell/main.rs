@@ -19,6 +19,8 @@ fn shell(socket: &Path, home: &Path) -> Command {
         .arg("--socket")
         .arg(socket)
         .env("HOME", home)
+        // Trees are drawn, whatever the locale of whoever runs the tests.
+        .env("LC_ALL", "C.UTF-8")
         .env_remove("XDG_STATE_HOME");
     command
 }

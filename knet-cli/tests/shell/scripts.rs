@@ -145,6 +145,18 @@ fn json_is_all_that_is_printed() {
         ("write memory", "written"),
         ("ping peer ams1 count 1", "ping"),
         ("show peers | count", "count"),
+        ("show peers | include lab | no-more", "peers"),
+        ("show peer ams1 | last 3", "lines"),
+        ("show terminal", "terminal"),
+        ("show drops", "drops"),
+        ("show limits", "limits"),
+        ("show topology", "topology"),
+        ("show tech-support", "tech_support"),
+        ("show debugging", "debugging"),
+        ("crypto key show", "public_keys"),
+        ("crypto key generate new.key", "key"),
+        ("reload config", "reloaded"),
+        ("test link ams1 0 count 2", "test_link"),
     ] {
         let (status, out, err) = given(&daemon, &["--json", "-c", command], "");
         assert_eq!((status, err.as_str()), (0, ""), "{command}");
@@ -170,6 +182,157 @@ fn json_is_all_that_is_printed() {
     assert_eq!(out, "");
     let (_, out, _) = given(&daemon, &["-c", "show links | json"], "");
     assert_eq!(json(&out)["links"][0]["rtt_us"], 1234);
+}
+
+#[test]
+fn a_format_can_be_chosen_for_one_answer() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (_, table, _) = given(&daemon, &["-c", "show links"], "");
+    let (_, out, _) = given(&daemon, &["--json", "-c", "show links | table"], "");
+    assert_eq!(out, table);
+    // Filters choose the same rows in both.
+    let (_, out, _) = given(&daemon, &["-c", "show peers | exclude \"^x|up\" | json"], "");
+    let peers = json(&out);
+    assert_eq!(peers["peers"].as_array().map(Vec::len), Some(1));
+    assert_eq!(peers["peers"][0]["peer"], "lab2");
+    let (_, out, _) = given(&daemon, &["-c", "ping peer ams1 count 1 | json"], "");
+    assert_eq!(json(&out)["ping"]["peer"], "ams1");
+    // What is drawn is whole.
+    let (_, out, _) = given(&daemon, &["-c", "show topology | dot"], "");
+    assert!(out.starts_with("graph knet {\n") && out.ends_with("}\n"), "{out}");
+    assert!(out.contains("[label=\"link 0 up, 1.23ms\""), "{out}");
+    let (_, out, _) = given(&daemon, &["-c", "show topology | svg"], "");
+    assert!(out.starts_with("<svg ") && out.ends_with("</svg>\n"), "{out}");
+    assert_eq!(out.matches("<path ").count(), 2, "{out}");
+}
+
+#[test]
+fn answers_go_into_new_files_only() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let file = daemon.directory().join("a file");
+    let line = format!("show peers | include ams | redirect \"{}\"", file.display());
+    let (status, out, _) = given(&daemon, &["-c", &line], "");
+    assert_eq!(status, 0);
+    let written = std::fs::read_to_string(&file).expect("the file");
+    let told = format!("Written to {}, {} bytes\n", file.display(), written.len());
+    assert_eq!(out, told);
+    assert_eq!(written.lines().count(), 2, "{written}");
+    assert_eq!(
+        std::fs::metadata(&file).expect("the file").permissions().mode() & 0o777,
+        0o600
+    );
+    let (status, out, err) = given(&daemon, &["-c", &line], "");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("is there already; with `overwrite`"), "{err}");
+    let (status, out, _) = given(&daemon, &["--json", "-c", &format!("{line} overwrite")], "");
+    assert_eq!(status, 0);
+    assert_eq!(json(&out)["written"]["path"], file.to_str().expect("UTF-8"));
+    let written = std::fs::read_to_string(&file).expect("the file");
+    assert_eq!(json(&written)["peers"][0]["peer"], "ams1");
+    // The user's home.
+    let (status, _, _) = given(&daemon, &["-c", "show version | redirect ~/v"], "");
+    assert_eq!((status, daemon.directory().join("v").exists()), (0, true));
+    let (status, _, err) = given(&daemon, &["-c", "show version | redirect /nowhere/v"], "");
+    assert_eq!(status, 1);
+    assert!(err.contains("/nowhere/v: No such file or directory"), "{err}");
+}
+
+#[test]
+fn tech_support_has_everything_and_no_secret() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let file = daemon.directory().join("t.tar.gz");
+    let line = format!("show tech-support archive {}", file.display());
+    let (status, _, err) = given(&daemon, &["-c", &line], "");
+    assert_eq!((status, err.as_str()), (0, ""));
+    let unpacked = Command::new("tar")
+        .args(["xzOf"])
+        .arg(&file)
+        .output()
+        .expect("tar");
+    let text = text(&unpacked.stdout);
+    for part in [
+        "show limits",
+        "show peer lab2 history",
+        "/proc/net/dev",
+        "private-key <removed>",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains("fra1.key"), "{text}");
+    let (status, _, err) = given(&daemon, &["-c", &line], "");
+    assert_eq!(status, 1);
+    assert!(err.contains("is there already"), "{err}");
+    let (status, _, _) = given(&daemon, &["-c", &format!("{line} overwrite")], "");
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn what_disturbs_traffic_needs_a_word_where_nobody_can_be_asked() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, out, err) = given(&daemon, &["-c", "reset peer ams1"], "y\n");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("with `force` at its end"), "{err}");
+    let (status, _, err) = given(&daemon, &["-c", "reset peer ams1 link 1 force"], "");
+    assert_eq!((status, err.as_str()), (0, ""));
+    let (status, _, _) = given(&daemon, &["-c", "reset peer nobody force"], "");
+    assert_eq!(status, 1);
+    let strict = FakeDaemon::start(Temper::Strict);
+    let (status, _, _) = given(&strict, &["-c", "reset peer ams1 force"], "");
+    assert_eq!(status, 4);
+}
+
+#[test]
+fn live_views_are_lines_elsewhere_than_on_a_terminal() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let begun = |arguments: &[&str]| {
+        let mut child = shell(&daemon.socket, daemon.directory())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the shell");
+        let mut lines =
+            std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("its output")));
+        let first: Vec<String> = (0..2)
+            .filter_map(|_| lines.next())
+            .map(|l| l.expect("a line"))
+            .collect();
+        let _ = child.kill();
+        let _ = child.wait();
+        first
+    };
+    for (view, name, column) in [
+        ("links", "links", "RTT lately"),
+        ("peers", "peers", "Traffic lately"),
+        ("traffic peer ams1", "traffic", "Packets/s"),
+    ] {
+        let looks = begun(&["--json", "-c", &format!("monitor {view}")]);
+        let (first, second) = (json(&looks[0]), json(&looks[1]));
+        assert!(first[name][0]["interface"] == "knet0", "{first}");
+        // The first look has nothing to compare with.
+        let rate = if name == "traffic" {
+            "bytes_per_second"
+        } else {
+            "tx_bytes_per_second"
+        };
+        assert!(first[name][0][rate].is_null(), "{first}");
+        assert_eq!(second[name][0][rate], 0.0, "{second}");
+        let lines = begun(&["-c", &format!("monitor {view}")]);
+        assert!(lines[1].contains(column), "{lines:?}");
+        assert!(lines.iter().all(|line| !line.contains('\u{1b}')), "{lines:?}");
+    }
+}
+
+#[test]
+fn events_of_one_peer_are_told_from_others() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let (status, out, _) = given(&daemon, &["-c", "debug peer ams1 link 1"], "");
+    assert_eq!((status, out.lines().count()), (0, 4), "{out}");
+    let (status, out, _) = given(&daemon, &["-c", "debug peer lab2"], "");
+    assert_eq!((status, out.as_str()), (0, ""));
+    let (status, _, err) = given(&daemon, &["-c", "debug peer nobody"], "");
+    assert_eq!(status, 1);
+    assert!(err.contains("there is no peer nobody"), "{err}");
 }
 
 #[test]
@@ -569,7 +732,7 @@ fn events_are_printed_as_they_come() {
     assert!(started.elapsed() >= Duration::from_millis(150));
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines[0], "* 00:00:01.500 knet0: link 1 of ams1 is down (0[2J)");
-    assert_eq!(lines[2], "* 4 events were not shown: this terminal is too slow");
+    assert_eq!(lines[2], "* 4 events were not shown: too many for this terminal");
     assert_eq!(lines.len(), 4);
 }
 

@@ -42,7 +42,10 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Rollback { .. }
         | RequestBody::Upload { .. }
         | RequestBody::Replace { .. }
-        | RequestBody::ClearClient { .. } => Privilege::Admin,
+        | RequestBody::ClearClient { .. }
+        | RequestBody::ResetPeer { .. }
+        | RequestBody::GenerateKey { .. }
+        | RequestBody::ReloadConfig => Privilege::Admin,
         // Key files are named in these texts; keys are not in them.
         RequestBody::RunningConfig { .. }
         | RequestBody::StartupConfig
@@ -56,6 +59,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Monitor
         | RequestBody::Ping { .. }
         | RequestBody::History { .. }
+        | RequestBody::Limits { .. }
         | RequestBody::Complete { .. }
         | RequestBody::Revisions
         | RequestBody::ConfigText(_)

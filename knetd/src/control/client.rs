@@ -29,7 +29,7 @@ use crate::{account::User, daemon::Daemon};
 /// How long a client may take for its greeting, and for any message that it has begun.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests in a second; whoever asks faster waits (limits: row 40).
-const REQUESTS_PER_SECOND: u32 = 200;
+pub(super) const REQUESTS_PER_SECOND: u32 = 200;
 
 /// Why a client was cut off.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,9 @@
 //! The control socket: who may connect, what may be asked, what is answered.
 
+mod act;
 mod authorize;
 mod client;
+mod limits;
 pub(crate) mod listener;
 mod monitor;
 mod names;

@@ -12,7 +12,7 @@ use libknet::api::{
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
-    authorize, monitor, names,
+    act, authorize, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
     show,
@@ -21,7 +21,7 @@ use super::{
 use crate::{account::User, daemon::Daemon};
 
 /// Long-running requests of one client at once.
-const JOBS: usize = 16;
+pub(super) const JOBS: usize = 16;
 
 /// A client that was let in.
 pub(crate) struct Session {
@@ -169,13 +169,18 @@ impl Session {
             }
             RequestBody::Version => Ok(Reply::Version(show::version(&daemon.borrow()))),
             RequestBody::Interfaces { interface } => show::interfaces(daemon, interface.as_deref()).await,
-            RequestBody::Peers { interface, page } => show::peers(daemon, interface.as_deref(), &page).await,
+            RequestBody::Peers {
+                interface,
+                page,
+                only,
+            } => show::peers(daemon, interface.as_deref(), &page, &only).await,
             RequestBody::Peer { interface, peer } => show::peer(daemon, interface.as_deref(), &peer).await,
             RequestBody::Links {
                 interface,
                 peer,
                 page,
-            } => show::links(daemon, interface.as_deref(), peer.as_deref(), &page).await,
+                only,
+            } => show::links(daemon, interface.as_deref(), peer.as_deref(), &page, &only).await,
             RequestBody::Macs { interface, page } => show::macs(daemon, interface.as_deref(), &page).await,
             RequestBody::Logging { lines } => Ok(Reply::Logging(daemon.borrow().log.latest(lines as usize))),
             RequestBody::History {
@@ -183,6 +188,20 @@ impl Session {
                 peer,
                 last,
             } => show::history(&daemon.borrow(), interface.as_deref(), &peer, last),
+            RequestBody::ResetPeer {
+                interface,
+                peer,
+                link,
+            } => act::reset(
+                &mut daemon.borrow_mut(),
+                interface.as_deref(),
+                &peer,
+                link,
+                &self.user.name,
+            ),
+            RequestBody::GenerateKey { file } => act::generate_key(&daemon.borrow(), &file),
+            RequestBody::ReloadConfig => act::reload(&mut daemon.borrow_mut(), &self.user.name),
+            RequestBody::Limits { interface } => limits::rows(daemon, interface.as_deref()).await,
             RequestBody::ClearCounters { interface } => {
                 show::clear_counters(daemon, interface.as_deref()).await
             }

@@ -21,11 +21,11 @@ use super::{authorize, client};
 use crate::{account::User, daemon::Daemon, logging::unix_ms};
 
 /// Clients at once, those kept for root included (limits: row 38).
-const CLIENTS: usize = 32;
+pub(super) const CLIENTS: usize = 32;
 /// Of these, how many only root can have.
 const RESERVED_FOR_ROOT: usize = 4;
 /// Clients of one user.
-const CLIENTS_PER_USER: usize = 8;
+pub(super) const CLIENTS_PER_USER: usize = 8;
 /// A client that has asked nothing for so long gives way when another one wants in.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
@@ -34,6 +34,10 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct Clients {
     entries: BTreeMap<u64, Entry>,
     next: u64,
+    /// The most that there ever were.
+    pub most: usize,
+    /// Those that were turned away.
+    pub refused: u64,
 }
 
 struct Entry {
@@ -61,6 +65,11 @@ pub(crate) struct Presence {
 }
 
 impl Clients {
+    /// How many there are.
+    pub(crate) fn now(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether another client of `user` may come in, and if not, why.
     fn room_for(&self, user: u32) -> Result<(), String> {
         let of_user = self.talking().filter(|presence| presence.uid == user).count();
@@ -152,13 +161,14 @@ impl Clients {
             task: None,
         };
         self.entries.insert(self.next, entry);
+        self.most = self.most.max(self.entries.len());
         presence
     }
 }
 
 /// Accepts clients as long as it is polled. Must run inside a `LocalSet`.
 pub(crate) async fn serve(listener: &UnixListener, daemon: Rc<RefCell<Daemon>>) {
-    let clients = Rc::new(RefCell::new(Clients::default()));
+    let clients = Rc::clone(&daemon.borrow().clients);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => admit(stream, &daemon, &clients),
@@ -201,6 +211,7 @@ fn admit(stream: UnixStream, daemon: &Rc<RefCell<Daemon>>, clients: &Rc<RefCell<
         room = table.room_for(uid);
     }
     if let Err(why) = room {
+        table.refused += 1;
         let line = format!("control client of {} refused: {why}", user.name);
         daemon.borrow_mut().events.log(&format!("refused {uid}"), line);
         let busy = ApiError::new(ErrorCode::Busy, why).with_hint("end another one, or wait");

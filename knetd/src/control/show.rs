@@ -6,8 +6,8 @@ use libknet::{
     Query,
     api::{
         message::{
-            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, MacRow, Page, PeerRow, Reply, Rows,
-            VersionRow,
+            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, MacRow, Only, Page, PeerRow, Reply,
+            Rows, VersionRow,
         },
         model::Config,
     },
@@ -25,6 +25,8 @@ use crate::{
 const ROWS: usize = 1000;
 /// Peers that are asked for at once while links are collected.
 const PEERS_AT_ONCE: usize = 125;
+/// Peers that are asked for one page of links.
+const PEERS_OF_ONE_PAGE: usize = 1000;
 /// Version of the wire protocol.
 const WIRE_VERSION: u8 = 1;
 
@@ -84,8 +86,9 @@ pub(crate) async fn interfaces(daemon: &RefCell<Daemon>, only: Option<&str>) -> 
 /// `show peers`.
 pub(crate) async fn peers(
     daemon: &RefCell<Daemon>,
-    only: Option<&str>,
+    interface: Option<&str>,
     page: &Page,
+    only: &Only,
 ) -> Result<Reply, ApiError> {
     let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
     let after = page
@@ -93,7 +96,8 @@ pub(crate) async fn peers(
         .as_deref()
         .map(|c| c.split_once(' ').ok_or_else(bad_cursor))
         .transpose()?;
-    let mut places: Vec<_> = peers_of(&config, only)?
+    // Those in another state are asked for as well, so a page may have fewer rows than it could.
+    let mut places: Vec<_> = peers_of(&config, interface, only)?
         .filter(|p| after.is_none_or(|a| *p > a))
         .take(limit + 1)
         .collect();
@@ -101,6 +105,7 @@ pub(crate) async fn peers(
     places.truncate(limit);
     let next = places.last().filter(|_| more).map(|(i, p)| format!("{i} {p}"));
     let mut rows = peer_rows(daemon, &config, &places).await?;
+    rows.retain(|row| wanted(only, &row.state));
     for row in &mut rows {
         row.links.clear();
     }
@@ -138,30 +143,37 @@ pub(crate) fn history(
 /// `show links`.
 pub(crate) async fn links(
     daemon: &RefCell<Daemon>,
-    only: Option<&str>,
+    interface: Option<&str>,
     only_peer: Option<&str>,
     page: &Page,
+    only: &Only,
 ) -> Result<Reply, ApiError> {
     let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
     let after: Option<(&str, &str, u8)> = page.cursor.as_deref().map(link_cursor).transpose()?;
     if let Some(peer) = only_peer {
-        let there = names::interfaces(&config, only)?
+        let there = names::interfaces(&config, interface)?
             .iter()
             .any(|(_, i)| i.peers.contains_key(peer));
         if !there {
-            return Err(names::peer(&config, only, peer).err().unwrap_or_else(mismatch));
+            return Err(names::peer(&config, interface, peer)
+                .err()
+                .unwrap_or_else(mismatch));
         }
     }
-    let places: Vec<_> = peers_of(&config, only)?
+    let mut places: Vec<_> = peers_of(&config, interface, only)?
         .filter(|(_, peer)| only_peer.is_none_or(|only| only == *peer))
         .filter(|(i, p)| after.is_none_or(|(ai, ap, _)| (*i, *p) >= (ai, ap)))
         .collect();
+    // Where few links are wanted an answer would take long: it ends after so many peers, with what was found.
+    let rest = places.len() > PEERS_OF_ONE_PAGE;
+    places.truncate(PEERS_OF_ONE_PAGE);
     let mut rows: Vec<LinkRow> = Vec::new();
     for some in places.chunks(PEERS_AT_ONCE) {
         let links = peer_rows(daemon, &config, some)
             .await?
             .into_iter()
             .flat_map(|peer| peer.links);
+        let links = links.filter(|l| wanted(only, &l.state));
         rows.extend(links.filter(|l| after.is_none_or(|a| (&*l.interface, &*l.peer, l.link) > a)));
         if rows.len() > limit {
             break;
@@ -172,7 +184,11 @@ pub(crate) async fn links(
     let next = rows
         .last()
         .filter(|_| more)
-        .map(|l| format!("{} {} {}", l.interface, l.peer, l.link));
+        .map(|l| format!("{} {} {}", l.interface, l.peer, l.link))
+        .or_else(|| {
+            let (interface, peer) = places.last().filter(|_| rest)?;
+            Some(format!("{interface} {peer} {}", u8::MAX))
+        });
     Ok(Reply::Links(Rows { rows, next }))
 }
 
@@ -247,15 +263,22 @@ pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>)
     Ok(Reply::Done)
 }
 
-/// Interface and name of all peers in order.
+/// Interface and name of the peers in order, in whatever state.
 fn peers_of<'a>(
     config: &'a Config,
-    only: Option<&str>,
+    interface: Option<&str>,
+    only: &Only,
 ) -> Result<impl Iterator<Item = (&'a str, &'a str)>, ApiError> {
-    let interfaces = names::interfaces(config, only)?;
+    let interfaces = names::interfaces(config, interface)?;
+    let prefix = only.name_prefix.clone().unwrap_or_default();
     Ok(interfaces
         .into_iter()
-        .flat_map(|(i, c)| c.peers.keys().map(move |p| (i.as_str(), p.as_str()))))
+        .flat_map(|(i, c)| c.peers.keys().map(move |p| (i.as_str(), p.as_str())))
+        .filter(move |(_, peer)| peer.starts_with(&prefix)))
+}
+
+fn wanted(only: &Only, state: &str) -> bool {
+    only.state.as_ref().is_none_or(|only| only == state)
 }
 
 /// The rows of these peers, with their links; all are asked for at once.

@@ -8,7 +8,7 @@ use std::{
 use libknet::api::message::LogRow;
 
 /// How many lines are kept.
-const LINES: usize = 1000;
+pub(crate) const LINES: usize = 1000;
 
 /// The latest lines, shared between whoever logs and `show logging`.
 #[derive(Clone, Default)]
@@ -22,6 +22,11 @@ impl LogHistory {
             rows.pop_front();
         }
         rows.push_back(row);
+    }
+
+    /// How many lines are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The latest `count` lines, the oldest first.

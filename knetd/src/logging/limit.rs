@@ -8,7 +8,7 @@ use std::{
 /// Each kind of line is logged once in this time; what was held back is summed up at its end.
 const WINDOW: Duration = Duration::from_secs(10);
 /// All kinds together, in one second.
-const PER_SECOND: u32 = 100;
+pub(crate) const PER_SECOND: u32 = 100;
 /// Kinds remembered at once.
 const KINDS: usize = 16_384;
 

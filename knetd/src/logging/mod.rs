@@ -11,9 +11,9 @@ mod stderr;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt};
 
-pub(crate) use history::LogHistory;
+pub(crate) use history::{LINES, LogHistory};
 pub(crate) use layer::{clean, unix_ms};
-pub(crate) use limit::LogLimiter;
+pub(crate) use limit::{LogLimiter, PER_SECOND};
 pub(crate) use stderr::utc;
 
 /// What of the log can be asked for later.

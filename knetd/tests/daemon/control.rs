@@ -14,7 +14,7 @@ use std::{
 
 use libknet::api::{
     codec::{self, MAX_REQUEST},
-    message::{API_VERSION, ErrorCode, Hello, HelloReply, Page, Privilege, Reply, RequestBody, Source},
+    message::{API_VERSION, ErrorCode, Hello, HelloReply, Only, Page, Privilege, Reply, RequestBody, Source},
     transaction::{Entry, Version},
 };
 
@@ -190,6 +190,7 @@ fn lists_come_in_pages_and_in_order() {
                 .ask(RequestBody::Peers {
                     interface: None,
                     page,
+                    only: Only::default(),
                 })
                 .unwrap()
             else {
@@ -229,6 +230,7 @@ fn lists_come_in_pages_and_in_order() {
                 interface: None,
                 peer: None,
                 page: Page { cursor, limit },
+                only: Only::default(),
             };
             let Reply::Links(rows) = client.ask(request).unwrap() else {
                 panic!()
@@ -257,12 +259,111 @@ fn lists_come_in_pages_and_in_order() {
             cursor: Some("x".into()),
             limit: 10,
         },
+        only: Only::default(),
     };
     assert_eq!(client.ask(bad).unwrap_err().code, ErrorCode::Protocol);
     let bad = RequestBody::Links {
         interface: Some("none".into()),
         peer: None,
         page: page(),
+        only: Only::default(),
+    };
+    assert_eq!(client.ask(bad).unwrap_err().code, ErrorCode::NotFound);
+}
+
+#[test]
+fn lists_can_be_of_some_rows_only() {
+    let host = host();
+    let _daemon = host.start();
+    let mut client = host.client();
+    let mut peers = |state: Option<&str>, name_prefix: Option<&str>, limit| {
+        let (mut names, mut cursor) = (Vec::new(), None);
+        loop {
+            let request = RequestBody::Peers {
+                interface: Some("kd0".into()),
+                page: Page { cursor, limit },
+                only: Only {
+                    state: state.map(str::to_owned),
+                    name_prefix: name_prefix.map(str::to_owned),
+                },
+            };
+            let Reply::Peers(rows) = client.ask(request).unwrap() else {
+                panic!()
+            };
+            names.extend(rows.rows.into_iter().map(|row| row.peer));
+            cursor = rows.next;
+            if cursor.is_none() {
+                return names;
+            }
+        }
+    };
+    let incomplete = peers(Some("incomplete"), None, 1000);
+    assert!(incomplete.contains(&"p00".to_owned()) && !incomplete.contains(&"full".to_owned()));
+    // Pages without a row lead on to those that have some.
+    assert_eq!(peers(Some("incomplete"), None, 1), incomplete);
+    assert_eq!(peers(None, Some("ful"), 1000), ["full"]);
+    assert_eq!(peers(Some("incomplete"), Some("p0"), 3), {
+        let mut some = incomplete.clone();
+        some.retain(|name| name.starts_with("p0"));
+        some
+    });
+    assert!(peers(Some("up"), None, 1000).is_empty());
+
+    let mut links = |state: Option<&str>, limit| {
+        let (mut links, mut cursor) = (Vec::new(), None);
+        loop {
+            let request = RequestBody::Links {
+                interface: None,
+                peer: None,
+                page: Page { cursor, limit },
+                only: Only {
+                    state: state.map(str::to_owned),
+                    name_prefix: None,
+                },
+            };
+            let Reply::Links(rows) = client.ask(request).unwrap() else {
+                panic!()
+            };
+            links.extend(rows.rows.into_iter().map(|row| (row.peer, row.link, row.state)));
+            cursor = rows.next;
+            if cursor.is_none() {
+                return links;
+            }
+        }
+    };
+    let all = links(None, 1000);
+    let mut down = all.clone();
+    down.retain(|(_, _, state)| state == "down");
+    assert!(!down.is_empty());
+    for limit in [1, 5, 1000] {
+        assert_eq!(links(Some("down"), limit), down, "{limit}");
+    }
+}
+
+#[test]
+fn limits_are_told_with_what_is_used_of_them() {
+    let host = host();
+    let _daemon = host.start();
+    let mut client = host.client();
+    let Reply::Limits(rows) = client.ask(RequestBody::Limits { interface: None }).unwrap() else {
+        panic!()
+    };
+    let row = |interface: Option<&str>, name: &str| {
+        rows.iter()
+            .find(|row| row.interface.as_deref() == interface && row.name == name)
+            .unwrap_or_else(|| panic!("no {name} in {rows:?}"))
+    };
+    assert_eq!(row(Some("kd0"), "peers").limit, 65_536);
+    assert!(row(Some("kd0"), "peers").used > Some(1));
+    let clients = row(None, "control-clients");
+    assert_eq!((clients.limit, clients.refused), (32, Some(0)));
+    assert!(
+        clients.used >= Some(1) && clients.most >= clients.used,
+        "{clients:?}"
+    );
+    assert!(row(None, "open-files").used > Some(3));
+    let bad = RequestBody::Limits {
+        interface: Some("none".into()),
     };
     assert_eq!(client.ask(bad).unwrap_err().code, ErrorCode::NotFound);
 }

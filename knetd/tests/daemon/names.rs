@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libknet::api::message::{LinkRow, Reply, RequestBody};
+use libknet::api::message::{LinkRow, Only, Reply, RequestBody};
 
 use crate::host::{Client, Host, STRANGER, page, run, wait_for};
 
@@ -48,6 +48,7 @@ fn links(client: &mut Client) -> Vec<LinkRow> {
             interface: None,
             peer: None,
             page: page(),
+            only: Only::default(),
         })
         .unwrap()
     {

@@ -102,6 +102,8 @@ pub enum RequestBody {
         interface: Option<String>,
         /// Which part of the list.
         page: Page,
+        /// Only these.
+        only: Only,
     },
     /// One peer with its links. Answer: [`Reply::Peer`]. [`ErrorCode::Ambiguous`] where interfaces have peers
     /// of this name and none was given.
@@ -119,6 +121,8 @@ pub enum RequestBody {
         peer: Option<String>,
         /// Which part of the list.
         page: Page,
+        /// Only these.
+        only: Only,
     },
     /// The bridge's table. Answer: [`Reply::Macs`].
     Macs {
@@ -256,6 +260,36 @@ pub enum RequestBody {
     Announcements,
     /// This connection ends on purpose: a change that waits to be confirmed goes on waiting. Answer: [`Reply::Done`].
     Leave,
+    /// Every bound, and what is used of it. Answer: [`Reply::Limits`].
+    Limits {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none), and those of the daemon.
+        interface: Option<String>,
+    },
+    /// End the session with a peer and make it anew. Disturbs its traffic. Answer: [`Reply::Done`].
+    ResetPeer {
+        /// Of which interface; see [`RequestBody::Peer`].
+        interface: Option<String>,
+        /// Whom.
+        peer: String,
+        /// Only this link, which must be configured, begins afresh; the session stays.
+        link: Option<u8>,
+    },
+    /// Make a private key in a new file. Answer: [`Reply::KeyMade`].
+    GenerateKey {
+        /// Name of the file, which is made beside the configuration file.
+        file: String,
+    },
+    /// Read the configuration file again and put it into force, or refuse it whole. Answer: [`Reply::Edited`].
+    ReloadConfig,
+}
+
+/// Some of a list's rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Only {
+    /// Only those in this state, by the word that their rows have for it.
+    pub state: Option<String>,
+    /// Only those of peers whose names begin so.
+    pub name_prefix: Option<String>,
 }
 
 /// Part of a long list.
@@ -394,6 +428,15 @@ pub enum Reply {
         rows: Vec<ClientRow>,
         /// A change that waits to be confirmed.
         pending: Option<PendingRow>,
+    },
+    /// See [`RequestBody::Limits`].
+    Limits(Vec<LimitRow>),
+    /// See [`RequestBody::GenerateKey`].
+    KeyMade {
+        /// Path of the file.
+        path: String,
+        /// The public half in base64.
+        public_key: String,
     },
 }
 

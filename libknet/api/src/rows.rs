@@ -412,7 +412,7 @@ pub struct EventRow {
     pub unix_ms: u64,
     /// Stable name of the kind: `session-up`, `session-down`, `link-state`, `link-receive`, `peer-stall`,
     /// `replay`, `roamed`, `gap`, `mac-frozen`, `local-state`, `interface-failed`, `configured`, `remote-address`,
-    /// `name-not-resolved`, `tap-mtu`.
+    /// `name-not-resolved`, `tap-mtu`, `reset`.
     pub kind: String,
     /// Of which interface.
     pub interface: Option<String>,
@@ -426,4 +426,25 @@ pub struct EventRow {
     pub details: Vec<(String, String)>,
     /// `text` without interface, peer and link.
     pub what: String,
+}
+
+/// A bound, and what is used of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitRow {
+    /// Of which interface. `None`: of the daemon.
+    pub interface: Option<String>,
+    /// Stable name of what is bounded.
+    pub name: String,
+    /// What is counted: `bytes`, `frames`, `per second`, ...; empty where the name says it.
+    pub unit: String,
+    /// The bound.
+    pub limit: u64,
+    /// What is used of it now, where that is known.
+    pub used: Option<u64>,
+    /// The most that was ever used of it since the daemon was started, where that is kept.
+    pub most: Option<u64>,
+    /// Times that something was discarded or refused because of it since counters were cleared, where that is counted.
+    pub refused: Option<u64>,
+    /// What happens past it.
+    pub past: String,
 }

@@ -10,7 +10,7 @@ use knet_api::{
     edit::Context,
     grammar::{Command, Line, Show, Transaction, complete, help, lexer, parse},
     load::load,
-    message::{Privilege, Source},
+    message::{Only, Privilege, Source},
     model::{
         Cipher, Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, Mtu, MtuPolicy, PeerConfig,
         Policy, PublicKey, Remote, Weight,
@@ -464,12 +464,19 @@ fn commands_can_be_abbreviated_everywhere() {
                 interface: None,
             }),
         ),
-        ("sh peers", show(Show::Peers { interface: None })),
+        (
+            "sh peers",
+            show(Show::Peers {
+                interface: None,
+                only: Only::default(),
+            }),
+        ),
         (
             "sh li p ams1 i knet0",
             show(Show::Links {
                 peer: Some("ams1".into()),
                 interface: Some("knet0".into()),
+                only: Only::default(),
             }),
         ),
         ("sh ru a", show(Show::RunningConfig { all: true })),
@@ -597,7 +604,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show peers foo",
             Some(
-                "             ^\n% Invalid input detected at '^' marker.\n  expected: interface, the end of the line",
+                "             ^\n% Invalid input detected at '^' marker.\n  expected: state, name, interface, the end of the line",
             ),
         ),
         (

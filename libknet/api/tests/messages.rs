@@ -4,7 +4,7 @@ use knet_api::{
     codec::{CodecError, Decoder, MAX_REQUEST, decode, encode},
     edit::{Context, Leaf, Op},
     message::{
-        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Page, PeerRow, PingRow, Reply, Request,
+        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Only, Page, PeerRow, PingRow, Reply, Request,
         RequestBody, Response, Rows, Source, VersionRow,
     },
     transaction::{Entry, Version},
@@ -59,11 +59,12 @@ fn the_bytes_of_version_4_are_fixed() {
                 cursor: None,
                 limit: 500,
             },
+            only: Only::default(),
         },
     };
     assert_eq!(
         hex(&encode(&peers, MAX_REQUEST).expect("short")),
-        "0600000001060000f403"
+        "0800000001060000f4030000"
     );
     let error = Response {
         id: 9,
@@ -100,6 +101,7 @@ fn variants_keep_their_numbers() {
         RequestBody::Peers {
             interface: None,
             page: page(),
+            only: Only::default(),
         },
         RequestBody::Peer {
             interface: None,
@@ -109,6 +111,7 @@ fn variants_keep_their_numbers() {
             interface: None,
             peer: None,
             page: page(),
+            only: Only::default(),
         },
         RequestBody::Macs {
             interface: None,
@@ -136,6 +139,7 @@ fn variants_keep_their_numbers() {
             peer: String::new(),
             last: None,
         },
+        RequestBody::Try { ops: Vec::new() },
         RequestBody::Configure(Entry::default()),
         RequestBody::EditCandidate { ops: Vec::new() },
         RequestBody::Commit {
@@ -166,9 +170,17 @@ fn variants_keep_their_numbers() {
         RequestBody::ClearClient { session: 1 },
         RequestBody::Announcements,
         RequestBody::Leave,
+        RequestBody::Limits { interface: None },
+        RequestBody::ResetPeer {
+            interface: None,
+            peer: String::new(),
+            link: None,
+        },
+        RequestBody::GenerateKey { file: String::new() },
+        RequestBody::ReloadConfig,
     ];
     let numbers: Vec<u8> = requests.iter().map(number).collect();
-    assert_eq!(numbers, (0..35).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..40).collect::<Vec<u8>>());
     let leaves = [
         Leaf::Hostname,
         Leaf::Description,
@@ -261,9 +273,14 @@ fn variants_keep_their_numbers() {
             rows: Vec::new(),
             pending: None,
         },
+        Reply::Limits(Vec::new()),
+        Reply::KeyMade {
+            path: String::new(),
+            public_key: String::new(),
+        },
     ];
     let numbers: Vec<u8> = replies.iter().map(number).collect();
-    assert_eq!(numbers, (0..21).collect::<Vec<u8>>());
+    assert_eq!(numbers, (0..23).collect::<Vec<u8>>());
     let ops = [
         Op::Create(Context::Global),
         Op::Require(Context::Global),

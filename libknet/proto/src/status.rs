@@ -4,12 +4,15 @@ use alloc::vec::Vec;
 use core::{net::SocketAddr, num::NonZeroU8};
 
 use crate::{
+    arena,
     drop_reason::DropCounters,
     handshake::message::{Role, Suite},
-    ids::{LinkId, MacAddr, PeerId, SocketId},
+    ids::{LinkId, MAX_LINKS, MAX_PEERS, MacAddr, PeerId, SocketId},
     link::path_mtu::LimitReason,
+    reassembly,
     resend_ring::RingStats,
     resequencer,
+    shard::env::{REORDER_TOTAL, WAITING_TOTAL},
     time::Span,
     wire::control_record::ReceiveQuality,
 };
@@ -132,6 +135,19 @@ pub struct Holdings {
     pub indices: usize,
     /// Addresses that links lead to.
     pub paths: usize,
+}
+
+impl Holdings {
+    /// The bound of each.
+    pub const BOUNDS: Self = Self {
+        ring_bytes: arena::MOST,
+        reorder_bytes: REORDER_TOTAL,
+        reassembly_bytes: reassembly::MAX_BYTES_TOTAL,
+        waiting_bytes: WAITING_TOTAL,
+        timers: MAX_PEERS,
+        indices: 3 * MAX_PEERS,
+        paths: MAX_PEERS * MAX_LINKS,
+    };
 }
 
 /// One peer.

@@ -2,7 +2,7 @@
 
 use knet_proto::{
     drop_reason::DropCounters,
-    status::{Handover, InterfaceStatus, Traffic},
+    status::{Handover, Holdings, InterfaceStatus, Traffic},
 };
 
 use super::{InterfaceReport, PAGE, Query, Reply, SystemCalls};
@@ -43,6 +43,7 @@ impl InterfaceReport {
     fn add(&mut self, next: &Self) {
         let Self {
             status,
+            holdings,
             // The same everywhere.
             ifindex: _,
             uptime: _,
@@ -51,6 +52,7 @@ impl InterfaceReport {
             sockets,
         } = next;
         add_status(&mut self.status, status);
+        add_holdings(&mut self.holdings, holdings);
         add_calls(&mut self.calls, *calls);
         self.workers.extend(workers);
         for socket in sockets {
@@ -59,6 +61,25 @@ impl InterfaceReport {
             }
         }
     }
+}
+
+fn add_holdings(all: &mut Holdings, next: &Holdings) {
+    let Holdings {
+        ring_bytes,
+        reorder_bytes,
+        reassembly_bytes,
+        waiting_bytes,
+        timers,
+        indices,
+        // Of all peers, whosever they are.
+        paths: _,
+    } = next;
+    all.ring_bytes += ring_bytes;
+    all.reorder_bytes += reorder_bytes;
+    all.reassembly_bytes += reassembly_bytes;
+    all.waiting_bytes += waiting_bytes;
+    all.timers += timers;
+    all.indices += indices;
 }
 
 fn add_status(all: &mut InterfaceStatus, next: &InterfaceStatus) {
@@ -234,6 +255,11 @@ mod tests {
                     tap_mtu: 1400,
                     drops,
                     ..InterfaceStatus::default()
+                },
+                holdings: Holdings {
+                    timers: n as usize,
+                    paths: 9,
+                    ..Holdings::default()
                 },
                 ifindex: 3,
                 uptime: Span::from_secs(n),

@@ -62,6 +62,7 @@ impl Worker {
     fn report(&self, now: Time) -> InterfaceReport {
         let status = self.shard.interface_status();
         InterfaceReport {
+            holdings: self.shard.holdings(),
             ifindex: self.tap.ifindex(),
             uptime: now.since(self.started),
             calls: self.calls,

@@ -4,7 +4,13 @@ use super::{
     syntax::Pattern,
     transactions::{TRANSACTIONS, Transaction},
 };
-use crate::{message::Privilege, transaction::Version, value::Value};
+use crate::{
+    message::{Only, Privilege},
+    transaction::Version,
+    value::Value,
+};
+
+mod exec;
 
 /// Where a command can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,13 @@ impl Arguments {
         match self.values.get(index) {
             Some(Value::Word(name)) => Some(name.clone()),
             _ => None,
+        }
+    }
+
+    fn only(&self, state: usize, name: usize) -> Only {
+        Only {
+            state: self.name(state),
+            name_prefix: self.name(name),
         }
     }
 
@@ -101,13 +114,99 @@ pub enum Command {
     Monitor(bool),
     /// Something with the configuration as a whole.
     Transaction(Transaction),
+    /// Set something for this terminal.
+    Terminal(TerminalSetting),
+    /// Everything that helps to find a fault, as an archive.
+    TechSupport {
+        /// Where to.
+        file: String,
+        /// In place of a file that is there.
+        overwrite: bool,
+    },
+    /// Look at something again and again.
+    Watch {
+        /// At what.
+        view: View,
+        /// Only of this peer.
+        peer: Option<String>,
+        /// Seconds between two looks.
+        interval: u32,
+    },
+    /// Measure a link.
+    TestLink {
+        /// To which peer.
+        peer: String,
+        /// Its id.
+        link: u8,
+        /// How many probes.
+        count: u32,
+        /// Of which interface.
+        interface: Option<String>,
+    },
+    /// Events of a peer on this terminal: on for a while, or off.
+    Debug {
+        /// Whom.
+        peer: String,
+        /// Only of this link.
+        link: Option<u8>,
+        /// On or off.
+        on: bool,
+    },
+    /// Events of no peer on this terminal.
+    UndebugAll,
+    /// A session, or a link, begins anew.
+    Reset {
+        /// With whom.
+        peer: String,
+        /// Only this link.
+        link: Option<u8>,
+        /// Of which interface.
+        interface: Option<String>,
+        /// Without asking.
+        force: bool,
+    },
+    /// A new private key.
+    GenerateKey {
+        /// Name of its file.
+        file: String,
+    },
+    /// Read the configuration file again.
+    ReloadConfig,
+}
+
+/// What is looked at again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Links.
+    Links,
+    /// Peers.
+    Peers,
+    /// Interfaces, or one peer.
+    Traffic,
+}
+
+/// What is set for a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminalSetting {
+    /// Lines of a screen, 0: texts do not stop. `None`: as many as it has.
+    Length(Option<u16>),
+    /// Characters of a line. `None`: as many as it has.
+    Width(Option<u16>),
+    /// Seconds without a key after which the shell ends. `None`: never.
+    ExecTimeout(Option<u32>),
 }
 
 impl Command {
     /// Who may give it. The daemon decides; the shell only leaves out of its help what would be refused.
     pub const fn privilege(&self) -> Privilege {
         match self {
-            Self::Transaction(_) | Self::ClearCounters { .. } | Self::WriteMemory => Privilege::Admin,
+            Self::Transaction(_)
+            | Self::ClearCounters { .. }
+            | Self::WriteMemory
+            | Self::TestLink { .. }
+            | Self::Reset { .. }
+            | Self::GenerateKey { .. }
+            | Self::ReloadConfig => Privilege::Admin,
             Self::Enable
             | Self::Disable
             | Self::Exit
@@ -115,7 +214,12 @@ impl Command {
             | Self::Help
             | Self::Show(_)
             | Self::Ping { .. }
-            | Self::Monitor(_) => Privilege::Operator,
+            | Self::Monitor(_)
+            | Self::Terminal(_)
+            | Self::TechSupport { .. }
+            | Self::Watch { .. }
+            | Self::Debug { .. }
+            | Self::UndebugAll => Privilege::Operator,
         }
     }
 }
@@ -146,6 +250,8 @@ pub enum Show {
     Peers {
         /// Only of this interface.
         interface: Option<String>,
+        /// Only these.
+        only: Only,
     },
     /// All about one peer.
     Peer {
@@ -169,6 +275,8 @@ pub enum Show {
         peer: Option<String>,
         /// Only of this interface.
         interface: Option<String>,
+        /// Only these.
+        only: Only,
     },
     /// The bridge's table.
     MacTable {
@@ -207,6 +315,32 @@ pub enum Show {
     ConfigText(Version),
     /// Who is connected.
     Clients,
+    /// What is set for the terminal.
+    Terminal,
+    /// Discarded packets.
+    Drops {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Bounds, and what is used of them.
+    Limits {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Interfaces, peers and links as a tree.
+    Topology {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Everything that helps to find a fault.
+    TechSupport,
+    /// Whose events are on this terminal.
+    Debugging,
+    /// Public keys of interfaces.
+    PublicKeys {
+        /// Only of this one.
+        interface: Option<String>,
+    },
 }
 
 /// Lines that `show logging` shows where no number is given.
@@ -216,6 +350,8 @@ const PING_COUNT: u32 = 5;
 
 const SHOW: (&str, &str) = ("show", "Show state and configuration");
 const ONLY: (&str, &str) = ("interface", "Of one interface only");
+const STATE: (&str, &str) = ("state", "Those in one state only");
+const NAME: (&str, &str) = ("name", "Peers whose names begin so only");
 
 pub(super) const fn exec(
     syntax: &'static str,
@@ -244,11 +380,11 @@ pub(super) const fn config(
 }
 
 /// Every command.
-pub fn all() -> impl Iterator<Item = &'static CommandDef> {
-    COMMANDS.iter().chain(TRANSACTIONS)
+pub fn all() -> impl Iterator<Item = &'static CommandDef> + Clone {
+    let about_the_daemon = COMMANDS.iter().chain(exec::COMMANDS).chain(exec::ACTIONS);
+    about_the_daemon.chain(TRANSACTIONS)
 }
 
-/// Those that are not about the configuration as a whole.
 static COMMANDS: &[CommandDef] = &[
     exec(
         "show version",
@@ -264,9 +400,14 @@ static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
-        "show peers [interface <interface>]",
-        |a| Command::Show(Show::Peers { interface: a.name(0) }),
-        &[SHOW, ("peers", "All peers, one line each"), ONLY],
+        "show peers [state <peer-state>] [name <name-prefix>] [interface <interface>]",
+        |a| {
+            Command::Show(Show::Peers {
+                interface: a.name(2),
+                only: a.only(0, 1),
+            })
+        },
+        &[SHOW, ("peers", "All peers, one line each"), STATE, NAME, ONLY],
     ),
     exec(
         "show peer <peer> [interface <interface>]",
@@ -296,17 +437,20 @@ static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
-        "show links [peer <peer>] [interface <interface>]",
+        "show links [state <link-state>] [(peer <peer>|name <name-prefix>)] [interface <interface>]",
         |a| {
             Command::Show(Show::Links {
-                peer: a.name(0),
-                interface: a.name(1),
+                peer: a.name(1),
+                interface: a.name(3),
+                only: a.only(0, 2),
             })
         },
         &[
             SHOW,
             ("links", "All links, one line each"),
             ("peer", "Of one peer only"),
+            STATE,
+            NAME,
             ONLY,
         ],
     ),

@@ -29,7 +29,7 @@ pub mod types;
 use self::{arena::ARENA, schema::Row, syntax::Pattern};
 pub use self::{
     bind::{Edit, Line, Words, arguments, parse},
-    commands::{Command, Show},
+    commands::{Command, Show, TerminalSetting, View},
     complete::{Completion, complete},
     error::{ErrorKind, SyntaxError, caret},
     help::{HelpLine, help},

@@ -426,6 +426,99 @@ pub const TYPES: &[ArgumentType] = &[
         help: "File of the host that the shell runs on",
         live: None,
     },
+    ArgumentType {
+        name: "screen-lines",
+        forms: &[Form::Range {
+            low: 0,
+            high: 1000,
+            unit: "lines",
+        }],
+        help: "Lines of a screen; 0: long texts do not stop",
+        live: None,
+    },
+    ArgumentType {
+        name: "screen-columns",
+        forms: &[Form::Range {
+            low: 20,
+            high: 1000,
+            unit: "characters",
+        }],
+        help: "Characters of a line",
+        live: None,
+    },
+    ArgumentType {
+        name: "exec-minutes",
+        forms: &[Form::Range {
+            low: 0,
+            high: 35_791,
+            unit: "minutes",
+        }],
+        help: "Time without a key after which the shell ends; 0 0 is never",
+        live: None,
+    },
+    ArgumentType {
+        name: "exec-seconds",
+        forms: &[Form::Range {
+            low: 0,
+            high: 59,
+            unit: "seconds",
+        }],
+        help: "And so many seconds",
+        live: None,
+    },
+    ArgumentType {
+        name: "name-prefix",
+        forms: &[Form::PeerName],
+        help: "How the name begins",
+        live: Some(Live::Peers),
+    },
+    ArgumentType {
+        name: "new-file",
+        forms: &[Form::Path],
+        help: "A new file of this shell's user",
+        live: None,
+    },
+    ArgumentType {
+        name: "interval-seconds",
+        forms: &[Form::Range {
+            low: 1,
+            high: 3600,
+            unit: "seconds",
+        }],
+        help: "Time between two looks",
+        live: None,
+    },
+    ArgumentType {
+        name: "key-file",
+        forms: &[Form::Path],
+        help: "Name of a new file in the directory of the configuration",
+        live: None,
+    },
+    ArgumentType {
+        name: "peer-state",
+        forms: &[Form::Choice(&[
+            ("up", "With a session"),
+            ("handshaking", "A session is being made"),
+            ("down", "Without a session"),
+            ("admin-down", "Shut down"),
+            ("incomplete", "Without a public key"),
+        ])],
+        help: "State of the peer",
+        live: None,
+    },
+    ArgumentType {
+        name: "link-state",
+        forms: &[Form::Choice(&[
+            ("up", "In use, or ready to be"),
+            ("suspect", "In doubt"),
+            ("probing", "Not enough answers yet"),
+            ("down", "No answers, or no address"),
+            ("local-down", "The local address or device is not usable"),
+            ("admin-down", "Shut down here or at the other end"),
+        ])],
+        help: "State of the sending side",
+        live: None,
+    },
 ];
 
 /// The type of this name.

@@ -31,6 +31,11 @@ impl Rate {
         }
     }
 
+    /// Units a second on average.
+    pub const fn per_second(self) -> u64 {
+        Span::from_secs(1).as_nanos() / self.interval.as_nanos()
+    }
+
     const fn depth(self) -> Span {
         self.interval.times(self.burst)
     }

@@ -26,10 +26,10 @@ use crate::{
 
 /// Frames that wait for a session, over all peers of an interface (limits: row 13). Each of several workers has its
 /// share of this, and of all that is limited for the interface as a whole.
-const WAITING_TOTAL: usize = 64 << 20;
+pub const WAITING_TOTAL: usize = 64 << 20;
 
 /// Bytes held back to restore the order, over all peers of an interface (limits: row 22).
-const REORDER_TOTAL: usize = 256 << 20;
+pub const REORDER_TOTAL: usize = 256 << 20;
 
 /// What is around the packet in a frame of the TAP: Ethernet header and one VLAN tag.
 pub const ETHERNET: u16 = 14 + 4;
