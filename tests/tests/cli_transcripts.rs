@@ -145,6 +145,16 @@ fn configuring_a_running_daemon() -> Result<()> {
 }
 
 #[test]
+fn changing_the_configuration_as_a_whole() -> Result<()> {
+    if !can_run() {
+        return Ok(());
+    }
+    let mesh = mesh()?;
+    play(&mesh, "transactions.txt")?;
+    mesh.wait_until_all_up(Duration::from_secs(20))
+}
+
+#[test]
 fn events_reach_the_terminal_as_they_happen() -> Result<()> {
     if !can_run() {
         return Ok(());

@@ -65,6 +65,8 @@ pub(crate) enum Temper {
     Broken,
     /// It ends the connection after each answer.
     Fickle,
+    /// A change waits to be confirmed, and is undone after a moment.
+    Undecided,
 }
 
 /// A running daemon; its directory goes with it.
@@ -171,7 +173,7 @@ fn serve(stream: UnixStream, state: &Mutex<State>, temper: Temper) -> Option<()>
         },
         revision,
         session: 1,
-        pending: None,
+        pending: (temper == Temper::Undecided).then(transactions::waiting),
     }))?;
     while let Some(Request { id, body }) = client.read() {
         match temper {
@@ -185,7 +187,10 @@ fn serve(stream: UnixStream, state: &Mutex<State>, temper: Temper) -> Option<()>
             }
             _ => {}
         }
-        let mut answers = answer(state, body);
+        let mut answers = match body {
+            RequestBody::Announcements => transactions::announcements(temper == Temper::Undecided),
+            body => answer(state, body),
+        };
         let last = answers.pop().expect("an answer");
         for (wait, body) in answers {
             thread::sleep(wait);

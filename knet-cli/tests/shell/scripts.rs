@@ -799,7 +799,8 @@ fn a_script_that_forgets_to_commit_fails_and_says_so() {
 fn a_candidate_ends_with_its_connection_and_nothing_goes_into_force_instead() {
     let daemon = FakeDaemon::start(Temper::Fickle);
     let (status, _, err) = given(&daemon, &["-c", "configure candidate", "-c", "hostname ber1"], "");
-    assert_eq!(status, 1, "{err}");
+    // The candidate is gone, or the connection breaks first.
+    assert!([1, 3].contains(&status), "{status} {err}");
     let (_, out, _) = given(&daemon, &["-c", "show running-config | include hostname"], "");
     assert_eq!(out, "hostname fra1\n");
 }

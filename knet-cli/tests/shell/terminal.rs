@@ -118,6 +118,43 @@ fn without_escapes(text: &str) -> String {
 }
 
 #[test]
+fn what_waits_to_be_confirmed_is_told_by_every_shell() {
+    let daemon = FakeDaemon::start(Temper::Undecided);
+    let mut terminal = Terminal::open(&daemon);
+    terminal.expect("% A change by ann (session 7) waits to be confirmed (`configure confirm`)");
+    terminal.expect("revision 1 comes back in 1m30s, or when peer ams1 is lost");
+    let seen = terminal.expect("*** 00:00:01.500 the change by ann was undone[2J");
+    assert!(!seen.contains("itself"), "{seen}");
+    terminal.press("exit\r");
+    assert_eq!(terminal.status(), Some(0));
+}
+
+#[test]
+fn a_candidate_is_not_left_by_accident() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut terminal = Terminal::open(&daemon);
+    terminal.expect("fra1# ");
+    terminal.press("configure candidate\r");
+    terminal.expect("fra1(candidate)# ");
+    terminal.press("interface knet0\rmtu 1300\r");
+    terminal.expect("mtu 1300");
+    terminal.expect("fra1(candidate-if:knet0)# ");
+    // Ctrl-Z, then Ctrl-D twice: out of the interface, and not out of the candidate.
+    terminal.press("\u{1a}");
+    terminal.expect("% the candidate has changes that are not committed");
+    terminal.expect("fra1(candidate-if:knet0)# ");
+    terminal.press("\u{4}");
+    terminal.expect("fra1(candidate)# ");
+    terminal.press("\u{4}");
+    terminal.expect("% the candidate has changes that are not committed");
+    terminal.expect("fra1(candidate)# ");
+    terminal.press("exit discard\r");
+    terminal.expect("fra1# ");
+    terminal.press("exit\r");
+    assert_eq!(terminal.status(), Some(0));
+}
+
+#[test]
 fn a_question_mark_tells_what_may_follow_and_leaves_the_line() {
     let daemon = FakeDaemon::start(Temper::Friendly);
     let mut terminal = Terminal::open(&daemon);

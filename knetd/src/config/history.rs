@@ -361,7 +361,8 @@ pub(crate) fn make_directory(directory: &Path) -> io::Result<()> {
             0o700 => Ok(()),
             _ => fs::set_permissions(directory, Permissions::from_mode(0o700)),
         },
-        Ok(()) => Ok(()),
+        // What is written into it lasts only if it does.
+        Ok(()) => store::sync_directory_of(directory),
     }
 }
 

@@ -31,12 +31,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
         let _ = fs::remove_file(&temporary);
     }
     outcome
-        .and_then(|()| {
-            step(
-                "synchronise its directory",
-                File::open(directory).and_then(|d| d.sync_all()),
-            )
-        })
+        .and_then(|()| step("synchronise its directory", sync_directory_of(&target)))
         .map_err(|(step, error)| StoreError {
             path: target,
             step,
@@ -58,6 +53,11 @@ fn place_of(target: &Path) -> (&Path, Cow<'_, str>) {
         directory,
         target.file_name().unwrap_or_default().to_string_lossy(),
     )
+}
+
+/// Makes the name `path` lasting.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(place_of(path).0)?.sync_all()
 }
 
 /// Removes what was left by a process that was killed while it replaced `path`.

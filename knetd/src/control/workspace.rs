@@ -225,6 +225,7 @@ impl Workspace {
                 peer: None,
             };
             daemon.await_confirmation(&self.author, to_confirm)?;
+            daemon.announce_pending(&self.author);
         }
         match mode {
             Mode::Exec => {
@@ -289,18 +290,21 @@ impl Workspace {
         };
         // Nothing is awaited from here on.
         let config = self.to_commit()?;
-        let unchanged = config == **self.daemon.borrow().config();
-        if unchanged && to_confirm.is_none() && self.daemon.borrow().pending().is_some() {
-            let mut daemon = self.daemon.borrow_mut();
-            daemon.confirm(&self.author)?;
+        let mut daemon = self.daemon.borrow_mut();
+        let waits = daemon.pending().is_some();
+        if config == **daemon.config() && (to_confirm.is_none() || !waits) {
+            if waits {
+                daemon.confirm(&self.author)?;
+            }
             let row = CommitRow {
-                confirmed: true,
+                confirmed: waits,
                 ..daemon.committed(false, Vec::new())
             };
             drop(daemon);
             self.begin_anew();
             return Ok(Reply::Committed(Box::new(row)));
         }
+        drop(daemon);
         self.put_in_force(config, Origin::Commit, comment, to_confirm)
     }
 

@@ -133,12 +133,19 @@ impl Daemon {
             peer,
             reminded: wait <= 2 * REMIND,
         });
-        let text = format!(
-            "a change by {} is undone in {seconds} s unless it is confirmed (`configure confirm`)",
-            author.user
-        );
-        self.announce("commit-waits", &text, author);
         Ok(())
+    }
+
+    /// Everybody learns that a change of `author` waits to be confirmed.
+    pub(crate) fn announce_pending(&mut self, author: &Author) {
+        if let Some(pending) = &self.pending {
+            let text = format!(
+                "a change by {} is undone in {} s unless it is confirmed (`configure confirm`)",
+                pending.author.user,
+                pending.seconds_left()
+            );
+            self.announce("commit-waits", &text, author);
+        }
     }
 
     /// The change was refused: what waited before, if anything, waits on.
@@ -204,13 +211,12 @@ impl Daemon {
             None => {
                 if !pending.reminded && pending.deadline - now <= REMIND {
                     pending.reminded = true;
-                    let author = pending.author.clone();
-                    let text = format!(
-                        "the change by {} is undone in {} s unless it is confirmed (`configure confirm`)",
-                        author.user,
-                        pending.seconds_left()
-                    );
-                    self.announce("commit-waits", &text, &author);
+                    // Whoever made it may have forgotten as well.
+                    let nobody = Author {
+                        session: 0,
+                        ..pending.author.clone()
+                    };
+                    self.announce_pending(&nobody);
                 }
                 return;
             }

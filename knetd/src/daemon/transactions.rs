@@ -33,7 +33,7 @@ pub(crate) struct Author {
     pub session: u64,
 }
 
-/// Who has the configuration for himself.
+/// The only one who may change the configuration.
 #[derive(Clone, Debug)]
 pub(super) struct Lock {
     owner: Author,
@@ -50,7 +50,7 @@ pub(crate) struct ToConfirm {
 }
 
 impl Daemon {
-    /// Refuses who may not change the configuration now, because somebody else has it for himself.
+    /// Refuses who may not change the configuration now, because only somebody else may.
     pub(crate) fn permit(&self, author: &Author) -> Result<(), ApiError> {
         if let Some(lock) = self
             .lock
@@ -133,11 +133,17 @@ impl Daemon {
         self.permit(author)?;
         let notes = sensible(&config)?;
         let before = self.pending.clone();
+        let waits = to_confirm.is_some();
         if let Some(to_confirm) = to_confirm {
             self.await_confirmation(author, to_confirm)?;
         }
         match self.put_in_force(config, change) {
-            Ok(changed) => Ok(self.committed(changed, notes)),
+            Ok(changed) => {
+                if waits {
+                    self.announce_pending(author);
+                }
+                Ok(self.committed(changed, notes))
+            }
             Err(error) => {
                 self.restore_confirmation(before);
                 Err(error)
@@ -283,12 +289,10 @@ fn sensible(config: &Config) -> Result<Vec<Problem>, CommitError> {
 
 fn locked(lock: &Lock) -> ApiError {
     let Author { user, session } = &lock.owner;
-    let text = format!(
-        "{user} has the configuration for himself (session {session}) since {}",
-        utc(lock.since_unix_ms)
-    );
+    let since = utc(lock.since_unix_ms);
+    let text = format!("only {user} may change the configuration now (session {session}, since {since})");
     ApiError::new(ErrorCode::Locked, text).with_hint(format!(
-        "`who` shows whether he is there; `clear session {session}` ends his session"
+        "`who` shows whether the session is at work; `clear session {session}` ends it"
     ))
 }
 

@@ -195,7 +195,7 @@ fn who_locks_it_is_alone_until_he_leaves() {
         assert_eq!(error.code, ErrorCode::Locked);
         assert!(
             error.message.contains(&format!(
-                "root has the configuration for himself (session {holder}) since 20"
+                "only root may change the configuration now (session {holder}, since 20"
             )),
             "{error}"
         );

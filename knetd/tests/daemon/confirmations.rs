@@ -54,7 +54,7 @@ fn it_is_undone_in_time_and_everybody_hears_of_it() {
         }
     });
     let start = Instant::now();
-    commit_name(&mut ann, "new", 2);
+    commit_name(&mut ann, "new", 4);
     let pending = host.client().welcome.pending.unwrap();
     assert_eq!(
         (pending.back_to, pending.session, &*pending.user),
@@ -69,8 +69,8 @@ fn it_is_undone_in_time_and_everybody_hears_of_it() {
     daemon.signal("-HUP");
     daemon.wait_for_line("the running configuration stays as it is");
     ann.edit("interface kd0\nmtu 1333\n").unwrap();
-    goes_back(&host, 6);
-    assert!(start.elapsed() >= Duration::from_secs(2), "too early");
+    goes_back(&host, 10);
+    assert!(start.elapsed() >= Duration::from_secs(4), "too early");
     assert!(
         ann.running_config().contains("mtu 1300"),
         "what came after it stays"
@@ -78,7 +78,7 @@ fn it_is_undone_in_time_and_everybody_hears_of_it() {
     let (origin, comment) = last_comment(&host);
     assert_eq!(
         (&*origin, &*comment),
-        ("automatic-rollback", "nobody confirmed it within 2 s")
+        ("automatic-rollback", "nobody confirmed it within 4 s")
     );
     let mut heard: Vec<EventRow> = Vec::new();
     while heard.len() < 2 {
@@ -105,17 +105,17 @@ fn what_is_confirmed_stays() {
     let host = host();
     let _daemon = host.start();
     let (mut ann, mut bob) = (host.client(), host.client());
-    commit_name(&mut ann, "one", 1);
+    commit_name(&mut ann, "one", 3);
     // By a commit of the same session, which may change more.
     draft(&mut ann, "interface kd0\nmtu 1333\n").unwrap();
     let row = commit(&mut ann, None).unwrap();
     assert!(row.changed && row.confirmed && row.pending.is_none());
     // By another one, and by a commit without changes.
-    commit_name(&mut ann, "two", 1);
+    commit_name(&mut ann, "two", 3);
     bob.ask(RequestBody::Confirm).unwrap();
-    commit_name(&mut ann, "three", 1);
+    commit_name(&mut ann, "three", 3);
     assert!(commit(&mut ann, None).unwrap().confirmed);
-    std::thread::sleep(Duration::from_millis(2500));
+    std::thread::sleep(Duration::from_millis(4500));
     assert_eq!(name(&host), "three");
     assert_eq!(
         bob.ask(RequestBody::Confirm).unwrap_err().code,
@@ -139,6 +139,10 @@ fn what_is_confirmed_stays() {
     assert!(error.message.contains("192.0.2.99"), "{error}");
     assert_eq!(host.client().welcome.pending, None);
     assert!(!host.directory.join("knetd.conf.revisions/unconfirmed").exists());
+    // Nor does one that changes nothing.
+    ann.ask(RequestBody::Discard).unwrap();
+    assert!(!commit(&mut ann, Some((60, None))).unwrap().changed);
+    assert_eq!(host.client().welcome.pending, None);
 }
 
 #[test]
@@ -169,12 +173,12 @@ fn lines_can_be_typed_on_trial_too() {
     let entry = Entry {
         mode: Mode::Immediate,
         exclusive: false,
-        revert_s: Some(2),
+        revert_s: Some(3),
     };
     ann.ask(RequestBody::Configure(entry)).unwrap();
     ann.edit("hostname new\n").unwrap();
     ann.edit("interface kd0\nmtu 1333\n").unwrap();
-    goes_back(&host, 6);
+    goes_back(&host, 10);
     assert!(ann.running_config().contains("mtu 1300"));
 }
 

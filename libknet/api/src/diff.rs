@@ -117,7 +117,7 @@ fn compare_lines(row: &Row, before: &[Vec<Value>], after: Vec<Vec<Value>>, mut e
 }
 
 /// How many arguments tell one line of a setting from another: those of the key, or all.
-fn keys(row: &Row) -> usize {
+pub(crate) fn keys(row: &Row) -> usize {
     match row.key.matches('<').count() {
         0 => usize::MAX,
         count => count,

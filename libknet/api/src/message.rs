@@ -474,7 +474,7 @@ pub enum ErrorCode {
     Cancelled,
     /// A mistake of the daemon.
     Internal,
-    /// Somebody else has the configuration for himself, or a change of his waits to be confirmed.
+    /// Only somebody else may change the configuration now, or a change of theirs waits to be confirmed.
     Locked,
 }
 

@@ -1,7 +1,7 @@
 //! Changes of two people to one configuration, brought together where they do not collide.
 
 use crate::{
-    diff::diff,
+    diff::{diff, keys},
     edit::{Context, Leaf, Op},
     grammar::{
         line_of,
@@ -80,9 +80,8 @@ fn same_line(context: &Context, leaf: Leaf, a: &[Value], b: &[Value]) -> bool {
     let Some(row) = schema::row_of(Mode::of(context), leaf).filter(|row| row.multi) else {
         return true;
     };
-    let keys = row.key.matches('<').count();
-    let key = |values: &[Value]| values.iter().take(keys).cloned().collect::<Vec<_>>();
-    a.is_empty() || b.is_empty() || keys == 0 || key(a) == key(b)
+    let key = |values: &[Value]| values.iter().take(keys(row)).cloned().collect::<Vec<_>>();
+    a.is_empty() || b.is_empty() || key(a) == key(b)
 }
 
 /// The operation as it would be typed in its object.

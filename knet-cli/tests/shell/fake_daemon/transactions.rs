@@ -1,15 +1,17 @@
 //! Revisions, a candidate, and what waits to be confirmed, as far as a shell can tell.
 
+use std::time::Duration;
+
 use knet_api::{
     load::load,
-    message::{ApiError, ErrorCode, Reply, RequestBody},
+    message::{ApiError, ErrorCode, EventRow, Reply, RequestBody},
     model::Config,
     render::render,
     text_diff::text_diff,
     transaction::{ClientRow, CommitRow, ImpactRow, Mode, PeerImpactRow, PendingRow, RevisionRow, Version},
 };
 
-use super::{CONFIG, State};
+use super::{Answer, CONFIG, State};
 
 /// What one client does; the tests have one.
 #[derive(Default)]
@@ -17,6 +19,37 @@ pub(super) struct Work {
     candidate: Option<Config>,
     pending: Option<PendingRow>,
     upload: Vec<u8>,
+}
+
+/// What a new shell is told.
+pub(super) fn waiting() -> PendingRow {
+    PendingRow {
+        user: "ann".into(),
+        session: 7,
+        back_to: 1,
+        seconds_left: 90,
+        peer: Some("ams1".into()),
+    }
+}
+
+/// One, or none; then nothing for a long time.
+pub(super) fn announcements(any: bool) -> Vec<Answer> {
+    let event = |session: &str, text: &str| EventRow {
+        unix_ms: 1_735_689_601_500,
+        kind: "commit-undone".into(),
+        text: text.into(),
+        details: vec![("session".into(), session.into())],
+        ..EventRow::default()
+    };
+    let events = vec![
+        event("1", "what this shell has done itself"),
+        event("7", "the change by ann was undone\u{1b}[2J"),
+    ];
+    let told = Ok(Reply::Events { events, dropped: 0 });
+    let told = any.then(|| (Duration::from_millis(200), told));
+    told.into_iter()
+        .chain([(Duration::from_secs(3600), Ok(Reply::Done))])
+        .collect()
 }
 
 fn versioned(state: &State, version: Version) -> (String, Config) {
