@@ -165,6 +165,18 @@ fn unharmed_with_half_of_the_offloads() -> Result<()> {
     Stations::start(&[(A, "uso,gro,csum"), (B, "tso,gso")])?.exchange()
 }
 
+/// Each offload is missing at one end, so that what one end leaves undone the other one does, whichever it is.
+#[test]
+fn unharmed_without_any_one_of_the_offloads_at_one_end() -> Result<()> {
+    needs_root!();
+    let ends = [A, B].into_iter().cycle();
+    for (offload, end) in ["tso", "uso", "gso", "gro", "csum"].into_iter().zip(ends) {
+        println!("without {offload} at {end:?}");
+        Stations::start(&[(end, offload)])?.exchange()?;
+    }
+    Ok(())
+}
+
 /// The frames of a flow are in order, and each comes once, although the links are not in step or carry copies.
 #[test]
 fn unharmed_over_several_links() -> Result<()> {
