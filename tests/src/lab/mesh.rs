@@ -33,6 +33,9 @@ pub struct Plan {
     pub wires: Vec<String>,
     /// The two hosts are joined by cables without switches, for measurements of speed.
     pub cables: bool,
+    /// `workers` of every interface. `None`: as the daemon thinks best, or, for a run of tests with another number,
+    /// what `KNET_LAB_WORKERS` says.
+    pub workers: Option<u8>,
 }
 
 impl Plan {
@@ -56,6 +59,7 @@ impl Default for Plan {
             underlay_mtu: 1500,
             wires: Vec::new(),
             cables: false,
+            workers: None,
         }
     }
 }
@@ -123,6 +127,10 @@ impl Mesh {
                 )?;
             }
         }
+        let workers = match plan.workers {
+            Some(number) => Some(number.to_string()),
+            None => std::env::var("KNET_LAB_WORKERS").ok(),
+        };
         let peer = |b: HostId| config::Peer {
             name: lab.host_name(b).into(),
             public_key: keys[b.0].public.clone(),
@@ -145,7 +153,7 @@ impl Mesh {
                 interfaces: vec![Interface {
                     name: "knet0".into(),
                     private_key: "knet0.key".into(),
-                    lines: Vec::new(),
+                    lines: workers.iter().map(|number| format!("workers {number}")).collect(),
                     addresses: vec![format!("{}/24", overlay_v4(*a)), format!("{}/64", overlay_v6(*a))],
                     locals: networks
                         .iter()

@@ -77,10 +77,10 @@ fn n19_peer_kill9_restart_traffic_resumes() -> Result<()> {
     Ok(())
 }
 
-fn rekeys(mesh: &Mesh) -> Result<u64> {
+fn rekeys(mesh: &Mesh, peer: HostId) -> Result<u64> {
     let shown = mesh
         .daemon(A)
-        .show(&format!("show peer {}", mesh.lab.host_name(B)))?;
+        .show(&format!("show peer {}", mesh.lab.host_name(peer)))?;
     let rows = knet_tests::lab::daemon::rows(&shown);
     let peer = rows
         .first()
@@ -90,42 +90,53 @@ fn rekeys(mesh: &Mesh) -> Result<u64> {
         .ok_or_else(|| LabError::new(format!("no rekeys in {shown}")))
 }
 
+/// A has two workers with a peer each, the peers have one.
 #[test]
 fn n25_rekey_under_flood() -> Result<()> {
     needs_root!();
-    let mesh = Mesh::start(Plan {
+    let peers = [B, HostId(2)];
+    let mut mesh = Mesh::build(Plan {
+        hosts: 3,
         links: 2,
+        workers: Some(1),
         ..Plan::default()
     })?;
-    let before = rekeys(&mesh)?;
+    mesh.configs[A.0].interfaces[0].lines = vec!["workers 2".into()];
+    mesh.start_all()?;
+    mesh.wait_until_all_up(Duration::from_secs(20))?;
+    let rekeys = |peer| rekeys(&mesh, peer);
+    let before = [rekeys(peers[0])?, rekeys(peers[1])?];
     let capture = EchoCapture::start(&mesh.lab, A, "knet0")?;
     let began = now();
-    let flood = Ping::flood(&mesh.lab, A, overlay_v4(B), &["-i", "0.001"])?;
+    let flood = |peer| Ping::flood(&mesh.lab, A, overlay_v4(peer), &["-i", "0.001"]);
+    let floods = [flood(peers[0])?, flood(peers[1])?];
     // Sessions are renewed after 120 s.
-    wait_until("a rekey", Duration::from_secs(140), || {
+    wait_until("a rekey with each", Duration::from_secs(140), || {
         std::thread::sleep(Duration::from_millis(500));
-        match rekeys(&mesh) {
-            Ok(now) if now > before => Ok(()),
-            Ok(now) => Err(format!("{now} rekeys")),
-            Err(error) => Err(error.to_string()),
-        }
+        let now = peers.map(|peer| rekeys(peer).map_err(|e| e.to_string()));
+        let done = now
+            .iter()
+            .zip(before)
+            .all(|(now, before)| now.as_ref().is_ok_and(|now| *now > before));
+        if done { Ok(()) } else { Err(format!("{now:?}")) }
     })?;
     std::thread::sleep(Duration::from_secs(5));
-    let report = flood.stop()?;
+    let [to_b, to_c] = floods;
+    let reports = [to_b.stop()?, to_c.stop()?];
     let record = capture.stop()?;
-    let summary = record
-        .with(overlay_v4(B))
-        .next()
-        .expect("a flood")
-        .summary(began, now());
-    println!("{report:?} {summary:?}");
-    assert_eq!(summary.sent, report.sent);
-    // The last request's answer may come after `ping` was told to end; the capture has it.
-    assert_eq!(
-        (summary.sent - summary.answered, report.duplicates, report.errors),
-        (0, 0, 0)
-    );
-    assert!(report.sent > 50_000, "a flood: {report:?}");
+    for (peer, report) in peers.into_iter().zip(reports) {
+        let conversation = record.with(overlay_v4(peer)).next().expect("a flood");
+        let summary = conversation.summary(began, now());
+        println!("{report:?} {summary:?}");
+        assert_eq!(summary.sent, report.sent);
+        // The last request's answer may come after `ping` was told to end; the capture has it.
+        assert_eq!(
+            (summary.sent - summary.answered, report.duplicates, report.errors),
+            (0, 0, 0)
+        );
+        assert!(report.sent > 50_000, "a flood: {report:?}");
+    }
+    super::workers::assert_orderly(&mesh, A)?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod reach;
 mod roaming;
 mod transfer;
 mod wire;
+mod workers;
 
 use std::time::Duration;
 
