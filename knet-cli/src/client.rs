@@ -146,20 +146,32 @@ impl Client {
         Ok(text)
     }
 
-    /// Asks for all pages of a list, and hands on each.
+    /// Asks for all pages of a list.
     pub(crate) fn pages<T>(
         &mut self,
         request: impl Fn(Page) -> RequestBody,
         rows_of: impl Fn(Reply) -> Option<Rows<T>>,
     ) -> Result<Vec<T>, Failure> {
+        Ok(self.some(u32::MAX, request, rows_of)?.0)
+    }
+
+    /// Asks for the first rows of a list, `most` of them, and whether there are more.
+    pub(crate) fn some<T>(
+        &mut self,
+        most: u32,
+        request: impl Fn(Page) -> RequestBody,
+        rows_of: impl Fn(Reply) -> Option<Rows<T>>,
+    ) -> Result<(Vec<T>, bool), Failure> {
         let (mut all, mut cursor) = (Vec::new(), None);
         loop {
-            let reply = self.call(request(Page { cursor, limit: PAGE }))?;
+            // The daemon may send fewer than it is asked for.
+            let limit = most.saturating_sub(all.len() as u32).min(PAGE);
+            let reply = self.call(request(Page { cursor, limit }))?;
             let Rows { rows, next } = rows_of(reply).ok_or_else(unexpected)?;
             all.extend(rows);
             cursor = next;
-            if cursor.is_none() {
-                return Ok(all);
+            if cursor.is_none() || all.len() >= most as usize {
+                return Ok((all, cursor.is_some()));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use knet_api::{
     grammar::View,
-    message::{InterfaceRow, LinkRow, Only, Page, PeerRow, Reply, RequestBody, Traffic},
+    message::{InterfaceRow, LinkRow, Only, PeerRow, Reply, RequestBody, Traffic},
 };
 use serde_json::{Value, json};
 
@@ -127,43 +127,50 @@ pub(super) fn to_json(view: View, row: &Row, rates: Option<&[f64]>) -> Value {
 
 /// Asks the daemon for at most so many rows.
 pub(super) fn rows(client: &mut Client, order: &Order, most: u32) -> Result<Rows, Failure> {
-    let page = Page {
-        cursor: None,
-        limit: most,
+    let only = Only::default;
+    let all = |rows| Ok(Rows { rows, more: false });
+    let of_peer = |peer: &String| RequestBody::Peer {
+        interface: None,
+        peer: peer.clone(),
     };
-    let all = |rows| Rows { rows, more: false };
-    let request = match (order.view, &order.peer) {
-        (View::Links, peer) => RequestBody::Links {
-            interface: None,
-            peer: peer.clone(),
-            page,
-            only: Only::default(),
+    match (order.view, &order.peer) {
+        (View::Links, peer) => {
+            let request = |page| RequestBody::Links {
+                interface: None,
+                peer: peer.clone(),
+                page,
+                only: only(),
+            };
+            let (rows, more) = client.some(most, request, |reply| match reply {
+                Reply::Links(rows) => Some(rows),
+                _ => None,
+            })?;
+            let rows = rows.iter().map(link).collect();
+            Ok(Rows { rows, more })
+        }
+        (View::Peers, None) => {
+            let request = |page| RequestBody::Peers {
+                interface: None,
+                page,
+                only: only(),
+            };
+            let (rows, more) = client.some(most, request, |reply| match reply {
+                Reply::Peers(rows) => Some(rows),
+                _ => None,
+            })?;
+            let rows = rows.iter().map(peer).collect();
+            Ok(Rows { rows, more })
+        }
+        (view, Some(name)) => match client.call(of_peer(name))? {
+            Reply::Peer(row) if view == View::Traffic => all(peer_traffic(&row)),
+            Reply::Peer(row) => all(vec![peer(&row)]),
+            _ => Err(unexpected()),
         },
-        (View::Peers, None) => RequestBody::Peers {
-            interface: None,
-            page,
-            only: Only::default(),
+        (View::Traffic, None) => match client.call(RequestBody::Interfaces { interface: None })? {
+            Reply::Interfaces(rows) => all(rows.iter().flat_map(interface_traffic).collect()),
+            _ => Err(unexpected()),
         },
-        (View::Peers | View::Traffic, Some(peer)) => RequestBody::Peer {
-            interface: None,
-            peer: peer.clone(),
-        },
-        (View::Traffic, None) => RequestBody::Interfaces { interface: None },
-    };
-    Ok(match (client.call(request)?, order.view) {
-        (Reply::Links(rows), _) => Rows {
-            more: rows.next.is_some(),
-            rows: rows.rows.iter().map(link).collect(),
-        },
-        (Reply::Peers(rows), _) => Rows {
-            more: rows.next.is_some(),
-            rows: rows.rows.iter().map(peer).collect(),
-        },
-        (Reply::Peer(row), View::Traffic) => all(peer_traffic(&row)),
-        (Reply::Peer(row), _) => all(vec![peer(&row)]),
-        (Reply::Interfaces(rows), _) => all(rows.iter().flat_map(interface_traffic).collect()),
-        _ => return Err(unexpected()),
-    })
+    }
 }
 
 fn link(row: &LinkRow) -> Row {

@@ -2,6 +2,7 @@
 #![allow(clippy::result_large_err)]
 
 mod fake_daemon;
+mod screen;
 mod scripts;
 mod terminal;
 mod transcripts;

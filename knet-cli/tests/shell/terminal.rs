@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::fake_daemon::{FakeDaemon, Temper};
+use crate::{
+    fake_daemon::{FakeDaemon, Temper},
+    screen::Screen,
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -19,19 +22,27 @@ struct Terminal {
     seen: Arc<Mutex<Vec<u8>>>,
     /// How much of it was read.
     read: usize,
+    /// Columns and rows.
+    size: (usize, usize),
 }
 
 impl Terminal {
     fn open(daemon: &FakeDaemon) -> Self {
+        Self::of_size(daemon, 120, 40)
+    }
+
+    fn of_size(daemon: &FakeDaemon, columns: usize, rows: usize) -> Self {
         let program = env!("CARGO_BIN_EXE_knet-cli");
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--flush", "--command"])
             .arg(format!(
-                "stty cols 120 rows 40; exec {program} --socket {}",
+                "stty cols {columns} rows {rows}; exec {program} --socket {}",
                 daemon.socket.display()
             ))
             .arg("/dev/null")
             .env("TERM", "xterm")
+            .env("NO_COLOR", "1")
+            .env("LC_ALL", "C.UTF-8")
             .env("HOME", daemon.directory())
             .env_remove("XDG_STATE_HOME")
             .stdin(Stdio::piped())
@@ -55,6 +66,7 @@ impl Terminal {
             keys,
             seen,
             read: 0,
+            size: (columns, rows),
         }
     }
 
@@ -78,6 +90,20 @@ impl Terminal {
                 return new[..end].to_owned();
             }
             assert!(Instant::now() < deadline, "{text:?} is not in {new:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the screen, as far as it is not empty, is these lines.
+    fn expect_screen(&self, wanted: &[&str]) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.seen.lock().expect("what was seen").clone();
+            let lines = Screen::after(self.size.0, self.size.1, &String::from_utf8_lossy(&seen)).lines();
+            if lines == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{wanted:#?} is not {lines:#?}");
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -255,8 +281,159 @@ fn what_is_pasted_stops_at_its_first_mistake() {
     let mut terminal = Terminal::open(&daemon);
     terminal.expect("fra1# ");
     terminal.press("\u{1b}[200~configure\nhostname ber1\nnonsense\nhostname rom1\u{1b}[201~\r");
+    terminal.expect("line 3 of 4: nonsense");
     terminal.expect("% Invalid input detected");
+    terminal.expect("% The lines below it were not run");
     terminal.expect("ber1(config)# ");
+}
+
+#[test]
+fn a_long_answer_stops_at_each_screen() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut terminal = Terminal::of_size(&daemon, 60, 8);
+    terminal.expect("knet 0.1.0 on fra1, revision 1. Type ? for help.");
+    terminal.expect("fra1# ");
+    terminal.press("show running-config\r");
+    terminal.expect_screen(&[
+        "hostname fra1",
+        "!",
+        "interface knet0",
+        " private-key file fra1.key",
+        " ip address 10.200.0.1/24",
+        " local 0 192.0.2.1 port 7700",
+        " local 1 198.51.100.1 port 7700",
+        "--More-- line 7 of 16",
+    ]);
+    // A line.
+    terminal.press("\r");
+    terminal.expect_screen(&[
+        "!",
+        "interface knet0",
+        " private-key file fra1.key",
+        " ip address 10.200.0.1/24",
+        " local 0 192.0.2.1 port 7700",
+        " local 1 198.51.100.1 port 7700",
+        " !",
+        "--More-- line 8 of 16",
+    ]);
+    // What is searched for comes to the top, or as near to it as the end allows.
+    terminal.press("/priority\r");
+    terminal.expect_screen(&[
+        "  public-key 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
+        "  link 0 local 0 remote 203.0.113.7 port 7700",
+        "   priority 200",
+        "  link 1 local 1 remote dynamic",
+        " !",
+        " peer lab2",
+        "  public-key iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=",
+        "(end) line 16 of 16",
+    ]);
+    terminal.press("/nowhere\r");
+    terminal.expect("nowhere is not found");
+    terminal.press("b");
+    terminal.expect("--More-- line 9 of 16");
+    terminal.press("q");
+    terminal.expect("fra1# ");
+    // Without stopping.
+    terminal.press("show running-config | no-more\r");
+    terminal.expect("public-key iUSrn");
+    terminal.expect("fra1# ");
+    terminal.press("terminal length 0\rshow running-config\r");
+    terminal.expect("public-key iUSrn");
+    terminal.expect("fra1# ");
+    // To the end by screens; then the shell goes on by itself.
+    terminal.press("terminal length 12\rshow running-config\r");
+    terminal.expect("--More-- line 11 of 16");
+    terminal.press(" ");
+    terminal.expect("fra1# ");
+    terminal.press("exit\r");
+    assert_eq!(terminal.status(), Some(0));
+}
+
+#[test]
+fn control_c_ends_a_command_and_not_the_shell() {
+    let daemon = FakeDaemon::start(Temper::Silent);
+    let mut terminal = Terminal::open(&daemon);
+    terminal.expect("fra1# ");
+    terminal.press("show version\r");
+    // While it waits for the daemon.
+    thread::sleep(Duration::from_millis(300));
+    terminal.press("\u{3}");
+    terminal.expect("% interrupted");
+    terminal.expect("fra1# ");
+    terminal.press("exit\r");
+    assert_eq!(terminal.status(), Some(0));
+}
+
+#[test]
+fn a_shell_that_nobody_uses_ends_if_that_is_wanted() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut terminal = Terminal::open(&daemon);
+    terminal.expect("fra1# ");
+    terminal.press("configure\rhostname ber1\rend\r");
+    terminal.expect("ber1# ");
+    terminal.press("terminal exec-timeout 0 1\r");
+    let started = Instant::now();
+    // A key begins the time anew.
+    thread::sleep(Duration::from_millis(700));
+    terminal.press("x");
+    terminal.expect("No key for 1 s (exec-timeout): the shell ends");
+    assert!(
+        started.elapsed() > Duration::from_millis(1600),
+        "{:?}",
+        started.elapsed()
+    );
+    terminal.expect("is not saved");
+    assert_eq!(terminal.status(), Some(0));
+}
+
+#[test]
+fn live_views_stay_in_their_place() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut terminal = Terminal::of_size(&daemon, 70, 12);
+    terminal.expect("fra1# ");
+    terminal.press("monitor links peer ams1\r");
+    // The second look has rates, and two blocks.
+    terminal.expect("0b/s");
+    terminal.expect("UTC, every 1 s, q ends");
+    let seen = terminal.seen.lock().expect("what was seen").clone();
+    let lines = Screen::after(70, 12, &String::from_utf8_lossy(&seen)).lines();
+    let heads = lines.iter().filter(|line| line.starts_with("Interface")).count();
+    assert_eq!(heads, 1, "{lines:#?}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 70), "{lines:#?}");
+    terminal.press("q");
+    terminal.expect("fra1# ");
+    terminal.press("monitor peers\r");
+    terminal.expect("lab2");
+    terminal.press("\u{3}");
+    terminal.expect("fra1# ");
+    terminal.press("exit\r");
+    assert_eq!(terminal.status(), Some(0));
+}
+
+#[test]
+fn what_disturbs_traffic_is_asked_for() {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut terminal = Terminal::open(&daemon);
+    terminal.expect("fra1# ");
+    terminal.press("reset peer ams1\r");
+    terminal.expect("The session with peer ams1 ends and is made anew. Go on? [y/N] ");
+    terminal.press("\r");
+    terminal.expect("n\r\n");
+    terminal.expect("fra1# ");
+    // Only after the question it is clear that the peer is unknown: the daemon was asked.
+    terminal.press("reset peer nobody\r");
+    terminal.expect("Go on? [y/N] ");
+    terminal.press("y");
+    terminal.expect("% there is no peer nobody");
+    terminal.press("debug peer ams1\r");
+    terminal.expect("* 00:00:01.502 knet0: link 1 of ams1 is down (2[2J)");
+    terminal.press("show debugging\r");
+    terminal.expect("Peer ams1: shown for 29m");
+    terminal.press("undebug all\rshow debugging | count\r");
+    terminal.expect("1 line\r\n");
+    terminal.press("\u{12}debugging |");
+    terminal.expect("show debugging | count");
 }
 
 #[test]
