@@ -1,6 +1,9 @@
-//! `test link`: many small probes over one link, soon after each other.
+//! `test link`: many small probes over one link, one after the other.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use knet_api::message::{Only, Page, Reply, RequestBody};
 use serde_json::json;
@@ -15,10 +18,8 @@ use crate::{
 
 /// Time between probes at least.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Probes that may be on their way at once: the peer's state remembers twice as many.
-const ON_THE_WAY: u32 = 8;
-/// How long to wait for an answer.
-const TIMEOUT_MS: u32 = 2000;
+/// How long to wait for an answer, in milliseconds: four round trips, within these bounds.
+const TIMEOUT_MS: (u64, u64) = (500, 2000);
 /// How much longer than that the daemon may take to tell.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -33,34 +34,26 @@ pub(crate) struct Order {
 
 /// Tests, and fails where nothing came back.
 pub(crate) fn run(client: &mut Client, output: Output, order: &Order) -> Result<(), Failure> {
-    let interval = interval(client, order)?;
+    let timeout = timeout(client, order)?;
     output.line(&format!(
-        "Probing link {} of peer {} with {} small control messages, one every {} ms",
+        "Probing link {} of peer {} with {} small control messages, one after the other",
         order.link,
         clean(&order.peer),
-        order.count,
-        interval.as_millis()
+        order.count
     ))?;
-    let request = RequestBody::Ping {
-        interface: order.interface.clone(),
-        peer: order.peer.clone(),
-        link: Some(order.link),
-        count: order.count,
-        interval_ms: interval.as_millis() as u32,
-        timeout_ms: TIMEOUT_MS,
-    };
     let mut times: Vec<Option<u64>> = Vec::new();
-    let ended = client.stream(request, Some(PATIENCE), |reply| {
-        match reply {
-            Reply::Ping(row) => times.push(row.rtt_us),
-            Reply::Done => {}
-            _ => return Err(unexpected()),
+    for _ in 0..order.count {
+        let next = Instant::now() + INTERVAL;
+        match probe(client, order, timeout) {
+            Ok(time) => times.push(time),
+            // What came until then is summed up.
+            Err(Failure::Interrupted) => break,
+            Err(failure) => return Err(failure),
         }
-        Ok(())
-    });
-    // What came until then is summed up.
-    if !matches!(ended, Err(Failure::Interrupted)) {
-        ended?;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        if client.interrupted() {
+            break;
+        }
     }
     let result = Summary::of(&times);
     output.document(&result.document(order))?;
@@ -73,8 +66,30 @@ pub(crate) fn run(client: &mut Client, output: Output, order: &Order) -> Result<
     Ok(())
 }
 
-/// So long that not too many are on their way at once.
-fn interval(client: &mut Client, order: &Order) -> Result<Duration, Failure> {
+/// One probe: microseconds until its answer. A link remembers four that wait for their answers, so never more than one
+/// is on its way: of others, late answers would count as lost.
+fn probe(client: &mut Client, order: &Order, timeout_ms: u32) -> Result<Option<u64>, Failure> {
+    let request = RequestBody::Ping {
+        interface: order.interface.clone(),
+        peer: order.peer.clone(),
+        link: Some(order.link),
+        count: 1,
+        interval_ms: INTERVAL.as_millis() as u32,
+        timeout_ms,
+    };
+    let mut time = None;
+    client.stream(request, Some(PATIENCE), |reply| {
+        match reply {
+            Reply::Ping(row) => time = row.rtt_us,
+            Reply::Done => {}
+            _ => return Err(unexpected()),
+        }
+        Ok(())
+    })?;
+    Ok(time)
+}
+
+fn timeout(client: &mut Client, order: &Order) -> Result<u32, Failure> {
     let request = RequestBody::Links {
         interface: order.interface.clone(),
         peer: Some(order.peer.clone()),
@@ -89,9 +104,7 @@ fn interval(client: &mut Client, order: &Order) -> Result<Duration, Failure> {
     };
     let link = rows.rows.iter().find(|row| row.link == order.link);
     let rtt = link.and_then(|row| row.rtt_p99_us.or(row.rtt_us)).unwrap_or(0);
-    Ok((Duration::from_micros(rtt) / ON_THE_WAY)
-        .max(INTERVAL)
-        .min(Duration::from_secs(1)))
+    Ok((rtt / 250).clamp(TIMEOUT_MS.0, TIMEOUT_MS.1) as u32)
 }
 
 /// What came back.
