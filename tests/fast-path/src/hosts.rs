@@ -170,28 +170,29 @@ impl Hosts {
 
     /// Carries what `from` has for the others, socket by socket. What goes to one peer as one packet arrives as one.
     fn carry(&mut self, from: usize) {
-        let mut sent = std::mem::take(self.hosts[from].shard.outbox());
+        let transmits = std::mem::take(&mut self.hosts[from].shard.outbox().transmits);
         for link in 0..LINKS {
             let mut packet = None;
-            for transmit in sent.transmits.iter().filter(|t| t.path.socket == SocketId(link)) {
-                let bytes = sent.bytes(transmit);
+            for transmit in transmits.iter().filter(|t| t.path.socket == SocketId(link)) {
                 let datagram = Packet {
                     to: host_at(&transmit.path.remote),
                     class: transmit.class,
-                    piece: bytes.len(),
+                    piece: transmit.range.len(),
                 };
                 if let Some(before) = packet.take_if(|before| !self.follows(before, &datagram)) {
                     self.arrive(from, link, &before);
                 }
-                self.buffer.extend_from_slice(bytes);
+                let outbox = self.hosts[from].shard.outbox();
+                self.buffer.extend_from_slice(outbox.bytes(transmit));
                 packet.get_or_insert(datagram);
             }
             if let Some(packet) = packet {
                 self.arrive(from, link, &packet);
             }
         }
-        sent.clear();
-        *self.hosts[from].shard.outbox() = sent;
+        let outbox = self.hosts[from].shard.outbox();
+        outbox.transmits = transmits;
+        outbox.clear();
     }
 
     /// Whether a datagram can go in the packet that is in the buffer: to the same host, marked like those before, and
