@@ -70,7 +70,12 @@ pub struct Traffic {
 impl Traffic {
     /// Counts one packet of `bytes` bytes.
     pub fn count(&mut self, bytes: usize) {
-        self.packets = self.packets.wrapping_add(1);
+        self.add(1, bytes);
+    }
+
+    /// Counts some packets of `bytes` bytes together.
+    pub fn add(&mut self, packets: usize, bytes: usize) {
+        self.packets = self.packets.wrapping_add(packets as u64);
         self.bytes = self.bytes.wrapping_add(bytes as u64);
     }
 }

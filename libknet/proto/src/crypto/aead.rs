@@ -31,6 +31,7 @@ impl SealKey {
 
     /// Encrypts `in_out` in place and returns the tag that follows it. `aad` is authenticated, not encrypted.
     #[must_use]
+    #[inline]
     pub fn seal(&self, space: u8, counter: u32, aad: &[u8], in_out: &mut [u8]) -> [u8; TAG_LEN] {
         let sealed =
             self.0

@@ -268,6 +268,11 @@ impl Bridge {
         self.counters
     }
 
+    /// Whether [`Self::take_frozen`] or [`Self::take_news`] has something.
+    pub fn has_something_to_tell(&self) -> bool {
+        self.frozen.is_some() || self.macs.has_news()
+    }
+
     /// The address that the last [`Self::forward`] froze, once.
     pub fn take_frozen(&mut self) -> Option<FrozenMac> {
         self.frozen.take()

@@ -248,6 +248,7 @@ impl Peer {
     }
 
     /// What a data datagram can change so that somebody else must know: whether the peer is up, and what is due.
+    #[inline]
     pub fn hot_state(&self) -> (bool, Option<Time>, Option<Time>) {
         (self.is_up(), self.report_at, self.delivery_deadline())
     }

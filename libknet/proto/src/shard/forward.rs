@@ -127,14 +127,8 @@ impl Shard {
         let decision = self
             .bridge
             .forward(self.env.real, from, frame.bytes, frame.count());
-        if let Some(frozen) = self.bridge.take_frozen() {
-            self.env.event(Event::MacFrozen {
-                mac: frozen.mac,
-                port: frozen.port,
-            });
-        }
-        if let Some(news) = self.bridge.take_news() {
-            self.env.outbox.news.push((None, News::Mac(news)));
+        if self.bridge.has_something_to_tell() {
+            self.tell_of_macs();
         }
         let to_tap = match decision {
             Decision::Drop(reason) => {
@@ -155,6 +149,19 @@ impl Shard {
             self.env.status.tap_tx.count(frame.bytes.len());
         }
         to_tap
+    }
+
+    #[cold]
+    fn tell_of_macs(&mut self) {
+        if let Some(frozen) = self.bridge.take_frozen() {
+            self.env.event(Event::MacFrozen {
+                mac: frozen.mac,
+                port: frozen.port,
+            });
+        }
+        if let Some(news) = self.bridge.take_news() {
+            self.env.outbox.news.push((None, News::Mac(news)));
+        }
     }
 
     fn flood(&mut self, from: Port, frame: Frame<'_>) {

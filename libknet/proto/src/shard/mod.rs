@@ -46,7 +46,6 @@ use crate::{
     },
 };
 use env::Env;
-use forward::Run;
 use index::IndexTable;
 use news::Others;
 pub use news::{News, PeerFacts};
@@ -119,18 +118,10 @@ impl Shard {
     /// in [`Outbox::frames`] then, and have to be taken before the next call.
     pub fn handle_datagrams(&mut self, now: Time, path: &Path, buffer: &mut [u8], piece: usize) {
         self.tick(now);
-        let mut at = 0_usize;
-        let mut run = None;
-        loop {
-            let end = at.saturating_add(piece.max(1)).min(buffer.len());
-            self.env.status.wire_rx.count(end - at);
-            self.take_datagram(&mut run, path, buffer, at..end);
-            at = end;
-            if at >= buffer.len() {
-                break;
-            }
-        }
-        self.forward_run(&mut run, buffer);
+        let (piece, all) = (piece.max(1), 0..buffer.len());
+        let count = all.len().div_ceil(piece).max(1);
+        self.env.status.wire_rx.add(count, all.len());
+        self.take_datagrams(path, buffer, all, piece);
     }
 
     /// A frame came from the TAP; `header` says what was left to be done with it. `frame` is completed in place where
@@ -286,25 +277,34 @@ impl Shard {
         self.env.now = self.env.now.max(self.env.real - self.stood_still);
     }
 
-    /// Takes in the datagram at `at` in `buffer`, and adds the frame in it to those before.
-    #[inline]
-    fn take_datagram(&mut self, run: &mut Option<Run>, path: &Path, buffer: &mut [u8], at: Range<usize>) {
-        let begin = at.start + HEADER_LEN;
-        match self.receive(path, buffer.get_mut(at).unwrap_or_default()) {
-            ControlFlow::Continue((from, frame)) => {
-                if let Some((len, checksum)) = frame {
-                    let at = begin..begin + len;
-                    self.gather(run, buffer, from, at, checksum, TapFrame::received);
+    /// Takes in the datagrams at `all` in `buffer`, at least one, and forwards the frames in them.
+    fn take_datagrams(&mut self, path: &Path, buffer: &mut [u8], all: Range<usize>, piece: usize) {
+        let mut run = None;
+        let mut at = all.start;
+        loop {
+            let end = at.saturating_add(piece).min(all.end);
+            match self.receive(path, buffer.get_mut(at..end).unwrap_or_default()) {
+                ControlFlow::Continue((from, frame)) => {
+                    if let Some((len, checksum)) = frame {
+                        let begin = at + HEADER_LEN;
+                        let frame = begin..begin + len;
+                        self.gather(&mut run, buffer, from, frame, checksum, TapFrame::received);
+                    }
+                    // What waited for this one comes behind it.
+                    if !self.env.delivered.is_empty() {
+                        self.forward_run(&mut run, buffer);
+                        self.forward_delivered(from);
+                    }
                 }
-                // What waited for this one comes behind it.
-                if !self.env.delivered.is_empty() {
-                    self.forward_run(run, buffer);
-                    self.forward_delivered(from);
-                }
+                ControlFlow::Break(Some(reason)) => self.env.drop(reason),
+                ControlFlow::Break(None) => {}
             }
-            ControlFlow::Break(Some(reason)) => self.env.drop(reason),
-            ControlFlow::Break(None) => {}
+            at = end;
+            if at >= all.end {
+                break;
+            }
         }
+        self.forward_run(&mut run, buffer);
     }
 
     /// Takes in one datagram. The frame in it begins behind the header; what else is due then is in `env.delivered`. Or,

@@ -137,7 +137,8 @@ pub struct Outbox {
     /// The MTU that the TAP is to get.
     pub tap_mtu: Option<TapMtuWish>,
     /// What there is to say to another worker, or to all (`None`), in this order. It is to arrive before the parcels that
-    /// are handed over later, and before anything that follows from frames that are written to the TAP later.
+    /// are handed over later, and before anything that follows from frames that are written to the TAP later: so it is
+    /// taken out first of all.
     pub news: Vec<(Option<WorkerId>, News)>,
     /// What is for other workers, by worker; none where there is only one. Whoever hands one over puts an empty one in
     /// its place. They may have to wait for that: [`Outbox::clear`] leaves them, and [`Outbox::is_empty`] does not look
@@ -152,24 +153,22 @@ impl Outbox {
         self.arena.bytes.get(transmit.range.clone()).unwrap_or_default()
     }
 
-    /// Forgets what was drained and keeps the memory.
+    /// Forgets what was drained and keeps the memory. What is for other workers stays.
     pub fn clear(&mut self) {
         self.arena.sent();
         self.transmits.clear();
         self.handshake.clear();
         self.events.clear();
         self.probe_replies.clear();
-        self.news.clear();
         self.tap_mtu = None;
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do, but for other workers.
     pub fn is_empty(&self) -> bool {
         self.transmits.is_empty()
             && self.handshake.is_empty()
             && self.events.is_empty()
             && self.probe_replies.is_empty()
-            && self.news.is_empty()
             && self.tap_mtu.is_none()
     }
 }

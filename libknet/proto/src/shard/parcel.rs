@@ -107,13 +107,13 @@ impl Shard {
     pub fn handle_parcel(&mut self, now: Time, parcel: &mut Parcel) {
         self.tick(now);
         let Parcel { items, bytes } = parcel;
-        let mut run = None;
         for item in items.drain(..) {
             match item {
                 Item::Datagram { path, at } => {
                     let at = range(&at);
-                    self.env.status.taken.datagrams.count(at.len());
-                    self.take_datagram(&mut run, &path, bytes, at);
+                    let len = at.len();
+                    self.env.status.taken.datagrams.count(len);
+                    self.take_datagrams(&path, bytes, at, len);
                 }
                 Item::Frame {
                     to,
@@ -122,7 +122,6 @@ impl Shard {
                     header,
                     at,
                 } => {
-                    self.forward_run(&mut run, bytes);
                     let frame = self.take_frame(header, bytes, &at);
                     if self.bridge.generation(Port::Peer(to)) == Some(generation) {
                         self.send(to, from, frame);
@@ -137,7 +136,6 @@ impl Shard {
                     header,
                     at,
                 } => {
-                    self.forward_run(&mut run, bytes);
                     let frame = self.take_frame(header, bytes, &at);
                     if self.bridge.generation(from) != Some(generation)
                         || self.send_copies(from, frame, copies) == copies
@@ -147,7 +145,6 @@ impl Shard {
                 }
             }
         }
-        self.forward_run(&mut run, bytes);
     }
 
     fn take_frame<'a>(&mut self, header: VirtioNetHeader, bytes: &'a [u8], at: &Place) -> Frame<'a> {

@@ -53,11 +53,14 @@ impl MacTable {
         self.me = Some(me);
     }
 
+    /// Whether [`Self::take_news`] has something.
+    pub fn has_news(&self) -> bool {
+        self.news.is_some()
+    }
+
     /// What the last [`Self::learn`] or [`Self::hear`] has for all other workers, once. The generation is left to be
     /// filled in.
     pub fn take_news(&mut self) -> Option<MacNews> {
-        // Mostly there is none, and this is asked for every frame.
-        self.news.as_ref()?;
         self.news.take()
     }
 
