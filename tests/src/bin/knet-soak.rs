@@ -12,13 +12,19 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind};
-use knet_proto::{rng::Entropy, rng::SeededEntropy, time::Span};
+use knet_proto::{
+    ids::{MAX_WORKERS, Workers},
+    rng::{Entropy, SeededEntropy},
+    time::Span,
+};
 use knet_tests::sim::schedules::{Outcome, SCHEDULES, Schedule};
 
 /// Pause between two lines that tell how far it has come.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// Rounds of a schedule in one world, at most.
 const MOST_ROUNDS: u64 = 12;
+/// Data workers of the hosts of one world, at most.
+const MOST_WORKERS: u64 = 4;
 
 /// Plays the schedules of faults of the simulator with random seeds, policies and lengths, until HOURS of virtual
 /// time have passed in all, and checks every rule. A broken one is printed with the command that repeats it.
@@ -59,6 +65,9 @@ enum Command {
         /// How often the schedule does what it does.
         #[arg(default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
         rounds: u32,
+        /// Data workers of each host.
+        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_WORKERS)))]
+        workers: u8,
         /// Prints every event of every host.
         #[arg(long)]
         events: bool,
@@ -111,9 +120,11 @@ fn main() -> ExitCode {
             schedule,
             seed,
             rounds,
+            workers,
             events,
         }) => {
-            let outcome = schedule.play(seed, rounds, events);
+            let workers = Workers::new(workers).expect("clap has looked");
+            let outcome = schedule.play(seed, rounds, workers, events);
             for text in &outcome.broken {
                 println!("{text}");
             }
@@ -197,7 +208,8 @@ fn work(base: u64, target: u64, chosen: &[&'static Schedule], next: &AtomicU64, 
         // Turn by turn, so that the same base gives the same worlds, whichever core is faster.
         let which = (number % chosen.len() as u64) as usize;
         let (seed, rounds) = (rng.next_u64() >> 16, 1 + rng.below(MOST_ROUNDS) as u32);
-        let outcome = chosen[which].play(seed, rounds, false);
+        let workers = Workers::new(1 + rng.below(MOST_WORKERS) as u8).expect("a few");
+        let outcome = chosen[which].play(seed, rounds, workers, false);
         let mut rows = rows.lock().expect("no panic");
         note(&mut rows[which], &outcome);
     }

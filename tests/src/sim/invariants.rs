@@ -1,4 +1,4 @@
-//! The rules that hold in every world, whatever is done to it: I4 to I8, I11, I14 and I15 of the test plan. I1 to I3
+//! The rules that hold in every world, whatever is done to it: I4 to I8, I11, I14, I15, I17 and I18 of the test plan. I1 to I3
 //! are in the [`ledger`](super::ledger), which sees every datagram and every frame.
 //!
 //! [`World::wind_up`] ends any run: it checks what the run has left, mends everything, and checks that all is as if
@@ -10,9 +10,10 @@ use knet_proto::{
     config::PolicyKind,
     drop_reason::DropReason,
     event::{Event, LinkReason},
-    ids::PeerId,
+    ids::{MacAddr, PeerId},
     resend_ring::REPLAY_MAX_AGE,
-    status::{LinkState, PeerStatus},
+    shard::Parcel,
+    status::{LinkState, PeerStatus, Port},
     time::{Span, Time},
 };
 
@@ -34,6 +35,8 @@ pub const WAKES_PER_LINK: u64 = 4;
 const WAKES_PER_PEER: u64 = 20;
 /// I13: with a way between two hosts that works, they have a session after this time at the latest: the rarest retry.
 const SESSION_WITHIN: Span = Span::from_secs(25);
+/// I17: addresses that are not about to be forgotten by the one or the other.
+const HEARD_LATELY: Span = Span::from_secs(200);
 /// Of each rule no more than so many breaches are told.
 const TOLD: usize = 5;
 
@@ -135,9 +138,7 @@ impl World {
             } => {
                 let (p, l) = (usize::from(peer.0), link.index());
                 // A link that is down is probed more rarely than one that is idle.
-                let sender = self.nodes[p]
-                    .life()
-                    .and_then(|life| life.shard.peer_status(PeerId(n as u16)));
+                let sender = self.nodes[p].life().and_then(|life| life.peer_status(n));
                 let sends = sender.is_some_and(|s| {
                     let link = s.links.iter().find(|s| s.link == *link);
                     link.is_some_and(|s| s.state == LinkState::Up && s.since >= SETTLE)
@@ -173,10 +174,7 @@ impl World {
             let up = |n: usize| self.nodes[n].life().is_some() && !self.nodes[n].is_paused();
             let known = !self.removed.contains(&(a, b)) && !self.removed.contains(&(b, a));
             let session = self.sessions.contains(&(a, b)) && self.sessions.contains(&(b, a));
-            let statuses = [(a, b), (b, a)].map(|(n, peer)| {
-                let life = self.nodes[n].life()?;
-                life.shard.peer_status(PeerId(peer as u16))
-            });
+            let statuses = [(a, b), (b, a)].map(|(n, peer)| self.nodes[n].life()?.peer_status(peer));
             let links = (0..self.setup.links).map(|l| {
                 let timeout = |s: &Option<PeerStatus>| {
                     let link = s.as_ref()?.links.iter().find(|s| s.link.get() == l)?;
@@ -210,7 +208,7 @@ impl World {
     pub(super) fn check_hold(&mut self, n: usize) {
         let now = self.now;
         let Some(life) = self.nodes[n].life() else { return };
-        for peer in life.shard.peers_page(PeerId(0), usize::MAX).0 {
+        for peer in life.peers() {
             let hold = peer.order.longest_hold;
             if hold > LONGEST_HOLD {
                 let text = format!(
@@ -252,7 +250,9 @@ impl World {
                 self.ledger.breach(now, text);
             }
         }
-        if matches!(self.setup.policy, PolicyKind::Passive | PolicyKind::Active) && !self.under_attack {
+        // What comes to the wrong worker may be overtaken.
+        let takes_turns = !matches!(self.setup.policy, PolicyKind::Passive | PolicyKind::Active);
+        if !takes_turns && !self.under_attack && self.astray_ppm == 0 {
             let overtaken = std::mem::take(&mut self.ledger.overtaken);
             let wrong = overtaken
                 .iter()
@@ -293,7 +293,7 @@ impl World {
     /// Datagrams that were to be sent again and were not, for want of room or time.
     fn evicted(&self, from: usize, to: usize) -> u64 {
         let life = self.nodes[from].life();
-        let peer = life.and_then(|l| l.shard.peer_status(PeerId(to as u16)));
+        let peer = life.and_then(|l| l.peer_status(to));
         peer.map_or(u64::MAX, |p| p.resend.counters.evicted)
     }
 
@@ -308,9 +308,9 @@ impl World {
         let Some(life) = self.nodes[node].life_mut() else {
             return;
         };
-        life.shard.remove_peer(now, PeerId(peer as u16));
-        let indices = life.shard.holdings().indices;
-        let most = 3 * life.shard.interface_status().peers as usize;
+        life.remove_peer(now, PeerId(peer as u16));
+        let indices: usize = life.shards.iter().map(|s| s.holdings().indices).sum();
+        let most = 3 * life.peer_count();
         self.removed.insert((node, peer));
         self.health.host_changed(now, node);
         self.drain(node);
@@ -343,7 +343,7 @@ impl World {
                 .into_iter()
                 .find(|(id, _)| usize::from(id.0) == peer);
             if let Some((id, config)) = config {
-                self.nodes[node].set_peer(now, id, config);
+                self.nodes[node].set_peer(now, id, &config);
                 self.drain(node);
             }
         }
@@ -386,12 +386,53 @@ impl World {
             let Some(life) = self.nodes[n].life_mut() else {
                 continue;
             };
-            let h = life.shard.holdings();
-            let peers = life.shard.interface_status().peers as usize;
-            let empty = h.ring_bytes + h.reorder_bytes + h.reassembly_bytes + h.waiting_bytes == 0;
-            let bounded = h.timers <= peers && h.indices <= 3 * peers && h.paths <= links * peers;
-            if !empty || !bounded || !life.shard.outbox().is_empty() {
-                let text = format!("I14: {n}, with {peers} peers and nothing to do, holds {h:?}");
+            let all = life.peer_count();
+            let quiet = life.mail.is_empty();
+            for (worker, shard) in life.shards.iter_mut().enumerate() {
+                let h = shard.holdings();
+                let own = shard.interface_status().peers as usize;
+                let empty = h.ring_bytes + h.reorder_bytes + h.reassembly_bytes + h.waiting_bytes == 0;
+                let bounded = h.timers <= own && h.indices <= 3 * own && h.paths <= links * all;
+                let outbox = shard.outbox();
+                let idle = outbox.is_empty()
+                    && outbox.news.is_empty()
+                    && outbox.parcels.iter().all(Parcel::is_empty);
+                if !empty || !bounded || !idle || !quiet {
+                    let text = format!(
+                        "I14: worker {worker} of {n}, with {own} of {all} peers and nothing to do, holds {h:?}"
+                    );
+                    self.ledger.breach(self.now, text);
+                }
+            }
+        }
+    }
+
+    /// I17: what one worker knows of an address that was heard of lately, all do. I18: what was handed over was taken.
+    fn check_workers(&mut self) {
+        for n in 0..self.setup.nodes {
+            let Some(life) = self.nodes[n].life() else {
+                continue;
+            };
+            let tables: Vec<BTreeMap<MacAddr, (Port, Span)>> = life
+                .shards
+                .iter()
+                .map(|shard| {
+                    let (entries, _) = shard.macs_page(0, usize::MAX);
+                    entries.into_iter().map(|e| (e.mac, (e.port, e.age))).collect()
+                })
+                .collect();
+            let [handed, taken] = life.handover();
+            let mut wrong = Vec::new();
+            for (mac, (port, age)) in tables.iter().flatten() {
+                let places: Vec<Option<Port>> = tables.iter().map(|t| t.get(mac).map(|(p, _)| *p)).collect();
+                if *age < HEARD_LATELY && places.iter().any(|p| *p != Some(*port)) {
+                    wrong.push(format!("I17: the workers of {n} know {mac} behind {places:?}"));
+                }
+            }
+            if handed != taken {
+                wrong.push(format!("I18: {n} handed {handed:?} over, and took {taken:?}"));
+            }
+            for text in wrong.into_iter().take(TOLD) {
                 self.ledger.breach(self.now, text);
             }
         }
@@ -439,6 +480,7 @@ impl World {
         }
         self.moved_ppm = 0;
         self.copied_ppm = 0;
+        self.astray_ppm = 0;
         self.spoof = None;
     }
 
@@ -465,6 +507,7 @@ impl World {
         }
         self.check_losses();
         self.check_memory();
+        self.check_workers();
         self.check_idle(Span::from_secs(10));
         for n in 0..self.setup.nodes {
             self.check_hold(n);

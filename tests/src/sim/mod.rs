@@ -8,6 +8,7 @@
 mod health;
 pub mod invariants;
 pub mod ledger;
+mod mail;
 pub mod network;
 mod node;
 pub mod schedules;
@@ -24,7 +25,7 @@ use invariants::Damping;
 use knet_proto::{
     config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PublicKey, Remote},
     event::Event,
-    ids::{MAX_LINKS, PeerId, SocketId},
+    ids::{MAX_LINKS, PeerId, SocketId, WorkerId, Workers},
     path::Path,
     rng::{Entropy, SeededEntropy},
     status::{PeerStatus, Traffic},
@@ -55,6 +56,8 @@ pub struct Setup {
     pub policy: PolicyKind,
     /// Host 0 is a hub that knows no addresses: the others come to it, and know only it.
     pub hub: bool,
+    /// Data workers of each host.
+    pub workers: Workers,
 }
 
 impl Default for Setup {
@@ -65,6 +68,7 @@ impl Default for Setup {
             links: 2,
             policy: PolicyKind::Passive,
             hub: false,
+            workers: Workers::ONE,
         }
     }
 }
@@ -98,6 +102,8 @@ pub struct World {
     pub misled: u64,
     /// Whatever this host sends comes from this address too, and a moment earlier.
     pub spoof: Option<(usize, SocketAddr)>,
+    /// Of every million datagrams so many come to another worker than the one that owns their session.
+    pub astray_ppm: u32,
     /// What is done to the networks is no fault that a link could be blamed for wrongly.
     pub under_attack: bool,
     setup: Setup,
@@ -138,6 +144,7 @@ impl World {
             copied_ppm: 0,
             misled: 0,
             spoof: None,
+            astray_ppm: 0,
             under_attack: false,
             costs: HashMap::new(),
             nodes: Vec::new(),
@@ -154,7 +161,7 @@ impl World {
             setup,
         };
         for n in 0..world.setup.nodes {
-            let node = Node::new(&mut world.rng);
+            let node = Node::new(&mut world.rng, world.setup.workers);
             world.nodes.push(node);
             for l in 0..world.setup.links {
                 world.network.attach(n, l);
@@ -214,7 +221,7 @@ impl World {
         self.rng.fill(&mut seed);
         self.nodes[node].start(self.now, seed);
         for (id, config) in configs {
-            self.nodes[node].set_peer(self.now, id, config);
+            self.nodes[node].set_peer(self.now, id, &config);
         }
         self.drain(node);
     }
@@ -224,7 +231,7 @@ impl World {
         self.costs.insert((node, network), cost);
         if self.nodes[node].life().is_some() {
             for (id, config) in self.peers_of(node) {
-                self.nodes[node].set_peer(self.now, id, config);
+                self.nodes[node].set_peer(self.now, id, &config);
             }
             self.drain(node);
         }
@@ -232,8 +239,15 @@ impl World {
 
     /// The process of `node` stands still for `span` (SIGSTOP, a busy machine).
     pub fn pause(&mut self, node: usize, span: Span) {
-        self.nodes[node].pause(self.now);
-        self.plan(self.now + span, What::Resume { node });
+        for worker in self.setup.workers.all() {
+            self.pause_worker(node, worker, span);
+        }
+    }
+
+    /// One of its workers does, and the others go on.
+    pub fn pause_worker(&mut self, node: usize, worker: WorkerId, span: Span) {
+        self.nodes[node].pause(self.now, worker);
+        self.plan(self.now + span, What::Resume { node, worker });
     }
 
     /// Sets the wall clock of `node` off by this many seconds.
@@ -253,7 +267,9 @@ impl World {
     fn socket(&mut self, node: usize, network: u8, up: bool) {
         let now = self.now;
         if let Some(life) = self.nodes[node].life_mut() {
-            life.shard.handle_socket(now, SocketId(network), up);
+            for shard in &mut life.shards {
+                shard.handle_socket(now, SocketId(network), up);
+            }
             let bit = 1 << network;
             let down = &mut self.nodes[node].sockets_down;
             *down = if up { *down & !bit } else { *down | bit };
@@ -264,7 +280,8 @@ impl World {
     /// The session of `node` with `peer` goes on as if it had used all data counters below `next`.
     pub fn skip_data_counters(&mut self, node: usize, peer: usize, next: u32) {
         if let Some(life) = self.nodes[node].life_mut() {
-            life.shard.skip_data_counters(PeerId(peer as u16), next);
+            life.shard_of_mut(peer)
+                .skip_data_counters(PeerId(peer as u16), next);
         }
         // What there is no counter for is dropped, and a gap looks like loss.
         self.health.session_ended(self.now, node, peer);
@@ -278,6 +295,7 @@ impl World {
         }
         self.happen(What::Datagram {
             to,
+            worker: None,
             socket,
             remote,
             bytes,
@@ -287,37 +305,31 @@ impl World {
     /// What `node` knows of `peer`.
     pub fn peer(&self, node: usize, peer: usize) -> PeerStatus {
         let life = self.nodes[node].life().expect("the node runs");
-        life.shard
-            .peer_status(PeerId(peer as u16))
-            .expect("the peer is configured")
+        life.peer_status(peer).expect("the peer is configured")
     }
 
     /// Everything that `node` holds, as text, without what counts dropped packets.
     pub fn state_of(&mut self, node: usize) -> String {
         let now = self.now;
         let life = self.nodes[node].life_mut().expect("the node runs");
-        life.shard.handle_timeout(now);
-        let mut peers = life.shard.peers_page(PeerId(0), usize::MAX).0;
+        life.shards.iter_mut().for_each(|shard| shard.handle_timeout(now));
+        let mut peers = life.peers();
         for peer in &mut peers {
             (peer.drops, peer.duplicates) = (0, 0);
             for link in &mut peer.links {
                 link.rx = Traffic::default();
             }
         }
-        let status = life.shard.interface_status();
-        format!(
-            "{peers:?} {} {} {:?}",
-            status.macs,
-            status.handshakes,
-            life.shard.poll_timeout()
-        )
+        let shards = life.shards.iter().map(|shard| {
+            let status = shard.interface_status();
+            (status.macs, status.handshakes, shard.poll_timeout())
+        });
+        format!("{peers:?} {:?}", shards.collect::<Vec<_>>())
     }
 
     /// Packets that `node` discarded for `reason`.
     pub fn drops(&self, node: usize, reason: knet_proto::drop_reason::DropReason) -> u64 {
-        self.nodes[node]
-            .life()
-            .map_or(0, |l| l.shard.interface_status().drops.get(reason))
+        self.nodes[node].life().map_or(0, |life| life.drops(reason))
     }
 
     /// One line about how `node` stands with `peer`.
@@ -357,6 +369,13 @@ impl World {
     pub fn rekeys(&self) -> usize {
         let is_rekey = |e: &Event| matches!(e, Event::SessionUp { rekey: true, .. });
         self.events.iter().filter(|(_, _, e)| is_rekey(e)).count()
+    }
+
+    /// What the workers of `node` have handed over, and what they have taken: frames and datagrams.
+    pub fn handover(&self, node: usize) -> [[u64; 2]; 2] {
+        self.nodes[node]
+            .life()
+            .map_or([[0; 2]; 2], node::Life::handover)
     }
 
     /// Rules broken since the start; a test asserts that there are none.

@@ -1,34 +1,45 @@
-//! One simulated host: a shard and a handshaker, alive or not.
+//! One simulated host: the shards of its workers and a handshaker, alive or not.
+
+use std::collections::BTreeMap;
 
 use knet_proto::{
     config::{InterfaceConfig, MtuPolicy, PeerConfig, PrivateKey, PublicKey, TapMtu},
+    drop_reason::DropReason,
     handshake::{
         Handshaker, HandshakerConfig,
         message::{Input, Output, Suite, SuiteSet},
     },
-    ids::{PeerId, Workers},
+    ids::{PeerId, Seat, WorkerId, Workers},
+    l2::flow_hash::FlowHash,
     rng::{Entropy, SeededEntropy},
     shard::Shard,
+    status::{Handover, PeerStatus},
     time::{Span, Time, WallClock},
+    wire::header::TransportHeader,
 };
 
-use super::steps::What;
+use super::{mail::Mail, steps::What};
 
 /// One life of the process on a host.
 pub(super) struct Life {
     pub(super) number: u32,
-    pub(super) shard: Shard,
+    pub(super) workers: Workers,
+    /// One for each worker.
+    pub(super) shards: Vec<Shard>,
+    pub(super) mail: Mail,
     handshaker: Handshaker,
+    /// How often another peer has got the slot, where one has.
+    generations: BTreeMap<PeerId, u16>,
 }
 
 /// A host.
 pub(super) struct Node {
     key: PrivateKey,
+    workers: Workers,
     life: Option<Life>,
     lives: u32,
-    paused: Option<Time>,
-    kept: Vec<What>,
-    pub(super) wake_at: Option<Time>,
+    /// By worker: since when it stands still, what has come for it meanwhile, and when it is to be woken.
+    turns: Vec<Turn>,
     /// Times that it has been woken because something was due.
     pub(super) wakes: u64,
     /// Bit by network: its process believes that the address or carrier is gone.
@@ -37,16 +48,104 @@ pub(super) struct Node {
     pub(super) wall_offset: i64,
 }
 
+#[derive(Default)]
+struct Turn {
+    paused: Option<Time>,
+    kept: Vec<What>,
+    wake_at: Option<Time>,
+}
+
+impl Life {
+    /// The shard that owns a peer.
+    pub(super) fn shard_of(&self, peer: usize) -> &Shard {
+        &self.shards[self.workers.owner(PeerId(peer as u16)).index()]
+    }
+
+    pub(super) fn shard_of_mut(&mut self, peer: usize) -> &mut Shard {
+        &mut self.shards[self.workers.owner(PeerId(peer as u16)).index()]
+    }
+
+    pub(super) fn peer_status(&self, peer: usize) -> Option<PeerStatus> {
+        self.shard_of(peer).peer_status(PeerId(peer as u16))
+    }
+
+    /// All peers in ascending order.
+    pub(super) fn peers(&self) -> Vec<PeerStatus> {
+        let pages = self.shards.iter().map(|s| s.peers_page(PeerId(0), usize::MAX).0);
+        let mut peers: Vec<PeerStatus> = pages.flatten().collect();
+        peers.sort_by_key(|p| p.peer);
+        peers
+    }
+
+    pub(super) fn peer_count(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|s| s.interface_status().peers as usize)
+            .sum()
+    }
+
+    pub(super) fn drops(&self, reason: DropReason) -> u64 {
+        self.shards
+            .iter()
+            .map(|s| s.interface_status().drops.get(reason))
+            .sum()
+    }
+
+    /// What the workers have handed over, and what they have taken: packets in frames and datagrams.
+    pub(super) fn handover(&self) -> [[u64; 2]; 2] {
+        let packets = |h: Handover| [h.frames.packets, h.datagrams.packets];
+        let sum = |a: [u64; 2], b: [u64; 2]| [a[0] + b[0], a[1] + b[1]];
+        let status = self.shards.iter().map(Shard::interface_status);
+        status.fold([[0; 2]; 2], |[handed, taken], s| {
+            [sum(handed, packets(s.handed)), sum(taken, packets(s.taken))]
+        })
+    }
+
+    /// First every worker gets the port, then the owner the peer.
+    pub(super) fn set_peer(&mut self, now: Time, id: PeerId, config: &PeerConfig) {
+        let generation = self.generations.get(&id).copied().unwrap_or_default();
+        for shard in &mut self.shards {
+            shard
+                .set_port(now, id, &config.port(generation))
+                .expect("no static addresses");
+        }
+        self.shard_of_mut(usize::from(id.0))
+            .enter(now, id, config.clone());
+    }
+
+    /// The other way round. Whoever gets the slot then is another peer.
+    pub(super) fn remove_peer(&mut self, now: Time, id: PeerId) {
+        self.shard_of_mut(usize::from(id.0)).leave(now, id);
+        self.shards
+            .iter_mut()
+            .for_each(|shard| shard.remove_port(now, id));
+        *self.generations.entry(id).or_default() += 1;
+    }
+
+    /// The worker whose socket the kernel puts a datagram on: the owner of its session, or for what has none any.
+    pub(super) fn steer(&self, datagram: &[u8], port: u16) -> WorkerId {
+        let owner = TransportHeader::parse(datagram)
+            .ok()
+            .and_then(|h| self.workers.of(h.receiver));
+        owner.unwrap_or(WorkerId((port % u16::from(self.workers.get())) as u8))
+    }
+
+    /// The worker that reads a frame from its queue of the TAP: all frames of a flow the same.
+    pub(super) fn queue_of(&self, frame: &[u8]) -> WorkerId {
+        let hash = FlowHash::new([u64::from(self.number), 1]).hash(frame);
+        WorkerId((hash % u64::from(self.workers.get())) as u8)
+    }
+}
+
 impl Node {
-    pub(super) fn new(rng: &mut dyn Entropy) -> Self {
+    pub(super) fn new(rng: &mut dyn Entropy, workers: Workers) -> Self {
         let key = PrivateKey::generate(rng);
         Self {
             key,
+            workers,
             life: None,
             lives: 0,
-            paused: None,
-            kept: Vec::new(),
-            wake_at: None,
+            turns: workers.all().map(|_| Turn::default()).collect(),
             wakes: 0,
             sockets_down: 0,
             wall_offset: 0,
@@ -86,6 +185,7 @@ impl Node {
             mtu_policy: MtuPolicy::default(),
             max_frame: 1514,
         };
+        let workers = self.workers;
         let handshaker = Handshaker::new(
             HandshakerConfig {
                 private_key: self.key.clone(),
@@ -94,49 +194,77 @@ impl Node {
                 partial_checksums,
                 lanes_max: 1,
                 hb_min_ms: 0,
-                workers: Workers::ONE,
+                workers,
             },
             Box::new(SeededEntropy::new(other_seed)),
         );
+        // The first one has what is left when the others have had theirs: alone it has what it always had.
+        let mut entropies: Vec<SeededEntropy> = (1..workers.get())
+            .map(|_| {
+                let mut seed = [0; 32];
+                rng.fill(&mut seed);
+                SeededEntropy::new(seed)
+            })
+            .collect();
+        entropies.insert(0, rng);
+        let shards = workers.all().zip(entropies).map(|(me, entropy)| {
+            let seat = Seat { me, workers };
+            Shard::with_seat(&config, Box::new(entropy), now, seat)
+        });
         self.life = Some(Life {
             number: self.lives,
-            shard: Shard::new(&config, Box::new(rng), now),
+            workers,
+            shards: shards.collect(),
+            mail: Mail::default(),
             handshaker,
+            generations: BTreeMap::new(),
         });
     }
 
-    pub(super) fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) {
-        let life = self.life.as_mut().expect("the node runs");
-        life.shard.set_peer(now, id, config).expect("no static addresses");
+    pub(super) fn set_peer(&mut self, now: Time, id: PeerId, config: &PeerConfig) {
+        self.life
+            .as_mut()
+            .expect("the node runs")
+            .set_peer(now, id, config);
     }
 
     pub(super) fn kill(&mut self) {
         self.life = None;
-        self.wake_at = None;
         self.sockets_down = 0;
-        self.kept.clear();
-        self.paused = None;
+        self.turns.iter_mut().for_each(|turn| *turn = Turn::default());
     }
 
-    pub(super) fn pause(&mut self, now: Time) {
-        self.paused.get_or_insert(now);
+    pub(super) fn pause(&mut self, now: Time, worker: WorkerId) {
+        self.turns[worker.index()].paused.get_or_insert(now);
     }
 
+    /// Whether any worker stands still.
     pub(super) fn is_paused(&self) -> bool {
-        self.paused.is_some()
+        self.turns.iter().any(|turn| turn.paused.is_some())
     }
 
-    pub(super) fn keep(&mut self, what: What) {
-        // A socket buffer holds this much.
-        if self.kept.len() < 10_000 {
-            self.kept.push(what);
+    pub(super) fn stands_still(&self, worker: WorkerId) -> bool {
+        self.turns[worker.index()].paused.is_some()
+    }
+
+    pub(super) fn keep(&mut self, worker: WorkerId, what: What) {
+        let kept = &mut self.turns[worker.index()].kept;
+        // A socket buffer holds this much. Of mail there is only so much.
+        if kept.len() < 10_000 || matches!(what, What::News { .. } | What::Parcel { .. }) {
+            kept.push(what);
         }
     }
 
-    pub(super) fn resume(&mut self, now: Time) -> (Vec<What>, Span) {
-        let gap = self.paused.take().map_or(Span::ZERO, |since| now.since(since));
-        self.wake_at = None;
-        (std::mem::take(&mut self.kept), gap)
+    pub(super) fn resume(&mut self, now: Time, worker: WorkerId) -> (Vec<What>, Span) {
+        let turn = &mut self.turns[worker.index()];
+        let gap = turn.paused.take().map_or(Span::ZERO, |since| now.since(since));
+        turn.wake_at = None;
+        (std::mem::take(&mut turn.kept), gap)
+    }
+
+    /// When a worker is to be woken.
+    pub(super) fn wake_at(&mut self, worker: WorkerId) -> &mut Option<Time> {
+        &mut self.turns[worker.index()].wake_at
     }
 
     pub(super) fn handshake(&mut self, now: Time, input: Input) -> Vec<Output> {

@@ -5,9 +5,10 @@ use std::{cmp::Reverse, net::SocketAddr};
 use knet_proto::{
     event::Event,
     handshake::message::{Input, Output},
-    ids::SocketId,
+    ids::{SocketId, WorkerId},
     path::Path,
     rng::Entropy,
+    shard::{News, Shard},
     time::{Span, Time},
     wire::virtio_net_header::VirtioNetHeader,
 };
@@ -16,6 +17,8 @@ use super::{RECENT, World, network::Network, node};
 
 /// How long the handshake thread needs to take something up and finish it.
 const HANDSHAKE_TIME: Span = Span::from_micros(400);
+/// What one worker tells or hands another takes less than so many nanoseconds.
+const MAIL_TIME: u64 = 200_000;
 /// I15: more events than this at one instant are a storm that does not end.
 const MOST_AT_ONCE: u32 = 1_000_000;
 
@@ -23,12 +26,15 @@ const MOST_AT_ONCE: u32 = 1_000_000;
 pub(super) enum What {
     Datagram {
         to: usize,
+        /// If it is not the one that it should be.
+        worker: Option<WorkerId>,
         socket: u8,
         remote: SocketAddr,
         bytes: Vec<u8>,
     },
     Handshake {
         to: usize,
+        worker: WorkerId,
         life: u32,
         output: Box<Output>,
     },
@@ -41,11 +47,36 @@ pub(super) enum What {
     },
     Wake {
         node: usize,
+        worker: WorkerId,
         at: Time,
     },
     Resume {
         node: usize,
+        worker: WorkerId,
     },
+    /// A worker is woken because another has told something.
+    News {
+        node: usize,
+        worker: WorkerId,
+        life: u32,
+    },
+    /// One worker has something for another.
+    Parcel {
+        node: usize,
+        from: WorkerId,
+        to: WorkerId,
+        life: u32,
+    },
+}
+
+impl What {
+    /// Whether it waits for a worker that stands still.
+    const fn is_kept(&self) -> bool {
+        match self {
+            Self::Datagram { .. } | Self::Handshake { .. } | Self::News { .. } | Self::Parcel { .. } => true,
+            Self::Traffic { .. } | Self::Wake { .. } | Self::Resume { .. } => false,
+        }
+    }
 }
 
 impl World {
@@ -80,47 +111,35 @@ impl World {
 
     pub(super) fn happen(&mut self, what: What) {
         let now = self.now;
+        let Some((n, worker)) = self.whose(&what) else {
+            return;
+        };
+        if self.nodes[n].stands_still(worker) && what.is_kept() {
+            return self.nodes[n].keep(worker, what);
+        }
         match what {
             What::Datagram {
                 to,
                 socket,
                 remote,
                 mut bytes,
+                ..
             } => {
-                let node = &mut self.nodes[to];
-                if node.is_paused() {
-                    return node.keep(What::Datagram {
-                        to,
-                        socket,
-                        remote,
-                        bytes,
-                    });
-                }
-                let local = Some(Network::home(to, socket).ip());
                 let path = Path {
                     socket: SocketId(socket),
-                    local,
+                    local: Some(Network::home(to, socket).ip()),
                     remote,
                 };
-                let Some(life) = node.life_mut() else { return };
                 let piece = bytes.len();
-                life.shard.handle_datagrams(now, &path, &mut bytes, piece);
-                let frames = std::mem::take(&mut life.shard.outbox().frames);
-                for frame in frames {
-                    self.arrive(to, frame.bytes(&bytes));
-                }
-                self.drain(to);
+                self.act(n, worker, |shard| {
+                    shard.handle_datagrams(now, &path, &mut bytes, piece);
+                });
+                self.write_frames(n, worker, &bytes);
+                self.drain(n);
             }
-            What::Handshake { to, life, output } => {
-                let node = &mut self.nodes[to];
-                if node.is_paused() {
-                    return node.keep(What::Handshake { to, life, output });
-                }
-                let Some(alive) = node.life_mut().filter(|l| l.number == life) else {
-                    return;
-                };
-                alive.shard.handle_handshake(now, *output);
-                self.drain(to);
+            What::Handshake { output, .. } => {
+                self.act(n, worker, |shard| shard.handle_handshake(now, *output));
+                self.drain(n);
             }
             What::Traffic {
                 from,
@@ -130,13 +149,11 @@ impl World {
                 until,
             } => {
                 // A host that stands still or is dead sends nothing.
-                if !self.nodes[from].is_paused()
-                    && let Some(life) = self.nodes[from].life_mut()
-                {
+                if !self.nodes[from].stands_still(worker) && self.nodes[from].life().is_some() {
                     let number = self.ledger.send(now, from, to);
                     let mut frame = node::frame(from, to, number, size);
-                    life.shard
-                        .handle_frame(now, &VirtioNetHeader::default(), &mut frame);
+                    let header = VirtioNetHeader::default();
+                    self.act(from, worker, |shard| shard.handle_frame(now, &header, &mut frame));
                     self.drain(from);
                 }
                 if now + every < until {
@@ -150,30 +167,100 @@ impl World {
                     self.plan(now + every, again);
                 }
             }
-            What::Wake { node, at } => {
-                if self.nodes[node].wake_at != Some(at) || self.nodes[node].is_paused() {
+            What::Wake { node, at, .. } => {
+                if *self.nodes[node].wake_at(worker) != Some(at) || self.nodes[node].stands_still(worker) {
                     return;
                 }
-                self.nodes[node].wake_at = None;
+                *self.nodes[node].wake_at(worker) = None;
                 self.nodes[node].wakes += 1;
-                if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_timeout(now);
-                }
+                self.act(node, worker, |shard| shard.handle_timeout(now));
                 self.drain(node);
             }
-            What::Resume { node } => {
-                let (kept, gap) = self.nodes[node].resume(now);
-                if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_gap(now, gap);
-                }
+            What::Resume { node, .. } => {
+                let (kept, gap) = self.nodes[node].resume(now, worker);
+                self.act(node, worker, |shard| shard.handle_gap(now, gap));
                 for what in kept {
                     self.happen(what);
                 }
-                if let Some(life) = self.nodes[node].life_mut() {
-                    life.shard.handle_timeout(now);
-                }
+                self.act(node, worker, |shard| shard.handle_timeout(now));
                 self.drain(node);
             }
+            What::News { node, .. } => {
+                self.act(node, worker, |_| {});
+                self.drain(node);
+            }
+            What::Parcel { node, from, to, .. } => {
+                let life = self.nodes[node].life_mut();
+                let parcel = life.and_then(|l| l.mail.take_parcel(from.index(), to.index()));
+                if let Some(mut parcel) = parcel {
+                    self.act(node, worker, |shard| shard.handle_parcel(now, &mut parcel));
+                    self.write_frames(node, worker, parcel.bytes());
+                    self.drain(node);
+                }
+            }
+        }
+    }
+
+    /// Which worker of which host it happens to; `None`: the process that it was for is gone.
+    fn whose(&self, what: &What) -> Option<(usize, WorkerId)> {
+        let life = |n: usize| self.nodes[n].life();
+        let lives = |n: usize, number: u32| life(n).is_some_and(|l| l.number == number);
+        match what {
+            What::Datagram {
+                to,
+                worker,
+                remote,
+                bytes,
+                ..
+            } => {
+                let steered = || life(*to).map(|l| l.steer(bytes, remote.port()));
+                Some((*to, worker.or_else(steered)?))
+            }
+            What::Traffic { from, to, size, .. } => {
+                let queue = life(*from).map(|l| l.queue_of(&node::frame(*from, *to, 0, *size)));
+                Some((*from, queue.unwrap_or_default()))
+            }
+            What::Handshake {
+                to: n, worker, life, ..
+            }
+            | What::News {
+                node: n,
+                worker,
+                life,
+            }
+            | What::Parcel {
+                node: n,
+                to: worker,
+                life,
+                ..
+            } => lives(*n, *life).then_some((*n, *worker)),
+            What::Wake { node, worker, .. } | What::Resume { node, worker } => Some((*node, *worker)),
+        }
+    }
+
+    /// A worker does something, after it has taken in what the others have told it.
+    fn act(&mut self, n: usize, worker: WorkerId, what: impl FnOnce(&mut Shard)) {
+        let now = self.now;
+        let Some(life) = self.nodes[n].life_mut() else {
+            return;
+        };
+        let Some(shard) = life.shards.get_mut(worker.index()) else {
+            return;
+        };
+        while let Some(news) = life.mail.take_news(worker.index()) {
+            shard.handle_news(now, news);
+        }
+        what(shard);
+    }
+
+    /// Gives the TAP what a worker has for it, part of which is in `received`.
+    fn write_frames(&mut self, n: usize, worker: WorkerId, received: &[u8]) {
+        let life = self.nodes[n].life_mut();
+        let Some(shard) = life.and_then(|l| l.shards.get_mut(worker.index())) else {
+            return;
+        };
+        for frame in std::mem::take(&mut shard.outbox().frames) {
+            self.arrive(n, frame.bytes(received));
         }
     }
 
@@ -192,26 +279,30 @@ impl World {
         }
     }
 
-    /// Takes everything out of the node's outbox, and plans its next wake-up.
+    /// Takes everything out of the node's outboxes, and plans its next wake-ups.
     pub(super) fn drain(&mut self, n: usize) {
+        for worker in self.setup.workers.all() {
+            self.drain_worker(n, worker);
+        }
+    }
+
+    fn drain_worker(&mut self, n: usize, worker: WorkerId) {
         let now = self.now;
+        self.post(n, worker);
+        self.write_frames(n, worker, &[]);
         let Some(life) = self.nodes[n].life_mut() else {
             return;
         };
-        let number = life.number;
-        let outbox = life.shard.outbox();
+        let (number, workers) = (life.number, life.workers);
+        let outbox = life.shards[worker.index()].outbox();
         let sent: Vec<(Path, Vec<u8>)> = outbox
             .transmits
             .iter()
             .map(|t| (t.path, outbox.bytes(t).to_vec()))
             .collect();
-        let frames = std::mem::take(&mut outbox.frames);
         let inputs: Vec<Input> = outbox.handshake.drain(..).collect();
         let events: Vec<Event> = outbox.events.drain(..).collect();
         outbox.clear();
-        for frame in frames {
-            self.arrive(n, frame.bytes(&[]));
-        }
         for event in events {
             self.judge_event(n, &event);
             self.events.push((now, n, event));
@@ -224,6 +315,7 @@ impl World {
             for output in outputs {
                 let what = What::Handshake {
                     to: n,
+                    worker: output.route(worker, workers),
                     life: number,
                     output: Box::new(output),
                 };
@@ -233,11 +325,50 @@ impl World {
         let Some(life) = self.nodes[n].life_mut() else {
             return;
         };
-        let wake = life.shard.poll_timeout();
-        if let Some(at) = wake.filter(|at| self.nodes[n].wake_at.is_none_or(|w| *at < w)) {
+        let wake = life.shards[worker.index()].poll_timeout();
+        let wake_at = self.nodes[n].wake_at(worker);
+        if let Some(at) = wake.filter(|at| wake_at.is_none_or(|w| *at < w)) {
             let at = at.max(now);
-            self.nodes[n].wake_at = Some(at);
-            self.plan(at, What::Wake { node: n, at });
+            *wake_at = Some(at);
+            self.plan(at, What::Wake { node: n, worker, at });
+        }
+    }
+
+    /// What one worker has for the others of its host: first what it tells, then what it hands over.
+    fn post(&mut self, n: usize, from: WorkerId) {
+        let Some(life) = self.nodes[n].life_mut().filter(|l| l.shards.len() > 1) else {
+            return;
+        };
+        let (number, workers) = (life.number, life.workers);
+        let mut planned = Vec::new();
+        let outbox = life.shards[from.index()].outbox();
+        for (to, news) in std::mem::take(&mut outbox.news) {
+            for worker in workers
+                .all()
+                .filter(|w| *w != from && to.is_none_or(|to| to == *w))
+            {
+                life.mail.post_news(worker.index(), News::clone(&news));
+                planned.push(What::News {
+                    node: n,
+                    worker,
+                    life: number,
+                });
+            }
+        }
+        for to in workers.all().filter(|to| *to != from) {
+            let parcel = &mut life.shards[from.index()].outbox().parcels[to.index()];
+            if life.mail.post_parcel(from.index(), to.index(), parcel) {
+                planned.push(What::Parcel {
+                    node: n,
+                    from,
+                    to,
+                    life: number,
+                });
+            }
+        }
+        for what in planned {
+            let at = self.now + Span::from_nanos(self.rng.below(MAIL_TIME));
+            self.plan(at, what);
         }
     }
 
@@ -284,8 +415,11 @@ impl World {
     }
 
     fn deliver(&mut self, at: Time, to: usize, socket: u8, remote: SocketAddr, bytes: &[u8]) {
+        let astray = self.astray_ppm > 0 && self.rng.below(1_000_000) < u64::from(self.astray_ppm);
+        let workers = u64::from(self.setup.workers.get());
         let what = What::Datagram {
             to,
+            worker: astray.then(|| WorkerId(self.rng.below(workers) as u8)),
             socket,
             remote,
             bytes: bytes.to_vec(),

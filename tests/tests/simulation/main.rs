@@ -1,4 +1,4 @@
-//! The protocol core in a simulated world: invariants I1 to I15, over many seeds.
+//! The protocol core in a simulated world: invariants I1 to I18, over many seeds.
 //!
 //! `KNET_SEEDS=FROM..TO` runs other seeds than the first ones; a failing test names its seed.
 
@@ -12,6 +12,7 @@ mod quiet;
 mod regressions;
 mod schedules;
 mod two_hours;
+mod workers;
 
 use knet_proto::{
     config::PolicyKind,

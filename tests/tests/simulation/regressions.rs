@@ -1,7 +1,9 @@
 //! What went wrong in kronosnet, by the number that the test plan gives it, must not go wrong here. K1, K5 and K6 are
 //! in the core, beside the reassembly of fragments.
 
-use knet_proto::{config::PolicyKind, drop_reason::DropReason, path::Path, status::LinkState, time::Span};
+use knet_proto::{
+    config::PolicyKind, drop_reason::DropReason, ids::Workers, path::Path, status::LinkState, time::Span,
+};
 use knet_tests::sim::{FULL, Setup, World, network::Network, schedules::Schedule};
 
 use crate::{assert_sound, ms, secs};
@@ -85,7 +87,7 @@ fn k2_control_over_another_link_or_from_another_address_changes_nothing() {
 fn k4_the_counter_ends_and_nothing_is_computed_across_its_end() {
     let schedule = Schedule::named("s14-counter").expect("a schedule");
     for seed in 0..30 {
-        let outcome = schedule.play(seed, 2, false);
+        let outcome = schedule.play(seed, 2, Workers::ONE, false);
         assert!(outcome.broken.is_empty(), "{outcome}");
     }
 }

@@ -3,6 +3,7 @@
 use knet_proto::{
     config::PolicyKind,
     event::Event,
+    ids::Workers,
     rng::{Entropy, SeededEntropy},
 };
 use knet_tests::sim::{Setup, World};
@@ -19,6 +20,7 @@ fn two_hours(policy: PolicyKind, seed: u64) {
         links: 8,
         policy,
         hub: false,
+        workers: Workers::ONE,
     });
     world.run(secs(5));
     let begin = world.now;

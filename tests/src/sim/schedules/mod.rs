@@ -17,6 +17,7 @@ use std::{
 
 use knet_proto::{
     config::PolicyKind,
+    ids::Workers,
     rng::{Entropy, SeededEntropy},
     time::Span,
 };
@@ -127,15 +128,16 @@ impl Schedule {
         SCHEDULES.iter().find(|s| s.name == name)
     }
 
-    /// Plays it: `rounds` times what it does. The same seed and rounds give the same world.
+    /// Plays it: `rounds` times what it does, to hosts with so many workers. The same of these give the same world.
     ///
     /// With `tell` every event of every host is printed, with the time and the host.
-    pub fn play(&'static self, seed: u64, rounds: u32, tell: bool) -> Outcome {
+    pub fn play(&'static self, seed: u64, rounds: u32, workers: Workers, tell: bool) -> Outcome {
         let mut bytes = [0x5a; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut play = Play {
             seed,
             rounds,
+            workers,
             pick: SeededEntropy::new(bytes),
             simulated: Span::ZERO,
             frames: 0,
@@ -152,6 +154,7 @@ impl Schedule {
             schedule: self.name,
             seed,
             rounds,
+            workers,
             simulated: play.simulated,
             frames: play.frames,
             guarded: play.guarded,
@@ -168,6 +171,8 @@ pub struct Outcome {
     pub seed: u64,
     /// How often it was done.
     pub rounds: u32,
+    /// Data workers of each host.
+    pub workers: Workers,
     /// Virtual time that passed.
     pub simulated: Span,
     /// Frames sent.
@@ -180,9 +185,12 @@ pub struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (schedule, seed, rounds) = (self.schedule, self.seed, self.rounds);
+        let (schedule, seed, rounds, workers) = (self.schedule, self.seed, self.rounds, self.workers.get());
         writeln!(f, "{schedule} broke {} rules. To repeat it:", self.broken.len())?;
-        writeln!(f, "    scripts/soak-sim repeat {schedule} {seed} {rounds}")?;
+        writeln!(
+            f,
+            "    scripts/soak-sim repeat {schedule} {seed} {rounds} {workers}"
+        )?;
         for text in self.broken.iter().take(8) {
             writeln!(f, "    {text}")?;
         }
@@ -194,6 +202,7 @@ impl fmt::Display for Outcome {
 struct Play {
     seed: u64,
     rounds: u32,
+    workers: Workers,
     pick: SeededEntropy,
     simulated: Span,
     frames: u64,
@@ -231,6 +240,7 @@ impl Play {
             links,
             policy,
             hub,
+            workers: self.workers,
         });
         world.network.default.delay = Span::from_micros(100 + self.pick.below(20_000));
         world.network.default.jitter = Span::from_micros(self.pick.below(1_000));

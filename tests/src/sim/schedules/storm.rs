@@ -1,6 +1,6 @@
 //! Faults of every kind.
 
-use knet_proto::{rng::Entropy, time::Span};
+use knet_proto::{ids::WorkerId, rng::Entropy, time::Span};
 
 use super::Play;
 
@@ -15,6 +15,11 @@ pub(super) fn storm(play: &mut Play) {
         world.network.default.reorder_ppm = play.below(20_000) as u32;
     }
     world.network.default.duplicate_ppm = play.below(20_000) as u32;
+    let workers = play.workers;
+    let several = workers.get() > 1;
+    if several && play.chance(2) {
+        world.astray_ppm = 20_000;
+    }
     let host = |play: &mut Play| play.pick.below(nodes as u64) as usize;
     for _ in 0..play.rounds {
         world.traffic_everywhere(Span::from_millis(50), Span::from_secs(15));
@@ -26,6 +31,10 @@ pub(super) fn storm(play: &mut Play) {
                 2 => world.network.cut(l, a, b, false),
                 3 => world.carrier(a, l, false),
                 4 => world.carrier(a, l, true),
+                5 if several && play.chance(2) => {
+                    let worker = WorkerId(play.below(workers.get().into()) as u8);
+                    world.pause_worker(a, worker, play.ms(0, 3_000));
+                }
                 5 => world.pause(a, play.ms(0, 3_000)),
                 6 if hub && a != 0 => world.network.roam(a, l),
                 6 => world.set_wall_clock(a, [-315_360_000, 315_360_000, 3_600, 0][play.below(4) as usize]),
