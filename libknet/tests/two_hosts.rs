@@ -750,7 +750,8 @@ fn start(words: &[&str]) -> Result<Started, String> {
                 device: None,
             },
         ));
-        peer.links[n] = Some(LinkConfig::new(Some(id), Remote::Static(remote.parse().unwrap())));
+        let config = LinkConfig::new(Some(id), Remote::Static(remote.parse().unwrap()));
+        peer.links.set(LinkId::new(n as u8).unwrap(), config);
     }
     let setup = InterfaceSetup {
         name: (*name).to_owned(),

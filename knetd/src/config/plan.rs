@@ -192,7 +192,7 @@ pub(super) mod tests {
     use libknet::proto::{
         config::{LinkConfig, MtuPolicy, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
         handshake::message::{Suite, SuiteSet},
-        ids::{MacAddr, PeerId, Workers},
+        ids::{LinkId, MacAddr, PeerId, Workers},
         time::Span,
     };
 
@@ -228,12 +228,11 @@ pub(super) mod tests {
     }
 
     pub(in crate::config) fn peer(key: u8, priority: u8) -> PeerConfig {
-        let mut links = [const { None }; 8];
-        links[0] = Some(LinkConfig {
+        let known = LinkConfig {
             priority,
             ..LinkConfig::new(None, Remote::Static("192.0.2.9:7700".parse().unwrap()))
-        });
-        links[1] = Some(LinkConfig::new(None, Remote::Dynamic));
+        };
+        let links = [known, LinkConfig::new(None, Remote::Dynamic)];
         PeerConfig {
             public_key: PrivateKey::from_bytes(&[key; 32]).public_key(),
             preshared_key: PresharedKey::default(),
@@ -243,7 +242,7 @@ pub(super) mod tests {
             shutdown: false,
             lossless: true,
             static_macs: Vec::new(),
-            links,
+            links: LinkId::all().zip(links).collect(),
         }
     }
 
@@ -354,7 +353,7 @@ pub(super) mod tests {
                     config,
                 },
             ] => {
-                assert_eq!(config.links[0].as_ref().map(|l| l.priority), Some(200));
+                assert_eq!(config.link(LinkId::default()).map(|l| l.priority), Some(200));
             }
             other => panic!("{other:?}"),
         }

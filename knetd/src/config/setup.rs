@@ -21,7 +21,7 @@ use libknet::{
             PrivateKey, PublicKey, QualityLimits, Remote, TapMtu,
         },
         handshake::message::{Suite, SuiteSet},
-        ids::{LinkId, MAX_LINKS, MacAddr, SocketId, Workers},
+        ids::{LinkId, MacAddr, SocketId, Workers},
         time::Span,
     },
     stable_mac, suites_of_this_machine,
@@ -180,8 +180,9 @@ impl Setup {
         let link = interface.peers.get(&place.peer)?.links.get(&place.link)?;
         let mut setup = self.clone();
         let peer = setup.peers.get_mut(&place.peer)?;
-        let slot = LinkId::new(place.link).map(LinkId::index)?;
-        *Rc::make_mut(peer).links.get_mut(slot)? = Some(link_config(interface, link, Some(address)));
+        let id = LinkId::new(place.link)?;
+        let config = link_config(interface, link, Some(address));
+        Rc::make_mut(peer).links.set(id, config);
         Some(setup)
     }
 
@@ -299,23 +300,15 @@ fn peer_config(
             ..refusal(key_place(), text)
         });
     }
-    let mut links = [const { None }; MAX_LINKS];
-    for (id, link) in &peer.links {
-        if let Some(id) = LinkId::new(*id)
-            && let Some(slot) = links.get_mut(id.index())
-        {
-            let place = LinkPlace {
-                interface: interface_name.into(),
-                peer: name.into(),
-                link: id.get(),
-            };
-            *slot = Some(link_config(
-                interface,
-                link,
-                names.address(&place, interface, link),
-            ));
-        }
-    }
+    let with_id = |(id, link): (&u8, &model::LinkConfig)| {
+        let place = LinkPlace {
+            interface: interface_name.into(),
+            peer: name.into(),
+            link: *id,
+        };
+        let address = names.address(&place, interface, link);
+        Some((LinkId::new(*id)?, link_config(interface, link, address)))
+    };
     Ok(Some(PeerConfig {
         public_key,
         preshared_key,
@@ -331,7 +324,7 @@ fn peer_config(
         spoke: peer.spoke,
         shutdown: peer.shutdown,
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
-        links,
+        links: peer.links.iter().filter_map(with_id).collect(),
     }))
 }
 

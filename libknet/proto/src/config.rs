@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::{
     crypto::Secret,
     handshake::message::SuiteSet,
-    ids::{LinkId, MAX_LINKS, MacAddr, SocketId},
+    ids::{LinkId, MacAddr, SocketId},
     time::Span,
 };
 
@@ -157,18 +157,18 @@ pub struct PeerConfig {
     pub static_macs: Vec<MacAddr>,
     /// The links by id. A peer without any is *listened for*: links that it opens are accepted on every
     /// socket, under the ids that it chooses.
-    pub links: [Option<LinkConfig>; MAX_LINKS],
+    pub links: LinkConfigs,
 }
 
 impl PeerConfig {
     /// Whether no link is configured, so that the peer itself opens them.
     pub fn accepts_any_link(&self) -> bool {
-        self.links.iter().all(Option::is_none)
+        self.links == LinkConfigs::default()
     }
 
     /// The configuration of `link`, if it has one.
     pub fn link(&self, link: LinkId) -> Option<&LinkConfig> {
-        self.links.get(link.index()).and_then(Option::as_ref)
+        self.links.get(link)
     }
 
     /// What the bridge has to know of it.
@@ -179,6 +179,39 @@ impl PeerConfig {
             spoke: self.spoke,
             static_macs: self.static_macs.clone(),
         }
+    }
+}
+
+/// The configured links of a peer by id. A hub has tens of thousands of peers that open theirs themselves: what is not
+/// configured takes no memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkConfigs(Vec<Option<LinkConfig>>);
+
+impl LinkConfigs {
+    /// That of `link`, if it has one.
+    pub fn get(&self, link: LinkId) -> Option<&LinkConfig> {
+        self.0.get(link.index()).and_then(Option::as_ref)
+    }
+
+    /// Configures `link`, or configures it anew.
+    pub fn set(&mut self, link: LinkId, config: LinkConfig) {
+        if self.0.len() <= link.index() {
+            self.0.reserve_exact(link.index() + 1 - self.0.len());
+            self.0.resize(link.index() + 1, None);
+        }
+        if let Some(slot) = self.0.get_mut(link.index()) {
+            *slot = Some(config);
+        }
+    }
+}
+
+impl FromIterator<(LinkId, LinkConfig)> for LinkConfigs {
+    fn from_iter<I: IntoIterator<Item = (LinkId, LinkConfig)>>(links: I) -> Self {
+        let mut configs = Self::default();
+        links
+            .into_iter()
+            .for_each(|(link, config)| configs.set(link, config));
+        configs
     }
 }
 

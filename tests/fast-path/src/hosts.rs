@@ -12,7 +12,7 @@ use knet_proto::{
         Handshaker, HandshakerConfig,
         message::{Suite, SuiteSet},
     },
-    ids::{MAX_LINKS, PeerId, SocketId, Workers},
+    ids::{LinkId, PeerId, SocketId, Workers},
     offload::join::Joins,
     path::Path,
     rng::{Entropy, SeededEntropy},
@@ -269,11 +269,11 @@ impl Host {
 }
 
 fn peer_config(public_key: PublicKey, policy: PolicyKind, other: u8, as_hub: bool) -> PeerConfig {
-    let link = |n: usize| {
-        let socket = SocketId(n as u8);
-        let remote = Remote::Static(address(other.into(), socket.0));
-        (socket.0 < LINKS && !as_hub).then(|| LinkConfig::new(Some(socket), remote))
+    let link = |id: LinkId| {
+        let remote = Remote::Static(address(other.into(), id.get()));
+        (id, LinkConfig::new(Some(SocketId(id.get())), remote))
     };
+    let configured = LinkId::all().filter(|id| id.get() < LINKS && !as_hub);
     PeerConfig {
         public_key,
         preshared_key: PresharedKey::default(),
@@ -283,7 +283,7 @@ fn peer_config(public_key: PublicKey, policy: PolicyKind, other: u8, as_hub: boo
         lossless: true,
         shutdown: false,
         static_macs: Vec::new(),
-        links: std::array::from_fn::<_, MAX_LINKS, _>(link),
+        links: configured.map(link).collect(),
     }
 }
 

@@ -29,7 +29,7 @@ use knet_proto::{
         message::{Input, NewSession, Output, Role, Suite, SuiteSet},
         noise_ik::{CONSTRUCTION, direction_key},
     },
-    ids::{MAX_LINKS, PeerId, SocketId, Workers},
+    ids::{LinkId, PeerId, SocketId, Workers},
     path::Path,
     rng::Entropy,
     shard::Shard,
@@ -160,8 +160,7 @@ impl Confidant {
             max_frame: 1514,
         };
         let mut shard = Shard::new(&config, Box::new(OsEntropy), Time::ZERO);
-        let mut links = [const { None }; MAX_LINKS];
-        links[0] = Some(LinkConfig::new(Some(SOCKET), Remote::Dynamic));
+        let link = LinkConfig::new(Some(SOCKET), Remote::Dynamic);
         let peer = PeerConfig {
             public_key: daemon,
             preshared_key: preshared_key.clone(),
@@ -171,7 +170,7 @@ impl Confidant {
             lossless: true,
             shutdown: false,
             static_macs: Vec::new(),
-            links,
+            links: [(LinkId::default(), link)].into_iter().collect(),
         };
         shard.set_peer(Time::ZERO, PEER, peer).map_err(io::Error::other)?;
         let diary = Arc::default();

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 
 use knet_proto::{
     config::{
-        InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey, TapMtu,
+        InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey,
+        TapMtu,
     },
     crypto::{
         Secret,
@@ -209,7 +210,7 @@ impl Attack {
                 shutdown: false,
                 lossless: true,
                 static_macs: Vec::new(),
-                links: [const { None }; 8],
+                links: LinkConfigs::default(),
             };
             shard
                 .set_peer(START, peer, config)

@@ -25,7 +25,7 @@ use invariants::Damping;
 use knet_proto::{
     config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PublicKey, Remote},
     event::Event,
-    ids::{MAX_LINKS, PeerId, SocketId, WorkerId, Workers},
+    ids::{LinkId, PeerId, SocketId, WorkerId, Workers},
     path::Path,
     rng::{Entropy, SeededEntropy},
     status::{PeerStatus, Traffic},
@@ -394,17 +394,16 @@ impl World {
         (0..self.setup.nodes)
             .filter(|other| knows(*other))
             .map(|other| {
-                let links = std::array::from_fn(|l| {
-                    let network = l as u8;
-                    let listens = self.setup.hub && node == 0;
-                    (l < MAX_LINKS && network < self.setup.links && !listens).then(|| {
-                        let remote = Remote::Static(Network::home(other, network));
-                        let mut link = LinkConfig::new(Some(SocketId(network)), remote);
-                        link.priority = 200 - network;
-                        link.cost = self.costs.get(&(node, network)).copied().unwrap_or_default();
-                        link
-                    })
-                });
+                let link = |id: LinkId| {
+                    let network = id.get();
+                    let remote = Remote::Static(Network::home(other, network));
+                    let mut link = LinkConfig::new(Some(SocketId(network)), remote);
+                    link.priority = 200 - network;
+                    link.cost = self.costs.get(&(node, network)).copied().unwrap_or_default();
+                    (id, link)
+                };
+                let listens = self.setup.hub && node == 0;
+                let configured = LinkId::all().filter(|id| id.get() < self.setup.links && !listens);
                 let public_key: PublicKey = self.nodes[other].public_key();
                 let config = PeerConfig {
                     public_key,
@@ -415,7 +414,7 @@ impl World {
                     shutdown: false,
                     lossless: true,
                     static_macs: Vec::new(),
-                    links,
+                    links: configured.map(link).collect(),
                 };
                 (PeerId(other as u16), config)
             })

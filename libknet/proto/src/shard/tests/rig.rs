@@ -127,8 +127,7 @@ impl Net {
     }
 
     pub(super) fn peer_config(&self, host: usize) -> PeerConfig {
-        let mut links = [const { None }; crate::ids::MAX_LINKS];
-        links[0] = Some(LinkConfig::new(Some(SOCKET), Remote::Static(address(host))));
+        let link = LinkConfig::new(Some(SOCKET), Remote::Static(address(host)));
         PeerConfig {
             public_key: self.hosts[host].key.public_key(),
             preshared_key: PresharedKey::default(),
@@ -138,7 +137,7 @@ impl Net {
             lossless: true,
             shutdown: false,
             static_macs: Vec::new(),
-            links,
+            links: [(LinkId::default(), link)].into_iter().collect(),
         }
     }
 
