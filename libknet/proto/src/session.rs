@@ -10,7 +10,7 @@ use crate::{
     crypto::aead::{OpenKey, SealKey},
     drop_reason::DropReason,
     handshake::message::{NewSession, Role, Suite},
-    ids::{LinkId, LinkSet, MAX_LINKS, ReceiverIndex},
+    ids::{LinkId, LinkSet, ReceiverIndex},
     replay_window::{CtrlWindow, MAX_BITS, ReplayWindow},
     time::{Span, Time},
     wire::{
@@ -71,17 +71,19 @@ pub struct Session {
     open: OpenKey,
     next_data: u32,
     wholes: u32,
-    next_ctrl: [u32; MAX_LINKS],
     blocks: u64,
     data_window: ReplayWindow,
-    ctrl_windows: [CtrlWindow; MAX_LINKS],
-    arrived: [Arrived; MAX_LINKS],
+    /// By link, as far as links have been used: most peers have one or two.
+    lines: Vec<Line>,
     failed_opens: u64,
 }
 
-/// Which data came over one link.
-#[derive(Clone, Copy, Debug, Default)]
-struct Arrived {
+/// What belongs to one link.
+#[derive(Debug, Default)]
+struct Line {
+    next_ctrl: u32,
+    ctrl_window: CtrlWindow,
+    /// The highest data counter that came over it.
     highest: Option<u32>,
     /// When `highest` was last proven, in judged time.
     proven: Time,
@@ -130,11 +132,9 @@ impl Session {
             open: OpenKey::new(new.suite, &new.receive),
             next_data: 0,
             wholes: 0,
-            next_ctrl: [0; MAX_LINKS],
             blocks: 0,
             data_window: ReplayWindow::new(),
-            ctrl_windows: core::array::from_fn(|_| CtrlWindow::new()),
-            arrived: [Arrived::default(); MAX_LINKS],
+            lines: Vec::new(),
             failed_opens: 0,
         }
     }
@@ -219,10 +219,7 @@ impl Session {
         arena: &mut Vec<u8>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), DropReason> {
-        let next = self
-            .next_ctrl
-            .get_mut(link.index())
-            .ok_or(DropReason::LinkUnknown)?;
+        let next = &mut self.line_mut(link).next_ctrl;
         let counter = *next;
         *next = counter.wrapping_add(1);
         self.charge(counter, 64)?;
@@ -286,19 +283,21 @@ impl Session {
         header: &TransportHeader,
         datagram: &'a mut [u8],
     ) -> Result<(&'a mut [u8], bool), DropReason> {
-        let index = usize::from(header.space);
-        let window = self.ctrl_windows.get(index).ok_or(DropReason::LinkUnknown)?;
-        window.check(header.counter)?;
-        let newest = window.highest().is_none_or(|h| header.counter > h);
+        let link = LinkId::new(header.space).ok_or(DropReason::LinkUnknown)?;
+        let mut newest = true;
+        if let Some(Line { ctrl_window, .. }) = self.line(link) {
+            ctrl_window.check(header.counter)?;
+            newest = ctrl_window.highest().is_none_or(|h| header.counter > h);
+        }
         let plaintext = self.open(header, datagram).ok_or(DropReason::AeadOpen)?;
         Ok((plaintext, newest))
     }
 
     /// A control datagram that was opened came from where its link leads: no copy of it is opened again.
     pub fn accept_ctrl(&mut self, header: &TransportHeader) {
-        if let Some(window) = self.ctrl_windows.get_mut(usize::from(header.space)) {
+        if let Some(link) = LinkId::new(header.space) {
             // It was checked before it was opened.
-            let _ = window.commit(header.counter);
+            let _ = self.line_mut(link).ctrl_window.commit(header.counter);
         }
     }
 
@@ -310,7 +309,7 @@ impl Session {
 
     /// The highest data counter that arrived over `link`.
     pub fn newest(&self, link: LinkId) -> Option<u32> {
-        self.arrived.get(link.index()).and_then(|a| a.highest)
+        self.line(link).and_then(|l| l.highest)
     }
 
     /// The links to report now; they count as reported.
@@ -363,9 +362,8 @@ impl Session {
     }
 
     fn is_evidence(&self, link: LinkId, counter: u32, now: Time, after: Span) -> bool {
-        self.arrived
-            .get(link.index())
-            .is_some_and(|a| a.highest.is_none_or(|h| counter > h) && now.since(a.proven) >= after)
+        self.line(link)
+            .is_none_or(|l| l.highest.is_none_or(|h| counter > h) && now.since(l.proven) >= after)
             && self.has_window(counter)
     }
 
@@ -378,13 +376,25 @@ impl Session {
 
     fn note_arrival(&mut self, link: Option<LinkId>, counter: u32, now: Time) {
         let Some(link) = link else { return };
-        if let Some(arrived) = self.arrived.get_mut(link.index()) {
-            arrived.proven = now;
-            if arrived.highest.is_none_or(|h| counter > h) {
-                arrived.highest = Some(counter);
-            }
-            self.unreported = self.unreported.with(link);
+        let line = self.line_mut(link);
+        line.proven = now;
+        if line.highest.is_none_or(|h| counter > h) {
+            line.highest = Some(counter);
         }
+        self.unreported = self.unreported.with(link);
+    }
+
+    fn line(&self, link: LinkId) -> Option<&Line> {
+        self.lines.get(link.index())
+    }
+
+    fn line_mut(&mut self, link: LinkId) -> &mut Line {
+        let index = link.index();
+        if index >= self.lines.len() {
+            self.lines.reserve_exact(index + 1 - self.lines.len());
+            self.lines.resize_with(index + 1, Line::default);
+        }
+        &mut self.lines[index]
     }
 
     /// Failed opens after which we rekey, and after which we close (RFC 9001 section 6.6 and appendix B).

@@ -4,6 +4,8 @@
 //! until then it gets at most three times the bytes that came from it. If the old address still answers,
 //! the link stays where it is: then somebody on the path has copied a datagram, and nobody has moved.
 
+use alloc::boxed::Box;
+
 use crate::{
     config::{LinkConfig, Remote},
     path::Path,
@@ -59,7 +61,8 @@ pub struct Challenge {
 pub struct Endpoint {
     configured: Option<Path>,
     current: Option<Path>,
-    candidate: Option<Candidate>,
+    /// In a box: most links have none for all of their lives.
+    candidate: Option<Box<Candidate>>,
     last_start: Option<Time>,
     pinned: Option<crate::ids::SocketId>,
 }
@@ -160,7 +163,7 @@ impl Endpoint {
         let mut old_token = [0; 16];
         entropy.fill(&mut token);
         entropy.fill(&mut old_token);
-        self.candidate = Some(Candidate {
+        self.candidate = Some(Box::new(Candidate {
             path: *path,
             token,
             old_token,
@@ -169,7 +172,7 @@ impl Endpoint {
             bytes_in: bytes as u64,
             bytes_out: 0,
             old_answered: false,
-        });
+        }));
         Some(Challenge {
             path: *path,
             token,

@@ -54,8 +54,8 @@ pub struct Peer {
     current: Option<Box<Session>>,
     next: Option<Box<Session>>,
     links: [Option<Box<Link>>; MAX_LINKS],
-    /// Where they lead, as the shard has noted it down.
-    pub places: [Option<Place>; MAX_LINKS],
+    /// Where they lead, as the shard has noted it down; none beyond the last that has ever led anywhere.
+    pub places: Vec<Option<Place>>,
     /// What other workers have been told of it.
     pub(crate) told: Option<Box<PeerFacts>>,
     set: ActiveSet,
@@ -128,7 +128,7 @@ impl Peer {
             current: None,
             next: None,
             links: [const { None }; MAX_LINKS],
-            places: [None; MAX_LINKS],
+            places: Vec::new(),
             told: None,
             set: ActiveSet::default(),
             rotation: Rotation::default(),
@@ -235,6 +235,15 @@ impl Peer {
     /// The addresses of its links that have changed since the last call: before and after.
     pub fn moved_paths(&mut self) -> Vec<(Option<Place>, Option<Place>)> {
         let mut moved = Vec::new();
+        let used = self
+            .links
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |last| last + 1);
+        if used > self.places.len() {
+            self.places.reserve_exact(used - self.places.len());
+            self.places.resize(used, None);
+        }
         for (known, link) in self.places.iter_mut().zip(&self.links) {
             let now = link
                 .as_ref()
