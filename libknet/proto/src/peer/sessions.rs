@@ -26,6 +26,8 @@ const AFTER_CLOSE: Span = Span::from_secs(1);
 /// A session that is younger proves that the peer has not restarted. Two rekeys in a row would end the session under
 /// which what must be sent again was sealed.
 pub(super) const YOUNG: Span = Span::from_secs(1);
+/// What was sealed before a session was replaced may still be on its way, or be sent again, for so long.
+const STRAGGLERS: Span = Span::from_secs(20);
 /// A session over which nothing can be sent is given up after this time.
 const UNREACHABLE: Span = Span::from_secs(30);
 /// Pauses between attempts, in ms; the last one repeats.
@@ -239,7 +241,7 @@ impl Peer {
     /// Ends what is too old, and begins what is due.
     pub(super) fn keep_sessions(&mut self, env: &mut Env) {
         let real = env.real;
-        if self.previous.as_ref().is_some_and(|s| !s.is_alive(real)) {
+        if self.previous_ends().is_some_and(|at| at <= real) {
             release(env, self.previous.take());
         }
         if self
@@ -278,8 +280,8 @@ impl Peer {
         } else {
             self.attempt.deadline()
         };
-        if let Some(s) = &self.previous {
-            at = at.min(env.judged(s.established + REJECT_AFTER));
+        if let Some(ends) = self.previous_ends() {
+            at = at.min(env.judged(ends));
         }
         if let Some(s) = &self.next {
             at = at.min(env.judged(s.established + Span::from_secs(10)));
@@ -294,6 +296,17 @@ impl Peer {
             }
         }
         at
+    }
+
+    /// When the session before this one is forgotten, in real time.
+    fn previous_ends(&self) -> Option<Time> {
+        let previous = self.previous.as_ref()?;
+        let replaced = self
+            .current
+            .as_ref()
+            .map(|s| s.established.max(previous.established));
+        let end = previous.established + REJECT_AFTER;
+        Some(replaced.map_or(end, |at| end.min(at + STRAGGLERS)))
     }
 
     /// Asks the handshake thread to send a first message over all links that may work.
