@@ -24,8 +24,9 @@ use knet_proto::{
 
 use crate::time::{now, wall_clock};
 
-/// Datagrams that may wait for the thread: anybody can send them.
-pub const HANDSHAKE_QUEUE: usize = 1024;
+/// Datagrams that may wait for the thread: anybody can send them. Those of strangers are dealt with in microseconds
+/// once cookies are demanded; where all peers of a hub come back at once, it has work for some seconds.
+pub const HANDSHAKE_QUEUE: usize = 16_384;
 /// Attempts of our own that may wait. A peer whose attempt is discarded tries again by itself.
 const STARTS: usize = 4096;
 /// How often the machine erases what has come to its end, and how many times after the last input.

@@ -49,7 +49,7 @@ const REPLY_INTERVAL: Span = Span::from_micros(100);
 /// ... and so many at once.
 const REPLY_BURST: u64 = 1000;
 /// One Diffie-Hellman exchange is made for anybody in this span ... (limits: row 7)
-const EXCHANGE_INTERVAL: Span = Span::from_micros(500);
+const EXCHANGE_INTERVAL: Span = Span::from_micros(200);
 /// ... and so many at once.
 const EXCHANGE_BURST: u64 = 256;
 /// How long cookies are demanded after that was too little.
