@@ -56,6 +56,8 @@ pub struct Session {
     pub established: Time,
     /// When this side begins the next handshake, in real time.
     pub rekey_at: Time,
+    /// The peer wants heartbeats no closer together than this.
+    pub heartbeats_apart: Span,
     /// The peer has proven that it has the keys.
     pub confirmed: bool,
     /// Links over which data came that is not reported yet.
@@ -122,6 +124,7 @@ impl Session {
             our_index: new.our_index,
             established: real,
             rekey_at: real + rekey_after,
+            heartbeats_apart: Span::from_millis(new.hb_min_ms.into()),
             confirmed: new.role == Role::Initiator,
             unreported: LinkSet::EMPTY,
             reported: [LinkSet::EMPTY; 2],

@@ -52,6 +52,9 @@ const REPLY_BURST: u64 = 1000;
 const EXCHANGE_INTERVAL: Span = Span::from_micros(200);
 /// ... and so many at once.
 const EXCHANGE_BURST: u64 = 256;
+/// Heartbeats that all peers together may send in a second, on the link that each uses (limits: row 24). With more than
+/// sixteen thousand peers they become rarer than the usual one per second.
+const HEARTBEATS_PER_SECOND: usize = 16_000;
 /// How long cookies are demanded after that was too little.
 const OVERLOAD: Span = Span::from_secs(1);
 
@@ -247,7 +250,7 @@ impl Handshaker {
                 instance: self.own.instance,
                 observed_address: mapped(path.remote.ip()),
                 observed_port: path.remote.port(),
-                hb_min_ms: self.own.hb_min_ms,
+                hb_min_ms: self.heartbeats_apart_ms(),
                 version: accepted.version,
             }
             .emit();
@@ -289,6 +292,12 @@ impl Handshaker {
             reply: Some((path, bytes.to_vec())),
         };
         Ok((session, bytes))
+    }
+
+    /// How far apart heartbeats on a link have to be, in ms, for those of all peers together not to be too many.
+    fn heartbeats_apart_ms(&self) -> u16 {
+        let crowd = self.peers.len().saturating_mul(1000) / HEARTBEATS_PER_SECOND;
+        self.own.hb_min_ms.max(u16::try_from(crowd).unwrap_or(u16::MAX))
     }
 
     fn send_cookie(&mut self, now: Time, path: Path, init: &HsInit<'_>, out: &mut Vec<Output>) {

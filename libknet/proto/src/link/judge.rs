@@ -124,10 +124,10 @@ impl Link {
             if self.heartbeats(around.driver) && self.state >= LinkState::Suspect {
                 // The pace is known before the PING that announces it leaves.
                 let slowest = self.slowest_pause().filter(|_| self.state == LinkState::Up);
-                self.pace.beat(self.config.timers.interval, slowest);
+                self.pace.beat(self.interval(), slowest, self.rests());
                 ping = Some(PingDue::HEARTBEAT);
             }
-            self.heartbeat_at = now + jittered(self.pace.pause(self.config.timers.interval), entropy);
+            self.heartbeat_at = now + jittered(self.pace.pause(self.interval()), entropy);
         }
         match self.state {
             LinkState::Up => self.judge_up(now, ping),

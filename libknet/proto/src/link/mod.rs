@@ -174,6 +174,8 @@ pub struct Link {
     /// Probes since the last datagram that were sent only to hear something.
     asked_to_hear: u8,
     pace: Pace,
+    /// The peer has asked for heartbeats no closer together than this.
+    least_interval: Span,
     /// When the pace was last hastened: what was silent before was so with leave.
     hastened: Time,
     need: Need,
@@ -257,6 +259,7 @@ impl Link {
             saw_life: false,
             asked_to_hear: 0,
             pace: Pace::default(),
+            least_interval: Span::ZERO,
             hastened: now,
             need: Need::default(),
             peer_pause: None,
@@ -380,7 +383,7 @@ impl Link {
 
     /// The mean pause between heartbeats now: ours, or as the peer announces its own.
     pub fn heartbeat(&self, driver: bool) -> Span {
-        let pause = self.pace.pause(self.config.timers.interval);
+        let pause = self.pace.pause(self.interval());
         if driver {
             return pause;
         }
@@ -390,7 +393,7 @@ impl Link {
 
     /// The longest pause between our heartbeats, told to the peer so that it can miss them.
     pub fn announced_interval_ms(&self) -> u16 {
-        longest(self.pace.pause(self.config.timers.interval)).as_millis() as u16
+        longest(self.pace.pause(self.interval())).as_millis() as u16
     }
 
     /// Pause between urgent probes.
@@ -413,7 +416,7 @@ impl Link {
     /// the time in which it would have noticed and asked twice more. Then we ask ourselves, for it may have had its
     /// answer over another link.
     fn deaf_at(&self, driver: bool) -> Time {
-        let interval = self.config.timers.interval;
+        let interval = self.interval();
         // What comes is answers to ours; where these do not arrive, it is the heartbeats of the peer.
         let pause = if driver && self.state >= LinkState::Suspect {
             longest(self.pace.pause(interval))
@@ -523,7 +526,7 @@ impl Link {
             LinkState::Up => {
                 self.proven(now);
                 self.sent.answered(now);
-                self.heartbeat_at = self.heartbeat_at.min(now + self.config.timers.interval);
+                self.heartbeat_at = self.heartbeat_at.min(now + self.interval());
             }
             LinkState::Suspect => {
                 self.doubted_from = now - silent;

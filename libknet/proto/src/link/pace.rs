@@ -34,9 +34,9 @@ impl Pace {
         interval.times(1 << self.doublings).min(LONGEST.max(interval))
     }
 
-    /// A heartbeat leaves. `slowest` is the pause allowed for a link that rests, `None` if it is needed. The next one
-    /// follows after the pause that holds now.
-    pub fn beat(&mut self, interval: Span, slowest: Option<Span>) {
+    /// A heartbeat leaves. `slowest` is the pause allowed for a link that rests, `None` if it is needed; `calmly`: not at
+    /// once. The next one follows after the pause that holds now.
+    pub fn beat(&mut self, interval: Span, slowest: Option<Span>, calmly: bool) {
         let Some(slowest) = slowest else {
             *self = Self::default();
             return;
@@ -45,7 +45,7 @@ impl Pace {
             calm: CALM,
             doublings: (self.doublings + 1).min(DOUBLINGS),
         };
-        if self.calm < CALM {
+        if calmly && self.calm < CALM {
             self.calm += 1;
         } else if next.pause(interval) <= slowest {
             *self = next;
@@ -77,16 +77,30 @@ pub struct Need {
 }
 
 impl Link {
+    /// The pause between heartbeats while it is needed: as configured, or longer where the peer has too many peers.
+    pub fn interval(&self) -> Span {
+        self.config.timers.interval.max(self.least_interval)
+    }
+
+    /// The peer asks for heartbeats that are no closer together than this, in all of this session.
+    pub fn keep_apart(&mut self, least_interval: Span) {
+        self.least_interval = least_interval;
+    }
+
     /// It costs money, and a cheaper link does the work.
     pub const fn rests(&self) -> bool {
         self.need.metered
     }
 
-    /// The heartbeats that we wish for while it rests, in ms; 0: as they are.
-    pub fn wished_pause_ms(&self) -> u16 {
-        let slowest = slowest(self.config.timers.interval).min(ANNOUNCEABLE);
+    /// The pause between heartbeats that we wish for, in ms; 0: as they are. While it rests the longest; while it is
+    /// merely not in use `crowd`, that many of them from all peers do not take more time than frames.
+    pub fn wished_pause_ms(&self, crowd: Span) -> u16 {
+        let interval = self.config.timers.interval;
+        let slowest = slowest(interval).min(ANNOUNCEABLE);
         if self.rests() {
             slowest.as_millis() as u16
+        } else if self.need.spare && crowd >= interval.times(2) {
+            slowest.min(crowd).as_millis() as u16
         } else {
             0
         }
@@ -107,7 +121,7 @@ impl Link {
 
     /// The pause that its heartbeats may grow to, if one of the two sides wants that and none needs it.
     pub(super) fn slowest_pause(&self) -> Option<Span> {
-        let own = slowest(self.config.timers.interval);
+        let own = slowest(self.interval());
         if self.need.metered {
             Some(own)
         } else {
@@ -142,7 +156,7 @@ impl Link {
 
     /// It is needed: from now on the usual pace.
     pub fn hasten(&mut self, now: Time) {
-        let interval = self.config.timers.interval;
+        let interval = self.interval();
         if self.pace.pause(interval) > interval {
             self.hastened = now;
             self.heartbeat_at = self.heartbeat_at.min(now + interval);
@@ -166,7 +180,7 @@ mod tests {
     fn pauses(interval: Span, slowest: Span, beats: usize) -> Vec<u64> {
         let mut pace = Pace::default();
         let pause = |_| {
-            pace.beat(interval, Some(slowest));
+            pace.beat(interval, Some(slowest), true);
             pace.pause(interval).as_secs()
         };
         (0..beats).map(pause).collect()
@@ -181,6 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_peer_wishes_needs_no_calm() {
+        let mut pace = Pace::default();
+        let pauses: Vec<u64> = (0..6)
+            .map(|_| {
+                pace.beat(SECOND, Some(Span::from_secs(9)), false);
+                pace.pause(SECOND).as_secs()
+            })
+            .collect();
+        assert_eq!(pauses, [2, 4, 8, 8, 8, 8]);
+    }
+
+    #[test]
     fn not_beyond_what_is_allowed() {
         assert_eq!(pauses(SECOND, Span::from_secs(5), 14)[10..], [2, 4, 4, 4]);
     }
@@ -189,12 +215,12 @@ mod tests {
     fn who_is_needed_is_back_at_once_and_calm_begins_anew() {
         let mut pace = Pace::default();
         for _ in 0..20 {
-            pace.beat(SECOND, Some(slowest(SECOND)));
+            pace.beat(SECOND, Some(slowest(SECOND)), true);
         }
         assert_eq!(pace.pause(SECOND), SECOND.times(16));
-        pace.beat(SECOND, None);
+        pace.beat(SECOND, None, true);
         assert_eq!(pace.pause(SECOND), SECOND);
-        pace.beat(SECOND, Some(slowest(SECOND)));
+        pace.beat(SECOND, Some(slowest(SECOND)), true);
         assert_eq!(pace.pause(SECOND), SECOND);
     }
 

@@ -39,7 +39,7 @@ impl Link {
             // The other side may send the heartbeats from now on: what was silent before was so with leave.
             self.hastened = now;
         }
-        let pause = self.pace.pause(self.config.timers.interval);
+        let pause = self.pace.pause(self.interval());
         self.heartbeat_at = self.heartbeat_at.min(now + pause);
         match self.idle_state() {
             LinkState::Down if anew => self.enter(now, LinkState::Probing, LinkReason::SessionBegins),

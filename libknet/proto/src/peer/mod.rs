@@ -289,6 +289,8 @@ impl Peer {
         if link.config.local.is_some_and(|s| !env.socket_is_up(s)) {
             link.local(env.now, false);
         }
+        let apart = self.current.as_ref().map(|s| s.heartbeats_apart);
+        link.keep_apart(apart.unwrap_or_default());
         let t = if self.is_up() {
             link.session_begins(env.now, true)
         } else {

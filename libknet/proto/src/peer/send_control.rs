@@ -96,7 +96,8 @@ impl Peer {
         let now = env.now;
         let answered = answer.and_then(|a| LinkId::new((a.id & 7) as u8));
         let wish = answered.and_then(|of| self.link(of));
-        let hb_min_ms = wish.map_or(0, Link::wished_pause_ms);
+        let crowd = env.crowd_pause();
+        let hb_min_ms = wish.map_or(0, |of| of.wished_pause_ms(crowd));
         let states: [Option<LinkStateRecord>; 8] = core::array::from_fn(|i| {
             let id = LinkId::new(i as u8)?;
             (id == link || about.contains(id))

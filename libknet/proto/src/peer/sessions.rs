@@ -152,7 +152,7 @@ impl Peer {
 
     /// Makes `session` the one that is used, unless it crossed with a better one.
     fn adopt(&mut self, env: &mut Env, session: Box<Session>, path: Option<Path>) {
-        let (role, suite) = (session.role, session.suite);
+        let (role, suite, apart) = (session.role, session.suite, session.heartbeats_apart);
         self.attempt = Attempt::default();
         let before = self.instance.replace(session.peer_instance);
         let restarted = before.is_some_and(|i| i != session.peer_instance);
@@ -188,9 +188,10 @@ impl Peer {
         self.heard = env.now;
         self.stalled = false;
         for id in LinkId::all() {
-            let t = self
-                .link_mut(id)
-                .and_then(|l| l.session_begins(env.now, restarted || !had_session));
+            let t = self.link_mut(id).and_then(|l| {
+                l.keep_apart(apart);
+                l.session_begins(env.now, restarted || !had_session)
+            });
             self.after(env, id, t);
         }
         if let Some(id) = path.and_then(|p| self.link_of(&p)) {

@@ -39,6 +39,9 @@ pub const fn largest_datagram(tap_mtu: u16) -> u16 {
     tap_mtu.saturating_add(ETHERNET + (HEADER_LEN + TAG_LEN) as u16)
 }
 
+/// Peers that send one heartbeat a second each, on a link that they do not use: more of them are asked for fewer.
+const SPARE_HEARTBEATS: u64 = 256;
+
 /// For so long after a gap what peers say of us is about the gap. They say it again with each heartbeat.
 const JUST_BACK: Span = Span::from_millis(500);
 /// A shorter gap makes nobody believe that we are gone.
@@ -141,6 +144,14 @@ impl Env {
     pub fn serial(&mut self) -> u32 {
         self.next_serial = self.next_serial.wrapping_add(1);
         self.next_serial
+    }
+
+    /// How rare heartbeats on links that are not in use have to be, for there to be no more than a certain number of them
+    /// from all peers together.
+    pub fn crowd_pause(&self) -> Span {
+        Span::from_secs(1)
+            .times(self.status.peers_up.into())
+            .divided_by(SPARE_HEARTBEATS)
     }
 
     /// Counts a discarded packet.

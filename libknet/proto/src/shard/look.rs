@@ -12,7 +12,6 @@ impl Shard {
     /// The interface as a whole.
     pub fn interface_status(&self) -> InterfaceStatus {
         let mut status = self.env.status.clone();
-        status.peers_up = self.up.len() as u32;
         status.macs = self.bridge.macs().len() as u32;
         status.tap_mtu = self.env.tap_mtu;
         status
@@ -55,9 +54,10 @@ impl Shard {
 
     /// Sets every counter to zero.
     pub fn clear_counters(&mut self) {
-        let peers = self.env.status.peers;
+        let InterfaceStatus { peers, peers_up, .. } = self.env.status;
         self.env.status = InterfaceStatus {
             peers,
+            peers_up,
             ..InterfaceStatus::default()
         };
         for peer in self.peers.iter_mut().flatten() {

@@ -417,6 +417,7 @@ impl Shard {
             (true, None) => {
                 peer.up_slot = Some(self.up.len() as u32);
                 self.up.push(id);
+                self.env.status.peers_up = self.up.len() as u32;
             }
             (false, Some(slot)) => {
                 peer.up_slot = None;
@@ -435,6 +436,7 @@ impl Shard {
             return;
         }
         self.up.swap_remove(slot);
+        self.env.status.peers_up = self.up.len() as u32;
         if let Some(moved) = self.up.get(slot)
             && let Some(peer) = self.peers.get_mut(usize::from(moved.0)).and_then(Option::as_mut)
         {
