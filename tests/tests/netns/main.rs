@@ -15,6 +15,7 @@ mod lossless;
 mod mtu;
 mod reach;
 mod roaming;
+mod swarm;
 mod transfer;
 mod wire;
 mod workers;

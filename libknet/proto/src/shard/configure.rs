@@ -100,6 +100,12 @@ impl Shard {
         self.joins = joins;
     }
 
+    /// From now on whatever a peer sends is for the TAP, and nothing is learned or relayed: for a program that plays the
+    /// hosts at the other ends itself, and sends with [`Shard::send_frame_to`].
+    pub fn do_without_bridge(&mut self) {
+        self.bridged = false;
+    }
+
     /// Changes what happens to packets that are too long.
     pub fn set_mtu_policy(&mut self, policy: MtuPolicy) {
         self.mtu_policy = policy;

@@ -20,6 +20,7 @@ use crate::{
     },
     offload::{Frame, checksum::Checksum, join::Join, segment::Segments},
     status::Port,
+    time::Time,
     wire::{
         header::TransportHeader,
         virtio_net_header::{VirtioNetHeader, flags, gso},
@@ -122,11 +123,22 @@ impl Shard {
         }
     }
 
+    /// Sends a frame of its own to `to` and to nobody else, whatever the bridge has learned.
+    pub fn send_frame_to(&mut self, now: Time, to: PeerId, frame: &[u8]) {
+        self.tick(now);
+        self.env.status.tap_rx.count(frame.len());
+        let header = VirtioNetHeader::default();
+        self.send(to, Port::Tap, Frame { header, bytes: frame });
+    }
+
     /// Sends a frame where the bridge says. Returns whether it is (also) for the TAP.
     pub(super) fn forward(&mut self, from: Port, frame: Frame<'_>) -> bool {
-        let decision = self
-            .bridge
-            .forward(self.env.real, from, frame.bytes, frame.count());
+        let decision = if self.bridged {
+            self.bridge
+                .forward(self.env.real, from, frame.bytes, frame.count())
+        } else {
+            Decision::Tap
+        };
         if self.bridge.has_something_to_tell() {
             self.tell_of_macs();
         }

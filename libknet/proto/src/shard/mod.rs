@@ -75,6 +75,8 @@ pub struct Shard {
     paths: BTreeMap<Place, PeerId>,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
+    /// Whether frames pass it.
+    bridged: bool,
     mtu_policy: MtuPolicy,
     too_big: Answerer,
     joins: Joins,
@@ -103,6 +105,7 @@ impl Shard {
             paths: BTreeMap::new(),
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
+            bridged: true,
             mtu_policy: config.mtu_policy,
             too_big: Answerer::new(seat.workers),
             joins: Joins::default(),

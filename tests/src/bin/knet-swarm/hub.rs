@@ -1,0 +1,150 @@
+//! The hub: a real knetd in a namespace of its own, with a block of its configuration for each peer.
+
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
+
+use knet_proto::config::{PrivateKey, PublicKey};
+use knet_tests::lab::{
+    Lab, LabError, Result,
+    config::{ConfigFile, Interface},
+    daemon::{Daemon, write_secret},
+};
+use libknet::{OsEntropy, api::value::base64_encode};
+
+use crate::{
+    network::{self, HUB, PORT},
+    usage::Usage,
+};
+
+/// How long it may take until the hub answers on its control socket.
+const PATIENCE: Duration = Duration::from_secs(300);
+const DEVICE: &str = "knet0";
+
+/// The hub.
+pub(crate) struct Hub {
+    // Before the laboratory, so that it ends before its namespace goes.
+    daemon: Daemon,
+    lab: Lab,
+    public_key: PublicKey,
+}
+
+/// What a start took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Started {
+    /// Until it answered on its control socket.
+    pub(crate) after: Duration,
+    /// What it had used then.
+    pub(crate) usage: Usage,
+}
+
+impl Hub {
+    /// A hub that is not started yet, and the cable to it.
+    pub(crate) fn new() -> Result<Self> {
+        let mut lab = Lab::new()?;
+        let host = lab.add_host("hub", &[])?;
+        network::connect(&lab, host)?;
+        let private_key = PrivateKey::generate(&mut OsEntropy);
+        let file = lab.host_directory(host).join("hub.key");
+        write_secret(&file, &base64_encode(&private_key.0))?;
+        Ok(Self {
+            daemon: Daemon::new(&lab, host),
+            public_key: private_key.public_key(),
+            lab,
+        })
+    }
+
+    /// Its public key.
+    pub(crate) fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
+    /// Writes its configuration: `links` sockets, and these peers. Returns its length in bytes.
+    pub(crate) fn configure(
+        &self,
+        links: u8,
+        peers: impl Iterator<Item = (u16, PublicKey)>,
+    ) -> Result<usize> {
+        let mut text = ConfigFile {
+            hostname: "hub".into(),
+            interfaces: vec![Interface {
+                name: DEVICE.into(),
+                private_key: "hub.key".into(),
+                locals: (0..links)
+                    .map(|link| format!("{HUB} port {}", PORT + u16::from(link)))
+                    .collect(),
+                ..Interface::default()
+            }],
+        }
+        .to_string();
+        for (number, key) in peers {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                " !\n peer p{number:05}\n  public-key {}\n  spoke",
+                base64_encode(key.as_bytes())
+            );
+        }
+        self.daemon.configure(&text)?;
+        Ok(text.len())
+    }
+
+    /// Starts it, and lets `meanwhile` go on until it answers.
+    pub(crate) fn start(&mut self, mut meanwhile: impl FnMut() -> Result<()>) -> Result<Started> {
+        let began = Instant::now();
+        self.daemon.spawn(&self.lab)?;
+        loop {
+            // A question costs a process of its own: not before there is somebody to ask.
+            if self.daemon.socket().exists() && self.daemon.show("show version").is_ok() {
+                break;
+            }
+            if !self.daemon.is_running() || began.elapsed() > PATIENCE {
+                return Err(LabError::new(format!(
+                    "the hub does not start; its log:\n{}",
+                    self.daemon.log_end(30)
+                )));
+            }
+            meanwhile()?;
+        }
+        Ok(Started {
+            after: began.elapsed(),
+            usage: self.usage().unwrap_or_default(),
+        })
+    }
+
+    /// Kills it (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    /// What it has used since its start; `None` if it is dead.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.daemon.id()?)
+    }
+
+    /// The end of its log.
+    pub(crate) fn log_end(&self) -> String {
+        self.daemon.log_end(10)
+    }
+
+    /// How many peers it says are up.
+    pub(crate) fn peers_up(&self) -> Result<u64> {
+        let shown = self.daemon.show(&format!("show interfaces {DEVICE}"))?;
+        shown["interfaces"][0]["peers_up"]
+            .as_u64()
+            .ok_or_else(|| LabError::new(format!("`show interfaces` printed other fields: {shown}")))
+    }
+
+    /// What it has dropped, by reason.
+    pub(crate) fn drops(&self) -> Result<std::collections::BTreeMap<String, u64>> {
+        self.daemon.drops()
+    }
+
+    /// How long a command of the shell takes, and the length of its answer in bytes.
+    pub(crate) fn time_command(&self, command: &str) -> Result<(Duration, usize)> {
+        let began = Instant::now();
+        let answer = knet_tests::lab::process::output(self.daemon.shell()?.args(["-c", command]))?;
+        Ok((began.elapsed(), answer.len()))
+    }
+}
