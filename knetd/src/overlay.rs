@@ -165,8 +165,10 @@ impl Overlay {
             None => Change::RemovePeer(peer),
             Some(link) => {
                 let mut without = whole.clone();
-                let place = without.links.get_mut(usize::from(link));
-                if place.and_then(Option::take).is_none() {
+                if LinkId::new(link)
+                    .and_then(|link| without.links.remove(link))
+                    .is_none()
+                {
                     let text = format!("link {link} of peer {name} is not configured here");
                     return Err(missing(text, "a configured link, or the peer as a whole"));
                 }

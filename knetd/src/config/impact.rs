@@ -153,7 +153,7 @@ mod tests {
 
     use libknet::{
         SocketSetup,
-        proto::config::{PrivateKey, TapMtu},
+        proto::config::{LinkConfig, PrivateKey, TapMtu},
     };
 
     use super::*;
@@ -186,15 +186,22 @@ mod tests {
         setup
     }
 
+    fn with_link(peer: &mut PeerConfig, link: u8, change: impl FnOnce(&mut LinkConfig)) {
+        let link = LinkId::new(link).unwrap();
+        let mut config = peer.links.get(link).unwrap().clone();
+        change(&mut config);
+        peer.links.set(link, config);
+    }
+
     #[test]
     fn only_what_is_touched_is_named_with_what_happens_to_it() {
         let old = with_peers(1, &[(0, "192.0.2.1:7700"), (1, "192.0.2.2:7700")]);
-        let live = changed(&old, "p11", |p| p.links[0].as_mut().unwrap().priority = 7);
+        let live = changed(&old, "p11", |p| with_link(p, 0, |link| link.priority = 7));
         assert_eq!(peers(&impact(&old, &live)), ["live p11 []"]);
         let key = PrivateKey::from_bytes(&[99; 32]).public_key();
         let keyed = changed(&old, "p11", |p| p.public_key = key);
         assert_eq!(peers(&impact(&old, &keyed)), ["rehandshake p11 []"]);
-        let moved = changed(&old, "p12", |p| p.links[1] = None);
+        let moved = changed(&old, "p12", |p| drop(p.links.remove(LinkId::new(1).unwrap())));
         assert_eq!(peers(&impact(&old, &moved)), ["relink p12 [1]"]);
         let down = changed(&old, "p12", |p| p.shutdown = true);
         assert_eq!(peers(&impact(&old, &down)), ["shutdown p12 []"]);
@@ -217,7 +224,7 @@ mod tests {
             &with_peers(1, &[(0, "192.0.2.1:7700"), (1, "192.0.2.2:7700")]),
             "p11",
             |p| {
-                p.links[0].as_mut().unwrap().local = Some(SocketId(1));
+                with_link(p, 0, |link| link.local = Some(SocketId(1)));
             },
         );
         let mut new = old.clone();

@@ -203,6 +203,19 @@ impl LinkConfigs {
             *slot = Some(config);
         }
     }
+
+    /// Takes the configuration of `link` out, if it has one.
+    pub fn remove(&mut self, link: LinkId) -> Option<LinkConfig> {
+        let removed = self.0.get_mut(link.index())?.take();
+        // As if it had never been there.
+        let used = self
+            .0
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |last| last + 1);
+        self.0.truncate(used);
+        removed
+    }
 }
 
 impl FromIterator<(LinkId, LinkConfig)> for LinkConfigs {

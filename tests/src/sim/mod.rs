@@ -373,9 +373,7 @@ impl World {
 
     /// What the workers of `node` have handed over, and what they have taken: frames and datagrams.
     pub fn handover(&self, node: usize) -> [[u64; 2]; 2] {
-        self.nodes[node]
-            .life()
-            .map_or([[0; 2]; 2], node::Life::handover)
+        self.nodes[node].life().map_or([[0; 2]; 2], node::Life::handover)
     }
 
     /// Rules broken since the start; a test asserts that there are none.
