@@ -592,7 +592,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show",
             Some(
-                "% Incomplete command.\n  expected: version, interfaces, peers, peer, links, mac, running-config, startup-config, ... (3 more, see `?`)",
+                "% Incomplete command.\n  expected: version, interfaces, peers, peer, links, mac, running-config, startup-config, ... (10 more, see `?`)",
             ),
         ),
         (
@@ -611,7 +611,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "shwo version",
             Some(
-                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, clear, write, copy, ... (7 more, see `?`); did you mean `show`?",
+                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, clear, write, copy, ... (16 more, see `?`); did you mean `show`?",
             ),
         ),
         (
