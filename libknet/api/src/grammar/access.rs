@@ -100,3 +100,121 @@ impl Access {
         }
     }
 }
+
+/// A flag: there or not.
+macro_rules! flag {
+    ($kind:ident . $field:ident) => {
+        Access::$kind(Accessor {
+            get: |object| {
+                if object.$field {
+                    vec![Vec::new()]
+                } else {
+                    Vec::new()
+                }
+            },
+            set: |object, values| {
+                object.$field = values.is_empty();
+                values.is_empty()
+            },
+            clear: |object, _| {
+                object.$field = false;
+                true
+            },
+        })
+    };
+}
+
+/// A value that may be missing.
+macro_rules! optional {
+    ($kind:ident . $field:ident : $variant:ident) => {
+        Access::$kind(Accessor {
+            get: |object| {
+                object
+                    .$field
+                    .iter()
+                    .map(|v| vec![Value::$variant(v.clone())])
+                    .collect()
+            },
+            set: |object, values| {
+                let [Value::$variant(value)] = values else {
+                    return false;
+                };
+                object.$field = Some(value.clone());
+                true
+            },
+            clear: |object, _| {
+                object.$field = None;
+                true
+            },
+        })
+    };
+}
+
+/// A number with a default.
+macro_rules! number {
+    ($kind:ident($object:ident) . $field:ident) => {
+        Access::$kind(Accessor {
+            get: |object| vec![vec![Value::Number(u32::from(object.$field))]],
+            set: |object, values| {
+                let [Value::Number(n)] = values else { return false };
+                (*n).try_into().map(|n| object.$field = n).is_ok()
+            },
+            clear: |object, _| {
+                object.$field = $object::default().$field;
+                true
+            },
+        })
+    };
+}
+
+/// A number that may be missing.
+macro_rules! optional_number {
+    ($kind:ident . $field:ident) => {
+        Access::$kind(Accessor {
+            get: |object| {
+                object
+                    .$field
+                    .iter()
+                    .map(|n| vec![Value::Number(u32::from(*n))])
+                    .collect()
+            },
+            set: |object, values| {
+                let [Value::Number(n)] = values else { return false };
+                (*n).try_into().map(|n| object.$field = Some(n)).is_ok()
+            },
+            clear: |object, _| {
+                object.$field = None;
+                true
+            },
+        })
+    };
+}
+
+/// Values of which there can be several, in the order in which they were added.
+macro_rules! list {
+    ($kind:ident . $field:ident : $variant:ident) => {
+        Access::$kind(Accessor {
+            get: |object| object.$field.iter().map(|v| vec![Value::$variant(*v)]).collect(),
+            set: |object, values| {
+                let [Value::$variant(value)] = values else {
+                    return false;
+                };
+                if !object.$field.contains(value) {
+                    object.$field.push(*value);
+                }
+                true
+            },
+            clear: |object, values| {
+                let before = object.$field.len();
+                match values {
+                    [] => object.$field.clear(),
+                    [Value::$variant(value)] => object.$field.retain(|v| v != value),
+                    _ => return false,
+                }
+                values.is_empty() || object.$field.len() < before
+            },
+        })
+    };
+}
+
+pub(super) use {flag, list, number, optional, optional_number};
