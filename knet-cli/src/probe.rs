@@ -102,8 +102,11 @@ fn timeout(client: &mut Client, order: &Order) -> Result<u32, Failure> {
     let Reply::Links(rows) = client.call(request)? else {
         return Err(unexpected());
     };
-    let link = rows.rows.iter().find(|row| row.link == order.link);
-    let rtt = link.and_then(|row| row.rtt_p99_us.or(row.rtt_us)).unwrap_or(0);
+    let Some(link) = rows.rows.iter().find(|row| row.link == order.link) else {
+        let text = format!("peer {} has no link {}", clean(&order.peer), order.link);
+        return Err(Failure::Unusable(text));
+    };
+    let rtt = link.rtt_p99_us.or(link.rtt_us).unwrap_or(0);
     Ok((rtt / 250).clamp(TIMEOUT_MS.0, TIMEOUT_MS.1) as u32)
 }
 

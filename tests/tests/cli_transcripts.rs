@@ -98,6 +98,7 @@ fn play(mesh: &Mesh, name: &str) -> Result<()> {
     command
         .arg("--socket")
         .arg(mesh.daemon(A).socket())
+        .env("LC_ALL", "C.UTF-8")
         .args(["--echo", "--keep-going"]);
     let mut child = command
         .stdin(Stdio::piped())
@@ -141,6 +142,17 @@ fn configuring_a_running_daemon() -> Result<()> {
     let mesh = mesh()?;
     play(&mesh, "configure.txt")?;
     // The peer saw its link go and come back, and is still there.
+    mesh.wait_until_all_up(Duration::from_secs(20))
+}
+
+#[test]
+fn operating_a_running_daemon() -> Result<()> {
+    if !can_run() {
+        return Ok(());
+    }
+    let mesh = mesh()?;
+    play(&mesh, "operate.txt")?;
+    // The session that was made anew works.
     mesh.wait_until_all_up(Duration::from_secs(20))
 }
 

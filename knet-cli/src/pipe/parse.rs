@@ -101,7 +101,8 @@ impl<'a> Part<'a> {
     }
 
     fn read(&self, pipes: Pipes, pipe: &mut Pipe) -> Result<(), SyntaxError> {
-        match self.name(pipes)? {
+        let after_regex = !matches!(pipe.filters.last(), None | Some(Filter::Count | Filter::Last(_)));
+        match self.name(pipes, after_regex)? {
             "count" => pipe.filters.push(self.nothing(Filter::Count)?),
             "json" => pipe.format = Some(self.nothing(Format::Json)?),
             "table" => pipe.format = Some(self.nothing(Format::Text)?),
@@ -119,7 +120,7 @@ impl<'a> Part<'a> {
     }
 
     /// The filter that the first word names; it can be abbreviated.
-    fn name(&self, pipes: Pipes) -> Result<&'static str, SyntaxError> {
+    fn name(&self, pipes: Pipes, after_regex: bool) -> Result<&'static str, SyntaxError> {
         let names = || pipes.filters().map(|(name, _)| name.to_owned()).collect();
         if self.word.is_empty() {
             return Err(mistake(ErrorKind::Incomplete, self.span.clone(), None, names()));
@@ -129,10 +130,14 @@ impl<'a> Part<'a> {
             .map(|(name, _)| name)
             .filter(|name| name.starts_with(self.word))
             .collect();
-        match fitting[..] {
-            [name] => Ok(name),
-            _ => Err(mistake(ErrorKind::Invalid, self.span.clone(), None, names())),
+        if let [name] = fitting[..] {
+            return Ok(name);
         }
+        // `include a|b` is meant to be one.
+        let reason = after_regex.then(|| {
+            "a | that belongs to a regular expression stands between quotation marks: \"a|b\"".to_owned()
+        });
+        Err(mistake(ErrorKind::Invalid, self.span.clone(), reason, names()))
     }
 
     fn nothing<T>(&self, value: T) -> Result<T, SyntaxError> {
@@ -285,6 +290,11 @@ mod tests {
             ("x | redirect f over it", 15..22, None),
             ("x | redirect f | count", 17..22, None),
             ("x | dot", 4..7, None),
+            (
+                "x | include up|down",
+                15..19,
+                Some("a | that belongs to a regular expression stands between quotation marks: \"a|b\""),
+            ),
         ] {
             let error = parsed(line).expect_err(line);
             assert_eq!((error.span, error.reason.as_deref()), (span, reason), "{line}");

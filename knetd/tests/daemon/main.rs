@@ -6,6 +6,7 @@
     missing_docs
 )]
 
+mod act;
 mod candidates;
 mod configuration;
 mod confirmations;

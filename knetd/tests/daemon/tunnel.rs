@@ -9,9 +9,9 @@ use crate::host::{Client, Daemon, Host, run, wait_for};
 /// Two hosts with two cables between them, one overlay, and a third peer that nobody is.
 pub(crate) struct Pair {
     pub(crate) a: Host,
-    b: Host,
-    daemon_a: Daemon,
-    daemon_b: Daemon,
+    pub(crate) b: Host,
+    pub(crate) daemon_a: Daemon,
+    pub(crate) daemon_b: Daemon,
 }
 
 pub(crate) fn pair() -> Pair {
