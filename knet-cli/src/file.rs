@@ -27,6 +27,9 @@ pub(crate) enum Existing {
 pub(crate) fn write(name: &str, bytes: &[u8], existing: Existing) -> Result<PathBuf, Failure> {
     let path = expand(name);
     let failed = |error: io::Error| Failure::Unusable(format!("{}: {error}", path.display()));
+    if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::Unusable(format!("{} is no file", path.display())));
+    }
     match existing {
         Existing::Refuse => match create(&path) {
             Ok(file) => fill(file, &path, bytes).map_err(failed)?,
@@ -39,9 +42,6 @@ pub(crate) fn write(name: &str, bytes: &[u8], existing: Existing) -> Result<Path
             Err(error) => return Err(failed(error)),
         },
         Existing::Replace => {
-            if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-                return Err(Failure::Unusable(format!("{} is no file", path.display())));
-            }
             let beside = beside(&path).map_err(failed)?;
             let file = create(&beside).map_err(failed)?;
             fill(file, &beside, bytes).map_err(failed)?;
