@@ -19,8 +19,8 @@ use libknet::{
     Change, Event, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey,
-            PublicKey, Remote, TapMtu,
+            InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PresharedKey,
+            PrivateKey, PublicKey, Remote, TapMtu,
         },
         ids::{LinkId, PeerId, SocketId, Workers},
         rng::Entropy,
@@ -738,7 +738,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
         shutdown: false,
         lossless: true,
         static_macs: Vec::new(),
-        links: Default::default(),
+        links: LinkConfigs::default(),
     };
     for (n, link) in links.iter().enumerate() {
         let (local, remote) = link.split_once(',').unwrap();

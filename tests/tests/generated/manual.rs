@@ -1,5 +1,7 @@
 //! Manual pages of the programs.
 
+use std::fmt::Write as _;
+
 use clap::Command;
 use clap_mangen::Man;
 use libknet::api::reference::roff;
@@ -34,7 +36,7 @@ pub(crate) fn knetd(command: Command) -> String {
     let mut keys = String::from(".SH KEYS\n");
     for key in command.get_subcommands() {
         let about = key.get_about().map(ToString::to_string).unwrap_or_default();
-        keys.push_str(&format!(".TP\n.B knetd {}\n{about}.\n", key.get_name()));
+        let _ = writeln!(keys, ".TP\n.B knetd {}\n{about}.", key.get_name());
     }
     let rest = format!(
         ".SH SIGNALS\n\
@@ -76,7 +78,7 @@ fn page(command: Command, section: &str, before: &str, rest: &str) -> String {
 fn status(meanings: &[&str]) -> String {
     let mut text = String::from(".SH EXIT STATUS\n");
     for (number, meaning) in meanings.iter().enumerate() {
-        text.push_str(&format!(".TP\n.B {number}\n{}.\n", meaning.replace('-', "\\-")));
+        let _ = writeln!(text, ".TP\n.B {number}\n{}.", meaning.replace('-', "\\-"));
     }
     text
 }
