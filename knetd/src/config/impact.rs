@@ -201,7 +201,9 @@ mod tests {
         let key = PrivateKey::from_bytes(&[99; 32]).public_key();
         let keyed = changed(&old, "p11", |p| p.public_key = key);
         assert_eq!(peers(&impact(&old, &keyed)), ["rehandshake p11 []"]);
-        let moved = changed(&old, "p12", |p| drop(p.links.remove(LinkId::new(1).unwrap())));
+        let moved = changed(&old, "p12", |p| {
+            p.links.remove(LinkId::new(1).unwrap()).unwrap();
+        });
         assert_eq!(peers(&impact(&old, &moved)), ["relink p12 [1]"]);
         let down = changed(&old, "p12", |p| p.shutdown = true);
         assert_eq!(peers(&impact(&old, &down)), ["shutdown p12 []"]);

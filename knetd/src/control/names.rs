@@ -58,23 +58,21 @@ pub(crate) fn interfaces<'a>(
     config: &'a Config,
     only: Option<&str>,
 ) -> Result<Vec<(&'a String, &'a InterfaceConfig)>, ApiError> {
-    match only {
-        None => Ok(config.interfaces.iter().collect()),
-        Some(name) => match config.interfaces.get_key_value(name) {
-            Some(found) => Ok(vec![found]),
-            None => {
-                let place = Context::Interface {
-                    interface: name.to_owned(),
-                };
-                let names = config.interfaces.keys().map(String::as_str);
-                Err(not_found(
-                    format!("there is no interface {name}"),
-                    place,
-                    names_instead(name, names),
-                ))
-            }
-        },
+    let Some(name) = only else {
+        return Ok(config.interfaces.iter().collect());
+    };
+    if let Some(found) = config.interfaces.get_key_value(name) {
+        return Ok(vec![found]);
     }
+    let place = Context::Interface {
+        interface: name.to_owned(),
+    };
+    let names = config.interfaces.keys().map(String::as_str);
+    Err(not_found(
+        format!("there is no interface {name}"),
+        place,
+        names_instead(name, names),
+    ))
 }
 
 /// The only peer of this name.

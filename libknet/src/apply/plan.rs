@@ -156,7 +156,7 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use knet_proto::{
-        config::{PolicyKind, PresharedKey, PrivateKey},
+        config::{LinkConfigs, PolicyKind, PresharedKey, PrivateKey},
         ids::WorkerId,
     };
 
@@ -173,7 +173,7 @@ mod tests {
             shutdown: false,
             lossless: true,
             static_macs: macs.iter().map(|n| mac(*n)).collect(),
-            links: Default::default(),
+            links: LinkConfigs::default(),
         }
     }
 

@@ -148,7 +148,9 @@ fn add_calls(all: &mut SystemCalls, next: SystemCalls) {
 #[cfg(test)]
 mod tests {
     use knet_proto::{
-        config::{InterfaceConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, TapMtu},
+        config::{
+            InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, TapMtu,
+        },
         ids::{PeerId, Seat, Workers},
         shard::Shard,
         time::{Span, Time},
@@ -184,7 +186,7 @@ mod tests {
                         shutdown: false,
                         lossless: true,
                         static_macs: Vec::new(),
-                        links: Default::default(),
+                        links: LinkConfigs::default(),
                     };
                     let _ = shard.set_port(Time::ZERO, PeerId(*peer), &config.port(0));
                     shard.enter(Time::ZERO, PeerId(*peer), config);

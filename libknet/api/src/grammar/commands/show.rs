@@ -1,0 +1,110 @@
+//! What can be shown.
+
+use crate::{message::Only, transaction::Version};
+
+/// What is to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// The daemon.
+    Version,
+    /// Interfaces.
+    Interfaces {
+        /// Only this one.
+        interface: Option<String>,
+    },
+    /// Peers, one line each.
+    Peers {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Only these.
+        only: Only,
+    },
+    /// All about one peer.
+    Peer {
+        /// Its name.
+        peer: String,
+        /// Of which interface.
+        interface: Option<String>,
+    },
+    /// What happened to one peer.
+    PeerHistory {
+        /// Its name.
+        peer: String,
+        /// Only this many, the latest.
+        last: Option<u32>,
+        /// Of which interface.
+        interface: Option<String>,
+    },
+    /// Links, one line each.
+    Links {
+        /// Only of this peer.
+        peer: Option<String>,
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Only these.
+        only: Only,
+    },
+    /// The bridge's table.
+    MacTable {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// The configuration in force.
+    RunningConfig {
+        /// Settings at their default, too.
+        all: bool,
+    },
+    /// The configuration file.
+    StartupConfig,
+    /// The daemon's log.
+    Logging {
+        /// How many of the latest lines.
+        lines: u32,
+    },
+    /// What was typed.
+    History,
+    /// Commands and lines of the configuration.
+    Commands {
+        /// Only those that speak of this.
+        word: Option<String>,
+    },
+    /// The revisions that are kept.
+    Revisions,
+    /// How two configurations differ.
+    ConfigDiff {
+        /// From this revision. `None`: from the startup configuration, in a candidate from the running one.
+        from: Option<u64>,
+        /// To this revision. `None`: to the running configuration, in a candidate to the candidate.
+        to: Option<u64>,
+    },
+    /// The text of a configuration.
+    ConfigText(Version),
+    /// Who is connected.
+    Clients,
+    /// What is set for the terminal.
+    Terminal,
+    /// Discarded packets.
+    Drops {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Bounds, and what is used of them.
+    Limits {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Interfaces, peers and links as a tree.
+    Topology {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Everything that helps to find a fault.
+    TechSupport,
+    /// Whose events are on this terminal.
+    Debugging,
+    /// Public keys of interfaces.
+    PublicKeys {
+        /// Only of this one.
+        interface: Option<String>,
+    },
+}
