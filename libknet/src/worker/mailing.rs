@@ -56,8 +56,9 @@ impl Worker {
         self.mail.as_ref().is_some_and(Mail::has_parcels) && self.sockets.hold_tap_until(now).is_none()
     }
 
-    /// Sends parcels, and wakes those who have something to read.
+    /// Sends parcels, behind the news, and wakes those who have something to read.
     pub(super) fn post(&mut self, now: Time) {
+        tell_news(&mut self.shard, self.mail.as_mut());
         if let Some(mail) = &mut self.mail {
             mail.post(now, &mut self.shard.outbox().parcels);
             mail.wake();
