@@ -25,8 +25,9 @@ use knet_proto::{
 use crate::time::{now, wall_clock};
 
 /// Datagrams that may wait for the thread: anybody can send them. Those of strangers are dealt with in microseconds
-/// once cookies are demanded; where all peers of a hub come back at once, it has work for some seconds.
-pub const HANDSHAKE_QUEUE: usize = 16_384;
+/// once cookies are demanded. Where all peers of a hub come back at once it has work for a second or so: an answer that
+/// comes later than after five is none any more.
+pub const HANDSHAKE_QUEUE: usize = 4096;
 /// Attempts of our own that may wait. A peer whose attempt is discarded tries again by itself.
 const STARTS: usize = 4096;
 /// How often the machine erases what has come to its end, and how many times after the last input.
