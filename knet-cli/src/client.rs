@@ -29,6 +29,8 @@ use crate::failure::Failure;
 const PAGE: u32 = 500;
 /// How often it looks whether the user has had enough.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long the end waits for an answer.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection on which one request is under way at a time.
 #[derive(Debug)]
@@ -120,13 +122,14 @@ impl Client {
         last.ok_or_else(unexpected)
     }
 
-    /// Says something before the end, and waits for the answer if there is still a connection.
+    /// Says something before the end, and waits a moment for the answer if there is still a connection: the daemon reads
+    /// what was sent before it sees the end.
     pub(crate) fn last_call(&mut self, body: RequestBody) -> Result<(), Failure> {
         self.last_id = self.last_id.wrapping_add(1);
         let id = self.last_id;
         self.write(&Request { id, body })?;
         loop {
-            let response: Response = self.read(Some(self.timeout))?;
+            let response: Response = self.read(Some(self.timeout.min(FAREWELL)))?;
             if response.id == id {
                 return Ok(());
             }

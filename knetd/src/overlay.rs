@@ -175,9 +175,11 @@ impl Overlay {
                 set(without)
             }
         };
-        self.handle
-            .apply(vec![before, set(whole)])
-            .map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))
+        // One after the other: together they would be no change at all.
+        [before, set(whole)].into_iter().try_for_each(|change| {
+            let applied = self.handle.apply(vec![change]);
+            applied.map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))
+        })
     }
 
     /// Says goodbye to the peers and removes the TAP. Blocks for less than a second; may be called on any thread
