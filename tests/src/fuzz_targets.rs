@@ -5,6 +5,7 @@
 //! `tests/fuzz_replay.rs` feeds them with `corpus/<name>/` and damaged copies of it.
 
 mod hostile;
+mod management;
 mod reassembly;
 mod super_frame;
 mod tap_frame;
@@ -32,6 +33,7 @@ use knet_proto::{
 };
 
 pub use hostile::{handshake, hostile_peer};
+pub use management::{config_file, control_codec, grammar_line};
 pub use reassembly::reassembly;
 pub use super_frame::super_frame;
 pub use tap_frame::tap_frame;
@@ -53,6 +55,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hostile_peer", hostile_peer),
     ("tap_frame", tap_frame),
     ("super_frame", super_frame),
+    ("grammar_line", grammar_line),
+    ("config_file", config_file),
+    ("control_codec", control_codec),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.

@@ -1,0 +1,149 @@
+//! What users and control clients send: lines, files, messages.
+
+use libknet::api::{
+    codec,
+    edit::Context,
+    grammar::{Line, complete, help, parse},
+    load::load,
+    message::{Hello, HelloReply, Privilege, Request, RequestBody, Response},
+    model::Config,
+    render::render,
+};
+
+/// A line, typed in each kind of object: what is told of it stands in it, and what it means can be applied or is
+/// refused whole.
+pub fn grammar_line(bytes: &[u8]) {
+    let Ok(line) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (interface, peer, mesh) = ("knet0".to_owned(), "a".to_owned(), "m".to_owned());
+    let objects = [
+        Context::Global,
+        Context::Interface {
+            interface: interface.clone(),
+        },
+        Context::Peer {
+            interface: interface.clone(),
+            peer: peer.clone(),
+        },
+        Context::Link {
+            interface: interface.clone(),
+            peer,
+            link: 0,
+        },
+        Context::Mesh {
+            interface: interface.clone(),
+            mesh: mesh.clone(),
+        },
+        Context::Member {
+            interface,
+            mesh,
+            member: "h".to_owned(),
+        },
+    ];
+    let on_host = objects
+        .iter()
+        .filter_map(|object| Context::on_host("h", object.clone()));
+    let contexts: Vec<Option<Context>> = [None]
+        .into_iter()
+        .chain(objects.iter().cloned().map(Some))
+        .chain(on_host.map(Some))
+        .collect();
+    let config = load(EXAMPLE.as_bytes()).config;
+    for context in &contexts {
+        let context = context.as_ref();
+        match parse(context, line) {
+            Ok(Line::Edit(edit)) => {
+                if let Ok(edited) = config.edited(&edit.ops) {
+                    same_when_read_back(&edited.config);
+                }
+            }
+            Ok(Line::Nothing | Line::Command(_)) => {}
+            Err(error) => {
+                assert!(
+                    line.get(error.span.clone()).is_some(),
+                    "{error:?} is not in {line:?}"
+                );
+                assert!(error.expectation().is_some(), "{error:?}");
+                assert!(error.report(line, 3).contains("% "));
+            }
+        }
+        let _ = help(context, Privilege::Admin, line);
+        let found = complete(context, line, &mut |_, _| vec!["x1".to_owned()]);
+        assert!(line.get(found.replace).is_some());
+    }
+}
+
+/// A file: what is read without a mistake is the same when it was written and read again.
+pub fn config_file(bytes: &[u8]) {
+    let loaded = load(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    for problem in &loaded.problems {
+        if let Some(span) = problem.span {
+            assert!(
+                span.line as usize <= lines && span.line > 0 && span.column > 0,
+                "{problem:?}"
+            );
+        }
+    }
+    if loaded.errors().next().is_none() {
+        same_when_read_back(&loaded.config);
+    }
+}
+
+/// A message of the control socket: one meaning, one encoding; and a change that it asks for is one that could have
+/// been typed.
+pub fn control_codec(bytes: &[u8]) {
+    if let Ok(request) = codec::decode::<Request>(bytes) {
+        let frame = codec::encode(&request, codec::MAX_REQUEST).expect("not longer than what was read");
+        assert_eq!(
+            codec::decode::<Request>(&frame[codec::HEADER..]).as_ref(),
+            Ok(&request)
+        );
+        if let RequestBody::Edit { ops, .. } | RequestBody::Try { ops } = &request.body {
+            for config in [Config::default(), load(EXAMPLE.as_bytes()).config] {
+                if let Ok(edited) = config.edited(ops) {
+                    same_when_read_back(&edited.config);
+                }
+            }
+        }
+    }
+    if let Ok(response) = codec::decode::<Response>(bytes) {
+        let frame = codec::encode(&response, codec::MAX_RESPONSE).expect("not longer than what was read");
+        assert_eq!(
+            codec::decode::<Response>(&frame[codec::HEADER..]).as_ref(),
+            Ok(&response)
+        );
+    }
+    let _ = codec::decode::<Hello>(bytes);
+    let _ = codec::decode::<HelloReply>(bytes);
+}
+
+fn same_when_read_back(config: &Config) {
+    for host in config.named_hosts() {
+        let _ = config.on_host(host);
+    }
+    for all in [false, true] {
+        let text = render(config, all);
+        let loaded = load(text.as_bytes());
+        assert_eq!(loaded.errors().next(), None, "{text}");
+        assert_eq!(&loaded.config, config, "{text}");
+    }
+}
+
+const EXAMPLE: &str = "\
+interface knet0
+ private-key file a.key
+ local 0 192.0.2.1 port 7700
+ peer a
+  public-key 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=
+  link 0 local 0 remote 203.0.113.7 port 7700
+ mesh m
+  member h public-key iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=
+   link 0 192.0.2.1
+host h
+ interface knet0
+  peer a
+   link 0
+    priority 3
+";
