@@ -116,7 +116,7 @@ impl Failure {
             Some(Context::Interface { interface }) => Value::Word(interface.clone()),
             Some(Context::Peer { peer, .. }) => Value::Word(peer.clone()),
             Some(Context::Link { link, .. }) => Value::Number(u32::from(*link)),
-            Some(Context::Global) | None => return,
+            _ => return,
         };
         let (head, _) = pipe::divide(line);
         *blame = arguments(context, head)

@@ -110,10 +110,7 @@ impl Session {
         match &self.context {
             None if self.privilege == Privilege::Operator => format!("{host}> "),
             None => format!("{host}# "),
-            Some(Context::Global) => format!("{host}({mode})# "),
-            Some(Context::Interface { interface }) => format!("{host}({mode}-if:{interface})# "),
-            Some(Context::Peer { peer, .. }) => format!("{host}({mode}-peer:{peer})# "),
-            Some(Context::Link { peer, link, .. }) => format!("{host}({mode}-link:{peer}:{link})# "),
+            Some(context) => format!("{host}({mode}{})# ", place(context)),
         }
     }
 
@@ -527,4 +524,20 @@ pub(crate) fn help_lines(
     Ok(pairs(
         lines.iter().map(|line| (line.word.as_str(), line.text.as_str())),
     ))
+}
+
+/// The object at hand in the prompt: its kind and its name, and the host where it is among the lines of one.
+fn place(context: &Context) -> String {
+    match context {
+        Context::Global => String::new(),
+        Context::Interface { interface } => format!("-if:{interface}"),
+        Context::Peer { peer, .. } => format!("-peer:{peer}"),
+        Context::Link { peer, link, .. } => format!("-link:{peer}:{link}"),
+        Context::Mesh { mesh, .. } => format!("-mesh:{mesh}"),
+        Context::Member { member, .. } => format!("-member:{member}"),
+        Context::Host { host, .. } => match context.without_host().1 {
+            Context::Global => format!("-host:{host}"),
+            inner => format!("{}@{host}", place(&inner)),
+        },
+    }
 }

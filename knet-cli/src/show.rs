@@ -88,6 +88,10 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             let text = client.text(RequestBody::RunningConfig { all })?;
             Document::text("running_config", &text)
         }
+        Show::ExpandedConfig => {
+            let text = client.text(RequestBody::ExpandedConfig)?;
+            Document::text("running_config", &text)
+        }
         Show::StartupConfig => {
             let text = client.text(RequestBody::StartupConfig)?;
             Document::text("startup_config", &text)

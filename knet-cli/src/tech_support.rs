@@ -9,7 +9,7 @@ use std::{
 };
 
 use knet_api::{
-    grammar::{Show, schema::SCHEMA},
+    grammar::{Show, schema},
     message::Only,
 };
 use regex::{Captures, Regex};
@@ -203,11 +203,11 @@ struct Scrub {
 
 impl Scrub {
     fn new(public: BTreeSet<String>) -> Result<Self, Failure> {
-        let secrets: Vec<&str> = SCHEMA
-            .iter()
+        let secrets: BTreeSet<&str> = schema::all()
             .filter(|row| row.secret)
             .map(|row| row.key)
             .collect();
+        let secrets = Vec::from_iter(secrets).join("|");
         let regex = |text: &str| {
             Regex::new(text).map_err(|error| Failure::Unusable(format!("a mistake of this program: {error}")))
         };
@@ -215,7 +215,7 @@ impl Scrub {
             public,
             // 32 bytes in base64 or in hexadecimal digits.
             key: regex(r"[A-Za-z0-9+/]{43}=|\b[0-9A-Fa-f]{64}\b")?,
-            secret_line: regex(&format!(r"^(\s*(?:no )?(?:{})) .*$", secrets.join("|")))?,
+            secret_line: regex(&format!(r"^(\s*(?:no )?(?:{secrets})) .*$"))?,
         })
     }
 

@@ -22,6 +22,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", default_value = "/run/knet/knetd.sock")]
     pub socket: PathBuf,
 
+    /// This host, where the configuration has lines for several. Default: the name of the machine, whole or up to its
+    /// first dot.
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+
     /// Only read the configuration, tell every error with line and column, and exit with 0 or 1.
     #[arg(long)]
     pub check: bool,

@@ -1,8 +1,11 @@
 //! The state of the daemon, owned by the control thread: the running configuration and what runs because of it.
 
 mod confirmation;
+mod in_force;
 mod loading;
+mod refusal;
 mod transactions;
+mod trial;
 
 use std::{
     cell::RefCell,
@@ -16,13 +19,14 @@ use std::{
 
 use libknet::{
     Event, Offloads, Query, Reply,
-    api::{message::ApiError, model::Config, problem::Problem},
+    api::model::Config,
     proto::{event::Event as CoreEvent, status::LinkState},
 };
 
 use self::{confirmation::Pending, transactions::Lock};
 pub(crate) use self::{
     confirmation::{Watched, watch_peer},
+    refusal::CommitError,
     transactions::{Author, ToConfirm},
 };
 use crate::{
@@ -32,19 +36,17 @@ use crate::{
         plan::{self, Setups},
         setup::Setup,
         store,
+        this_host::ThisHost,
     },
     control::server::Clients,
     events::{self, EventSink},
     flight_recorder::FlightRecorder,
-    host_check,
     logging::LogHistory,
     overlay::{EventSender, Overlay, OverlayEvent},
     resolver::{self, Answer, LinkPlace, News, Resolver},
     rows::InterfaceState,
     workers,
 };
-
-mod trial;
 
 /// How soon an interface that failed is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -64,6 +66,9 @@ pub(crate) struct Daemon {
     config_file: PathBuf,
     offloads: Offloads,
     config: Arc<Config>,
+    /// What of it concerns this host.
+    in_force: Arc<Config>,
+    this_host: ThisHost,
     /// What the configuration file holds.
     saved: Arc<Config>,
     /// Which revision that was.
@@ -89,21 +94,11 @@ struct Failure {
     delay: Duration,
 }
 
-/// Why a configuration was not put into force; everything is as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CommitError {
-    /// It makes no sense, or names a key that cannot be used.
-    Problems(Vec<Problem>),
-    /// The system refused. The text names the thing and the remedy.
-    System(String),
-    /// Not now, or not by this client.
-    Refused(Box<ApiError>),
-}
-
 impl Daemon {
     /// A daemon without interfaces.
     pub(crate) fn new(
         config_file: &Path,
+        this_host: ThisHost,
         offloads: Offloads,
         log: LogHistory,
         overlay_events: EventSender,
@@ -119,6 +114,8 @@ impl Daemon {
             config_file: config_file.into(),
             offloads,
             config: Arc::default(),
+            in_force: Arc::default(),
+            this_host,
             saved: Arc::default(),
             saved_revision: None,
             revision: history.latest(),
@@ -134,9 +131,19 @@ impl Daemon {
         }
     }
 
-    /// The running configuration.
+    /// The running configuration, as it is written: for all hosts, where it is for several.
     pub(crate) fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// What of the running configuration is in force on this host.
+    pub(crate) fn in_force(&self) -> &Arc<Config> {
+        &self.in_force
+    }
+
+    /// What of `config` would be in force on this host.
+    pub(crate) fn part_of(&self, config: &Arc<Config>) -> Arc<Config> {
+        self.this_host.part_of(config).config
     }
 
     /// The configuration file.
@@ -156,7 +163,10 @@ impl Daemon {
 
     /// The configured name, or the host's own.
     pub(crate) fn hostname(&self) -> String {
-        self.config.hostname.clone().unwrap_or_else(host_name)
+        self.in_force
+            .hostname
+            .clone()
+            .unwrap_or_else(|| self.this_host.name().to_owned())
     }
 
     /// The interface `name`, if it runs.
@@ -179,86 +189,10 @@ impl Daemon {
         if self.overlays.contains_key(name) {
             return InterfaceState::Up;
         }
-        match (self.failures.get(name), self.config.interfaces.get(name)) {
+        match (self.failures.get(name), self.in_force.interfaces.get(name)) {
             (Some(failure), _) => InterfaceState::Failed(failure.reason.clone()),
             (None, Some(config)) if config.shutdown => InterfaceState::AdminDown,
             (None, _) => InterfaceState::Incomplete,
-        }
-    }
-
-    /// Puts `config` into force: nothing that it leaves as it is gets disturbed, and after an error everything is
-    /// as it was. `keys`: just read, and to be used instead of those known.
-    fn apply(&mut self, config: Config, keys: Option<Keys>) -> Result<(), CommitError> {
-        let setups = self.prepare(&config, keys);
-        let result = setups.and_then(|(setups, keys)| {
-            let sizes = setups.values().map(|s| {
-                let workers = s.workers.unwrap_or_else(|| workers::automatic(0));
-                (workers, s.sockets.len())
-            });
-            host_check::enough_descriptors(sizes).map_err(CommitError::System)?;
-            self.transform(&setups)?;
-            Ok(keys)
-        });
-        let applied = result.map(|keys| {
-            self.config = Arc::new(config);
-            self.recorder.keep_only(&self.config);
-            self.revision += 1;
-            self.names.follow(&self.config, Instant::now());
-            if let Some(keys) = keys {
-                self.keys = keys;
-            }
-        });
-        self.erase_other_keys();
-        applied
-    }
-
-    /// Erases the keys that the running configuration does not name.
-    fn erase_other_keys(&mut self) {
-        self.keys
-            .keep_only(self.config.interfaces.values().flat_map(|interface| {
-                let preshared = interface
-                    .peers
-                    .values()
-                    .filter_map(|peer| peer.preshared_key_file.as_deref());
-                interface.private_key_file.as_deref().into_iter().chain(preshared)
-            }));
-    }
-
-    /// What is to run with `config`. What did not change is not even looked at, unless all keys are read again.
-    fn prepare(
-        &mut self,
-        config: &Config,
-        mut fresh: Option<Keys>,
-    ) -> Result<(Setups, Option<Keys>), CommitError> {
-        let running = self.setups();
-        let (mut setups, mut problems) = (Setups::new(), Vec::new());
-        for (name, interface) in &config.interfaces {
-            if fresh.is_none()
-                && self.config.interfaces.get(name) == Some(interface)
-                && let Some(setup) = running.get(name)
-            {
-                setups.insert(name.clone(), Rc::clone(setup));
-                continue;
-            }
-            let before = match &fresh {
-                Some(_) => None,
-                None => self
-                    .config
-                    .interfaces
-                    .get(name)
-                    .zip(running.get(name).map(Rc::as_ref)),
-            };
-            let keys = fresh.as_mut().unwrap_or(&mut self.keys);
-            match Setup::of(name, interface, keys, &self.names, before) {
-                Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
-                Ok(None) => {}
-                Err(more) => problems.extend(more),
-            }
-        }
-        if problems.is_empty() {
-            Ok((setups, fresh))
-        } else {
-            Err(CommitError::Problems(problems))
         }
     }
 
@@ -421,7 +355,7 @@ impl Daemon {
 
     /// The link goes to `address` from now on; nothing else changes.
     fn move_link(&mut self, place: &LinkPlace, address: IpAddr) {
-        let Some(config) = self.config.interfaces.get(&place.interface) else {
+        let Some(config) = self.in_force.interfaces.get(&place.interface) else {
             return;
         };
         if let Some(failure) = self.failures.get_mut(&place.interface) {

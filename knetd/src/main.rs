@@ -38,7 +38,7 @@ use std::{cell::RefCell, io::Write, path::Path, process::ExitCode, rc::Rc, time:
 
 use args::{Args, KeyCommand};
 use clap::Parser;
-use config::{history::Origin, keys::Keys, load};
+use config::{history::Origin, keys::Keys, load, this_host::ThisHost};
 use control::listener::ControlSocket;
 use daemon::Daemon;
 use logging::Log;
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Some(KeyCommand::Genkey) => key_commands::genkey(),
         Some(KeyCommand::Genpsk) => key_commands::genpsk(),
         Some(KeyCommand::Pubkey) => key_commands::pubkey(),
-        None if args.check => return check(&args.config),
+        None if args.check => return check(&args.config, &this_host(&args)),
         None => return run_logged(&args),
     };
     match outcome {
@@ -71,11 +71,15 @@ fn main() -> ExitCode {
     }
 }
 
+fn this_host(args: &Args) -> ThisHost {
+    ThisHost::new(args.host.as_deref(), &daemon::host_name())
+}
+
 /// `--check`: every error on standard error, what is incomplete as well; 0 if the daemon would take the file.
-fn check(path: &Path) -> ExitCode {
+fn check(path: &Path, host: &ThisHost) -> ExitCode {
     let mut out = std::io::stderr().lock();
     // If standard error is gone the exit status still tells.
-    match load::read(path, &mut Keys::new(path)) {
+    match load::read(path, host, &mut Keys::new(path)) {
         Ok(loaded) => {
             for note in &loaded.problems {
                 let _ = writeln!(out, "{}: {note} (incomplete)", path.display());
@@ -139,6 +143,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     let (sender, mut overlay_events) = EventSender::new(EVENT_QUEUE);
     let daemon = Rc::new(RefCell::new(Daemon::new(
         &args.config,
+        this_host(args),
         args.offloads(),
         log.history.clone(),
         sender,

@@ -47,7 +47,7 @@ _knetd() {
 
     case "${cmd}" in
         knetd)
-            opts="-v -q -h -V --config --socket --check --no-offload --verbose --quiet --log-level --log-filter --help --version genkey pubkey genpsk help"
+            opts="-v -q -h -V --config --socket --host --check --no-offload --verbose --quiet --log-level --log-filter --help --version genkey pubkey genpsk help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -58,6 +58,10 @@ _knetd() {
                     return 0
                     ;;
                 --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

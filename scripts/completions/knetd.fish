@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_knetd_global_optspecs
-    string join \n config= socket= check no-offload= v/verbose q/quiet log-level= log-filter= h/help V/version
+    string join \n config= socket= host= check no-offload= v/verbose q/quiet log-level= log-filter= h/help V/version
 end
 
 function __fish_knetd_needs_command
@@ -26,6 +26,7 @@ end
 
 complete -c knetd -n "__fish_knetd_needs_command" -l config -d 'Configuration file' -r -F
 complete -c knetd -n "__fish_knetd_needs_command" -l socket -d 'Control socket' -r -F
+complete -c knetd -n "__fish_knetd_needs_command" -l host -d 'This host, where the configuration has lines for several. Default: the name of the machine, whole or up to its first dot' -r
 complete -c knetd -n "__fish_knetd_needs_command" -l no-offload -d 'Do without these offloads, for a kernel or network card that does them wrong: tso, uso (super-frames of TCP, of UDP at the TAP), gso, gro (datagrams sent, received as one packet), csum (checksums in super-frames)' -r -f -a "tso\t''
 uso\t''
 gso\t''

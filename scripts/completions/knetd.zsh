@@ -17,6 +17,7 @@ _knetd() {
     _arguments "${_arguments_options[@]}" : \
 '--config=[Configuration file]:FILE:_files' \
 '--socket=[Control socket]:PATH:_files' \
+'--host=[This host, where the configuration has lines for several. Default\: the name of the machine, whole or up to its first dot]:NAME:_default' \
 '*--no-offload=[Do without these offloads, for a kernel or network card that does them wrong\: tso, uso (super-frames of TCP, of UDP at the TAP), gso, gro (datagrams sent, received as one packet), csum (checksums in super-frames)]:OFFLOAD,...:(tso uso gso gro csum)' \
 '--log-level=[Log from this level up]:LEVEL:(off error warn info debug trace)' \
 '--log-filter=[Log levels of single modules, such as \`knetd=debug,libknet\:\:worker=trace\`]:MODULE=LEVEL,...:_default' \

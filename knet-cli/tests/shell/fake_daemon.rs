@@ -256,6 +256,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             }
         }
         RequestBody::RunningConfig { all } => return text(render(&state.running, all)),
+        RequestBody::ExpandedConfig => return text(render(&state.running.on_host("fra1").0, false)),
         RequestBody::StartupConfig => return text(state.startup.clone()),
         RequestBody::WriteMemory => {
             state.startup = render(&state.running, false);

@@ -1,13 +1,13 @@
 //! Reading the configuration file.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, sync::Arc};
 
 use libknet::api::{
     load::{self, Loaded, MAX_FILE},
     problem::{Problem, Severity},
 };
 
-use super::{keys::Keys, setup::Setup};
+use super::{keys::Keys, setup::Setup, this_host::ThisHost};
 use crate::{
     resolver::Resolver,
     trust::{TrustError, read_config},
@@ -51,19 +51,26 @@ impl fmt::Display for Lines<'_> {
 
 /// The configuration in `path` and what is incomplete in it. Every error is told at once, those of the key files
 /// included; `keys` are read on the way.
-pub(crate) fn read(path: &Path, keys: &mut Keys) -> Result<Loaded, LoadError> {
+pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Loaded, LoadError> {
     let file = read_config(path, MAX_FILE as u64)?;
     let mut loaded = load::load(&file);
-    let mut key_problems = Vec::new();
+    let whole = Arc::new(std::mem::take(&mut loaded.config));
+    let part = host.part_of(&whole);
+    let mut found = part.problems_besides(&loaded.problems);
     // Only what is in the file is looked at here: nothing is looked up.
     let names = Resolver::default();
-    for (name, interface) in &loaded.config.interfaces {
+    for (name, interface) in &part.config.interfaces {
         if let Err(problems) = Setup::of(name, interface, keys, &names, None) {
-            key_problems.extend(problems);
+            found.extend(problems.into_iter().map(|problem| Problem {
+                place: problem.place.map(|place| whole.written(&part.host, place)),
+                ..problem
+            }));
         }
     }
-    load::locate(&file, &mut key_problems);
-    loaded.problems.extend(key_problems);
+    load::locate(&file, &mut found);
+    loaded.problems.extend(found);
+    drop(part.config);
+    loaded.config = Arc::unwrap_or_clone(whole);
     loaded.problems.sort_by_key(|problem| problem.span);
     if loaded.errors().next().is_some() {
         loaded

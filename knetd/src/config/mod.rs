@@ -11,4 +11,5 @@ pub(crate) mod plan;
 pub(crate) mod setup;
 pub(crate) mod slots;
 pub(crate) mod store;
+pub(crate) mod this_host;
 pub(crate) mod unconfirmed;

@@ -34,7 +34,7 @@ pub(crate) fn reset(
     link: Option<u8>,
     user: &str,
 ) -> Result<Reply, ApiError> {
-    let config = daemon.config().clone();
+    let config = daemon.in_force().clone();
     let (interface, _, peer, _) = names::peer(&config, interface, peer)?;
     let overlay = daemon.overlay(interface).ok_or_else(|| {
         ApiError::new(ErrorCode::System, format!("interface {interface} does not run"))

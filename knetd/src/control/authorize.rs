@@ -48,6 +48,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::ReloadConfig => Privilege::Admin,
         // Key files are named in these texts; keys are not in them.
         RequestBody::RunningConfig { .. }
+        | RequestBody::ExpandedConfig
         | RequestBody::StartupConfig
         | RequestBody::Version
         | RequestBody::Interfaces { .. }

@@ -37,7 +37,7 @@ use crate::{daemon::Daemon, flight_recorder, host_check, logging};
 
 /// Answers [`libknet::api::message::RequestBody::Limits`].
 pub(crate) async fn rows(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
-    let config = daemon.borrow().config().clone();
+    let config = daemon.borrow().in_force().clone();
     let mut rows = Vec::new();
     for (name, interface) in names::interfaces(&config, only)? {
         let report = daemon.borrow().overlay(name).map(|o| o.query(Query::Interface));

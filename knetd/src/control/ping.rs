@@ -72,7 +72,7 @@ async fn turns(daemon: &RefCell<Daemon>, output: &Output, id: u32, ping: Ping) -
     in_range("count", ping.count, 1, 10_000)?;
     in_range("interval", ping.interval_ms, 10, 60_000)?;
     in_range("timeout", ping.timeout_ms, 10, 60_000)?;
-    let config = daemon.borrow().config().clone();
+    let config = daemon.borrow().in_force().clone();
     let (interface, _, peer, _) = names::peer(&config, ping.interface.as_deref(), &ping.peer)?;
     let links = links(daemon, interface, peer, ping.link).await?;
 

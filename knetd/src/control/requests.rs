@@ -118,6 +118,10 @@ impl Session {
                 let config = self.daemon.borrow().config().clone();
                 self.output.text(id, &render(&config, all)).await
             }
+            RequestBody::ExpandedConfig => {
+                let config = self.daemon.borrow().in_force().clone();
+                self.output.text(id, &render(&config, false)).await
+            }
             RequestBody::StartupConfig => {
                 let text = self.workspace.startup_text();
                 self.text(id, text).await
@@ -210,7 +214,7 @@ impl Session {
                 prefix,
                 limit,
             } => Ok(Reply::Names(names::complete(
-                &self.workspace.config_at_hand(),
+                &self.workspace.in_force_at_hand(),
                 &source,
                 &prefix,
                 limit as usize,

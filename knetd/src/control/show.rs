@@ -56,7 +56,7 @@ pub(crate) fn version(daemon: &Daemon) -> VersionRow {
 
 /// `show interfaces`.
 pub(crate) async fn interfaces(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
-    let config = daemon.borrow().config().clone();
+    let config = daemon.borrow().in_force().clone();
     let mut rows: Vec<InterfaceRow> = Vec::new();
     for (name, interface) in names::interfaces(&config, only)? {
         let (state, running) = {
@@ -90,7 +90,7 @@ pub(crate) async fn peers(
     page: &Page,
     only: &Only,
 ) -> Result<Reply, ApiError> {
-    let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
+    let (config, limit) = (daemon.borrow().in_force().clone(), limit(page)?);
     let after = page
         .cursor
         .as_deref()
@@ -118,7 +118,7 @@ pub(crate) async fn peer(
     interface: Option<&str>,
     name: &str,
 ) -> Result<Reply, ApiError> {
-    let config = daemon.borrow().config().clone();
+    let config = daemon.borrow().in_force().clone();
     let (interface, _, name, _) = names::peer(&config, interface, name)?;
     let rows = peer_rows(daemon, &config, &[(interface, name)]).await?;
     rows.into_iter()
@@ -134,7 +134,7 @@ pub(crate) fn history(
     name: &str,
     last: Option<u32>,
 ) -> Result<Reply, ApiError> {
-    let (interface, _, name, _) = names::peer(daemon.config(), interface, name)?;
+    let (interface, _, name, _) = names::peer(daemon.in_force(), interface, name)?;
     let last = last.map_or(usize::MAX, |n| n as usize);
     let (events, earlier) = daemon.recorder.history(interface, name, last);
     Ok(Reply::History { events, earlier })
@@ -148,7 +148,7 @@ pub(crate) async fn links(
     page: &Page,
     only: &Only,
 ) -> Result<Reply, ApiError> {
-    let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
+    let (config, limit) = (daemon.borrow().in_force().clone(), limit(page)?);
     let after: Option<(&str, &str, u8)> = page.cursor.as_deref().map(link_cursor).transpose()?;
     if let Some(peer) = only_peer {
         let there = names::interfaces(&config, interface)?
@@ -198,7 +198,7 @@ pub(crate) async fn macs(
     only: Option<&str>,
     page: &Page,
 ) -> Result<Reply, ApiError> {
-    let (config, limit) = (daemon.borrow().config().clone(), limit(page)?);
+    let (config, limit) = (daemon.borrow().in_force().clone(), limit(page)?);
     let start = page.cursor.as_deref().map(mac_cursor).transpose()?;
     let interfaces: Vec<&String> = names::interfaces(&config, only)?
         .into_iter()
@@ -246,7 +246,7 @@ pub(crate) async fn macs(
 
 /// `clear counters`.
 pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
-    let config = daemon.borrow().config().clone();
+    let config = daemon.borrow().in_force().clone();
     names::interfaces(&config, only)?;
     let replies: Vec<_> = daemon
         .borrow_mut()

@@ -108,11 +108,12 @@ impl Workspace {
         &self.author
     }
 
-    /// The configuration that the client edits.
-    pub(super) fn config_at_hand(&self) -> Arc<Config> {
+    /// What is in force on this host, or would be with the candidate.
+    pub(super) fn in_force_at_hand(&self) -> Arc<Config> {
+        let daemon = self.daemon.borrow();
         match &self.candidate {
-            Some(candidate) => Arc::new(candidate.config.clone()),
-            None => Arc::clone(self.daemon.borrow().config()),
+            Some(candidate) => daemon.part_of(&Arc::new(candidate.config.clone())),
+            None => Arc::clone(daemon.in_force()),
         }
     }
 
@@ -141,7 +142,7 @@ impl Workspace {
             RequestBody::Commit { comment, confirmed } => self.commit(comment, confirmed).await,
             RequestBody::CommitCheck => {
                 self.candidate()?;
-                let config = self.to_commit()?;
+                let config = Arc::new(self.to_commit()?);
                 let impact = self.daemon.borrow_mut().impact(&config);
                 answered(impact.map(|(rows, notes)| Reply::Impact { rows, notes }))
             }
@@ -283,7 +284,7 @@ impl Workspace {
         }
         let to_confirm = match confirmed {
             Some(confirmed) => {
-                let config = self.to_commit()?;
+                let config = Arc::new(self.to_commit()?);
                 Some(self.to_confirm(&config, confirmed).await?)
             }
             None => None,
@@ -388,12 +389,15 @@ impl Workspace {
         }
     }
 
-    async fn to_confirm(&self, config: &Config, confirmed: Confirmation) -> Result<ToConfirm, ApiError> {
+    async fn to_confirm(&self, config: &Arc<Config>, confirmed: Confirmation) -> Result<ToConfirm, ApiError> {
         let seconds = checked_seconds(confirmed.seconds)?;
         let Some(name) = confirmed.peer else {
             return Ok(ToConfirm { seconds, peer: None });
         };
-        let running = Arc::clone(self.daemon.borrow().config());
+        let (running, config) = {
+            let daemon = self.daemon.borrow();
+            (Arc::clone(daemon.in_force()), daemon.part_of(config))
+        };
         let (interface, ..) = names::peer(&running, None, &name)?;
         let later = config.interfaces.get(interface).and_then(|i| i.peers.get(&name));
         let Some(later) = later.filter(|peer| !peer.shutdown) else {

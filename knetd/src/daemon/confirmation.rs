@@ -244,7 +244,7 @@ impl Daemon {
             origin: Origin::AutomaticRollback(pending.back_to),
             comment: Some(reason.into()),
         };
-        let changed = self.put_in_force(Config::clone(&pending.config), &change)?;
+        let changed = self.put_in_force(pending.config, &change)?;
         self.pending = None;
         self.forget_mark();
         let text = format!(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Author, CommitError, Daemon};
+use super::{Author, Daemon, refusal::CommitError};
 use crate::config::{
     history::{Change, Origin},
     keys::Keys,
@@ -55,9 +55,10 @@ impl Daemon {
             LoadError::System(format!("{}{hint}", error.message))
         })?;
         let mut keys = Keys::new(&self.config_file);
-        let loaded = load::read(&self.config_file, &mut keys)?;
+        let loaded = load::read(&self.config_file, &self.this_host, &mut keys)?;
         let before = Arc::clone(&self.config);
-        self.apply(loaded.config, Some(keys)).map_err(as_load_error)?;
+        self.apply(Arc::new(loaded.config), Some(keys))
+            .map_err(as_load_error)?;
         for note in loaded.problems {
             tracing::warn!("{}: {note}", self.config_file.display());
         }
@@ -94,8 +95,7 @@ impl Daemon {
             .history
             .config(mark.back_to)
             .map_err(|error| LoadError::System(error.to_string()))?;
-        self.apply(Arc::unwrap_or_clone(config), None)
-            .map_err(as_load_error)?;
+        self.apply(config, None).map_err(as_load_error)?;
         if self.history.latest() == mark.back_to {
             self.revision = mark.back_to;
         } else {
@@ -106,7 +106,11 @@ impl Daemon {
             };
             self.history.record(self.revision, &self.config, &change);
         }
-        if let Ok(file) = load::read(&self.config_file, &mut Keys::new(&self.config_file)) {
+        if let Ok(file) = load::read(
+            &self.config_file,
+            &self.this_host,
+            &mut Keys::new(&self.config_file),
+        ) {
             self.saved = Arc::new(file.config);
             if self.saved == self.config {
                 self.saved_revision = Some(self.history.latest());

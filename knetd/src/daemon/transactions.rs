@@ -6,12 +6,17 @@ use libknet::api::{
     edit::Op,
     message::{ApiError, ErrorCode},
     model::Config,
-    problem::{Problem, Severity},
+    problem::Problem,
     render::render,
     transaction::{CommitRow, ImpactRow, RevisionRow},
 };
 
-use super::{CommitError, Daemon, confirmation::Watched};
+use super::{
+    Daemon,
+    confirmation::Watched,
+    in_force::Prepared,
+    refusal::{CommitError, first_problem, refused},
+};
 use crate::{
     config::{
         history::{Change, Origin},
@@ -117,7 +122,7 @@ impl Daemon {
             origin: Origin::Lines,
             comment: None,
         };
-        self.put_in_force(edited.config, &change)
+        self.put_in_force(Arc::new(edited.config), &change)
             .map_err(ApiError::from)?;
         Ok(edited.notes)
     }
@@ -131,7 +136,8 @@ impl Daemon {
         to_confirm: Option<ToConfirm>,
     ) -> Result<CommitRow, CommitError> {
         self.permit(author)?;
-        let notes = sensible(&config)?;
+        let config = Arc::new(config);
+        let notes = self.sensible(&config)?;
         let before = self.pending.clone();
         let waits = to_confirm.is_some();
         if let Some(to_confirm) = to_confirm {
@@ -166,8 +172,8 @@ impl Daemon {
     }
 
     /// Whether anything was to be done.
-    pub(super) fn put_in_force(&mut self, config: Config, change: &Change) -> Result<bool, CommitError> {
-        if config == *self.config {
+    pub(super) fn put_in_force(&mut self, config: Arc<Config>, change: &Change) -> Result<bool, CommitError> {
+        if config == self.config {
             return Ok(false);
         }
         self.apply(config, None)?;
@@ -190,13 +196,27 @@ impl Daemon {
     }
 
     /// What [`Daemon::transact`] would do with `config`, and what is incomplete in it.
-    pub(crate) fn impact(&mut self, config: &Config) -> Result<(Vec<ImpactRow>, Vec<Problem>), CommitError> {
-        let mut notes = sensible(config)?;
+    pub(crate) fn impact(
+        &mut self,
+        config: &Arc<Config>,
+    ) -> Result<(Vec<ImpactRow>, Vec<Problem>), CommitError> {
+        let mut notes = self.sensible(config)?;
         notes.truncate(NOTES);
         let prepared = self.prepare(config, None);
         self.erase_other_keys();
-        let (setups, _) = prepared?;
+        let Prepared { setups, .. } = prepared?;
         Ok((impact::rows(&self.setups(), &setups), notes))
+    }
+
+    /// What is incomplete in `config`, for all hosts and for this one, or all that is wrong with it.
+    fn sensible(&self, config: &Arc<Config>) -> Result<Vec<Problem>, CommitError> {
+        let mut notes = config.validate();
+        let of_this_host = self.this_host.part_of(config).problems_besides(&notes);
+        notes.extend(of_this_host);
+        match refused(&notes) {
+            None => Ok(notes),
+            Some(errors) => Err(CommitError::Problems(errors)),
+        }
     }
 
     /// Why a candidate made from `base` cannot be committed: who has changed the configuration since.
@@ -274,19 +294,6 @@ impl Daemon {
     }
 }
 
-/// What is incomplete in `config`, or all that is wrong with it.
-fn sensible(config: &Config) -> Result<Vec<Problem>, CommitError> {
-    let (errors, notes): (Vec<_>, Vec<_>) = config
-        .validate()
-        .into_iter()
-        .partition(|problem| problem.severity == Severity::Error);
-    if errors.is_empty() {
-        Ok(notes)
-    } else {
-        Err(CommitError::Problems(errors))
-    }
-}
-
 fn locked(lock: &Lock) -> ApiError {
     let Author { user, session } = &lock.owner;
     let since = utc(lock.since_unix_ms);
@@ -294,34 +301,4 @@ fn locked(lock: &Lock) -> ApiError {
     ApiError::new(ErrorCode::Locked, text).with_hint(format!(
         "`who` shows whether the session is at work; `clear session {session}` ends it"
     ))
-}
-
-/// Of several problems the first, with the number of the others.
-pub(super) fn first_problem(problems: Vec<Problem>) -> ApiError {
-    let others = problems.len().saturating_sub(1);
-    let mut problems = problems.into_iter();
-    let Some(first) = problems.next() else {
-        return ApiError::new(ErrorCode::Internal, "refused without a reason");
-    };
-    let mut error = ApiError::from(first);
-    if others > 0 {
-        error.message = format!("{} (and {others} more)", error.message);
-    }
-    error
-}
-
-impl From<CommitError> for ApiError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Problems(problems) => first_problem(problems),
-            CommitError::System(text) => Self::new(ErrorCode::System, text),
-            CommitError::Refused(error) => *error,
-        }
-    }
-}
-
-impl From<ApiError> for CommitError {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(Box::new(error))
-    }
 }

@@ -15,5 +15,6 @@ mod host;
 mod keys;
 mod lifecycle;
 mod names;
+mod one_file;
 mod revisions;
 mod tunnel;

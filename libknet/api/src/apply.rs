@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use crate::{
-    edit::{Context, Op, Place},
+    edit::{Context, Leaf, Op, Place},
     grammar::{
         access::{Object, ObjectMut},
         line_of,
@@ -57,6 +57,9 @@ impl Config {
 
     /// Applies one operation, without looking at rules between fields. After an error nothing was changed.
     pub fn apply(&mut self, op: &Op) -> Result<(), Box<Problem>> {
+        if let (Some(host), inner) = op.context().without_host() {
+            return self.apply_on_host(op, host, &inner);
+        }
         match op {
             Op::Create(context) => self.create(context),
             Op::Require(context) => self
@@ -108,6 +111,23 @@ impl Config {
                 peer,
                 link,
             } => Object::Link(self.interfaces.get(interface)?.peers.get(peer)?.links.get(link)?),
+            Context::Mesh { interface, mesh } => {
+                Object::Mesh(self.interfaces.get(interface)?.meshes.get(mesh)?)
+            }
+            Context::Member {
+                interface,
+                mesh,
+                member,
+            } => Object::Member(
+                self.interfaces
+                    .get(interface)?
+                    .meshes
+                    .get(mesh)?
+                    .members
+                    .get(member)?,
+            ),
+            // Not an object of the model but lines about one.
+            Context::Host { .. } => return None,
         })
     }
 
@@ -130,18 +150,27 @@ impl Config {
                     .links
                     .get_mut(link)?,
             ),
+            Context::Mesh { interface, mesh } => {
+                ObjectMut::Mesh(self.interfaces.get_mut(interface)?.meshes.get_mut(mesh)?)
+            }
+            Context::Member {
+                interface,
+                mesh,
+                member,
+            } => ObjectMut::Member(
+                self.interfaces
+                    .get_mut(interface)?
+                    .meshes
+                    .get_mut(mesh)?
+                    .members
+                    .get_mut(member)?,
+            ),
+            Context::Host { .. } => return None,
         })
     }
 
     fn create(&mut self, context: &Context) -> Result<(), Box<Problem>> {
-        if let Some((mode, key)) = key_of(context) {
-            let named = schema::object_row(mode)
-                .and_then(|row| crate::grammar::types::lookup(row.key.split_once('<')?.1.strip_suffix('>')?))
-                .is_some_and(|name| name.admits(&key));
-            if !named {
-                return Err(misfit(&Op::Create(context.clone())));
-            }
-        }
+        check_name(context)?;
         let Some(parent) = context.parent() else {
             return Ok(());
         };
@@ -160,6 +189,12 @@ impl Config {
             }
             (ObjectMut::Peer(holder), Context::Link { link, .. }) => {
                 vacant(holder.links.entry(*link));
+            }
+            (ObjectMut::Interface(holder), Context::Mesh { mesh, .. }) => {
+                vacant(holder.meshes.entry(mesh.clone()));
+            }
+            (ObjectMut::Mesh(holder), Context::Member { member, .. }) => {
+                vacant(holder.members.entry(member.clone()));
             }
             _ => {}
         }
@@ -180,6 +215,12 @@ impl Config {
             (Some(ObjectMut::Peer(holder)), Context::Link { link, .. }) => {
                 holder.links.remove(link).is_some()
             }
+            (Some(ObjectMut::Interface(holder)), Context::Mesh { mesh, .. }) => {
+                holder.meshes.remove(mesh).is_some()
+            }
+            (Some(ObjectMut::Mesh(holder)), Context::Member { member, .. }) => {
+                holder.members.remove(member).is_some()
+            }
             _ => false,
         };
         if removed {
@@ -189,9 +230,48 @@ impl Config {
         }
     }
 
+    /// The same for an operation on the lines of `host`.
+    fn apply_on_host(&mut self, op: &Op, host: &str, inner: &Context) -> Result<(), Box<Problem>> {
+        let context = op.context();
+        let row = |leaf: Leaf| schema::row_of(Mode::of(context), leaf).ok_or_else(|| misfit(op));
+        match op {
+            Op::Create(_) if *inner == Context::Global => {
+                check_name(context)?;
+                vacant(self.hosts.entry(host.to_owned()));
+                return Ok(());
+            }
+            Op::Delete(_) if *inner == Context::Global => {
+                return match self.hosts.remove(host) {
+                    Some(_) => Ok(()),
+                    None => Err(self.missing(context)),
+                };
+            }
+            Op::Set(_, leaf, values) => drop(line_of(row(*leaf)?, values).ok_or_else(|| misfit(op))?),
+            Op::Create(_) | Op::Require(_) => check_name(context)?,
+            Op::Delete(_) | Op::Unset(..) => {}
+        }
+        let Some(lines) = self.hosts.get_mut(host) else {
+            return Err(self.missing(context));
+        };
+        let done = match op {
+            Op::Create(_) | Op::Require(_) => lines.create(inner),
+            Op::Delete(_) => lines.delete(inner),
+            // What one line refines need not be named by a line of its own.
+            Op::Set(_, leaf, values) => lines.create(inner) && lines.set(inner, *leaf, values),
+            Op::Unset(_, leaf, values) => {
+                if lines.settings(inner).is_some() && !lines.unset(inner, *leaf, values) {
+                    return Err(not_there(op, row(*leaf)?, values));
+                }
+                lines.settings(inner).is_some()
+            }
+        };
+        if done { Ok(()) } else { Err(self.missing(context)) }
+    }
+
     /// `context` is not there: the outermost object on the way to it that is not, and what there is instead.
     fn missing(&self, context: &Context) -> Box<Problem> {
         if let Some(parent) = context.parent()
+            && !matches!(parent, Context::Host { .. })
             && self.object(&parent).is_none()
         {
             return self.missing(&parent);
@@ -220,6 +300,34 @@ impl Config {
                 format!("there is no link {link} to peer {peer} of interface {interface}"),
                 Some("`link N [local N] remote ADDRESS port PORT` or `link N remote dynamic`".to_owned()),
             ),
+            Context::Mesh { interface, mesh } => (
+                format!("there is no mesh {mesh} of interface {interface}"),
+                self.interfaces
+                    .get(interface)
+                    .and_then(|holder| one_of(names_instead(mesh, holder.meshes.keys().map(String::as_str)))),
+            ),
+            Context::Member {
+                interface,
+                mesh,
+                member,
+            } => {
+                let mesh_there = self
+                    .interfaces
+                    .get(interface)
+                    .and_then(|holder| holder.meshes.get(mesh));
+                let names = mesh_there.map(|mesh| mesh.members.keys().map(String::as_str));
+                (
+                    format!("there is no member {member} of mesh {mesh}"),
+                    names
+                        .and_then(|names| one_of(names_instead(member, names)))
+                        .or_else(|| Some("`member NAME public-key KEY`".to_owned())),
+                )
+            }
+            Context::Host { host, .. } if !self.hosts.contains_key(host) => (
+                format!("there is no host {host}"),
+                one_of(names_instead(host, self.hosts.keys().map(String::as_str))),
+            ),
+            Context::Host { .. } => (format!("there are no lines of {context}"), None),
         };
         problem(Place::object(context.clone()), text, expected)
     }
@@ -240,13 +348,35 @@ fn vacant<K: Ord, V: Default>(entry: Entry<'_, K, V>) {
     entry.or_default();
 }
 
+/// Whether the name of the object could have been typed.
+fn check_name(context: &Context) -> Result<(), Box<Problem>> {
+    let mut around = Some(context.clone());
+    while let Some(object) = around {
+        // Among the lines of one host the name of the host is part of each object.
+        let named = key_of(&object).is_none_or(|(mode, key)| {
+            schema::object_row(mode)
+                .and_then(|row| crate::grammar::types::lookup(row.key.split_once('<')?.1.strip_suffix('>')?))
+                .is_some_and(|name| name.admits(&key))
+        });
+        if !named {
+            return Err(misfit(&Op::Create(context.clone())));
+        }
+        around = object.parent().filter(|_| matches!(object, Context::Host { .. }));
+    }
+    Ok(())
+}
+
 /// The mode of the object's own lines, and the value that names it.
 fn key_of(context: &Context) -> Option<(Mode, Value)> {
-    Some(match context {
-        Context::Global => return None,
-        Context::Interface { interface } => (Mode::Interface, Value::Word(interface.clone())),
-        Context::Peer { peer, .. } => (Mode::Peer, Value::Word(peer.clone())),
-        Context::Link { link, .. } => (Mode::Link, Value::Number(u32::from(*link))),
+    let (host, inner) = context.without_host();
+    Some(match inner {
+        Context::Global => (Mode::Host, Value::Word(host?.to_owned())),
+        Context::Interface { interface } => (Mode::Interface, Value::Word(interface)),
+        Context::Peer { peer, .. } => (Mode::Peer, Value::Word(peer)),
+        Context::Link { link, .. } => (Mode::Link, Value::Number(u32::from(link))),
+        Context::Mesh { mesh, .. } => (Mode::Mesh, Value::Word(mesh)),
+        Context::Member { member, .. } => (Mode::Member, Value::Word(member)),
+        Context::Host { .. } => return None,
     })
 }
 
@@ -288,10 +418,12 @@ fn not_there(op: &Op, row: &Row, values: &[Value]) -> Box<Problem> {
 /// The operation could not have come from a line of the grammar.
 fn misfit(op: &Op) -> Box<Problem> {
     let kind = match Mode::of(op.context()) {
-        Mode::Exec | Mode::Global => "global setting",
+        Mode::Exec | Mode::Global | Mode::Host => "global setting",
         Mode::Interface => "interface setting",
         Mode::Peer => "peer setting",
         Mode::Link => "link setting",
+        Mode::Mesh => "mesh setting",
+        Mode::Member => "member setting",
     };
     let expected = Some("what the configuration's grammar allows".to_owned());
     problem(

@@ -1,9 +1,12 @@
 //! What must be done to turn one configuration into another.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    edit::{Context, Op},
-    grammar::schema::{Kind, Mode, Row, object_row, rows_in},
-    model::Config,
+    edit::{Context, Leaf, Op},
+    grammar::schema::{Kind, Mode, Row, object_row, row_of, rows_in},
+    host::lines::Settings,
+    model::{Config, HostLines},
     render::{children, object_values},
     value::Value,
 };
@@ -12,7 +15,55 @@ use crate::{
 pub fn diff(from: &Config, to: &Config) -> Vec<Op> {
     let mut ops = Vec::new();
     compare(from, to, &Context::Global, &mut ops);
+    compare_hosts(from, to, &mut ops);
     ops
+}
+
+/// The same for the lines of single hosts.
+fn compare_hosts(from: &Config, to: &Config, ops: &mut Vec<Op>) {
+    let context = |host: &str, inner: &Context| Context::on_host(host, inner.clone()).unwrap_or_default();
+    for host in from.hosts.keys().filter(|host| !to.hosts.contains_key(*host)) {
+        ops.push(Op::Delete(context(host, &Context::Global)));
+    }
+    for (host, lines) in &to.hosts {
+        if let Some(before) = from.hosts.get(host) {
+            compare_host(before, lines, |inner| context(host, inner), ops);
+        } else {
+            ops.push(Op::Create(context(host, &Context::Global)));
+            ops.extend(lines.ops(|inner| context(host, inner)));
+        }
+    }
+}
+
+fn compare_host(from: &HostLines, to: &HostLines, context: impl Fn(&Context) -> Context, ops: &mut Vec<Op>) {
+    if from == to {
+        return;
+    }
+    for (object, _) in from.objects().filter(|(object, _)| to.settings(object).is_none()) {
+        let holder_stays = object
+            .parent()
+            .is_none_or(|parent| to.settings(&parent).is_some());
+        if holder_stays {
+            ops.push(Op::Delete(context(object)));
+        }
+    }
+    for (object, settings) in to.objects() {
+        let (before, nothing) = (from.settings(object), Settings::new());
+        if before.is_none() {
+            ops.push(Op::Create(context(object)));
+        }
+        let before = before.unwrap_or(&nothing);
+        let leaves: BTreeSet<Leaf> = before.keys().chain(settings.keys()).copied().collect();
+        for leaf in leaves {
+            let Some(row) = row_of(Mode::of(object), leaf) else {
+                continue;
+            };
+            let lines = |settings: &Settings| settings.get(&leaf).cloned().unwrap_or_default();
+            compare_lines(row, &lines(before), lines(settings), |change| {
+                ops.push(change.op(context(object), leaf));
+            });
+        }
+    }
 }
 
 fn compare(from: &Config, to: &Config, context: &Context, ops: &mut Vec<Op>) {
@@ -25,11 +76,8 @@ fn compare(from: &Config, to: &Config, context: &Context, ops: &mut Vec<Op>) {
     for row in rows_in(Mode::of(context)) {
         if let Kind::Leaf(leaf, access) = &row.kind {
             let (before, after) = (access.get(old), access.get(new));
-            compare_lines(row, &before, after, |op| {
-                ops.push(match op {
-                    Change::Set(values) => Op::Set(context.clone(), *leaf, values),
-                    Change::Unset(values) => Op::Unset(context.clone(), *leaf, values),
-                });
+            compare_lines(row, &before, after, |change| {
+                ops.push(change.op(context.clone(), *leaf));
             });
         }
     }
@@ -81,6 +129,15 @@ enum Change {
     Unset(Vec<Value>),
 }
 
+impl Change {
+    fn op(self, context: Context, leaf: Leaf) -> Op {
+        match self {
+            Self::Set(values) => Op::Set(context, leaf, values),
+            Self::Unset(values) => Op::Unset(context, leaf, values),
+        }
+    }
+}
+
 fn compare_lines(row: &Row, before: &[Vec<Value>], after: Vec<Vec<Value>>, mut emit: impl FnMut(Change)) {
     if before == after.as_slice() {
         return;
@@ -92,7 +149,7 @@ fn compare_lines(row: &Row, before: &[Vec<Value>], after: Vec<Vec<Value>>, mut e
         }
         return;
     }
-    let key = |values: &[Value]| values[..keys(row).min(values.len())].to_vec();
+    let key = |values: &[Value]| values[..row.keys().min(values.len())].to_vec();
     let kept: Vec<&Vec<Value>> = before
         .iter()
         .filter(|v| after.iter().any(|a| key(a) == key(v)))
@@ -113,13 +170,5 @@ fn compare_lines(row: &Row, before: &[Vec<Value>], after: Vec<Vec<Value>>, mut e
         if !before.contains(&values) {
             emit(Change::Set(values));
         }
-    }
-}
-
-/// How many arguments tell one line of a setting from another: those of the key, or all.
-pub(crate) fn keys(row: &Row) -> usize {
-    match row.key.matches('<').count() {
-        0 => usize::MAX,
-        count => count,
     }
 }

@@ -33,15 +33,98 @@ pub enum Context {
         /// Id of the link, 0..=7.
         link: u8,
     },
+    /// A full mesh of an interface.
+    Mesh {
+        /// Name of the TAP.
+        interface: String,
+        /// Name of the mesh.
+        mesh: String,
+    },
+    /// A host of a mesh.
+    Member {
+        /// Name of the TAP.
+        interface: String,
+        /// Name of the mesh.
+        mesh: String,
+        /// Name of the host.
+        member: String,
+    },
+    /// An object among the lines of one host: the objects that are named, from the outside in.
+    Host {
+        /// Name of the host.
+        host: String,
+        /// Name of the TAP.
+        interface: Option<String>,
+        /// Name of the peer.
+        peer: Option<String>,
+        /// Id of the link.
+        link: Option<u8>,
+    },
 }
 
 impl Context {
+    /// `inner` among the lines of `host`. Meshes and other hosts do not stand there: `None`.
+    pub fn on_host(host: &str, inner: Self) -> Option<Self> {
+        let (interface, peer, link) = match inner {
+            Self::Global => (None, None, None),
+            Self::Interface { interface } => (Some(interface), None, None),
+            Self::Peer { interface, peer } => (Some(interface), Some(peer), None),
+            Self::Link {
+                interface,
+                peer,
+                link,
+            } => (Some(interface), Some(peer), Some(link)),
+            Self::Mesh { .. } | Self::Member { .. } | Self::Host { .. } => return None,
+        };
+        Some(Self::Host {
+            host: host.to_owned(),
+            interface,
+            peer,
+            link,
+        })
+    }
+
+    /// The same object where it is not one among the lines of one host, and that host.
+    pub fn without_host(&self) -> (Option<&str>, Self) {
+        let Self::Host {
+            host,
+            interface,
+            peer,
+            link,
+        } = self
+        else {
+            return (None, self.clone());
+        };
+        let inner = match (interface.clone(), peer.clone(), *link) {
+            (Some(interface), Some(peer), Some(link)) => Self::Link {
+                interface,
+                peer,
+                link,
+            },
+            (Some(interface), Some(peer), None) => Self::Peer { interface, peer },
+            (Some(interface), None, _) => Self::Interface { interface },
+            (None, ..) => Self::Global,
+        };
+        (Some(host), inner)
+    }
+
     /// The object that this one is in.
     pub fn parent(&self) -> Option<Self> {
         match self {
+            Self::Host { host, .. } => Some(
+                self.without_host()
+                    .1
+                    .parent()
+                    .and_then(|inner| Self::on_host(host, inner))
+                    .unwrap_or(Self::Global),
+            ),
+            Self::Member { interface, mesh, .. } => Some(Self::Mesh {
+                interface: interface.clone(),
+                mesh: mesh.clone(),
+            }),
             Self::Global => None,
             Self::Interface { .. } => Some(Self::Global),
-            Self::Peer { interface, .. } => Some(Self::Interface {
+            Self::Peer { interface, .. } | Self::Mesh { interface, .. } => Some(Self::Interface {
                 interface: interface.clone(),
             }),
             Self::Link { interface, peer, .. } => Some(Self::Peer {
@@ -65,6 +148,16 @@ impl fmt::Display for Context {
             } => {
                 write!(f, "interface {interface}, peer {peer}, link {link}")
             }
+            Self::Mesh { interface, mesh } => write!(f, "interface {interface}, mesh {mesh}"),
+            Self::Member {
+                interface,
+                mesh,
+                member,
+            } => write!(f, "interface {interface}, mesh {mesh}, member {member}"),
+            Self::Host { host, .. } => match self.without_host().1 {
+                Self::Global => write!(f, "host {host}"),
+                inner => write!(f, "host {host}, {inner}"),
+            },
         }
     }
 }
@@ -130,6 +223,16 @@ pub enum Leaf {
     Cipher,
     /// `workers`
     Workers,
+    /// `link N priority` of a mesh
+    MeshPriority,
+    /// `link N weight` of a mesh
+    MeshWeight,
+    /// `link N cost` of a mesh
+    MeshCost,
+    /// `link N timers` of a mesh
+    MeshTimers,
+    /// `link` of a member of a mesh
+    MemberLink,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -4,6 +4,7 @@
 //! | question | module |
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
+//! | one file for all hosts | [`host`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
 //! | what a line means, what may come next, what is wrong | [`grammar`]; all lines: [`mod@reference`] |
@@ -15,6 +16,7 @@ pub mod codec;
 pub mod diff;
 pub mod edit;
 pub mod grammar;
+pub mod host;
 pub mod load;
 pub mod message;
 pub mod model;

@@ -12,7 +12,7 @@ use crate::{
         commands::Command,
         lexer::{self, MAX_LINE},
         parse,
-        schema::{Kind, Mode, SCHEMA},
+        schema::{self, Kind, Mode},
     },
     model::Config,
     problem::{Problem, Severity, Span},
@@ -261,7 +261,7 @@ impl Reader {
     fn remember(&mut self, number: usize, text: &str, edit: &Edit) {
         for op in &edit.ops {
             let (context, leaf, key) = match op {
-                Op::Create(context) => (context, None, None),
+                Op::Create(context) | Op::Require(context) => (context, None, None),
                 Op::Set(context, leaf, values) => (context, Some(*leaf), values.first().cloned()),
                 _ => continue,
             };
@@ -292,8 +292,8 @@ impl Reader {
         // Where a line should have begun an object, the lines after it belong to that object and not to this.
         let first = text.split_whitespace().next().unwrap_or_default();
         let opens = std::iter::successors(Some(here.clone()), Context::parent).find_map(|context| {
-            SCHEMA.iter().find_map(|row| match row.kind {
-                Kind::Object(opens, _) if row.mode == Mode::of(&context) => {
+            schema::all().find_map(|row| match row.kind {
+                Kind::Object(opens, _) if row.mode == Mode::of(&context).rows() => {
                     (row.key.split(' ').next() == Some(first)).then_some((context.clone(), opens))
                 }
                 _ => None,
@@ -350,7 +350,21 @@ impl Reader {
 /// A context of the right kind for the lines of an object whose own line could not be read.
 fn nameless(around: &Context, mode: Mode) -> Context {
     let name = String::new;
+    if let Context::Host { host, .. } = around {
+        let inner = nameless(&around.without_host().1, mode);
+        return Context::on_host(host, inner).unwrap_or_default();
+    }
     match (around, mode) {
+        (Context::Global, Mode::Host) => Context::on_host("", Context::Global).unwrap_or_default(),
+        (Context::Interface { interface }, Mode::Mesh) => Context::Mesh {
+            interface: interface.clone(),
+            mesh: name(),
+        },
+        (Context::Mesh { interface, mesh }, Mode::Member) => Context::Member {
+            interface: interface.clone(),
+            mesh: mesh.clone(),
+            member: name(),
+        },
         (_, Mode::Interface) => Context::Interface { interface: name() },
         (Context::Interface { interface }, Mode::Peer) => Context::Peer {
             interface: interface.clone(),

@@ -281,6 +281,9 @@ pub enum RequestBody {
     },
     /// Read the configuration file again and put it into force, or refuse it whole. Answer: [`Reply::Edited`].
     ReloadConfig,
+    /// What of the running configuration is in force on this host, without meshes and lines for single hosts. Answer:
+    /// [`Reply::Text`] in pieces.
+    ExpandedConfig,
 }
 
 /// Some of a list's rows.

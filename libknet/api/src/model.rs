@@ -7,7 +7,10 @@ use std::{
     num::NonZeroU8,
 };
 
-pub use crate::value::{IpPrefix, MacAddr, PublicKey};
+pub use crate::{
+    host::lines::HostLines,
+    value::{IpPrefix, MacAddr, PublicKey},
+};
 
 /// Most peers of one interface.
 pub const MAX_PEERS: usize = 65_536;
@@ -22,6 +25,8 @@ pub struct Config {
     pub hostname: Option<String>,
     /// The interfaces by the name of their TAP: at most 15 bytes, a valid Linux interface name.
     pub interfaces: BTreeMap<String, InterfaceConfig>,
+    /// What is in force on one host only, by its name: see [`Self::on_host`].
+    pub hosts: BTreeMap<String, HostLines>,
 }
 
 /// One interface (overlay): a key, a TAP, its peers.
@@ -56,6 +61,8 @@ pub struct InterfaceConfig {
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
     pub peers: BTreeMap<String, PeerConfig>,
+    /// Full meshes by name, which become peers on each of their hosts: see [`Config::on_host`].
+    pub meshes: BTreeMap<String, MeshConfig>,
 }
 
 impl Default for InterfaceConfig {
@@ -75,6 +82,7 @@ impl Default for InterfaceConfig {
             workers: None,
             shutdown: false,
             peers: BTreeMap::new(),
+            meshes: BTreeMap::new(),
         }
     }
 }
@@ -334,3 +342,60 @@ impl Default for LinkConfig {
         }
     }
 }
+
+/// Hosts that are all peers of each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeshConfig {
+    /// For people.
+    pub description: Option<String>,
+    /// Of every peer.
+    pub policy: Policy,
+    /// File with the preshared key of every pair, as written: relative paths are relative to the configuration file.
+    pub preshared_key_file: Option<String>,
+    /// Of every peer.
+    pub lossy: bool,
+    /// What links of an id have in common, by that id, 0..=7.
+    pub links: BTreeMap<u8, MeshLink>,
+    /// The hosts by name.
+    pub members: BTreeMap<String, MemberConfig>,
+}
+
+/// What the links of one id of a mesh have in common; what is not given is the default of a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeshLink {
+    /// See [`LinkConfig::priority`].
+    pub priority: Option<u8>,
+    /// See [`LinkConfig::weight`].
+    pub weight: Option<Weight>,
+    /// See [`LinkConfig::cost`].
+    pub cost: Option<u8>,
+    /// See [`LinkConfig::interval_ms`] and [`LinkConfig::timeout_ms`].
+    pub timers_ms: Option<(u32, u32)>,
+}
+
+/// A host of a mesh.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberConfig {
+    /// Its identity.
+    pub public_key: Option<PublicKey>,
+    /// IPv4 addresses of its TAP.
+    pub ip_addresses: Vec<IpPrefix>,
+    /// IPv6 addresses of its TAP.
+    pub ipv6_addresses: Vec<IpPrefix>,
+    /// Where it is reached, by the id of the link, 0..=7, which is also the number of its local.
+    pub links: BTreeMap<u8, MemberLink>,
+}
+
+/// Where a host of a mesh is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberLink {
+    /// The address that others send to.
+    pub address: IpAddr,
+    /// UDP port, 1..=65535.
+    pub port: u16,
+    /// The address that its own socket is bound to. `None`: the same.
+    pub bind: Option<IpAddr>,
+}
+
+/// UDP port of a member of a mesh that names none.
+pub const DEFAULT_PORT: u16 = 7700;

@@ -1,7 +1,7 @@
 //! Changes of two people to one configuration, brought together where they do not collide.
 
 use crate::{
-    diff::{diff, keys},
+    diff::diff,
     edit::{Context, Leaf, Op},
     grammar::{
         line_of,
@@ -80,19 +80,13 @@ fn same_line(context: &Context, leaf: Leaf, a: &[Value], b: &[Value]) -> bool {
     let Some(row) = schema::row_of(Mode::of(context), leaf).filter(|row| row.multi) else {
         return true;
     };
-    let key = |values: &[Value]| values.iter().take(keys(row)).cloned().collect::<Vec<_>>();
+    let key = |values: &[Value]| values.iter().take(row.keys()).cloned().collect::<Vec<_>>();
     a.is_empty() || b.is_empty() || key(a) == key(b)
 }
 
 /// The operation as it would be typed in its object.
 fn line(op: &Op) -> String {
     let setting = |context: &Context, leaf| schema::row_of(Mode::of(context), leaf);
-    let name = |context: &Context| match context {
-        Context::Global => "the configuration".to_owned(),
-        Context::Interface { interface } => format!("interface {interface}"),
-        Context::Peer { peer, .. } => format!("peer {peer}"),
-        Context::Link { link, .. } => format!("link {link}"),
-    };
     let words = |row: &Row| row.key.split('<').next().unwrap_or_default().trim().to_owned();
     match op {
         Op::Create(context) | Op::Require(context) => name(context),
@@ -105,5 +99,20 @@ fn line(op: &Op) -> String {
             let words = setting(context, *leaf).map_or_else(String::new, words);
             format!("no {words} {}", texts.join(" ")).trim_end().to_owned()
         }
+    }
+}
+
+fn name(context: &Context) -> String {
+    match context {
+        Context::Global => "the configuration".to_owned(),
+        Context::Interface { interface } => format!("interface {interface}"),
+        Context::Peer { peer, .. } => format!("peer {peer}"),
+        Context::Link { link, .. } => format!("link {link}"),
+        Context::Mesh { mesh, .. } => format!("mesh {mesh}"),
+        Context::Member { member, .. } => format!("member {member}"),
+        Context::Host { host, .. } => match context.without_host().1 {
+            Context::Global => format!("host {host}"),
+            inner => name(&inner),
+        },
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     edit::Context,
     grammar::schema::{Kind, Mode, rows_in},
     model::Config,
-    render::{children, object_line, object_lines, setting_lines},
+    render::{Contents, object_lines},
 };
 
 /// The lines that differ, under a head that names both; nothing where there is no difference.
@@ -48,24 +48,25 @@ struct Differ<'a> {
 impl Differ<'_> {
     /// An object that is in both.
     fn object(&mut self, context: &Context) {
-        let (Some(old), Some(new)) = (self.from.object(context), self.to.object(context)) else {
+        let of = |config| Contents::of(config, context);
+        let (Some(old), Some(new)) = (of(self.from), of(self.to)) else {
             return;
         };
         if old == new {
             return;
         }
-        for row in rows_in(Mode::of(context)) {
-            if let Kind::Leaf(..) = row.kind {
-                let (before, after) = (setting_lines(row, old, false), setting_lines(row, new, false));
+        for row in rows_in(Mode::of(context).rows()) {
+            let Kind::Object(opens, _) = row.kind else {
+                let (before, after) = (old.lines(context, row, false), new.lines(context, row, false));
                 self.lines(&before, &after);
                 continue;
-            }
-            let (before, after) = (children(context, old), children(context, new));
+            };
+            let (before, after) = (old.children(context, opens), new.children(context, opens));
             let mut all: Vec<&Context> = before.iter().chain(&after).collect();
             all.sort_unstable();
             all.dedup();
             for child in all {
-                let line = |config: &Config| config.object(child).and_then(|o| object_line(row, child, o));
+                let line = |config| Contents::of(config, child).and_then(|c| c.first_line(row, child));
                 match (line(self.from), line(self.to)) {
                     (Some(old), Some(new)) if old == new => {
                         self.around.push(new);

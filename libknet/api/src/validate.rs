@@ -13,8 +13,18 @@ use crate::{
 const IPV6_MIN_MTU: u16 = 1280;
 
 impl Config {
-    /// Everything that is wrong or missing, in the order of the configuration.
+    /// Everything that is wrong or missing, in the order of the configuration; of one for several hosts what is wrong
+    /// on any of them.
     pub fn validate(&self) -> Vec<Problem> {
+        if self.is_plain() {
+            self.validate_plain()
+        } else {
+            self.validate_hosts()
+        }
+    }
+
+    /// The same without a look at meshes and hosts.
+    pub(crate) fn validate_plain(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut sockets = Sockets::default();
         for (name, interface) in &self.interfaces {

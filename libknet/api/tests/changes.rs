@@ -28,6 +28,11 @@ interface knet0
  !
  peer lab2
   public-key iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=
+!
+host lon1
+ hostname london
+ interface knet0
+  mtu 1310
 ";
 
 fn sample() -> Config {
@@ -60,7 +65,8 @@ fn lines_that_differ_stand_below_the_objects_that_they_are_in() {
     let after = edited(
         "interface knet0 mtu 1300;no interface knet0 ip address 10.200.0.1/24;no interface knet0 peer lab2;\
          interface knet0 peer ams1 link 0 priority 7;interface knet0 peer ams1 link 1 local 1 remote 203.0.113.9 port 7;\
-         interface knet0 peer ams1 link 1 weight 3;interface knet0 peer rom1;description Rome;interface knet1",
+         interface knet0 peer ams1 link 1 weight 3;interface knet0 peer rom1;description Rome;interface knet1;\
+         host lon1 interface knet0 mtu 1320;host lon1 interface knet0 peer ams1;host vie1 hostname vienna",
     );
     let expected = "\
 --- a
@@ -80,6 +86,13 @@ fn lines_that_differ_stand_below_the_objects_that_they_are_in() {
 + peer rom1
 +  description Rome
 +interface knet1
+ host lon1
+  interface knet0
+-  mtu 1310
++  mtu 1320
++  peer ams1
++host vie1
++ hostname vienna
 ";
     assert_eq!(diff(&sample(), &after), expected);
     assert_eq!(diff(&after, &after), "");
@@ -125,7 +138,7 @@ fn an_order_that_changes_is_shown_whole() {
 }
 
 /// What one line can change: of all pairs the two sides come to the same, or say both that they collide.
-const CHANGES: [&str; 22] = [
+const CHANGES: [&str; 32] = [
     "hostname fra2",
     "no hostname",
     "interface knet0 mtu 1300",
@@ -148,6 +161,16 @@ const CHANGES: [&str; 22] = [
     "interface knet0 peer ams1 link 0 local 0 remote 203.0.113.8 port 7700",
     "interface knet0 peer ams1 mac static 02:00:00:00:00:01",
     "interface knet0 peer rom1",
+    "interface knet0 mesh rhine",
+    "interface knet0 mesh rhine;link 0 cost 10",
+    "interface knet0 mesh rhine;link 0 cost 11",
+    "host lon1 hostname lon",
+    "host lon1 interface knet0 mtu 1320",
+    "host lon1 interface knet0 mtu 1330",
+    "no host lon1 interface knet0 mtu",
+    "host lon1 interface knet0 peer ams1;policy active",
+    "no host lon1",
+    "host vie1 hostname vienna",
 ];
 
 #[test]
@@ -202,6 +225,14 @@ fn a_collision_names_both_lines() {
         ("mtu 1300", "mtu 1310")
     );
     assert_eq!(collisions[0].context.to_string(), "interface knet0");
+    let on_host = |mtu| edited(&format!("host lon1 interface knet0 mtu {mtu}"));
+    let collisions = rebase(&base, &on_host(1320), &on_host(1330)).expect_err("a collision");
+    assert_eq!(collisions.len(), 1);
+    assert_eq!(
+        (&*collisions[0].mine, &*collisions[0].theirs),
+        ("mtu 1320", "mtu 1330")
+    );
+    assert_eq!(collisions[0].context.to_string(), "host lon1, interface knet0");
     let collisions = rebase(&base, &edited("no interface knet0"), &theirs).expect_err("a collision");
     assert_eq!(collisions[0].mine, "no interface knet0");
 }

@@ -1,19 +1,20 @@
 //! What must hold for every configuration and for every line that anybody can type.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU8,
 };
 
 use knet_api::{
     diff::diff,
-    edit::Context,
+    edit::{Context, Op},
     grammar::{Command, Line, Show, Transaction, complete, help, lexer, parse},
     load::load,
     message::{Only, Privilege, Source},
     model::{
-        Cipher, Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, Mtu, MtuPolicy, PeerConfig,
-        Policy, PublicKey, Remote, Weight,
+        Cipher, Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, MemberConfig, MemberLink,
+        MeshConfig, MeshLink, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote, Weight,
     },
     render::render,
     transaction::{Confirmation, Entry, Mode},
@@ -172,11 +173,7 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                 .into_iter()
                 .map(|n| (Just(n), local(n)))
                 .collect::<Vec<_>>()
-                .prop_map(|locals| {
-                    locals
-                        .into_iter()
-                        .collect::<std::collections::BTreeMap<u8, Local>>()
-                })
+                .prop_map(|locals| locals.into_iter().collect::<BTreeMap<u8, Local>>())
         })
         .prop_flat_map(|locals| {
             let families: Vec<(u8, bool)> = locals.iter().map(|(n, l)| (*n, l.address.is_ipv4())).collect();
@@ -212,19 +209,138 @@ fn interface() -> impl Strategy<Value = InterfaceConfig> {
                     workers: (mtu % 4 == 0).then_some((mtu % 16) as u8 + 1),
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
+                    meshes: BTreeMap::new(),
                 }
             },
         )
 }
 
-fn config() -> impl Strategy<Value = Config> {
+fn mesh_link() -> impl Strategy<Value = MeshLink> {
+    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed)];
+    let timers = (100..=60_000_u32, 0..1000_u32);
     (
-        option::of("[a-z][a-z0-9.-]{0,20}[a-z0-9]"),
-        option::of(interface()),
+        any::<u8>(),
+        option::of(weight),
+        option::of(any::<u8>()),
+        option::of(timers),
     )
-        .prop_map(|(hostname, interface)| Config {
-            hostname,
-            interfaces: interface.map(|i| ("knet0".to_owned(), i)).into_iter().collect(),
+        .prop_map(|(priority, weight, cost, timers)| MeshLink {
+            // One is there at least: a link of which nothing is said is not kept.
+            priority: Some(priority),
+            weight,
+            cost,
+            timers_ms: timers.map(|(interval, more)| (interval, interval * 3 + more)),
+        })
+}
+
+fn member_link(v4: bool) -> impl Strategy<Value = MemberLink> {
+    let any_address = if v4 {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let bind = prop_oneof![address(v4), Just(any_address)];
+    (address(v4), 0..9_u16, option::of(bind)).prop_map(|(address, port, bind)| MemberLink {
+        address,
+        port,
+        bind,
+    })
+}
+
+fn member() -> impl Strategy<Value = MemberConfig> {
+    let links = collection::btree_map(0..8_u8, (member_link(true), member_link(false)), 0..4);
+    (any::<[u8; 29]>(), prefixes(true), prefixes(false), links).prop_map(|(key, v4, v6, links)| {
+        let mut public_key = [0x11; 32];
+        public_key[2..31].copy_from_slice(&key);
+        // Addresses of a link are of one family in all members, and no port is taken twice.
+        let of_family = |(id, (v4, v6)): (u8, (MemberLink, MemberLink))| {
+            let link = if id % 2 == 0 { v4 } else { v6 };
+            let port = 40_000 + u16::from(id) * 10 + link.port;
+            (id, MemberLink { port, ..link })
+        };
+        MemberConfig {
+            public_key: Some(PublicKey(public_key)),
+            ip_addresses: v4,
+            ipv6_addresses: v6,
+            links: links.into_iter().map(of_family).collect(),
+        }
+    })
+}
+
+fn mesh() -> impl Strategy<Value = MeshConfig> {
+    (
+        (option::of(text()), option::of(path()), any::<bool>()),
+        sample::select(Policy::ALL.to_vec()),
+        collection::btree_map(0..8_u8, mesh_link(), 0..3),
+        collection::btree_map("[a-z][a-z0-9.-]{0,20}[a-z0-9]", member(), 0..4),
+    )
+        .prop_map(
+            |((description, preshared_key_file, lossy), policy, links, mut members)| {
+                for (index, member) in members.values_mut().enumerate() {
+                    if let Some(key) = &mut member.public_key {
+                        key.0[0] = index as u8;
+                    }
+                }
+                MeshConfig {
+                    description,
+                    policy,
+                    preshared_key_file,
+                    lossy,
+                    links,
+                    members,
+                }
+            },
+        )
+}
+
+/// The lines of one host: everything that can be configured on an interface that is there only.
+fn on_host(host: &str, mut interface: InterfaceConfig, into: &mut Config) {
+    // Of another interface's sockets none may be taken.
+    for local in interface.locals.values_mut() {
+        local.port |= 1 << 14;
+    }
+    let part = Config {
+        hostname: Some("elsewhere".to_owned()),
+        interfaces: BTreeMap::from([("knet1".to_owned(), interface)]),
+        ..Config::default()
+    };
+    let at = |context: &Context| Context::on_host(host, context.clone()).expect("no mesh");
+    into.apply(&Op::Create(at(&Context::Global))).expect("a host");
+    for op in diff(&Config::default(), &part) {
+        let op = match op {
+            Op::Create(context) => Op::Create(at(&context)),
+            Op::Set(context, leaf, values) => Op::Set(at(&context), leaf, values),
+            other => panic!("{other:?}"),
+        };
+        into.apply(&op).expect("a line");
+    }
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let name = "[a-z][a-z0-9.-]{0,20}[a-z0-9]";
+    (
+        option::of(name),
+        option::of(interface()),
+        option::weighted(0.3, mesh()),
+        option::weighted(0.3, (name, interface())),
+    )
+        .prop_map(|(hostname, interface, mesh, host)| {
+            let mut config = Config {
+                hostname,
+                interfaces: interface.map(|i| ("knet0".to_owned(), i)).into_iter().collect(),
+                hosts: BTreeMap::new(),
+            };
+            if let Some(mesh) = mesh {
+                let holder = InterfaceConfig {
+                    meshes: BTreeMap::from([("m".to_owned(), mesh)]),
+                    ..InterfaceConfig::default()
+                };
+                config.interfaces.insert("knet2".to_owned(), holder);
+            }
+            if let Some((host, interface)) = host {
+                on_host(&host, interface, &mut config);
+            }
+            config
         })
 }
 

@@ -13,6 +13,7 @@ mod lab;
 mod lifetime;
 mod lossless;
 mod mtu;
+mod one_file;
 mod reach;
 mod roaming;
 mod swarm;

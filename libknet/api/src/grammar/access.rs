@@ -1,7 +1,7 @@
 //! How a row of the schema reads and writes its field of the model.
 
 use crate::{
-    model::{Config, InterfaceConfig, LinkConfig, PeerConfig},
+    model::{Config, InterfaceConfig, LinkConfig, MemberConfig, MeshConfig, PeerConfig},
     value::Value,
 };
 
@@ -28,6 +28,10 @@ pub enum Access {
     Peer(Accessor<PeerConfig>),
     /// Of a link.
     Link(Accessor<LinkConfig>),
+    /// Of a mesh.
+    Mesh(Accessor<MeshConfig>),
+    /// Of a host of a mesh.
+    Member(Accessor<MemberConfig>),
 }
 
 /// An object of the model.
@@ -41,6 +45,10 @@ pub enum Object<'a> {
     Peer(&'a PeerConfig),
     /// A link.
     Link(&'a LinkConfig),
+    /// A mesh.
+    Mesh(&'a MeshConfig),
+    /// A host of a mesh.
+    Member(&'a MemberConfig),
 }
 
 /// An object of the model that can be changed.
@@ -54,6 +62,10 @@ pub enum ObjectMut<'a> {
     Peer(&'a mut PeerConfig),
     /// A link.
     Link(&'a mut LinkConfig),
+    /// A mesh.
+    Mesh(&'a mut MeshConfig),
+    /// A host of a mesh.
+    Member(&'a mut MemberConfig),
 }
 
 impl Access {
@@ -64,6 +76,8 @@ impl Access {
             (Self::Interface(a), Object::Interface(o)) => (a.get)(o),
             (Self::Peer(a), Object::Peer(o)) => (a.get)(o),
             (Self::Link(a), Object::Link(o)) => (a.get)(o),
+            (Self::Mesh(a), Object::Mesh(o)) => (a.get)(o),
+            (Self::Member(a), Object::Member(o)) => (a.get)(o),
             _ => Vec::new(),
         }
     }
@@ -75,6 +89,8 @@ impl Access {
             Self::Interface(a) => (a.get)(&InterfaceConfig::default()),
             Self::Peer(a) => (a.get)(&PeerConfig::default()),
             Self::Link(a) => (a.get)(&LinkConfig::default()),
+            Self::Mesh(a) => (a.get)(&MeshConfig::default()),
+            Self::Member(a) => (a.get)(&MemberConfig::default()),
         }
     }
 
@@ -85,6 +101,8 @@ impl Access {
             (Self::Interface(a), ObjectMut::Interface(o)) => (a.set)(o, values),
             (Self::Peer(a), ObjectMut::Peer(o)) => (a.set)(o, values),
             (Self::Link(a), ObjectMut::Link(o)) => (a.set)(o, values),
+            (Self::Mesh(a), ObjectMut::Mesh(o)) => (a.set)(o, values),
+            (Self::Member(a), ObjectMut::Member(o)) => (a.set)(o, values),
             _ => false,
         }
     }
@@ -96,6 +114,8 @@ impl Access {
             (Self::Interface(a), ObjectMut::Interface(o)) => (a.clear)(o, values),
             (Self::Peer(a), ObjectMut::Peer(o)) => (a.clear)(o, values),
             (Self::Link(a), ObjectMut::Link(o)) => (a.clear)(o, values),
+            (Self::Mesh(a), ObjectMut::Mesh(o)) => (a.clear)(o, values),
+            (Self::Member(a), ObjectMut::Member(o)) => (a.clear)(o, values),
             _ => false,
         }
     }

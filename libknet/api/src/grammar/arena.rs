@@ -4,12 +4,15 @@ use std::sync::LazyLock;
 
 use super::{
     commands::{self, CommandDef, Scope},
-    schema::{Kind, Mode, Row, SCHEMA},
+    schema::{self, Kind, Mode, Row},
     syntax::Pattern,
     types::{ArgumentType, Form},
 };
 
 pub(crate) type NodeId = usize;
+
+/// How many modes there are.
+const MODES: usize = Mode::CONFIG.len() + 1;
 
 /// One position in a sentence.
 #[derive(Debug)]
@@ -62,6 +65,13 @@ pub(crate) enum Sentence {
     Prefix(Prefix),
 }
 
+impl Sentence {
+    /// Whether both are the same row.
+    pub(crate) fn is_of(self, other: Self) -> bool {
+        matches!((self, other), (Self::Row(a), Self::Row(b)) if std::ptr::eq(a, b))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prefix {
     No,
@@ -74,7 +84,7 @@ pub(crate) enum Prefix {
 pub(crate) struct Arena {
     pub(crate) nodes: Vec<Node>,
     /// First words of a line, by mode.
-    roots: [Vec<NodeId>; 5],
+    roots: [Vec<NodeId>; MODES],
     patterns: Vec<(&'static Row, Pattern)>,
     /// How many arguments each command has.
     counts: Vec<(&'static CommandDef, usize)>,
@@ -127,11 +137,17 @@ impl Arena {
             patterns: Vec::new(),
             counts: Vec::new(),
         };
-        let mut rows: [Vec<NodeId>; 5] = Default::default();
+        let mut rows: [Vec<NodeId>; MODES] = Default::default();
         // Inner modes first: their lines may follow the name of an object.
         for mode in Mode::CONFIG.into_iter().rev() {
-            for row in SCHEMA.iter().filter(|row| row.mode == mode) {
+            for row in schema::all().filter(|row| row.mode == mode) {
                 let inner = match row.kind {
+                    // One host has the lines of all, which stand before this row; without a host inside it.
+                    Kind::Object(Mode::Host, _) => {
+                        let lines = rows[mode as usize].clone();
+                        rows[Mode::Host as usize].clone_from(&lines);
+                        lines
+                    }
                     Kind::Object(opens, _) => rows[opens as usize].clone(),
                     Kind::Leaf(..) => Vec::new(),
                 };

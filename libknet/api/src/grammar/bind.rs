@@ -83,8 +83,7 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
     let mut errors = Vec::new();
     let mut here = context.cloned();
     loop {
-        let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
-        let mut walk = Walk::new(mode, line);
+        let mut walk = Walk::at(here.as_ref(), line);
         match walk.read(&words, broken.as_ref()) {
             Ok(()) => {
                 let mut line = walk.finish(&words).map(|reading| bind(here.as_ref(), &reading))?;
@@ -115,8 +114,7 @@ pub fn arguments(context: Option<&Context>, line: &str) -> Vec<(Value, Range<usi
     };
     let mut here = context.cloned();
     loop {
-        let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
-        let mut walk = Walk::new(mode, line);
+        let mut walk = Walk::at(here.as_ref(), line);
         if walk.read(&words, None).is_ok() {
             let steps = walk.finish(&words).unwrap_or_default();
             return steps
@@ -242,6 +240,20 @@ fn bind_edit(context: Option<&Context>, row: &'static Row, steps: &[Step], prefi
 /// The object in `holder` that lines of `mode` belong to.
 fn child(holder: &Context, mode: Mode, name: Option<&Value>) -> Option<Context> {
     match (holder, mode, name?) {
+        (Context::Host { host, .. }, mode, name) => {
+            let inner = child(&holder.without_host().1, mode, Some(name))?;
+            Context::on_host(host, inner)
+        }
+        (Context::Global, Mode::Host, Value::Word(host)) => Context::on_host(host, Context::Global),
+        (Context::Interface { interface }, Mode::Mesh, Value::Word(name)) => Some(Context::Mesh {
+            interface: interface.clone(),
+            mesh: name.clone(),
+        }),
+        (Context::Mesh { interface, mesh }, Mode::Member, Value::Word(name)) => Some(Context::Member {
+            interface: interface.clone(),
+            mesh: mesh.clone(),
+            member: name.clone(),
+        }),
         (Context::Global, Mode::Interface, Value::Word(name)) => Some(Context::Interface {
             interface: name.clone(),
         }),

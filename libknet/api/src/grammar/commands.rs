@@ -369,6 +369,18 @@ static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
+        "show running-config expanded",
+        |_| Command::Show(Show::ExpandedConfig),
+        &[
+            SHOW,
+            ("running-config", "The configuration in force"),
+            (
+                "expanded",
+                "What it is on this host: meshes as peers, without other hosts",
+            ),
+        ],
+    ),
+    exec(
         "show startup-config",
         |_| Command::Show(Show::StartupConfig),
         &[SHOW, ("startup-config", "The configuration file")],

@@ -73,11 +73,14 @@ fn source(context: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Sour
             }
         })
     };
-    let interface = named(Live::Interfaces).or_else(|| match context? {
-        Context::Global => None,
+    let inner = context.map(|context| context.without_host().1);
+    let interface = named(Live::Interfaces).or_else(|| match inner.as_ref()? {
+        Context::Global | Context::Host { .. } => None,
         Context::Interface { interface }
         | Context::Peer { interface, .. }
-        | Context::Link { interface, .. } => Some(interface.clone()),
+        | Context::Link { interface, .. }
+        | Context::Mesh { interface, .. }
+        | Context::Member { interface, .. } => Some(interface.clone()),
     });
     Some(match live {
         Live::Interfaces => Source::Interfaces,
@@ -86,7 +89,7 @@ fn source(context: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Sour
             interface: interface?,
         },
         Live::Links => {
-            let peer = named(Live::Peers).or_else(|| match context? {
+            let peer = named(Live::Peers).or_else(|| match inner.as_ref()? {
                 Context::Peer { peer, .. } | Context::Link { peer, .. } => Some(peer.clone()),
                 _ => None,
             })?;

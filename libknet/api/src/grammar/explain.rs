@@ -37,23 +37,25 @@ fn belongs_elsewhere(context: Option<&Context>, line: &str, depth: usize) -> Opt
         return None;
     };
     let here = context.map_or(Mode::Exec, Mode::of);
-    let inner = Mode::CONFIG.into_iter().filter(|mode| *mode > here);
-    let mode = inner
+    let around = |mode: Mode| std::iter::successors(Some(mode), |mode| mode.around());
+    // In these it was tried already.
+    let tried: Vec<Mode> = around(here).collect();
+    let mode = Mode::CONFIG
+        .into_iter()
+        .filter(|mode| !tried.contains(mode) && *mode != Mode::Host)
         .filter_map(|mode| Some((progress(mode, line, &words)?, mode)))
         .filter(|((_, read), _)| *read > depth)
-        // The furthest; of several the outermost.
+        // The furthest; of several the first.
         .max_by_key(|(progress, mode)| (*progress, std::cmp::Reverse(*mode)))
         .map(|(_, mode)| mode)?;
-    let mut steps: Vec<String> = Vec::new();
+    let mut steps: Vec<String> = around(mode)
+        .take_while(|mode| !tried.contains(mode))
+        .filter_map(|mode| object_row(mode).map(|row| format!("`{}`", row.key)))
+        .collect();
     if here == Mode::Exec {
         steps.push("`configure terminal`".to_owned());
     }
-    for between in Mode::CONFIG
-        .into_iter()
-        .filter(|between| *between > here && *between <= mode)
-    {
-        steps.extend(object_row(between).map(|row| format!("`{}`", row.key)));
-    }
+    steps.reverse();
     let last = steps.pop()?;
     let first = if steps.is_empty() {
         last
@@ -64,7 +66,9 @@ fn belongs_elsewhere(context: Option<&Context>, line: &str, depth: usize) -> Opt
         Mode::Interface => "of an interface",
         Mode::Peer => "of a peer",
         Mode::Link => "of a link",
-        Mode::Exec | Mode::Global => "of the configuration",
+        Mode::Mesh => "of a mesh",
+        Mode::Member => "of a member of a mesh",
+        Mode::Exec | Mode::Global | Mode::Host => "of the configuration",
     };
     Some(format!("a line {holder}: give {first} first"))
 }

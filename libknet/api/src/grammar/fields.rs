@@ -114,7 +114,7 @@ pub(super) const CIPHER: Accessor<InterfaceConfig> = Accessor {
     },
 };
 
-pub(super) const POLICY: Accessor<PeerConfig> = Accessor {
+pub(in crate::grammar) const POLICY: Accessor<PeerConfig> = Accessor {
     get: |peer| vec![vec![Value::Word(peer.policy.name().to_owned())]],
     set: |peer, values| {
         let [Value::Word(name)] = values else { return false };
@@ -127,7 +127,7 @@ pub(super) const POLICY: Accessor<PeerConfig> = Accessor {
     },
 };
 
-pub(super) const WEIGHT: Accessor<LinkConfig> = Accessor {
+pub(in crate::grammar) const WEIGHT: Accessor<LinkConfig> = Accessor {
     get: |link| {
         let weight = match link.weight {
             Weight::Fixed(weight) => Value::Number(u32::from(weight.get())),
@@ -150,7 +150,7 @@ pub(super) const WEIGHT: Accessor<LinkConfig> = Accessor {
 };
 
 /// The first value is the link's id, which is known from the context.
-pub(super) const ENDPOINT: Accessor<LinkConfig> = Accessor {
+pub(in crate::grammar) const ENDPOINT: Accessor<LinkConfig> = Accessor {
     get: |link| {
         let local = link
             .local
@@ -199,7 +199,7 @@ pub(super) const ENDPOINT: Accessor<LinkConfig> = Accessor {
     },
 };
 
-pub(super) const TIMERS: Accessor<LinkConfig> = Accessor {
+pub(in crate::grammar) const TIMERS: Accessor<LinkConfig> = Accessor {
     get: |link| {
         vec![vec![
             Value::Number(link.interval_ms),

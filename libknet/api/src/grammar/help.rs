@@ -7,7 +7,6 @@ use super::{
     explain::verdict,
     lexer,
     matcher::{Walk, begins_with, complete},
-    schema::Mode,
     types::{Form, text_of},
 };
 use crate::{edit::Context, message::Privilege, value::Value};
@@ -89,8 +88,7 @@ pub(super) fn walk_before_last<'a>(
     let mut errors = Vec::new();
     let mut here = context.cloned();
     loop {
-        let mode = here.as_ref().map_or(Mode::Exec, Mode::of);
-        let mut walk = Walk::new(mode, line);
+        let mut walk = Walk::at(here.as_ref(), line);
         match walk.read(&words, None) {
             Ok(()) if offers(&walk, &partial) || here.is_none() => return Ok((walk, partial)),
             // Nothing here begins like that; perhaps in an outer object.
@@ -104,7 +102,7 @@ pub(super) fn walk_before_last<'a>(
     }
     match verdict(context, line, errors) {
         Some(error) => Err(error),
-        None => Ok((Walk::new(context.map_or(Mode::Exec, Mode::of), line), partial)),
+        None => Ok((Walk::at(context, line), partial)),
     }
 }
 

@@ -10,11 +10,11 @@ use super::{
     arena::{ARENA, Node, NodeId, Prefix, Sentence, Token},
     error::{ErrorKind, SyntaxError},
     lexer::{LexError, Word},
-    schema::{Kind, Mode, Row},
+    schema::{Kind, Mode},
     spelling::nearest,
     types::Form,
 };
-use crate::value::Value;
+use crate::{edit::Context, value::Value};
 
 /// One word, as it was read.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ enum Rank {
 pub(crate) struct Walk<'a> {
     line: &'a str,
     mode: Mode,
+    /// Whether the line is typed among the lines of one host, where there are no meshes and hosts.
+    on_host: bool,
     pub(crate) readings: Vec<Reading>,
 }
 
@@ -48,7 +50,16 @@ impl<'a> Walk<'a> {
         Self {
             line,
             mode,
+            on_host: false,
             readings: vec![Vec::new()],
+        }
+    }
+
+    /// A line that is typed in an object, or outside the configuration.
+    pub(crate) fn at(here: Option<&Context>, line: &'a str) -> Self {
+        Self {
+            on_host: matches!(here, Some(Context::Host { .. })),
+            ..Self::new(here.map_or(Mode::Exec, Mode::of), line)
         }
     }
 
@@ -74,7 +85,7 @@ impl<'a> Walk<'a> {
         let mut found: Vec<(usize, Step)> = Vec::new();
         let mut reasons = Vec::new();
         for (index, reading) in self.readings.iter().enumerate() {
-            for id in successors(self.mode, reading) {
+            for id in self.successors(reading) {
                 let node = &ARENA.nodes[id];
                 if broken.is_some() && !takes_rest(node) {
                     continue;
@@ -195,7 +206,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn next_nodes(&self) -> Vec<NodeId> {
         let mut next = Vec::new();
         for reading in &self.readings {
-            for id in successors(self.mode, reading) {
+            for id in self.successors(reading) {
                 if !next.contains(&id) {
                     next.push(id);
                 }
@@ -217,6 +228,33 @@ impl<'a> Walk<'a> {
             expected.push("the end of the line".to_owned());
         }
         expected
+    }
+
+    fn successors<'r>(&self, reading: &'r [Step]) -> impl Iterator<Item = NodeId> + use<'r> {
+        let next = match reading.last() {
+            Some(step) => &ARENA.nodes[step.node].next,
+            None => ARENA.roots(self.mode),
+        };
+        // An object as a whole has no default, so after its name there are only its lines.
+        let lines_only = prefix_of(reading) == Some(Prefix::Default);
+        let opens_host = |step: &Step| ARENA.nodes[step.node].opens == Some(Mode::Host);
+        let on_host = self.on_host || reading.iter().any(opens_host);
+        next.iter().copied().filter(move |id| {
+            let node = &ARENA.nodes[*id];
+            let object = match node.sentence {
+                Sentence::Row(row) => match row.kind {
+                    Kind::Object(opens, _) => Some(opens),
+                    Kind::Leaf(..) => None,
+                },
+                _ => None,
+            };
+            let in_tail = node.named && node.opens.is_none();
+            let of_all = matches!(object, Some(Mode::Mesh | Mode::Host));
+            // The name of the host itself is read where it is begun.
+            let begins = |step: &Step| ARENA.nodes[step.node].sentence.is_of(node.sentence);
+            let inside = on_host && of_all && !reading.last().is_some_and(begins);
+            !(lines_only && in_tail && object.is_some() || inside)
+        })
     }
 
     fn no_match(&self, count: usize, word: &Word, mut reasons: Vec<String>) -> SyntaxError {
@@ -283,28 +321,6 @@ pub(crate) fn complete(reading: &[Step]) -> bool {
         (_, Sentence::Command(_)) => node.ends,
         (_, Sentence::Prefix(_)) => false,
     }
-}
-
-fn successors(mode: Mode, reading: &[Step]) -> impl Iterator<Item = NodeId> {
-    let next = match reading.last() {
-        Some(step) => &ARENA.nodes[step.node].next,
-        None => ARENA.roots(mode),
-    };
-    // An object as a whole has no default, so after its name there are only its lines.
-    let lines_only = prefix_of(reading) == Some(Prefix::Default);
-    next.iter().copied().filter(move |id| {
-        let node = &ARENA.nodes[*id];
-        let in_tail = node.named && node.opens.is_none();
-        !(lines_only
-            && in_tail
-            && matches!(
-                node.sentence,
-                Sentence::Row(Row {
-                    kind: Kind::Object(..),
-                    ..
-                })
-            ))
-    })
 }
 
 /// `no`, `default` or `do`, if the line begins with one.

@@ -20,6 +20,7 @@ mod fields;
 mod help;
 pub mod lexer;
 mod matcher;
+mod mesh_fields;
 pub mod schema;
 pub mod spelling;
 pub(crate) mod syntax;
@@ -58,7 +59,7 @@ pub fn table_hash() -> u64 {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
-    for row in schema::SCHEMA {
+    for row in schema::all() {
         add(row.key);
         add(row.tail);
         add(&format!(

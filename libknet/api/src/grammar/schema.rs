@@ -3,11 +3,11 @@
 
 use super::{
     access::{Access, Accessor, flag, list, number, optional, optional_number},
-    fields::{CIPHER, ENDPOINT, LOCAL, MTU, MTU_POLICY, POLICY, TIMERS, WEIGHT},
+    fields::{CIPHER, LOCAL, MTU, MTU_POLICY},
 };
 use crate::{
     edit::{Context, Leaf},
-    model::{InterfaceConfig, LinkConfig},
+    model::InterfaceConfig,
     value::Value,
 };
 
@@ -24,20 +24,60 @@ pub enum Mode {
     Peer,
     /// In a link.
     Link,
+    /// In a mesh.
+    Mesh,
+    /// In a host of a mesh.
+    Member,
+    /// Among the lines of one host.
+    Host,
 }
 
 impl Mode {
-    /// All modes of the configuration, from the outside in.
-    pub const CONFIG: [Self; 4] = [Self::Global, Self::Interface, Self::Peer, Self::Link];
+    /// All modes of the configuration; one that is in another comes after it.
+    pub const CONFIG: [Self; 7] = [
+        Self::Global,
+        Self::Interface,
+        Self::Peer,
+        Self::Link,
+        Self::Mesh,
+        Self::Member,
+        Self::Host,
+    ];
 
     /// The mode of an object.
     pub const fn of(context: &Context) -> Self {
         match context {
             Context::Global => Self::Global,
-            Context::Interface { .. } => Self::Interface,
-            Context::Peer { .. } => Self::Peer,
-            Context::Link { .. } => Self::Link,
+            Context::Link { .. } | Context::Host { link: Some(_), .. } => Self::Link,
+            Context::Peer { .. } | Context::Host { peer: Some(_), .. } => Self::Peer,
+            Context::Interface { .. }
+            | Context::Host {
+                interface: Some(_), ..
+            } => Self::Interface,
+            Context::Host { .. } => Self::Host,
+            Context::Mesh { .. } => Self::Mesh,
+            Context::Member { .. } => Self::Member,
         }
+    }
+
+    /// The mode whose rows stand here: one host has the lines of all.
+    #[must_use]
+    pub const fn rows(self) -> Self {
+        match self {
+            Self::Host => Self::Global,
+            mode => mode,
+        }
+    }
+
+    /// Whether a comment sets its objects apart where they are written.
+    pub(crate) const fn is_large(self) -> bool {
+        matches!(self, Self::Interface | Self::Peer | Self::Mesh | Self::Host)
+    }
+
+    /// The mode that this one is in.
+    #[must_use]
+    pub fn around(self) -> Option<Self> {
+        object_row(self).map(|row| row.mode)
     }
 }
 
@@ -146,9 +186,12 @@ const fn object(
     }
 }
 
+mod meshes;
+mod peers;
+
 /// Every line, in the order in which an object is written: settings before what stands inside, so that a line
 /// never goes to an object inside when it is read back.
-pub static SCHEMA: &[Row] = &[
+static OBJECTS: &[Row] = &[
     leaf(
         (Mode::Global, Impact::Live),
         ("hostname", "<hostname>"),
@@ -162,6 +205,13 @@ pub static SCHEMA: &[Row] = &[
         Mode::Interface,
         None,
         &[("interface", "An overlay: a key, a TAP, its peers")],
+    ),
+    object(
+        (Mode::Global, Impact::Restart),
+        ("host <host>", ""),
+        Mode::Host,
+        None,
+        &[("host", "Lines that are in force on one host only")],
     ),
     leaf(
         (Mode::Interface, Impact::Live),
@@ -286,186 +336,24 @@ pub static SCHEMA: &[Row] = &[
         None,
         &[("peer", "A node at the other end of links")],
     ),
-    leaf(
-        (Mode::Peer, Impact::Live),
-        ("description", "<description>"),
-        Leaf::Description,
-        optional!(Peer.description: Text),
-        &[("description", "Text about this peer")],
-    ),
-    leaf(
-        (Mode::Peer, Impact::Rehandshake),
-        ("public-key", "<key>"),
-        Leaf::PublicKey,
-        optional!(Peer.public_key: Key),
-        &[("public-key", "The peer's identity")],
-    ),
-    secret(leaf(
-        (Mode::Peer, Impact::Rehandshake),
-        ("preshared-key", "file <path>"),
-        Leaf::PresharedKey,
-        optional!(Peer.preshared_key_file: Word),
-        &[
-            ("preshared-key", "A secret that only this peer and this node have"),
-            ("file", "It is in a file, as `knetd genpsk` writes it"),
-        ],
-    )),
-    leaf(
-        (Mode::Peer, Impact::Live),
-        ("policy", "<policy>"),
-        Leaf::Policy,
-        Access::Peer(POLICY),
-        &[("policy", "How frames to this peer choose links")],
-    ),
-    leaf(
-        (Mode::Peer, Impact::Live),
-        ("isolate", ""),
-        Leaf::Isolate,
-        flag!(Peer.isolate),
-        &[("isolate", "No frames between this peer and other peers")],
-    ),
-    leaf(
-        (Mode::Peer, Impact::Live),
-        ("spoke", ""),
-        Leaf::Spoke,
-        flag!(Peer.spoke),
-        &[(
-            "spoke",
-            "A client of this node: relay frames between it and other peers",
-        )],
-    ),
-    leaf(
-        (Mode::Peer, Impact::Live),
-        ("lossy", ""),
-        Leaf::Lossy,
-        flag!(Peer.lossy),
-        &[(
-            "lossy",
-            "Do not send again over another link what was on a link that died",
-        )],
-    ),
-    multi(leaf(
-        (Mode::Peer, Impact::Live),
-        ("mac static", "<mac>"),
-        Leaf::MacStatic,
-        list!(Peer.static_macs: Mac),
-        &[
-            ("mac", "The table of MAC addresses"),
-            ("static", "An address that is always behind this peer"),
-        ],
-    )),
-    leaf(
-        (Mode::Peer, Impact::Rehandshake),
-        ("shutdown", ""),
-        Leaf::Shutdown,
-        flag!(Peer.shutdown),
-        &[("shutdown", "Take the peer out of service")],
-    ),
     object(
-        (Mode::Peer, Impact::Relink),
-        (
-            "link <link>",
-            "[local <local>] remote (dynamic | <remote-address> port <port>)",
-        ),
-        Mode::Link,
-        Some((Leaf::Endpoint, Access::Link(ENDPOINT))),
-        &[
-            ("link", "A path to the peer"),
-            (
-                "local",
-                "From this local socket (default: the first of the same family)",
-            ),
-            ("remote", "Where the peer is"),
-            ("dynamic", "Wherever it sends from: the peer opens this link"),
-            ("port", "The peer's UDP port"),
-        ],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("description", "<description>"),
-        Leaf::Description,
-        optional!(Link.description: Text),
-        &[("description", "Text about this link")],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("priority", "<priority>"),
-        Leaf::Priority,
-        number!(Link(LinkConfig).priority),
-        &[("priority", "Preference under the passive policy")],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("weight", "<weight>"),
-        Leaf::Weight,
-        Access::Link(WEIGHT),
-        &[(
-            "weight",
-            "Share where links share the traffic (round-robin, flow-hash)",
-        )],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("cost", "<cost>"),
-        Leaf::Cost,
-        number!(Link(LinkConfig).cost),
-        &[(
-            "cost",
-            "What its bytes cost: used only while no link that costs less is up",
-        )],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("timers", "<interval> <timeout>"),
-        Leaf::Timers,
-        Access::Link(TIMERS),
-        &[("timers", "Heartbeats: interval and timeout")],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("pong-count", "<pong-count>"),
-        Leaf::PongCount,
-        number!(Link(LinkConfig).pong_count),
-        &[("pong-count", "Answers that bring the link back up")],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("limit loss", "<loss-limit>"),
-        Leaf::LimitLoss,
-        optional_number!(Link.limit_loss),
-        &[
-            ("limit", "When the link is avoided while another one is up"),
-            (
-                "loss",
-                "Loss above this for two seconds; used again after thirty clean ones",
-            ),
-        ],
-    ),
-    leaf(
-        (Mode::Link, Impact::Live),
-        ("limit rtt", "<rtt-limit>"),
-        Leaf::LimitRtt,
-        optional_number!(Link.limit_rtt),
-        &[
-            ("limit", "When the link is avoided while another one is up"),
-            (
-                "rtt",
-                "Round trip above this for two seconds; used again after thirty good ones",
-            ),
-        ],
-    ),
-    leaf(
-        (Mode::Link, Impact::Relink),
-        ("shutdown", ""),
-        Leaf::Shutdown,
-        flag!(Link.shutdown),
-        &[("shutdown", "Take the link out of service")],
+        (Mode::Interface, Impact::Relink),
+        ("mesh <mesh>", ""),
+        Mode::Mesh,
+        None,
+        &[("mesh", "Hosts that are all peers of each other")],
     ),
 ];
 
+/// Every line of the configuration.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    OBJECTS.iter().chain(peers::PEERS).chain(meshes::MESHES)
+}
+
 /// The row of a setting.
 pub fn row_of(mode: Mode, leaf: Leaf) -> Option<&'static Row> {
-    SCHEMA.iter().find(|row| {
+    let mode = mode.rows();
+    all().find(|row| {
         let holder = match row.kind {
             Kind::Leaf(..) => row.mode,
             Kind::Object(opens, _) => opens,
@@ -476,12 +364,20 @@ pub fn row_of(mode: Mode, leaf: Leaf) -> Option<&'static Row> {
 
 /// The row that makes the objects of `mode`.
 pub fn object_row(mode: Mode) -> Option<&'static Row> {
-    SCHEMA
-        .iter()
-        .find(|row| matches!(row.kind, Kind::Object(opens, _) if opens == mode))
+    all().find(|row| matches!(row.kind, Kind::Object(opens, _) if opens == mode))
 }
 
 /// The rows that stand in objects of `mode`, in order.
 pub fn rows_in(mode: Mode) -> impl Iterator<Item = &'static Row> {
-    SCHEMA.iter().filter(move |row| row.mode == mode)
+    all().filter(move |row| row.mode == mode)
+}
+
+impl Row {
+    /// How many arguments tell one line of the setting from another: those of the key, or all.
+    pub fn keys(&self) -> usize {
+        match self.key.matches('<').count() {
+            0 => usize::MAX,
+            count => count,
+        }
+    }
 }

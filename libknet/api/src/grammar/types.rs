@@ -376,6 +376,30 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "mesh",
+        forms: &[Form::PeerName],
+        help: "Name of the mesh",
+        live: None,
+    },
+    ArgumentType {
+        name: "member",
+        forms: &[Form::HostName],
+        help: "Name of the host, and of the peer on the others",
+        live: None,
+    },
+    ArgumentType {
+        name: "member-address",
+        forms: &[Form::Ipv4, Form::Ipv6],
+        help: "Address that the others send to",
+        live: None,
+    },
+    ArgumentType {
+        name: "host",
+        forms: &[Form::HostName],
+        help: "Name of the host: that of its machine, or of `knetd --host`",
+        live: None,
+    },
+    ArgumentType {
         name: "words",
         forms: &[Form::Text(80)],
         help: "What to look for",

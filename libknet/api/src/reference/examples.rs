@@ -3,7 +3,7 @@
 /// The example of the type of this name; a test finds the types that have none.
 pub(super) fn example(name: &str) -> &'static str {
     match name {
-        "hostname" => "fra1",
+        "hostname" | "member" | "host" => "fra1",
         "interface" => "knet0",
         "peer" => "ams1",
         "link" | "local" => "0",
@@ -15,7 +15,7 @@ pub(super) fn example(name: &str) -> &'static str {
         "cipher" => "aes-256-gcm",
         "ipv4-prefix" => "10.200.0.1/24",
         "ipv6-prefix" => "fd00:200::1/64",
-        "local-address" => "192.0.2.1",
+        "local-address" | "member-address" => "192.0.2.1",
         "port" => "7700",
         "device" => "eth1",
         "ageing-time" => "600",
@@ -32,6 +32,7 @@ pub(super) fn example(name: &str) -> &'static str {
         "loss-limit" => "5",
         "rtt-limit" => "80",
         "lines" => "50",
+        "mesh" => "rhine",
         "words" => "loss",
         "workers" => "4",
         "revision" | "session" => "12",

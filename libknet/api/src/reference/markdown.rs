@@ -21,12 +21,14 @@ pub fn markdown() -> String {
          neither may do nothing.\n",
     );
     let entries = entries();
-    for mode in Mode::CONFIG {
+    for mode in Mode::CONFIG.into_iter().filter(|mode| mode.rows() == *mode) {
         let title = match mode {
-            Mode::Exec | Mode::Global => "At the top",
+            Mode::Exec | Mode::Global | Mode::Host => "At the top",
             Mode::Interface => "In an interface",
             Mode::Peer => "In a peer",
             Mode::Link => "In a link",
+            Mode::Mesh => "In a mesh",
+            Mode::Member => "In a member of a mesh",
         };
         let _ = write!(
             page,

@@ -18,7 +18,7 @@ use crate::{
     grammar::{
         commands::{self, CommandDef, Scope},
         pattern_of,
-        schema::{Impact, Kind, Mode, Row, SCHEMA},
+        schema::{self, Impact, Kind, Mode, Row},
         syntax::Pattern,
         types::{ArgumentType, Form, text_of},
     },
@@ -61,7 +61,7 @@ pub struct Entry {
 pub fn entries() -> Vec<Entry> {
     let rows = Mode::CONFIG
         .into_iter()
-        .flat_map(|mode| SCHEMA.iter().filter(move |row| row.mode == mode))
+        .flat_map(|mode| schema::all().filter(move |row| row.mode == mode))
         .map(of_row);
     rows.chain(commands::all().map(of_command)).collect()
 }
@@ -103,6 +103,9 @@ impl Entry {
             (Mode::Interface, false) => "in an interface",
             (Mode::Peer, false) => "in a peer",
             (Mode::Link, false) => "in a link",
+            (Mode::Mesh, false) => "in a mesh",
+            (Mode::Member, false) => "in a member of a mesh",
+            (Mode::Host, false) => "among the lines of a host",
         }
     }
 
@@ -249,6 +252,16 @@ mod tests {
             Mode::Global => Some(Context::Global),
             Mode::Interface => Some(Context::Interface { interface }),
             Mode::Peer => Some(Context::Peer { interface, peer }),
+            Mode::Mesh => Some(Context::Mesh {
+                interface,
+                mesh: "rhine".to_owned(),
+            }),
+            Mode::Member => Some(Context::Member {
+                interface,
+                mesh: "rhine".to_owned(),
+                member: "fra1".to_owned(),
+            }),
+            Mode::Host => Context::on_host("fra1", Context::Global),
             Mode::Link => Some(Context::Link {
                 interface,
                 peer,

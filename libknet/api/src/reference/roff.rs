@@ -32,6 +32,8 @@ pub fn configuration_page(version: &str) -> String {
         (Mode::Interface, "IN AN INTERFACE"),
         (Mode::Peer, "IN A PEER"),
         (Mode::Link, "IN A LINK"),
+        (Mode::Mesh, "IN A MESH"),
+        (Mode::Member, "IN A MEMBER OF A MESH"),
     ] {
         let _ = writeln!(page, ".SH {title}");
         let lines = entries

@@ -54,6 +54,8 @@ pub enum Show {
         /// Settings at their default, too.
         all: bool,
     },
+    /// What of it is in force on this host.
+    ExpandedConfig,
     /// The configuration file.
     StartupConfig,
     /// The daemon's log.

@@ -1,0 +1,191 @@
+//! The lines of peers and links.
+
+use super::{Impact, Mode, Row, leaf, multi, object, secret};
+use crate::{
+    edit::Leaf,
+    grammar::{
+        access::{Access, Accessor, flag, list, number, optional, optional_number},
+        fields::{ENDPOINT, POLICY, TIMERS, WEIGHT},
+    },
+    model::LinkConfig,
+    value::Value,
+};
+
+/// Every line, in the order in which an object is written.
+pub(super) static PEERS: &[Row] = &[
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("description", "<description>"),
+        Leaf::Description,
+        optional!(Peer.description: Text),
+        &[("description", "Text about this peer")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Rehandshake),
+        ("public-key", "<key>"),
+        Leaf::PublicKey,
+        optional!(Peer.public_key: Key),
+        &[("public-key", "The peer's identity")],
+    ),
+    secret(leaf(
+        (Mode::Peer, Impact::Rehandshake),
+        ("preshared-key", "file <path>"),
+        Leaf::PresharedKey,
+        optional!(Peer.preshared_key_file: Word),
+        &[
+            ("preshared-key", "A secret that only this peer and this node have"),
+            ("file", "It is in a file, as `knetd genpsk` writes it"),
+        ],
+    )),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("policy", "<policy>"),
+        Leaf::Policy,
+        Access::Peer(POLICY),
+        &[("policy", "How frames to this peer choose links")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("isolate", ""),
+        Leaf::Isolate,
+        flag!(Peer.isolate),
+        &[("isolate", "No frames between this peer and other peers")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("spoke", ""),
+        Leaf::Spoke,
+        flag!(Peer.spoke),
+        &[(
+            "spoke",
+            "A client of this node: relay frames between it and other peers",
+        )],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("lossy", ""),
+        Leaf::Lossy,
+        flag!(Peer.lossy),
+        &[(
+            "lossy",
+            "Do not send again over another link what was on a link that died",
+        )],
+    ),
+    multi(leaf(
+        (Mode::Peer, Impact::Live),
+        ("mac static", "<mac>"),
+        Leaf::MacStatic,
+        list!(Peer.static_macs: Mac),
+        &[
+            ("mac", "The table of MAC addresses"),
+            ("static", "An address that is always behind this peer"),
+        ],
+    )),
+    leaf(
+        (Mode::Peer, Impact::Rehandshake),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Peer.shutdown),
+        &[("shutdown", "Take the peer out of service")],
+    ),
+    object(
+        (Mode::Peer, Impact::Relink),
+        (
+            "link <link>",
+            "[local <local>] remote (dynamic | <remote-address> port <port>)",
+        ),
+        Mode::Link,
+        Some((Leaf::Endpoint, Access::Link(ENDPOINT))),
+        &[
+            ("link", "A path to the peer"),
+            (
+                "local",
+                "From this local socket (default: the first of the same family)",
+            ),
+            ("remote", "Where the peer is"),
+            ("dynamic", "Wherever it sends from: the peer opens this link"),
+            ("port", "The peer's UDP port"),
+        ],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("description", "<description>"),
+        Leaf::Description,
+        optional!(Link.description: Text),
+        &[("description", "Text about this link")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("priority", "<priority>"),
+        Leaf::Priority,
+        number!(Link(LinkConfig).priority),
+        &[("priority", "Preference under the passive policy")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("weight", "<weight>"),
+        Leaf::Weight,
+        Access::Link(WEIGHT),
+        &[(
+            "weight",
+            "Share where links share the traffic (round-robin, flow-hash)",
+        )],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("cost", "<cost>"),
+        Leaf::Cost,
+        number!(Link(LinkConfig).cost),
+        &[(
+            "cost",
+            "What its bytes cost: used only while no link that costs less is up",
+        )],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("timers", "<interval> <timeout>"),
+        Leaf::Timers,
+        Access::Link(TIMERS),
+        &[("timers", "Heartbeats: interval and timeout")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("pong-count", "<pong-count>"),
+        Leaf::PongCount,
+        number!(Link(LinkConfig).pong_count),
+        &[("pong-count", "Answers that bring the link back up")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("limit loss", "<loss-limit>"),
+        Leaf::LimitLoss,
+        optional_number!(Link.limit_loss),
+        &[
+            ("limit", "When the link is avoided while another one is up"),
+            (
+                "loss",
+                "Loss above this for two seconds; used again after thirty clean ones",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Link, Impact::Live),
+        ("limit rtt", "<rtt-limit>"),
+        Leaf::LimitRtt,
+        optional_number!(Link.limit_rtt),
+        &[
+            ("limit", "When the link is avoided while another one is up"),
+            (
+                "rtt",
+                "Round trip above this for two seconds; used again after thirty good ones",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Link, Impact::Relink),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Link.shutdown),
+        &[("shutdown", "Take the link out of service")],
+    ),
+];
