@@ -16,6 +16,7 @@ mod mtu;
 mod one_file;
 mod reach;
 mod roaming;
+mod scripting;
 mod swarm;
 mod transfer;
 mod wire;
