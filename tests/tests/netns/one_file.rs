@@ -1,6 +1,6 @@
 //! One configuration file for all hosts.
 
-use std::{fs, time::Duration};
+use std::{fmt::Write as _, fs, time::Duration};
 
 use knet_tests::lab::{
     HostId, NetworkId, Result,
@@ -18,15 +18,17 @@ fn file(mesh: &Mesh, keys: &[KeyPair]) -> String {
     );
     for (n, pair) in keys.iter().enumerate() {
         let host = HostId(n);
-        text += &format!(
-            "  member {} public-key {}\n",
+        let _ = writeln!(
+            text,
+            "  member {} public-key {}",
             mesh.lab.host_name(host),
             pair.public
         );
-        text += &format!("   ip address {}/24\n", overlay_v4(host));
+        let _ = writeln!(text, "   ip address {}/24", overlay_v4(host));
         for network in 0..mesh.plan.links {
-            text += &format!(
-                "   link {network} {}\n",
+            let _ = writeln!(
+                text,
+                "   link {network} {}",
                 mesh.lab.address(host, NetworkId(network))
             );
         }
