@@ -66,7 +66,7 @@ fn lines_that_differ_stand_below_the_objects_that_they_are_in() {
         "interface knet0 mtu 1300;no interface knet0 ip address 10.200.0.1/24;no interface knet0 peer lab2;\
          interface knet0 peer ams1 link 0 priority 7;interface knet0 peer ams1 link 1 local 1 remote 203.0.113.9 port 7;\
          interface knet0 peer ams1 link 1 weight 3;interface knet0 peer rom1;description Rome;interface knet1;\
-         host lon1 interface knet0 mtu 1320;host lon1 interface knet0 peer ams1;host vie1 hostname vienna",
+         host lon1 interface knet0 mtu 1320;host lon1 interface knet0 peer ams1;host vie1;hostname vienna",
     );
     let expected = "\
 --- a
@@ -170,7 +170,7 @@ const CHANGES: [&str; 32] = [
     "no host lon1 interface knet0 mtu",
     "host lon1 interface knet0 peer ams1;policy active",
     "no host lon1",
-    "host vie1 hostname vienna",
+    "host vie1;hostname vienna",
 ];
 
 #[test]

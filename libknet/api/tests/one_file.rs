@@ -264,3 +264,37 @@ fn meshes_and_hosts_stand_at_the_top_only() {
     let error = parse(Some(&Context::Global), "host fra1 interface knet0 mesh rhine").expect_err("a mesh");
     assert_eq!(error.span, 26..30);
 }
+
+/// A section begins wherever one stands, though `host` is `hostname` for short inside a section.
+#[test]
+fn sections_follow_each_other() {
+    let inside = Context::Host {
+        host: "fra1".into(),
+        interface: Some("knet0".into()),
+        peer: None,
+        link: None,
+    };
+    let other = Context::Host {
+        host: "ams1".into(),
+        interface: None,
+        peer: None,
+        link: None,
+    };
+    for line in ["host ams1", "host ams1 hostname amsterdam"] {
+        let Ok(Line::Edit(edit)) = parse(Some(&inside), line) else {
+            panic!("{line}");
+        };
+        assert!(
+            edit.ops.iter().all(|op| *op.context() == other),
+            "{line}: {edit:?}"
+        );
+    }
+    let Ok(Line::Edit(edit)) = parse(Some(&inside), "hostn frankfurt") else {
+        panic!();
+    };
+    assert!(
+        edit.ops
+            .iter()
+            .all(|op| matches!(op.context(), Context::Host { host, .. } if host == "fra1"))
+    );
+}

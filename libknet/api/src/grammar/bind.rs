@@ -81,20 +81,25 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
     }
     let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
     let mut errors = Vec::new();
+    let mut shortened = None;
     let mut here = context.cloned();
     loop {
         let mut walk = Walk::at(here.as_ref(), line);
         match walk.read(&words, broken.as_ref()) {
             Ok(()) => {
-                let mut line = walk.finish(&words).map(|reading| bind(here.as_ref(), &reading))?;
+                let reading = walk.finish(&words)?;
+                let mut line = bind(here.as_ref(), &reading);
                 // A line of an outer object takes the shell there.
                 if let Line::Edit(edit) = &mut line
                     && edit.enter.is_none()
                     && here.as_ref() != context
                 {
-                    edit.enter = here;
+                    edit.enter.clone_from(&here);
                 }
-                return Ok(line);
+                if is_written_out(&reading, &words) {
+                    return Ok(line);
+                }
+                shortened.get_or_insert(line);
             }
             Err(error) => errors.push(error),
         }
@@ -103,8 +108,22 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
             None => break,
         }
     }
+    // An object around may have a word as it was typed, which is `hostname` for short in the object at hand: `host`.
+    if let Some(line) = shortened {
+        return Ok(line);
+    }
     // The loop has run at least once.
     verdict(context, line, errors).map_or(Ok(Line::Nothing), Err)
+}
+
+/// Whether the word that says what a line is about was typed in full.
+fn is_written_out(reading: &Reading, words: &[lexer::Word]) -> bool {
+    let about = usize::from(prefix_of(reading).is_some());
+    let (Some(step), Some(word)) = (reading.get(about), words.get(about)) else {
+        return true;
+    };
+    let keyword = ARENA.nodes[step.node].token.keyword();
+    keyword.is_none_or(|keyword| keyword == word.text)
 }
 
 /// The arguments of a command with where they stand in the line; none where the line is no command.
