@@ -1,7 +1,8 @@
 //! The interface's UDP sockets, and what could not be sent yet.
 
+mod queue;
+
 use std::{
-    collections::VecDeque,
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -18,14 +19,15 @@ use knet_proto::{
     time::{Span, Time},
 };
 
+use self::queue::Queue;
 use crate::{query::SocketDown, setup::SocketSetup};
 
-/// Datagrams that wait for room in a socket's send buffer, which itself holds some hundreds: one reading of the TAP, each
-/// frame in as many pieces as it may have.
-const QUEUE: usize = 4096;
-/// For so long the TAP is not read while a socket's send buffer is full. After that the socket is a path that does
-/// not move at all, and must not hold up the others.
-const PATIENCE: Span = Span::from_millis(20);
+/// For so long the TAP is not read once a socket's send buffer is full: a burst is not lost that way. After that the
+/// socket is a slow path, which must not hold up the others: what is too much for it is dropped, as a switch does.
+const FULL_BUFFER: Span = Span::from_millis(20);
+/// And for so long once the queue of a device is full: the TAP's queue then drops in its place, where the kernel's TCP
+/// learns at once that it is too fast.
+const FULL_DEVICE: Span = Span::from_millis(1);
 
 /// One socket.
 pub(crate) struct SocketEntry {
@@ -36,17 +38,11 @@ pub(crate) struct SocketEntry {
     pub(crate) down: Option<SocketDown>,
     /// MTU of its device, as the core was last told.
     pub(crate) mtu: Option<u32>,
-    queue: VecDeque<Waiting>,
-    blocked_since: Option<Time>,
+    queue: Queue,
+    /// Until when the TAP is not read for its sake.
+    hold_tap_until: Option<Time>,
     /// Positions in the outbox of what goes out here.
     turn: Vec<usize>,
-}
-
-struct Waiting {
-    remote: SocketAddr,
-    local: Option<IpAddr>,
-    dscp: Option<u8>,
-    bytes: Box<[u8]>,
 }
 
 /// All sockets of an interface, in ascending order of their numbers.
@@ -107,8 +103,8 @@ impl Sockets {
             socket,
             down: None,
             mtu: None,
-            queue: VecDeque::new(),
-            blocked_since: None,
+            queue: Queue::default(),
+            hold_tap_until: None,
             turn: Vec::new(),
         };
         let at = self.entries.partition_point(|e| e.id < id);
@@ -160,7 +156,8 @@ impl Sockets {
         for entry in entries.iter_mut().filter(|e| !e.turn.is_empty()) {
             let transmit = |i: usize| entry.turn.get(i).and_then(|at| outbox.transmits.get(*at));
             let mut sent = 0;
-            if entry.queue.is_empty() {
+            let was_waiting = !entry.queue.is_empty();
+            if !was_waiting {
                 let report = entry.socket.send(
                     scratch,
                     entry.turn.len(),
@@ -178,34 +175,29 @@ impl Sockets {
                     failures,
                 );
                 sent = report.done;
+                if report.queue_drops > 0 {
+                    entry.hold_tap_until = Some(now + FULL_DEVICE);
+                }
                 settle(&report, failures, unsent, |i| {
                     transmit(i).map(|t| (t.path, t.range.len()))
                 });
             }
             for i in sent..entry.turn.len() {
                 let Some(t) = transmit(i) else { continue };
-                if entry.queue.len() >= QUEUE {
+                if !entry.queue.push(now, &t.path, t.class, outbox.bytes(t)) {
                     unsent.queue_full += 1;
-                    continue;
                 }
-                let bytes = outbox.bytes(t).into();
-                entry.queue.push_back(Waiting {
-                    remote: t.path.remote,
-                    local: t.path.local,
-                    dscp: dscp(t.class),
-                    bytes,
-                });
             }
             entry.turn.clear();
-            if !entry.queue.is_empty() && entry.blocked_since.is_none() {
-                entry.blocked_since = Some(now);
+            if !was_waiting && !entry.queue.is_empty() {
+                entry.hold_tap_until = Some(now + FULL_BUFFER);
                 entry.watch(epoll, Interest::READ.and(Interest::WRITE));
             }
         }
     }
 
     /// The socket `id` has room again: sends what waits.
-    pub(crate) fn send_waiting(&mut self, id: SocketId, epoll: &Epoll, unsent: &mut Unsent) {
+    pub(crate) fn send_waiting(&mut self, now: Time, id: SocketId, epoll: &Epoll, unsent: &mut Unsent) {
         let Self {
             entries,
             scratch,
@@ -214,6 +206,7 @@ impl Sockets {
         let Some(entry) = entries.iter_mut().find(|e| e.id == id) else {
             return;
         };
+        unsent.queue_full += entry.queue.expire(now) as u64;
         let queue = &entry.queue;
         let report = entry.socket.send(
             scratch,
@@ -222,7 +215,7 @@ impl Sockets {
                 queue.get(i).map_or(NOTHING, |w| SendItem {
                     remote: w.remote,
                     local: w.local,
-                    dscp: w.dscp,
+                    dscp: dscp(w.class),
                     // It may have waited for long.
                     confirms: false,
                     begins: false,
@@ -242,18 +235,18 @@ impl Sockets {
             })
         };
         settle(&report, failures, unsent, path);
-        entry.queue.drain(..report.done.min(entry.queue.len()));
+        entry.queue.advance(report.done);
         if entry.queue.is_empty() {
-            entry.blocked_since = None;
+            entry.hold_tap_until = (report.queue_drops > 0).then_some(now + FULL_DEVICE);
             entry.watch(epoll, Interest::READ);
         }
     }
 
-    /// Until when the TAP should not be read because a send buffer is full: a point in the future, or `None`.
+    /// Until when the TAP should not be read because something is full: a point in the future, or `None`.
     pub(crate) fn hold_tap_until(&self, now: Time) -> Option<Time> {
         self.entries
             .iter()
-            .filter_map(|e| Some(e.blocked_since? + PATIENCE))
+            .filter_map(|e| e.hold_tap_until)
             .filter(|t| *t > now)
             .min()
     }

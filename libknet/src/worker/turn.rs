@@ -68,7 +68,7 @@ impl Worker {
         {
             let Some(id) = socket_of(token) else { continue };
             if writable {
-                self.sockets.send_waiting(id, &self.epoll, &mut self.unsent);
+                self.sockets.send_waiting(now, id, &self.epoll, &mut self.unsent);
                 self.flush(now);
             }
             if error {

@@ -1,9 +1,10 @@
 //! End to end: real daemons, real kernels, in network namespaces. Needs root, and the machine for itself:
-//! `cargo test -p knet-tests --test netns -- --test-threads=1` after `cargo build -p knetd -p knet-cli`.
+//! `cargo test --workspace --test netns -- --test-threads=1` after `cargo build --workspace --bins`.
 //! Names of tests are those of the test plan (`nNN_...`).
 
 mod attack;
 mod balance;
+mod congestion;
 mod cuts;
 mod failover;
 mod frames;
