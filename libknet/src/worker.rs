@@ -53,6 +53,8 @@ const BATCH: usize = 32;
 const FRAME: usize = 65_535 + 14 + 8;
 /// How soon what another worker had no room for is tried again.
 const RETRY: Span = Span::from_micros(200);
+/// A wait that the kernel has put us to sleep for takes longer.
+const NAP: Span = Span::from_micros(3);
 /// Longer than this late means that we, and not the network, stood still.
 const GAP: Span = Span::from_millis(25);
 /// Datagrams taken per socket before a gap is declared: whatever arrived while we stood still.
@@ -89,6 +91,10 @@ pub(crate) struct Worker {
     hints: Vec<IcmpHint>,
     applying: Option<control::Applying>,
     tap_watched: bool,
+    /// Frames that a turn takes from the TAP.
+    tap_burst: usize,
+    /// Whether the last wait was over at once: there was more to do already.
+    at_once: bool,
     more_mail: bool,
     keys_ended: bool,
     calls: SystemCalls,
@@ -147,6 +153,8 @@ impl Worker {
             hints: Vec::new(),
             applying: None,
             tap_watched: true,
+            tap_burst: 1,
+            at_once: false,
             more_mail: false,
             keys_ended: false,
             calls: SystemCalls::default(),
@@ -160,7 +168,8 @@ impl Worker {
         self.resync(turn_began)?;
         loop {
             let deadline = self.deadline();
-            let timeout = deadline.map(|at| Duration::from_nanos(at.since(now()).as_nanos()));
+            let wait_began = now();
+            let timeout = deadline.map(|at| Duration::from_nanos(at.since(wait_began).as_nanos()));
             self.calls.waits += 1;
             self.epoll
                 .wait(&mut events, timeout)
@@ -169,6 +178,7 @@ impl Worker {
                 return Ok(());
             }
             let now = now();
+            self.at_once = now.since(wait_began) < NAP;
             // Awake later than was asked for, or a turn that took so long: somebody else had the processor.
             let late = deadline.map_or(Span::ZERO, |at| now.since(at.max(turn_began)));
             turn_began = now;
