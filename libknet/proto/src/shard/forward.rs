@@ -11,7 +11,7 @@ use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
     event::Event,
-    ids::{PeerId, SocketId},
+    ids::{MAX_WORKERS, PeerId, SocketId},
     l2::{
         bridge::Decision,
         ip_packet::{Addresses, IpPacket, Part, protocol},
@@ -177,14 +177,11 @@ impl Shard {
     }
 
     fn flood(&mut self, from: Port, frame: Frame<'_>) {
-        let targets = self.flood_targets(from, &self.up);
-        let elsewhere: u32 = self
-            .others
-            .up()
-            .iter()
-            .map(|up| self.flood_targets(from, up))
-            .sum();
-        let targets = targets + elsewhere;
+        let mut elsewhere = [0; MAX_WORKERS as usize];
+        for (there, up) in elsewhere.iter_mut().zip(self.others.up()) {
+            *there = self.flood_targets(from, up);
+        }
+        let targets = self.flood_targets(from, &self.up) + elsewhere.iter().sum::<u32>();
         if targets == 0 {
             if from == Port::Tap {
                 self.env.drop(DropReason::NoPort);
@@ -199,13 +196,8 @@ impl Shard {
             u64::from(targets - granted) * u64::from(frames),
         );
         let mut copies = self.send_copies(from, frame, granted);
-        for worker in self.seat.workers.all().filter(|_| elsewhere > 0) {
-            let up = self
-                .others
-                .up()
-                .get(worker.index())
-                .map_or(&[][..], Vec::as_slice);
-            let share = copies.min(self.flood_targets(from, up));
+        for (worker, there) in self.seat.workers.all().zip(elsewhere) {
+            let share = copies.min(there);
             if share > 0 {
                 copies -= share;
                 self.hand_over_flood(worker, from, &frame, share);
