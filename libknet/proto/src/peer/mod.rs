@@ -427,7 +427,6 @@ impl Peer {
                 state: l.state(),
                 priority: l.config.priority,
                 settled: l.settled(env.now),
-                warm: l.warm(env.now),
                 fresh: doubt.is_some_and(|since| l.proven_since(since)),
                 answers: l.answers(),
                 mirror: l.mirror(env.now),

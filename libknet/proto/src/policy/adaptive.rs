@@ -197,10 +197,10 @@ mod tests {
         let mut doubted = link(0, 5, 0);
         doubted.state = Suspect;
         doubted.mirror = true;
-        let links = [doubted, link(1, 50, 0), link(2, 20, 0)];
+        let links = [doubted, link(1, 50, 0), link(2, 20, 0), link(3, 30, 0)];
         assert_eq!(
             Candidate::default().choose(at(1), &links, using(&[0])),
-            using(&[0, 2])
+            using(&[0, 2, 3])
         );
     }
 }

@@ -31,8 +31,6 @@ pub struct LinkView {
     pub priority: u8,
     /// Whether it has been up long enough (or was never down) to take over from a link that works.
     pub settled: bool,
-    /// Whether it has been proven to work within the last two seconds.
-    pub warm: bool,
     /// It has answered since the link in use came into doubt: not just a guess, but known to work now.
     pub fresh: bool,
     /// A probe of it has been answered, if it is being probed.
@@ -172,7 +170,6 @@ pub(crate) mod test_views {
             state,
             priority,
             settled: true,
-            warm: true,
             fresh: false,
             answers: false,
             mirror: state == LinkState::Suspect,
@@ -285,8 +282,6 @@ mod tests {
             [set(&[1, 2]); 5],
             "but not while there is another cheap one"
         );
-        let cold = LinkView { warm: false, ..other };
-        assert_eq!(chosen(&[dear, doubted, cold], &[1]), [set(&[1, 2]); 5]);
     }
 
     #[test]

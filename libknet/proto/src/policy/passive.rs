@@ -1,7 +1,8 @@
 //! Passive: one link at a time, the best priority, then the lowest id.
 //!
 //! While the link in use is in doubt, frames go out on it *and* on the best other link: if the doubt was
-//! unfounded nothing has moved, and if it was right nothing more is lost.
+//! unfounded nothing has moved, and if it was right nothing more is lost. Until another one has answered since the doubt
+//! began they go out on the two best others: what takes one link along, a switch or a carrier, may have taken two.
 
 use core::cmp::Reverse;
 
@@ -23,9 +24,8 @@ pub fn choose(links: &[LinkView], in_use: ActiveSet) -> ActiveSet {
     };
     let mut copies = LinkSet::of(first.link);
     let doubted = those(links, |l| l.mirror && used(l));
-    // A stand-in that nobody has heard of lately may be dead too: take the next one along.
     if !doubted.is_empty()
-        && !first.warm
+        && !first.fresh
         && let Some(second) = candidates().filter(|l| l.link != first.link).max_by_key(rank)
     {
         copies = copies.with(second.link);
@@ -67,8 +67,9 @@ mod tests {
 
     #[test]
     fn a_link_in_doubt_is_mirrored_on_the_best_other() {
-        let links = [view(0, Suspect, 200), view(1, Up, 100), view(2, Up, 50)];
+        let links = [view(0, Suspect, 200), view(1, Up, 100)];
         assert_eq!(choose(&links, using(&[0])), using(&[0, 1]));
+        let links = [view(0, Suspect, 200), view(1, Up, 100), view(2, Up, 50)];
         assert_eq!(
             choose(&links, using(&[1])),
             using(&[1]),
@@ -77,11 +78,18 @@ mod tests {
     }
 
     #[test]
-    fn a_cold_stand_in_gets_a_second() {
-        let mut cold = view(1, Up, 100);
-        cold.warm = false;
-        let links = [view(0, Suspect, 200), cold, view(2, Up, 50)];
+    fn until_a_stand_in_has_answered_there_are_two() {
+        let links = [
+            view(0, Suspect, 200),
+            view(1, Up, 100),
+            view(2, Up, 50),
+            view(3, Up, 20),
+        ];
         assert_eq!(choose(&links, using(&[0])), using(&[0, 1, 2]));
+        let mut answered = view(1, Up, 100);
+        answered.fresh = true;
+        let links = [view(0, Suspect, 200), answered, view(2, Up, 50)];
+        assert_eq!(choose(&links, using(&[0])), using(&[0, 1]));
     }
 
     #[test]
