@@ -80,6 +80,8 @@ pub(super) struct Seen {
     pub(super) alive: bool,
     /// Both have a session with the other.
     pub(super) session: bool,
+    /// What a dead link took along goes out again over one other link, whether that has answered lately or not.
+    pub(super) one_stand_in: bool,
     /// All their links.
     pub(super) links: Vec<SeenLink>,
 }
@@ -107,6 +109,8 @@ impl Health {
         pair.alive.set(now, seen.alive);
         pair.session.set(now, seen.session);
         let mut clean = true;
+        // When the load of a link that was cut last may have come to another one.
+        let moved = [0, 1].map(|way| pair.cut.iter().filter_map(|cuts| cuts[way]).max());
         for (l, link) in (0..).zip(&seen.links) {
             let (forth, back) = (network.state(l, a, b), network.state(l, b, a));
             let look = (forth, back, [network.address(a, l), network.address(b, l)]);
@@ -124,13 +128,23 @@ impl Health {
             if last.is_some_and(|last| last.2 != look.2 && !lost(&look)) {
                 pair.blinks.push((now, now + ROAM_GRACE));
             }
-            for (since, way) in pair.cut[usize::from(l)].iter_mut().zip([&forth, &back]) {
+            for ((since, way), moved) in pair.cut[usize::from(l)]
+                .iter_mut()
+                .zip([&forth, &back])
+                .zip(moved)
+            {
                 if way.cut || lost(&look) {
                     since.get_or_insert(now);
-                } else if let Some(since) = since.take()
-                    && now.since(since) < link.noticed_within
-                {
-                    pair.blinks.push((since, now));
+                } else if let Some(since) = since.take() {
+                    let moved = moved.filter(|at| seen.one_stand_in && *at > since);
+                    // The other one was noticed first.
+                    let unnoticed = match moved {
+                        Some(at) => now.since(at) < link.noticed_within.times(2),
+                        None => now.since(since) < link.noticed_within,
+                    };
+                    if unnoticed {
+                        pair.blinks.push((moved.unwrap_or(since), now));
+                    }
                 }
             }
             let faithful = |c: &Channel| c.is_faithful() || c.cut;

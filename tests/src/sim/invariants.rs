@@ -190,6 +190,7 @@ impl World {
             let seen = Seen {
                 alive: up(a) && up(b) && known,
                 session,
+                one_stand_in: matches!(self.setup.policy, PolicyKind::RoundRobin | PolicyKind::FlowHash),
                 links: links.collect(),
             };
             self.health.look(self.now, (a, b), &self.network, &seen);
