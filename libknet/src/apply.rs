@@ -108,7 +108,7 @@ impl Control {
             }
         }
         let ports = self.ports.of(&peers);
-        check_macs(wanted.mac, self.ports.static_macs(&ports))?;
+        self.ports.check_macs(&ports, wanted.mac)?;
         let opener = Opener {
             workers: self.workers,
             offloads: self.offloads,
@@ -190,14 +190,4 @@ fn mtu_to_set(from: Option<TapMtu>, to: Option<TapMtu>) -> Option<u16> {
         (Some(TapMtu::Fixed(mtu)), TapMtu::Auto) => (mtu < 1280).then_some(1280),
         (_, to) => Some(to.at_first()),
     }
-}
-
-fn check_macs(tap: MacAddr, statics: impl Iterator<Item = MacAddr>) -> Result<(), ApplyError> {
-    let mut seen = BTreeSet::from([tap]);
-    for mac in statics {
-        if !seen.insert(mac) {
-            return Err(ApplyError::StaticMac { mac });
-        }
-    }
-    Ok(())
 }

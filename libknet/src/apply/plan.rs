@@ -1,13 +1,13 @@
 //! What is left to do of a transaction when nothing can fail any more: by whom, and in which order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use knet_proto::{
     config::{PeerConfig, PortConfig, PublicKey},
     ids::{MacAddr, PeerId, Workers},
 };
 
-use crate::worker::Prepared;
+use crate::{interface::ApplyError, worker::Prepared};
 
 /// A step of a transaction, in their order. All workers have done one before any of them begins the next.
 #[derive(Clone, Copy)]
@@ -68,6 +68,8 @@ impl Plan {
 #[derive(Default)]
 pub(super) struct Ports {
     ports: BTreeMap<PeerId, Port>,
+    /// Behind whom each static address is.
+    holders: BTreeMap<MacAddr, PeerId>,
     /// Given to the last port that was new.
     generation: u16,
 }
@@ -104,12 +106,20 @@ impl Ports {
         NewPorts(peers.iter().map(port).collect())
     }
 
-    /// The static addresses behind all peers when `new` is in force.
-    pub(super) fn static_macs<'a>(&'a self, new: &'a NewPorts) -> impl Iterator<Item = MacAddr> + 'a {
-        let stay = self.ports.iter().filter(|(peer, _)| !new.0.contains_key(peer));
-        let come = new.0.values().flatten();
-        let all = stay.map(|(_, port)| port).chain(come);
-        all.flat_map(|port| port.config.static_macs.iter().copied())
+    /// Refuses a static address that two have, of the peers and the TAP, when `new` is in force.
+    pub(super) fn check_macs(&self, new: &NewPorts, tap: MacAddr) -> Result<(), ApplyError> {
+        let stays = |mac| {
+            let holder = self.holders.get(&mac);
+            holder.is_some_and(|peer| !new.0.contains_key(peer))
+        };
+        let come = new.0.values().flatten().flat_map(|port| &port.config.static_macs);
+        let mut seen = BTreeSet::new();
+        for mac in std::iter::once(&tap).chain(come).copied() {
+            if stays(mac) || !seen.insert(mac) {
+                return Err(ApplyError::StaticMac { mac });
+            }
+        }
+        Ok(())
     }
 
     /// Plans that `new` comes into force and `peers` with it. `tap_mac`: the TAP gets another address, when peers have
@@ -117,6 +127,9 @@ impl Ports {
     pub(super) fn plan(&mut self, new: NewPorts, peers: Peers, tap_mac: Option<&Prepared>, plan: &mut Plan) {
         for (peer, new) in &new.0 {
             let Some(old) = self.ports.get(peer) else { continue };
+            for mac in &old.config.static_macs {
+                self.holders.remove(mac);
+            }
             if new.as_ref().is_none_or(|new| new.key != old.key) {
                 plan.at_owner(Step::Leave, *peer, Prepared::Leave(*peer));
             }
@@ -140,6 +153,8 @@ impl Ports {
                 self.ports.remove(&peer);
                 continue;
             };
+            let macs = new.config.static_macs.iter();
+            self.holders.extend(macs.map(|mac| (*mac, peer)));
             if self.ports.get(&peer).is_none_or(|old| old.config != new.config) {
                 plan.everywhere(&Prepared::SetPort(peer, new.config.clone()));
             }
@@ -278,10 +293,36 @@ mod tests {
                 "--"
             ]
         );
+        assert!(ports.holders.is_empty());
         let again = plan(&mut ports, one, vec![(3, Some(peer(b, &[])))]);
         assert_eq!(
             again,
             ["0: tap", "0: port 3 generation 4 []", "--", "0: enter 3", "--"]
         );
+    }
+
+    #[test]
+    fn a_static_address_is_behind_one_peer_or_the_tap() {
+        let key = || PrivateKey::generate(&mut OsEntropy).public_key();
+        let mut ports = Ports::default();
+        plan(
+            &mut ports,
+            Workers::ONE,
+            vec![(2, Some(peer(key(), &[1, 3]))), (3, Some(peer(key(), &[2])))],
+        );
+        let mut refused = |peers: &[(u16, &[u8])], tap| {
+            let new = peers
+                .iter()
+                .map(|(id, macs)| (PeerId(*id), Some(Box::new(peer(key(), macs)))));
+            let new = ports.of(&new.collect());
+            ports.check_macs(&new, mac(tap)).is_err()
+        };
+        assert!(!refused(&[(4, &[4])], 9));
+        assert!(!refused(&[(2, &[2]), (3, &[1, 3])], 9), "an exchange");
+        assert!(refused(&[(4, &[2])], 9), "of one that stays");
+        assert!(refused(&[(4, &[4, 4])], 9), "twice");
+        assert!(refused(&[(4, &[5]), (5, &[5])], 9), "of another that comes");
+        assert!(refused(&[(4, &[9])], 9), "the TAP's");
+        assert!(refused(&[], 1), "the TAP gets one");
     }
 }
