@@ -5,7 +5,7 @@
 //!
 //! Lines that one user types one after the other are gathered: they are one revision, written when the user leaves
 //! the configuration, when a minute has passed, or when somebody wants to know. So there is at most one write for each
-//! block of lines, however fast they come.
+//! block of lines, however fast they come. A thread of its own writes them: nobody who types waits for the disk.
 
 use std::{
     fmt::Write as _,
@@ -14,6 +14,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -98,6 +99,8 @@ pub(crate) struct History {
     directory: PathBuf,
     /// On the disk, the oldest first.
     kept: Vec<RevisionRow>,
+    /// The one that is being written.
+    writing: Option<Writing>,
     /// The latest one, not on the disk yet.
     open: Option<Open>,
     /// Why the latest one is not on the disk.
@@ -106,11 +109,18 @@ pub(crate) struct History {
     protected: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     row: RevisionRow,
     config: Arc<Config>,
     due: Instant,
+}
+
+#[derive(Debug)]
+struct Writing {
+    open: Open,
+    /// Gives the size of the configuration in bytes, or why it could not be written.
+    thread: JoinHandle<Result<u64, String>>,
 }
 
 /// Why a revision cannot be had.
@@ -154,6 +164,7 @@ impl History {
         Self {
             directory,
             kept,
+            writing: None,
             open: None,
             problem: None,
             protected: None,
@@ -167,12 +178,12 @@ impl History {
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_none() && self.kept.is_empty()
+        self.latest() == 0
     }
 
     /// Whether the latest one on the disk is this configuration.
     pub(crate) fn ends_with(&self, config: &Config) -> bool {
-        let Some(row) = self.kept.last().filter(|_| self.open.is_none()) else {
+        let Some(row) = self.kept.last().filter(|_| self.unwritten().next().is_none()) else {
             return false;
         };
         let file = read_config(&self.path(row.revision), MAX_FILE as u64).unwrap_or_default();
@@ -181,15 +192,18 @@ impl History {
 
     /// The number of the latest one; 0 where there is none.
     pub(crate) fn latest(&self) -> u64 {
-        self.open
-            .as_ref()
-            .map(|open| &open.row)
-            .or(self.kept.last())
-            .map_or(0, |row| row.revision)
+        let latest = self.unwritten().last().or(self.kept.last());
+        latest.map_or(0, |row| row.revision)
     }
 
-    /// Takes note of a new revision. Lines that follow lines of the same user join them; everything else is written at
-    /// once.
+    /// Those that are not on the disk yet, the oldest first.
+    fn unwritten(&self) -> impl Iterator<Item = &RevisionRow> {
+        let writing = self.writing.as_ref().map(|writing| &writing.open);
+        writing.into_iter().chain(&self.open).map(|open| &open.row)
+    }
+
+    /// Takes note of a new revision. Lines that follow lines of the same user join them; everything else is on the disk
+    /// when this returns.
     pub(crate) fn record(&mut self, revision: u64, config: &Arc<Config>, change: &Change) {
         let lines = change.origin == Origin::Lines;
         if lines
@@ -204,7 +218,7 @@ impl History {
             open.config = Arc::clone(config);
             return;
         }
-        self.flush();
+        self.begin();
         let now = Instant::now();
         self.open = Some(Open {
             row: RevisionRow {
@@ -233,30 +247,66 @@ impl History {
         }
     }
 
-    /// Writes what is due; to be called about once a second.
+    /// Begins to write what is due; to be called about once a second.
     pub(crate) fn tick(&mut self, now: Instant) {
-        if self.open.as_ref().is_some_and(|open| open.due <= now) {
-            self.flush();
+        if self
+            .writing
+            .as_ref()
+            .is_some_and(|writing| writing.thread.is_finished())
+        {
+            self.finish();
+        }
+        if self.writing.is_none() && self.open.as_ref().is_some_and(|open| open.due <= now) {
+            self.begin();
         }
     }
 
-    /// Writes what is gathered. If it cannot be written it is tried again, until something newer takes its place.
+    /// Begins to write what is gathered: what comes next is another revision.
+    pub(crate) fn begin(&mut self) {
+        self.finish();
+        let Some(open) = self.open.take() else { return };
+        let (path, row, config) = (
+            self.path(open.row.revision),
+            open.row.clone(),
+            Arc::clone(&open.config),
+        );
+        let job = move || write(&path, row, &config);
+        match std::thread::Builder::new().name("revision".into()).spawn(job) {
+            Ok(thread) => self.writing = Some(Writing { open, thread }),
+            Err(error) => self.failed(open, format!("no thread to write it: {error}")),
+        }
+    }
+
+    /// Waits until everything is written. What cannot be written is tried again, until something newer takes its place.
     pub(crate) fn flush(&mut self) {
-        let Some(mut open) = self.open.take() else { return };
-        match self.write(&mut open) {
-            Ok(()) => {
+        self.begin();
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        let Some(Writing { mut open, thread }) = self.writing.take() else {
+            return;
+        };
+        let written = thread.join();
+        match written.unwrap_or_else(|_| Err("the thread that writes it panicked".into())) {
+            Ok(bytes) => {
                 self.problem = None;
+                open.row.bytes = bytes;
                 self.kept.push(open.row);
                 self.prune();
             }
-            Err(problem) => {
-                if self.problem.as_ref() != Some(&problem) {
-                    tracing::warn!("revision {} is not kept: {problem}", open.row.revision);
-                }
-                self.problem = Some(problem);
-                open.due = Instant::now() + RETRY;
-                self.open = Some(open);
-            }
+            Err(problem) => self.failed(open, problem),
+        }
+    }
+
+    fn failed(&mut self, mut open: Open, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            tracing::warn!("revision {} is not kept: {problem}", open.row.revision);
+        }
+        if self.open.is_none() {
+            self.problem = Some(problem);
+            open.due = Instant::now() + RETRY;
+            self.open = Some(open);
         }
     }
 
@@ -273,8 +323,7 @@ impl History {
     /// The rows, the oldest first; `startup`: the revision that the configuration file holds.
     pub(crate) fn rows(&mut self, running: u64, startup: Option<u64>) -> Vec<RevisionRow> {
         self.flush();
-        let unwritten = self.open.as_ref().map(|open| open.row.clone());
-        let mut rows: Vec<RevisionRow> = self.kept.iter().cloned().chain(unwritten).collect();
+        let mut rows: Vec<RevisionRow> = self.kept.iter().chain(self.unwritten()).cloned().collect();
         for row in &mut rows {
             row.running = row.revision == running;
             row.startup = Some(row.revision) == startup;
@@ -284,10 +333,9 @@ impl History {
 
     /// The latest changes behind `revision`, the oldest first.
     pub(crate) fn since(&self, revision: u64) -> impl Iterator<Item = &RevisionRow> {
-        let open = self.open.as_ref().map(|open| &open.row);
         self.kept
             .iter()
-            .chain(open)
+            .chain(self.unwritten())
             .filter(move |row| row.revision > revision)
     }
 
@@ -325,14 +373,6 @@ impl History {
         self.directory.join(format!("{revision:09}.conf"))
     }
 
-    fn write(&self, open: &mut Open) -> Result<(), String> {
-        make_directory(&self.directory).map_err(|e| format!("{}: {e}", self.directory.display()))?;
-        let config = render(&open.config, false);
-        open.row.bytes = config.len() as u64;
-        let text = head(&open.row) + "!\n" + &config;
-        store::replace(&self.path(open.row.revision), &text).map_err(|e| e.to_string())
-    }
-
     fn prune(&mut self) {
         let bytes = |kept: &[RevisionRow]| kept.iter().map(|row| row.bytes).sum::<u64>();
         while self.kept.len() > KEPT || self.kept.len() > 2 && bytes(&self.kept) > BYTES {
@@ -351,6 +391,18 @@ impl History {
             }
         }
     }
+}
+
+/// Writes a revision to `path` and returns the size of its configuration.
+fn write(path: &Path, mut row: RevisionRow, config: &Config) -> Result<u64, String> {
+    if let Some(directory) = path.parent() {
+        make_directory(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+    }
+    let config = render(config, false);
+    row.bytes = config.len() as u64;
+    let text = head(&row) + "!\n" + &config;
+    store::replace(path, &text).map_err(|e| e.to_string())?;
+    Ok(row.bytes)
 }
 
 /// Mode 0700, whoever made it: revisions tell what was configured to whoever may read them.
@@ -463,13 +515,20 @@ mod tests {
         }
         assert!(!history.path(5).exists(), "lines are gathered");
         history.record(6, &config("b"), &change("bob", Origin::Lines));
+        history.finish();
         assert!(history.path(5).exists() && !history.path(6).exists());
         history.close("ann");
         history.tick(Instant::now());
         assert!(!history.path(6).exists());
         history.close("bob");
         history.tick(Instant::now());
-        assert!(history.path(6).exists());
+        assert_eq!(history.latest(), 6);
+        let written = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            history.tick(Instant::now());
+            history.kept.len() == 3
+        });
+        assert!(written && history.path(6).exists());
         assert_eq!(numbers(&mut history), [1, 5, 6]);
         let mut again = History::beside(&scratch.path().join("k.conf"));
         let rows = again.rows(6, Some(1));

@@ -263,7 +263,7 @@ impl Daemon {
             .map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))?;
         self.saved = Arc::clone(&self.config);
         // What is saved is worth a revision of its own.
-        self.history.flush();
+        self.history.begin();
         self.saved_revision = Some(self.history.latest());
         tracing::info!(
             "{}: revision {} written",
