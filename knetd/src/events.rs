@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_link_event_names_everything() {
-        let slots = Slots::default().updated([&"ams1".to_string()].into_iter());
+        let slots = Slots::default().updated(&[].into(), &[("ams1".to_owned(), ())].into());
         let event = |to| {
             Event::Core(CoreEvent::LinkState {
                 peer: PeerId(0),

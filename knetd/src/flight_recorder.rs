@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use libknet::{
     Event,
-    api::{message::EventRow, model::Config},
+    api::{diff::peer_differences, message::EventRow, model::Config},
 };
 
 use crate::events;
@@ -105,17 +105,27 @@ impl FlightRecorder {
         (all[cut..].iter().map(row).collect(), own.forgotten + older)
     }
 
-    /// Forgets who is not configured any more: a new peer of an old name begins afresh.
-    pub(crate) fn keep_only(&mut self, config: &Config) {
-        let configured = |(interface, peer): &Subject| {
-            config
-                .interfaces
-                .get(interface)
-                .is_some_and(|i| peer.as_ref().is_none_or(|peer| i.peers.contains_key(peer)))
-        };
-        self.tracks.retain(|subject, _| configured(subject));
-        self.first.retain(|_, subject| configured(subject));
-        self.total = self.tracks.values().map(|t| t.events.len()).sum();
+    /// Forgets who was configured in `before` and is not in `after`: a new peer of an old name begins afresh.
+    pub(crate) fn forget_gone(&mut self, before: &Config, after: &Config) {
+        for (interface, difference) in peer_differences(before, after) {
+            if difference.new.is_none() {
+                self.forget(&(interface.to_owned(), Some(difference.key.clone())));
+            }
+        }
+        for interface in before.interfaces.keys() {
+            if !after.interfaces.contains_key(interface) {
+                self.forget(&(interface.clone(), None));
+            }
+        }
+    }
+
+    fn forget(&mut self, subject: &Subject) {
+        if let Some(track) = self.tracks.remove(subject) {
+            self.total -= track.events.len();
+            if let Some(first) = track.events.front() {
+                self.first.remove(&first.number);
+            }
+        }
     }
 
     fn forget_first(&mut self, subject: &Subject) {
@@ -270,26 +280,37 @@ mod tests {
     #[test]
     fn who_is_removed_is_forgotten() {
         let mut recorder = FlightRecorder::default();
-        let mut config = Config::default();
         let peers = ["ams1", "lab2"].map(|name| (name.to_owned(), PeerConfig::default()));
         let interface = InterfaceConfig {
             peers: peers.into(),
             ..InterfaceConfig::default()
         };
-        config.interfaces.insert("knet0".into(), interface);
+        let all = Config {
+            interfaces: ["knet0", "knet9"]
+                .map(|name| (name.to_owned(), interface.clone()))
+                .into(),
+            ..Config::default()
+        };
         for peer in ["ams1", "lab2"] {
             recorder.record("knet0", Some(peer), 1, replay(1));
         }
         recorder.record("knet0", None, 1, gap());
         recorder.record("knet9", None, 1, gap());
-        recorder.keep_only(&config);
+        recorder.record("knet9", Some("ams1"), 1, gap());
+        recorder.forget_gone(&Config::default(), &all);
+        assert_eq!(recorder.total, 5);
+        let mut without = all.clone();
+        without.interfaces.remove("knet9");
+        recorder.forget_gone(&all, &without);
+        check(&recorder);
         assert_eq!(recorder.total, 3);
-        config.interfaces.get_mut("knet0").unwrap().peers.remove("ams1");
-        recorder.keep_only(&config);
+        let before = without.clone();
+        without.interfaces.get_mut("knet0").unwrap().peers.remove("ams1");
+        recorder.forget_gone(&before, &without);
         check(&recorder);
         assert!(told(&recorder, "ams1", 9).is_empty());
         assert_eq!(told(&recorder, "lab2", 9).len(), 2);
-        recorder.keep_only(&Config::default());
+        recorder.forget_gone(&without, &Config::default());
         assert!(recorder.tracks.is_empty() && recorder.first.is_empty());
     }
 

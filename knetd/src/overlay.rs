@@ -22,7 +22,11 @@ use libknet::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    config::{plan, setup::Setup, slots::Slots},
+    config::{
+        plan,
+        setup::{Peers, Setup},
+        slots::Slots,
+    },
     logging::unix_ms,
 };
 
@@ -74,7 +78,7 @@ pub(crate) struct Overlay {
     /// What it is made of.
     pub setup: Rc<Setup>,
     /// The numbers of its peers.
-    pub slots: Rc<Slots>,
+    pub slots: Slots,
     /// Which of the interfaces of that name this is.
     pub generation: u64,
     /// How many data workers it has.
@@ -111,7 +115,7 @@ impl Overlay {
         let start = setup.start(name, u64::from_le_bytes(instance), offloads, workers);
         let handle = Interface::start(start, Box::new(on_event)).map_err(|e| e.to_string())?;
 
-        let slots = Rc::new(Slots::default().updated(setup.peers.keys()));
+        let slots = Slots::default().updated(&Peers::default(), &setup.peers);
         let set_peer = |(name, config): (&String, &Rc<PeerConfig>)| {
             let set = |peer| Change::SetPeer {
                 peer,
@@ -135,12 +139,7 @@ impl Overlay {
 
     /// Changes it to `setup`, for which no sessions end, or leaves it as it is and says why.
     pub(crate) fn change(&mut self, setup: &Rc<Setup>) -> Result<(), String> {
-        let same_names = self.setup.peers.keys().eq(setup.peers.keys());
-        let slots = if same_names {
-            Rc::clone(&self.slots)
-        } else {
-            Rc::new(self.slots.updated(setup.peers.keys()))
-        };
+        let slots = self.slots.updated(&self.setup.peers, &setup.peers);
         let changes = plan::changes(&self.setup, &self.slots, setup, &slots);
         if !changes.is_empty() {
             self.handle.apply(changes).map_err(|e| e.to_string())?;

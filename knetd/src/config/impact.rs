@@ -13,7 +13,7 @@ use libknet::{
 
 use super::{
     plan::{self, Action, Setups, Step},
-    setup::Setup,
+    setup::{Peers, Setup},
     slots::Slots,
 };
 
@@ -52,8 +52,8 @@ fn all(interface: String, action: &str, setup: &Setup, effect: &str) -> ImpactRo
 }
 
 fn change(interface: String, old: &Setup, new: &Setup) -> ImpactRow {
-    let old_slots = Slots::default().updated(old.peers.keys());
-    let new_slots = old_slots.updated(new.peers.keys());
+    let old_slots = Slots::default().updated(&Peers::default(), &old.peers);
+    let new_slots = old_slots.updated(&old.peers, &new.peers);
     let (mut settings, mut removed, mut set) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     let mut sockets: BTreeSet<SocketId> = BTreeSet::new();
     for change in plan::changes(old, &old_slots, new, &new_slots) {

@@ -1,7 +1,7 @@
 //! Keys by the path in the configuration, read once and kept until the configuration is read again.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +23,8 @@ pub(crate) enum KeyKind {
 pub(crate) struct Keys {
     directory: PathBuf,
     read: HashMap<PathBuf, Secret>,
+    /// Files of which perhaps nobody needs the key.
+    doubtful: HashSet<PathBuf>,
 }
 
 impl Keys {
@@ -31,6 +33,7 @@ impl Keys {
         Self {
             directory: config_file.parent().unwrap_or(Path::new("")).into(),
             read: HashMap::new(),
+            doubtful: HashSet::new(),
         }
     }
 
@@ -45,14 +48,28 @@ impl Keys {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(new) => {
                 let key = read_key(new.key(), command)?;
+                self.doubtful.insert(new.key().clone());
                 Ok(new.insert(key))
             }
         }
     }
 
-    /// Erases keys that these files do not need.
+    /// Somebody does not need the key in `file` any more.
+    pub(crate) fn doubt(&mut self, file: &str) {
+        self.doubtful.insert(self.directory.join(file));
+    }
+
+    /// Erases the keys that these files do not need: of those that were read, or doubted, since this was asked last.
     pub(crate) fn keep_only<'a>(&mut self, files: impl Iterator<Item = &'a str>) {
-        let needed: std::collections::HashSet<PathBuf> = files.map(|f| self.directory.join(f)).collect();
-        self.read.retain(|path, _| needed.contains(path));
+        let mut doubtful = std::mem::take(&mut self.doubtful);
+        for file in files {
+            if doubtful.is_empty() {
+                return;
+            }
+            doubtful.remove(&self.directory.join(file));
+        }
+        for file in doubtful {
+            self.read.remove(&file);
+        }
     }
 }

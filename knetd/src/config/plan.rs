@@ -8,6 +8,7 @@ use std::{
 
 use libknet::{
     Change, SocketSetup,
+    api::persistent_map::Difference,
     proto::{config::PeerConfig, ids::SocketId},
 };
 
@@ -94,21 +95,20 @@ fn overlap(a: &SocketSetup, b: &SocketSetup) -> bool {
 /// named. The private key and the ciphers cannot change.
 pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &Slots) -> Vec<Change> {
     let mut changes = Vec::new();
-    for name in old.peers.keys().filter(|name| !new.peers.contains_key(*name)) {
-        changes.extend(old_slots.id(name).map(Change::RemovePeer));
+    let mut changed = Vec::new();
+    for Difference { key: name, old, new } in old.peers.differences(&new.peers) {
+        match new {
+            Some(config) => changed.push((name, old, config)),
+            None => changes.extend(old_slots.id(name).map(Change::RemovePeer)),
+        }
     }
-    let changed: Vec<_> = new
-        .peers
-        .iter()
-        .filter(|(name, config)| old.peers.get(*name) != Some(config))
-        .collect();
     // A key that moves from one name to another is given up before it is taken.
     let takers: HashMap<_, _> = changed
         .iter()
-        .map(|(name, peer)| (peer.public_key, *name))
+        .map(|(name, _, peer)| (peer.public_key, *name))
         .collect();
-    for (name, _) in &changed {
-        if let Some(before) = old.peers.get(*name)
+    for (name, before, _) in &changed {
+        if let Some(before) = before
             && takers.get(&before.public_key).is_some_and(|taker| taker != name)
         {
             changes.extend(old_slots.id(name).map(Change::RemovePeer));
@@ -131,7 +131,7 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
             setup: setup.clone(),
         });
     }
-    for (name, config) in changed {
+    for (name, _, config) in changed {
         let set = |peer| Change::SetPeer {
             peer,
             config: Box::new(PeerConfig::clone(config)),
@@ -197,6 +197,12 @@ pub(super) mod tests {
     };
 
     use super::*;
+    use crate::config::setup::Peers;
+
+    /// The numbers of the peers that it begins with.
+    fn slots(of: &Setup) -> Slots {
+        Slots::default().updated(&Peers::default(), &of.peers)
+    }
 
     pub(in crate::config) fn setup(key: u8, sockets: &[(u8, &str)]) -> Setup {
         let private_key = PrivateKey::from_bytes(&[key; 32]);
@@ -223,7 +229,7 @@ pub(super) mod tests {
                     )
                 })
                 .collect(),
-            peers: BTreeMap::new(),
+            peers: Peers::default(),
         }
     }
 
@@ -343,7 +349,7 @@ pub(super) mod tests {
         for n in 10..20 {
             old.peers.insert(format!("p{n}"), Rc::new(peer(n, 100)));
         }
-        let slots = Slots::default().updated(old.peers.keys());
+        let slots = slots(&old);
         let mut new = old.clone();
         new.peers.insert("p13".into(), Rc::new(peer(13, 200)));
         match &changes(&old, &slots, &new, &slots)[..] {
@@ -368,8 +374,8 @@ pub(super) mod tests {
         let mut new = old.clone();
         new.peers.remove("a");
         new.peers.insert("0".into(), Rc::new(peer(12, 1)));
-        let old_slots = Slots::default().updated(old.peers.keys());
-        let new_slots = old_slots.updated(new.peers.keys());
+        let old_slots = slots(&old);
+        let new_slots = old_slots.updated(&old.peers, &new.peers);
         match &changes(&old, &old_slots, &new, &new_slots)[..] {
             [
                 Change::RemovePeer(PeerId(0)),
@@ -392,7 +398,7 @@ pub(super) mod tests {
         let mut new = old.clone();
         new.peers.insert("a".into(), Rc::new(peer(11, 1)));
         new.peers.insert("b".into(), Rc::new(peer(10, 1)));
-        let slots = Slots::default().updated(old.peers.keys());
+        let slots = slots(&old);
         let changes = changes(&old, &slots, &new, &slots);
         assert!(
             matches!(

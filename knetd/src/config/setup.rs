@@ -12,6 +12,7 @@ use libknet::{
     api::{
         edit::{Context, Leaf, Place},
         model::{self, Policy},
+        persistent_map::{Difference, PersistentMap},
         problem::{Problem, Severity},
         value::Value,
     },
@@ -33,6 +34,9 @@ use crate::resolver::{LinkPlace, Resolver};
 /// Largest Ethernet frame: the largest MTU that can be configured, the Ethernet header and a VLAN tag. The same
 /// for all, so that a change of the MTU needs no restart.
 const MAX_FRAME: u16 = 9216 + 14 + 4;
+
+/// Peers by name.
+pub(crate) type Peers = PersistentMap<String, Rc<PeerConfig>>;
 
 /// Everything that a running interface is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,14 +64,14 @@ pub(crate) struct Setup {
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
-    pub peers: BTreeMap<String, Rc<PeerConfig>>,
+    pub peers: Peers,
 }
 
 impl Setup {
     /// What interface `name` needs, or `None` where it is to be down: shut down, or without a private key. Reads
     /// the key files that are not known yet, and names every one that cannot be used. Links to a DNS name get the
-    /// address that `names` knows. `before` is what ran until
-    /// now, of which peers are taken over that are as they were: an edit costs what it changes.
+    /// address that `names` knows. `before` is what ran until now, of which peers are taken over that are as they were: an
+    /// edit costs what it changes.
     pub(crate) fn of(
         name: &str,
         interface: &model::InterfaceConfig,
@@ -104,19 +108,20 @@ impl Setup {
         // A peer depends on its own lines, on the locals, and on the interface's key.
         let before = before
             .filter(|(old, setup)| old.locals == interface.locals && Some(setup.public_key) == public_key);
-        let mut peers = BTreeMap::new();
-        for (peer_name, peer) in &interface.peers {
-            if let Some((old, setup)) = before
-                && old.peers.get(peer_name) == Some(peer)
-            {
-                if let Some(config) = setup.peers.get(peer_name) {
-                    peers.insert(peer_name.clone(), Rc::clone(config));
-                }
-                continue;
-            }
-            match peer_config(name, interface, peer_name, peer, public_key, keys, names) {
+        let none = PersistentMap::default();
+        let (known, mut peers) = match before {
+            Some((old, setup)) => (&old.peers, setup.peers.clone()),
+            None => (&none, Peers::default()),
+        };
+        for Difference {
+            key: peer_name, new, ..
+        } in known.differences(&interface.peers)
+        {
+            let config =
+                new.map(|peer| peer_config(name, interface, peer_name, peer, public_key, keys, names));
+            match config.transpose().map(Option::flatten) {
                 Ok(Some(config)) => drop(peers.insert(peer_name.clone(), Rc::new(config))),
-                Ok(None) => {}
+                Ok(None) => drop(peers.remove(peer_name)),
                 Err(problem) => problems.push(problem),
             }
         }

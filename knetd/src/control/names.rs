@@ -1,5 +1,7 @@
 //! Names for Tab, and objects by their names.
 
+use std::ops::Bound;
+
 use libknet::api::{
     edit::{Context, Place},
     grammar::spelling::names_instead,
@@ -23,9 +25,8 @@ pub(crate) fn complete(config: &Config, source: &Source, prefix: &str, limit: us
         Source::Interfaces => config.interfaces.keys().cloned().collect(),
         Source::Peers { interface } => interfaces(interface)
             .flat_map(|(_, i)| {
-                let from = (std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded);
                 i.peers
-                    .range::<str, _>(from)
+                    .range_from(Bound::Included(prefix))
                     .map(|(name, _)| name)
                     .take_while(|name| name.starts_with(prefix))
             })
@@ -123,12 +124,15 @@ fn not_found(text: String, place: Context, instead: Option<String>) -> ApiError 
 mod tests {
     use std::collections::BTreeMap;
 
-    use libknet::api::model::{LinkConfig, Local};
+    use libknet::api::{
+        model::{LinkConfig, Local},
+        persistent_map::PersistentMap,
+    };
 
     use super::*;
 
     fn config() -> Config {
-        let peers = |names: &[&str]| -> BTreeMap<String, PeerConfig> {
+        let peers = |names: &[&str]| -> PersistentMap<String, PeerConfig> {
             let links = (0..3)
                 .map(|n| (n, LinkConfig::default()))
                 .collect::<BTreeMap<_, _>>();

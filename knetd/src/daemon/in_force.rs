@@ -2,7 +2,10 @@
 
 use std::{rc::Rc, sync::Arc, time::Instant};
 
-use libknet::api::model::Config;
+use libknet::api::{
+    diff::peer_differences,
+    model::{Config, PeerConfig},
+};
 
 use super::{
     Daemon,
@@ -36,12 +39,13 @@ impl Daemon {
         });
         let applied = result.map(|prepared| {
             self.config = config;
-            self.in_force = prepared.in_force;
-            self.recorder.keep_only(&self.in_force);
+            let before = std::mem::replace(&mut self.in_force, prepared.in_force);
+            self.recorder.forget_gone(&before, &self.in_force);
             self.revision += 1;
-            self.names.follow(&self.in_force, Instant::now());
-            if let Some(keys) = prepared.keys {
-                self.keys = keys;
+            self.names.follow(&before, &self.in_force, Instant::now());
+            match prepared.keys {
+                Some(keys) => self.keys = keys,
+                None => self.doubt_keys_of(&before),
             }
         });
         self.erase_other_keys();
@@ -58,6 +62,27 @@ impl Daemon {
                     .filter_map(|peer| peer.preshared_key_file.as_deref());
                 interface.private_key_file.as_deref().into_iter().chain(preshared)
             }));
+    }
+
+    /// Of the keys that `before` names some are perhaps not named any more.
+    fn doubt_keys_of(&mut self, before: &Config) {
+        for (_, difference) in peer_differences(before, &self.in_force) {
+            let file = |peer: Option<&PeerConfig>| peer.and_then(|peer| peer.preshared_key_file.clone());
+            if let Some(old) = file(difference.old)
+                && file(difference.new).as_ref() != Some(&old)
+            {
+                self.keys.doubt(&old);
+            }
+        }
+        for (name, interface) in &before.interfaces {
+            let now = self.in_force.interfaces.get(name);
+            let now = now.and_then(|interface| interface.private_key_file.as_ref());
+            if let Some(old) = &interface.private_key_file
+                && now != Some(old)
+            {
+                self.keys.doubt(old);
+            }
+        }
     }
 
     /// What is to run with `config`, or all for which it is refused, placed where it is written. What did not change is

@@ -15,7 +15,10 @@ use std::{
     time::Instant,
 };
 
-use libknet::api::model::{Config, InterfaceConfig, LinkConfig, Remote};
+use libknet::api::{
+    diff::peer_differences,
+    model::{Config, InterfaceConfig, LinkConfig, PeerConfig, Remote},
+};
 use schedule::Schedule;
 use tokio::sync::Semaphore;
 
@@ -96,39 +99,66 @@ impl Default for Resolver {
 
 impl Resolver {
     /// Follows a change of the configuration. What stays as it was keeps its address.
-    pub(crate) fn follow(&mut self, config: &Config, now: Instant) {
-        let mut links = BTreeMap::new();
-        for (interface, interface_config) in &config.interfaces {
-            for (peer, peer_config) in &interface_config.peers {
-                for (link, link_config) in &peer_config.links {
-                    let Remote::Named { name, .. } = &link_config.remote else {
-                        continue;
-                    };
-                    if interface_config.shutdown || peer_config.shutdown || link_config.shutdown {
-                        continue;
-                    }
-                    let place = LinkPlace {
-                        interface: interface.clone(),
-                        peer: peer.clone(),
-                        link: *link,
-                    };
-                    let families = Families::of(interface_config, link_config);
-                    let known = self
-                        .links
-                        .remove(&place)
-                        .filter(|known| known.name == *name && known.families == families);
-                    let new = || Named {
-                        name: name.clone(),
-                        families,
-                        address: None,
-                        error: Some("it is being looked up".into()),
-                        schedule: Schedule::new(now),
-                    };
-                    links.insert(place, known.unwrap_or_else(new));
+    pub(crate) fn follow(&mut self, before: &Config, after: &Config, now: Instant) {
+        for (name, difference) in peer_differences(before, after) {
+            let new = after.interfaces.get(name).zip(difference.new);
+            self.follow_peer(name, difference.key, new, now);
+        }
+        // On these depends what the links of all peers can do with an address.
+        let differ =
+            |a: &InterfaceConfig, b: &InterfaceConfig| a.locals != b.locals || a.shutdown != b.shutdown;
+        for (name, interface) in &after.interfaces {
+            if before
+                .interfaces
+                .get(name)
+                .is_some_and(|old| differ(old, interface))
+            {
+                for (peer, config) in &interface.peers {
+                    self.follow_peer(name, peer, Some((interface, config)), now);
                 }
             }
         }
-        self.links = links;
+    }
+
+    /// The same for the links of one peer, which is `new` with its interface from now on.
+    fn follow_peer(
+        &mut self,
+        interface: &str,
+        peer: &str,
+        new: Option<(&InterfaceConfig, &PeerConfig)>,
+        now: Instant,
+    ) {
+        let place = |link| LinkPlace {
+            interface: interface.to_owned(),
+            peer: peer.to_owned(),
+            link,
+        };
+        let mut known = BTreeMap::new();
+        while let Some((at, _)) = self.links.range(place(0)..=place(u8::MAX)).next() {
+            let at = at.clone();
+            known.extend(self.links.remove(&at).map(|link| (at.link, link)));
+        }
+        let Some((interface, peer)) = new.filter(|(interface, peer)| !interface.shutdown && !peer.shutdown)
+        else {
+            return;
+        };
+        for (id, link) in peer.links.iter().filter(|(_, link)| !link.shutdown) {
+            let Remote::Named { name, .. } = &link.remote else {
+                continue;
+            };
+            let families = Families::of(interface, link);
+            let known = known
+                .remove(id)
+                .filter(|known| known.name == *name && known.families == families);
+            let new = || Named {
+                name: name.clone(),
+                families,
+                address: None,
+                error: Some("it is being looked up".into()),
+                schedule: Schedule::new(now),
+            };
+            self.links.insert(place(*id), known.unwrap_or_else(new));
+        }
     }
 
     /// Everything is looked up again now.
@@ -335,7 +365,7 @@ mod tests {
     fn a_name_is_looked_up_once_for_all_its_links_and_each_takes_what_it_can_use() {
         let (config, now) = (config(TWO), Instant::now());
         let mut resolver = Resolver::default();
-        resolver.follow(&config, now);
+        resolver.follow(&Config::default(), &config, now);
         let due: Vec<String> = resolver.take_due(now).into_iter().collect();
         assert_eq!(due, ["other.example.net", "vpn.example.net"]);
         assert!(resolver.take_due(now).is_empty());
@@ -366,7 +396,7 @@ mod tests {
     fn an_address_that_works_is_kept_and_one_that_does_not_gives_way_to_the_next() {
         let now = Instant::now();
         let mut resolver = Resolver::default();
-        resolver.follow(&config(TWO), now);
+        resolver.follow(&Config::default(), &config(TWO), now);
         let mut told = |list: &[&str], works| {
             let answer = Ok(list.iter().map(|a| ip(a)).collect());
             resolver.answered(&place(0), "vpn.example.net", &answer, works, now)
@@ -393,7 +423,7 @@ mod tests {
     fn what_cannot_be_looked_up_keeps_its_address_and_says_so_once() {
         let now = Instant::now();
         let mut resolver = Resolver::default();
-        resolver.follow(&config(TWO), now);
+        resolver.follow(&Config::default(), &config(TWO), now);
         assert_eq!(
             resolver.reason(&place(0)).unwrap(),
             "name not resolved: it is being looked up"
@@ -422,7 +452,7 @@ mod tests {
     fn a_change_of_the_configuration_keeps_what_is_still_true() {
         let (before, now) = (config(TWO), Instant::now());
         let mut resolver = Resolver::default();
-        resolver.follow(&before, now);
+        resolver.follow(&Config::default(), &before, now);
         resolver.take_due(now);
         let found = Ok(vec![ip("192.0.2.11")]);
         for n in [0, 1] {
@@ -432,7 +462,7 @@ mod tests {
             &TWO.replace("link 0 local 0 remote vpn.", "link 0 local 0 remote new.")
                 .replace("port 2", "port 9"),
         );
-        resolver.follow(&after, now);
+        resolver.follow(&before, &after, now);
         let interface = &after.interfaces["knet0"];
         let address = |n| resolver.address(&place(n), interface, &interface.peers["a"].links[&n]);
         assert_eq!((address(0), address(1)), (None, Some(ip("192.0.2.11"))));
@@ -445,7 +475,7 @@ mod tests {
             resolver.answered(&place(0), "vpn.example.net", &found, false, now),
             None
         );
-        resolver.follow(&Config::default(), now);
+        resolver.follow(&after, &Config::default(), now);
         assert!(resolver.take_due(now + Duration::from_secs(9999)).is_empty());
     }
 }

@@ -70,11 +70,7 @@ fn edits_are_in_force_at_once_and_show_up_in_the_text() {
     assert!(!host.has_device("kd0"));
     client.edit("interface kd0\nno shutdown\n").unwrap();
     assert!(host.has_device("kd0"));
-    assert!(
-        daemon.log().contains("configuration changed by root: revision 7"),
-        "{}",
-        daemon.log()
-    );
+    daemon.wait_for_line("configuration changed by root: revision 7");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
         schema::{self, Mode, Row},
         spelling::names_instead,
     },
-    model::Config,
+    model::{Config, PeerConfig},
     problem::{Problem, Severity},
     value::Value,
 };
@@ -25,9 +25,10 @@ pub struct Edited {
 }
 
 impl Config {
-    /// This configuration with `ops` applied, if all of them can be and the result makes sense.
+    /// This configuration with `ops` applied, if all of them can be and the result makes sense. There must be nothing
+    /// wrong with it now: only what is changed is looked at.
     pub fn edited(&self, ops: &[Op]) -> Result<Edited, Vec<Problem>> {
-        let (config, problems) = self.with_all(ops).map_err(|problem| vec![*problem])?;
+        let (config, problems) = self.with_all(ops, true).map_err(|problem| vec![*problem])?;
         let (errors, notes): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|p| p.severity == Severity::Error);
         if errors.is_empty() {
@@ -41,17 +42,17 @@ impl Config {
     /// This configuration with `ops` applied, if all of them can be, whether the result makes sense or not: what makes
     /// none yet is told among the notes.
     pub fn drafted(&self, ops: &[Op]) -> Result<Edited, Box<Problem>> {
-        let (config, problems) = self.with_all(ops)?;
+        let (config, problems) = self.with_all(ops, false)?;
         let notes = of_objects(ops, problems);
         Ok(Edited { config, notes })
     }
 
-    fn with_all(&self, ops: &[Op]) -> Result<(Self, Vec<Problem>), Box<Problem>> {
+    fn with_all(&self, ops: &[Op], sound: bool) -> Result<(Self, Vec<Problem>), Box<Problem>> {
         let mut config = self.clone();
         for op in ops {
             config.apply(op)?;
         }
-        let problems = config.validate();
+        let problems = config.validate_change(self, ops, sound);
         Ok((config, problems))
     }
 
@@ -185,7 +186,7 @@ impl Config {
                 vacant(config.interfaces.entry(interface.clone()));
             }
             (ObjectMut::Interface(holder), Context::Peer { peer, .. }) => {
-                vacant(holder.peers.entry(peer.clone()));
+                holder.peers.get_or_insert_with(peer, PeerConfig::default);
             }
             (ObjectMut::Peer(holder), Context::Link { link, .. }) => {
                 vacant(holder.links.entry(*link));

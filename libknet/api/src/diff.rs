@@ -6,7 +6,8 @@ use crate::{
     edit::{Context, Leaf, Op},
     grammar::schema::{Kind, Mode, Row, object_row, row_of, rows_in},
     host::lines::Settings,
-    model::{Config, HostLines},
+    model::{Config, HostLines, InterfaceConfig, PeerConfig},
+    persistent_map::{Difference, PersistentMap},
     render::{children, object_values},
     value::Value,
 };
@@ -17,6 +18,21 @@ pub fn diff(from: &Config, to: &Config) -> Vec<Op> {
     compare(from, to, &Context::Global, &mut ops);
     compare_hosts(from, to, &mut ops);
     ops
+}
+
+/// The peers that are not the same in both, each with the name of its interface. Costs what differs.
+pub fn peer_differences<'a>(
+    from: &'a Config,
+    to: &'a Config,
+) -> impl Iterator<Item = (&'a str, Difference<'a, String, PeerConfig>)> {
+    static NONE: PersistentMap<String, PeerConfig> = PersistentMap::new();
+    let peers = |interface: Option<&'a InterfaceConfig>| interface.map_or(&NONE, |i| &i.peers);
+    let names: BTreeSet<&String> = from.interfaces.keys().chain(to.interfaces.keys()).collect();
+    names.into_iter().flat_map(move |name| {
+        let (old, new) = (from.interfaces.get(name), to.interfaces.get(name));
+        let differences = peers(old).differences(peers(new));
+        differences.map(move |difference| (name.as_str(), difference))
+    })
 }
 
 /// The same for the lines of single hosts.

@@ -4,6 +4,7 @@
 //! | question | module |
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
+//! | how many peers are kept so that a change costs what it is | [`persistent_map`] |
 //! | one file for all hosts | [`host`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
@@ -20,6 +21,7 @@ pub mod host;
 pub mod load;
 pub mod message;
 pub mod model;
+pub mod persistent_map;
 pub mod problem;
 pub mod rebase;
 pub mod reference;

@@ -9,6 +9,7 @@ use std::{
 
 pub use crate::{
     host::lines::HostLines,
+    persistent_map::PersistentMap,
     value::{IpPrefix, MacAddr, PublicKey},
 };
 
@@ -60,7 +61,7 @@ pub struct InterfaceConfig {
     /// Taken out of service: no TAP, no sockets.
     pub shutdown: bool,
     /// The peers by name: at most 64 of `A-Z a-z 0-9 . _ -`.
-    pub peers: BTreeMap<String, PeerConfig>,
+    pub peers: PersistentMap<String, PeerConfig>,
     /// Full meshes by name, which become peers on each of their hosts: see [`Config::on_host`].
     pub meshes: BTreeMap<String, MeshConfig>,
 }
@@ -81,7 +82,7 @@ impl Default for InterfaceConfig {
             cipher: Cipher::default(),
             workers: None,
             shutdown: false,
-            peers: BTreeMap::new(),
+            peers: PersistentMap::default(),
             meshes: BTreeMap::new(),
         }
     }

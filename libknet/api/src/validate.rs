@@ -1,9 +1,12 @@
 //! Rules between the fields of a configuration. Ranges of single values are the grammar's.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use crate::{
-    edit::{Context, Leaf, Place},
+    edit::{Context, Leaf, Op, Place},
     model::{Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote},
     problem::{Problem, Severity},
     value::{MacAddr, Value},
@@ -25,6 +28,33 @@ impl Config {
 
     /// The same without a look at meshes and hosts.
     pub(crate) fn validate_plain(&self) -> Vec<Problem> {
+        self.validate_peers(|_, _| None)
+    }
+
+    /// Of the same what `ops` may have to do with, which made this of `before`: all problems of the objects that they
+    /// name, and all others that `before` does not have. Costs what was changed, not what is configured. `sound`: `before`
+    /// has nothing that is wrong.
+    pub(crate) fn validate_change(&self, before: &Self, ops: &[Op], sound: bool) -> Vec<Problem> {
+        if !self.is_plain() || !before.is_plain() {
+            return self.validate();
+        }
+        self.validate_peers(|name, interface| {
+            let before = before.interfaces.get(name)?;
+            let named = ops.iter().filter_map(|op| match op.context() {
+                Context::Peer { interface, peer } | Context::Link { interface, peer, .. } => {
+                    (interface == name).then_some(peer.as_str())
+                }
+                _ => None,
+            });
+            touched(interface, before, named, sound)
+        })
+    }
+
+    /// All problems, where `those` says which peers of an interface are to be looked at, or `None` for all of them.
+    fn validate_peers<'a>(
+        &'a self,
+        those: impl Fn(&str, &'a InterfaceConfig) -> Option<BTreeSet<&'a str>>,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut sockets = Sockets::default();
         for (name, interface) in &self.interfaces {
@@ -36,6 +66,15 @@ impl Config {
                 sockets.check(&mut report, interface);
             }
             check_interface(&mut report, interface);
+            match those(name, interface) {
+                None => check_peers(&mut report, interface, interface.peers.iter()),
+                Some(names) => {
+                    let peers = names
+                        .iter()
+                        .filter_map(|name| interface.peers.get_key_value(*name));
+                    check_peers(&mut report, interface, peers);
+                }
+            }
         }
         problems
     }
@@ -47,6 +86,43 @@ impl Config {
             .filter(|p| p.severity == Severity::Error)
             .collect()
     }
+}
+
+/// The peers about which there may be something to tell: those that are not as in `before`, those that are `named`, and
+/// those that have a key or an address of one of them. `None`: all.
+fn touched<'a>(
+    interface: &'a InterfaceConfig,
+    before: &'a InterfaceConfig,
+    named: impl Iterator<Item = &'a str>,
+    sound: bool,
+) -> Option<BTreeSet<&'a str>> {
+    if (&interface.locals, interface.mac_address) != (&before.locals, before.mac_address) {
+        return None;
+    }
+    let changed = before.peers.differences(&interface.peers).map(|d| d.key.as_str());
+    let mut names: BTreeSet<&str> = changed.chain(named).collect();
+    let (mut keys, mut macs) = (BTreeSet::new(), BTreeSet::<MacAddr>::new());
+    for name in &names {
+        let Some(peer) = interface.peers.get(*name) else {
+            continue;
+        };
+        let known = before.peers.get(*name).filter(|_| sound);
+        if known.is_none_or(|old| old.public_key != peer.public_key) {
+            keys.extend(peer.public_key);
+        }
+        if known.is_none_or(|old| old.static_macs != peer.static_macs) {
+            macs.extend(&peer.static_macs);
+        }
+    }
+    // One look at all peers is a millisecond where there are many, and only a new key or address needs it.
+    if !keys.is_empty() || !macs.is_empty() {
+        let rivals = interface.peers.iter().filter(|(_, peer)| {
+            peer.public_key.is_some_and(|key| keys.contains(&key))
+                || peer.static_macs.iter().any(|mac| macs.contains(mac))
+        });
+        names.extend(rivals.map(|(name, _)| name.as_str()));
+    }
+    Some(names)
 }
 
 struct Report<'a> {
@@ -148,9 +224,16 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         let text = format!("{} peers", interface.peers.len());
         report.add(Severity::Error, place, text, "at most 65536 peers");
     }
-    let mut keys: BTreeMap<PublicKey, &str> = BTreeMap::new();
-    let mut macs: BTreeMap<MacAddr, &str> = BTreeMap::new();
-    for (name, peer) in &interface.peers {
+}
+
+fn check_peers<'a>(
+    report: &mut Report<'_>,
+    interface: &InterfaceConfig,
+    peers: impl Iterator<Item = (&'a String, &'a PeerConfig)>,
+) {
+    let mut keys: HashMap<PublicKey, &str> = HashMap::new();
+    let mut macs: HashMap<MacAddr, &str> = HashMap::new();
+    for (name, peer) in peers {
         check_keys(report, &mut keys, name, peer);
         check_macs(report, &mut macs, name, peer, interface.mac_address);
         for (id, link) in &peer.links {
@@ -161,28 +244,33 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
 
 fn check_keys<'a>(
     report: &mut Report<'_>,
-    keys: &mut BTreeMap<PublicKey, &'a str>,
+    keys: &mut HashMap<PublicKey, &'a str>,
     name: &'a str,
     peer: &PeerConfig,
 ) {
-    let place = Place {
+    let place = |report: &Report<'_>| Place {
         argument: Some(0),
         ..Place::leaf(report.peer(name), Leaf::PublicKey)
     };
     let Some(key) = peer.public_key else {
         let text = format!("peer {name} has no public key and stays down");
-        report.add(Severity::Incomplete, place, text, "public-key KEY");
+        report.add(Severity::Incomplete, place(report), text, "public-key KEY");
         return;
     };
     if let Some(other) = keys.insert(key, name) {
         let text = format!("peer {name} has the same public key as peer {other}");
-        report.add(Severity::Error, place, text, "a key of its own for each peer");
+        report.add(
+            Severity::Error,
+            place(report),
+            text,
+            "a key of its own for each peer",
+        );
     }
 }
 
 fn check_macs<'a>(
     report: &mut Report<'_>,
-    macs: &mut BTreeMap<MacAddr, &'a str>,
+    macs: &mut HashMap<MacAddr, &'a str>,
     name: &'a str,
     peer: &PeerConfig,
     own: Option<MacAddr>,

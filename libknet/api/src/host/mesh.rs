@@ -36,8 +36,7 @@ pub(super) fn expand(mesh: &MeshConfig, host: &str, interface: &mut InterfaceCon
     for (name, member) in mesh.members.iter().filter(|(name, _)| *name != host) {
         let peer = interface
             .peers
-            .entry(name.clone())
-            .or_insert_with(|| crate::model::PeerConfig {
+            .get_or_insert_with(name, || crate::model::PeerConfig {
                 policy: mesh.policy,
                 lossy: mesh.lossy,
                 preshared_key_file: mesh.preshared_key_file.clone(),
