@@ -1,6 +1,6 @@
 //! What `show` and `clear` ask for.
 
-use std::{cell::RefCell, collections::HashMap, time::Instant};
+use std::{cell::RefCell, collections::HashMap, ops::Bound, time::Instant};
 
 use libknet::{
     Query,
@@ -97,8 +97,8 @@ pub(crate) async fn peers(
         .map(|c| c.split_once(' ').ok_or_else(bad_cursor))
         .transpose()?;
     // Those in another state are asked for as well, so a page may have fewer rows than it could.
-    let mut places: Vec<_> = peers_of(&config, interface, only)?
-        .filter(|p| after.is_none_or(|a| *p > a))
+    let mut places: Vec<_> = peers_from(&config, interface, prefix_of(only), after)?
+        .filter(|place| after != Some(*place))
         .take(limit + 1)
         .collect();
     let more = places.len() > limit;
@@ -160,24 +160,29 @@ pub(crate) async fn links(
                 .unwrap_or_else(mismatch));
         }
     }
-    let mut places: Vec<_> = peers_of(&config, interface, only)?
-        .filter(|(_, peer)| only_peer.is_none_or(|only| only == *peer))
-        .filter(|(i, p)| after.is_none_or(|(ai, ap, _)| (*i, *p) >= (ai, ap)))
+    let prefix = only_peer.unwrap_or(prefix_of(only));
+    let mut places: Vec<_> = peers_from(&config, interface, prefix, after.map(|(i, p, _)| (i, p)))?
+        .filter(|(_, peer)| only_peer.is_none_or(|only| only == *peer) && peer.starts_with(prefix_of(only)))
+        .take(PEERS_OF_ONE_PAGE + 1)
         .collect();
     // Where few links are wanted an answer would take long: it ends after so many peers, with what was found.
     let rest = places.len() > PEERS_OF_ONE_PAGE;
     places.truncate(PEERS_OF_ONE_PAGE);
     let mut rows: Vec<LinkRow> = Vec::new();
-    for some in places.chunks(PEERS_AT_ONCE) {
+    let mut rest_of_places = places.as_slice();
+    while rows.len() <= limit && !rest_of_places.is_empty() {
+        // Most peers have a link at least: no more of them are asked than what is left of the page.
+        let some = (limit + 1 - rows.len())
+            .min(PEERS_AT_ONCE)
+            .min(rest_of_places.len());
+        let (some, behind) = rest_of_places.split_at(some);
+        rest_of_places = behind;
         let links = peer_rows(daemon, &config, some)
             .await?
             .into_iter()
             .flat_map(|peer| peer.links);
         let links = links.filter(|l| wanted(only, &l.state));
         rows.extend(links.filter(|l| after.is_none_or(|a| (&*l.interface, &*l.peer, l.link) > a)));
-        if rows.len() > limit {
-            break;
-        }
     }
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -263,18 +268,32 @@ pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>)
     Ok(Reply::Done)
 }
 
-/// Interface and name of the peers in order, in whatever state.
-fn peers_of<'a>(
+/// Interface and name of the peers whose names begin with `prefix`, in order, in whatever state, from `first` on.
+fn peers_from<'a>(
     config: &'a Config,
     interface: Option<&str>,
-    only: &Only,
+    prefix: &'a str,
+    first: Option<(&'a str, &'a str)>,
 ) -> Result<impl Iterator<Item = (&'a str, &'a str)>, ApiError> {
     let interfaces = names::interfaces(config, interface)?;
-    let prefix = only.name_prefix.clone().unwrap_or_default();
+    let (first_interface, first_peer) = first.unwrap_or_default();
     Ok(interfaces
         .into_iter()
-        .flat_map(|(i, c)| c.peers.keys().map(move |p| (i.as_str(), p.as_str())))
-        .filter(move |(_, peer)| peer.starts_with(&prefix)))
+        .filter(move |(name, _)| name.as_str() >= first_interface)
+        .flat_map(move |(name, interface)| {
+            let first = if name == first_interface { first_peer } else { "" };
+            interface
+                .peers
+                .range_from(Bound::Included(first.max(prefix)))
+                .map(|(peer, _)| peer.as_str())
+                // They stand together.
+                .take_while(move |peer| peer.starts_with(prefix))
+                .map(move |peer| (name.as_str(), peer))
+        }))
+}
+
+fn prefix_of(only: &Only) -> &str {
+    only.name_prefix.as_deref().unwrap_or_default()
 }
 
 fn wanted(only: &Only, state: &str) -> bool {
