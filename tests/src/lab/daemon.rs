@@ -134,6 +134,11 @@ impl Daemon {
         Ok(fs::write(&self.config, config)?)
     }
 
+    /// Its configuration file.
+    pub fn configuration(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.config)?)
+    }
+
     /// Starts it, without waiting until it answers.
     pub fn spawn(&mut self, lab: &Lab) -> Result<()> {
         let log = fs::OpenOptions::new().create(true).append(true).open(&self.log)?;

@@ -69,3 +69,15 @@ fn a_flood_of_first_messages_costs_peers_nothing() -> Result<()> {
     );
     Ok(())
 }
+
+/// What is typed is in force, shown and saved, and is there after a new start; how long it takes is for `scripts/swarm`.
+#[test]
+fn a_hub_with_many_peers_is_configured_line_by_line() -> Result<()> {
+    needs_root!();
+    let report = swarm("configure", &["--peers", "1000", "--links", "2"])?;
+    let findings = &report["findings"];
+    for (what, times) in [("`description TEXT` of a peer", 9), ("`write memory`", 3)] {
+        assert_eq!(findings[what]["count"], times, "{findings}");
+    }
+    Ok(())
+}

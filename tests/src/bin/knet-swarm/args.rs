@@ -14,16 +14,16 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) mode: Mode,
-    /// How many peers there are.
-    #[arg(long, global = true, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    pub(crate) peers: u32,
+    /// How many peers there are [default: 1000; configure: 65536].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    peers: Option<u32>,
     /// Links of each.
     #[arg(long, global = true, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) links: u8,
     /// How long it may take until all peers are up on all links.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) patience: u32,
-    /// Directory of the results: MODE.json and MODE.svg.
+    /// Directory of the results: MODE.json, and MODE.svg but for `configure`.
     #[arg(long, global = true, value_name = "DIRECTORY", default_value = "target/swarm")]
     pub(crate) output: PathBuf,
     /// We are in a network namespace of our own already.
@@ -31,7 +31,17 @@ pub(crate) struct Args {
     pub(crate) inside: bool,
 }
 
-/// What the swarm does. All modes begin with all peers joining.
+impl Args {
+    /// How many peers there are.
+    pub(crate) fn peers(&self) -> u32 {
+        self.peers.unwrap_or(match self.mode {
+            Mode::Configure { .. } => 65_536,
+            _ => 1000,
+        })
+    }
+}
+
+/// What the swarm does. All modes but `configure` begin with all peers joining.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Mode {
     /// All peers join, at once or in turn.
@@ -103,6 +113,12 @@ pub(crate) enum Mode {
         #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
         seconds: u32,
     },
+    /// Nobody joins: how long does somebody wait who configures the hub?
+    Configure {
+        /// The hub has the addresses of all peers, and calls them in vain all the time.
+        #[arg(long)]
+        called: bool,
+    },
 }
 
 /// A flood of datagrams.
@@ -130,6 +146,7 @@ impl Mode {
             Self::Broadcast { .. } => "broadcast",
             Self::Churn { .. } => "churn",
             Self::Misbehave { .. } => "misbehave",
+            Self::Configure { .. } => "configure",
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The hub: a real knetd in a namespace of its own, with a block of its configuration for each peer.
 
-use std::{
-    fmt::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use knet_proto::config::{PrivateKey, PublicKey};
 use knet_tests::lab::{
@@ -15,12 +12,15 @@ use libknet::{OsEntropy, api::value::base64_encode};
 
 use crate::{
     network::{self, HUB, PORT},
+    terminal::Terminal,
     usage::Usage,
 };
 
 /// How long it may take until the hub answers on its control socket.
 const PATIENCE: Duration = Duration::from_secs(300);
-const DEVICE: &str = "knet0";
+/// Its interface, and its name.
+pub(crate) const DEVICE: &str = "knet0";
+const HOSTNAME: &str = "hub";
 
 /// The hub.
 pub(crate) struct Hub {
@@ -66,8 +66,17 @@ impl Hub {
         links: u8,
         peers: impl Iterator<Item = (u16, PublicKey)>,
     ) -> Result<usize> {
+        let block = |(number, key): (u16, PublicKey)| {
+            let key = base64_encode(key.as_bytes());
+            format!(" !\n peer p{number:05}\n  public-key {key}\n  spoke\n")
+        };
+        self.configure_blocks(links, peers.map(block))
+    }
+
+    /// The same with the lines of each peer.
+    pub(crate) fn configure_blocks(&self, links: u8, blocks: impl Iterator<Item = String>) -> Result<usize> {
         let mut text = ConfigFile {
-            hostname: "hub".into(),
+            hostname: HOSTNAME.into(),
             interfaces: vec![Interface {
                 name: DEVICE.into(),
                 private_key: "hub.key".into(),
@@ -78,14 +87,7 @@ impl Hub {
             }],
         }
         .to_string();
-        for (number, key) in peers {
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                text,
-                " !\n peer p{number:05}\n  public-key {}\n  spoke",
-                base64_encode(key.as_bytes())
-            );
-        }
+        text.extend(blocks);
         self.daemon.configure(&text)?;
         Ok(text.len())
     }
@@ -111,6 +113,16 @@ impl Hub {
             after: began.elapsed(),
             usage: self.usage().unwrap_or_default(),
         })
+    }
+
+    /// A shell with it.
+    pub(crate) fn terminal(&self) -> Result<Terminal> {
+        Terminal::open(self.daemon.socket(), HOSTNAME)
+    }
+
+    /// Its configuration file.
+    pub(crate) fn configuration(&self) -> Result<String> {
+        self.daemon.configuration()
     }
 
     /// Kills it (SIGKILL).

@@ -4,6 +4,7 @@
 //! docs/scale.md.
 
 mod args;
+mod configure;
 mod course;
 mod flood;
 mod greeter;
@@ -15,6 +16,7 @@ mod report;
 mod spread;
 mod swarm;
 mod talk;
+mod terminal;
 mod usage;
 mod wire;
 
@@ -45,19 +47,23 @@ fn run(args: &Args) -> Result<bool> {
     let least = match args.mode {
         Mode::Talk { .. } | Mode::Broadcast { .. } => 2,
         Mode::Misbehave { .. } => 3,
+        Mode::Configure { .. } => configure::FEWEST_PEERS,
         _ => 1,
     };
-    if args.peers < least {
+    if args.peers() < least {
         return Err(LabError::new(format!(
             "--peers {}: {} needs at least {least}",
-            args.peers,
+            args.peers(),
             args.mode.name()
         )));
     }
     if !args.inside {
         return Err(network::enter_own_namespace());
     }
-    let mut course = Course::start(args.peers, args.links)?;
+    if let Mode::Configure { called } = args.mode {
+        return configure::run(args, called, &args.output);
+    }
+    let mut course = Course::start(args.peers(), args.links)?;
     let mut findings = Findings::default();
     let played = modes::play(&mut course, args, &mut findings);
     if let Err(error) = &played {

@@ -82,7 +82,7 @@ fn play_mode(course: &mut Course, args: &Args, findings: &mut Findings) -> Resul
             seconds,
             talkers,
         } => {
-            let talkers = talkers.unwrap_or(args.peers).min(args.peers);
+            let talkers = talkers.unwrap_or(args.peers()).min(args.peers());
             let mut talk = Talk::new(talkers.max(2), size, rate);
             introduce(course, &mut talk, talkers)?;
             let phase = converse(course, &mut talk, "talk", seconds, |_, _| {})?;
@@ -93,6 +93,8 @@ fn play_mode(course: &mut Course, args: &Args, findings: &mut Findings) -> Resul
         Mode::Misbehave { flood, rate, seconds } => {
             misbehave(course, args, findings, (flood, rate, seconds))?;
         }
+        // Without a swarm: see `configure`.
+        Mode::Configure { .. } => {}
     }
     Ok(())
 }
@@ -103,7 +105,7 @@ fn patience(args: &Args) -> Duration {
 
 /// All join; the last one in the mode `misbehave` later.
 fn join(course: &mut Course, args: &Args, rate: Option<u32>) -> Result<Phase> {
-    let all = args.peers - u32::from(comes_later(args));
+    let all = args.peers() - u32::from(comes_later(args));
     let (began, mut joined) = (now(), 0);
     course.run("join", patience(args), move |swarm, at| {
         let due = rate.map_or(u64::from(all), |rate| {
@@ -183,7 +185,7 @@ fn storm(course: &mut Course, args: &Args, findings: &mut Findings, times: u32, 
         let until = now() + Span::from_secs(down.into());
         let patience_down = Duration::from_secs(u64::from(down) + 60);
         course.run("hub is dead", patience_down, move |_, at| at >= until)?;
-        let (began, all) = (now(), args.peers);
+        let (began, all) = (now(), args.peers());
         course.swarm.has_been_complete(began);
         course.restart_hub()?;
         let mut phase = course.run("storm", patience(args), move |swarm, _| {
@@ -327,11 +329,11 @@ fn broadcast(
     rate: u32,
     seconds: u32,
 ) -> Result<()> {
-    let mut talk = Talk::new(args.peers.max(2), 64, Some(BACKGROUND));
-    introduce(course, &mut talk, args.peers)?;
+    let mut talk = Talk::new(args.peers().max(2), 64, Some(BACKGROUND));
+    introduce(course, &mut talk, args.peers())?;
     let phase = converse(course, &mut talk, "before", seconds, |_, _| {})?;
     tell_talk(findings, "before", &talk, &phase);
-    let mut crier = Talk::new(args.peers.max(2), 64, None);
+    let mut crier = Talk::new(args.peers().max(2), 64, None);
     let (began, mut cried) = (now(), 0);
     let phase = converse(course, &mut talk, "broadcast", seconds, |swarm, at| {
         let due = at.since(began).as_millis() * u64::from(rate) / 1000;
@@ -343,7 +345,7 @@ fn broadcast(
     })?;
     tell_talk(findings, "beside broadcasts", &talk, &phase);
     let (copies, spread) = (talk.copy_count(), talk.copies());
-    let wanted = cried * u64::from(args.peers - 1);
+    let wanted = cried * u64::from(args.peers() - 1);
     findings.add(
         "broadcasts",
         json!({ "sent": cried, "copies": copies, "copies_of_all": copies as f64 / wanted.max(1) as f64,
@@ -358,7 +360,7 @@ fn broadcast(
 
 fn churn(course: &mut Course, args: &Args, findings: &mut Findings, rate: u32, seconds: u32) -> Result<()> {
     let mut rng = SeededEntropy::new([5; 32]);
-    let (began, peers) = (now(), u64::from(args.peers));
+    let (began, peers) = (now(), u64::from(args.peers()));
     let until = began + Span::from_secs(seconds.into());
     let (mut changes, mut took) = (0_u64, Vec::new());
     let phase = course.run(
@@ -410,10 +412,10 @@ fn misbehave(
     findings: &mut Findings,
     (flood, rate, seconds): (Flood, Option<u32>, u32),
 ) -> Result<()> {
-    let newcomer = (args.peers - 1) as u16;
-    let mut talk = Talk::new((args.peers - 1).max(2), 64, Some(BACKGROUND));
+    let newcomer = (args.peers() - 1) as u16;
+    let mut talk = Talk::new((args.peers() - 1).max(2), 64, Some(BACKGROUND));
     course.swarm.overhear(OVERHEARD);
-    introduce(course, &mut talk, args.peers - 1)?;
+    introduce(course, &mut talk, args.peers() - 1)?;
     let phase = converse(course, &mut talk, "calm", seconds, |_, _| {})?;
     tell_talk(findings, "calm", &talk, &phase);
     let (began, key) = (now(), course.hub.public_key());

@@ -25,7 +25,7 @@ pub(crate) fn draw(course: &Course, args: &Args, findings: &Findings) -> String 
     let mut canvas = Canvas::default();
     let title = format!(
         "{} peers with {} links each, one hub: {}",
-        args.peers,
+        args.peers(),
         args.links,
         args.mode.name()
     );
@@ -68,7 +68,7 @@ pub(crate) fn draw(course: &Course, args: &Args, findings: &Findings) -> String 
 fn peers(canvas: &mut Canvas, course: &Course, args: &Args, time: Axis) {
     let scale = Axis {
         from: 0.0,
-        to: f64::from(args.peers),
+        to: f64::from(args.peers()),
         start: TOP + PEERS,
         end: TOP,
     };

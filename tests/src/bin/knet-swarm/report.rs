@@ -39,7 +39,7 @@ pub(crate) fn render(course: &Course, args: &Args, findings: &Findings) -> Strin
     let document = json!({
         "schema": 1,
         "mode": args.mode.name(),
-        "peers": args.peers,
+        "peers": args.peers(),
         "links": args.links,
         "as_it_should_be": !findings.failed,
         "findings": findings.fields,
