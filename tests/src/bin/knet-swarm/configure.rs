@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Args,
     hub::{DEVICE, Hub},
+    network::{PORT, peer},
     spread::Spread,
     terminal::Terminal,
 };
@@ -193,16 +194,14 @@ fn block(number: u32, key: &PublicKey, links: u8, called: bool) -> String {
         base64_encode(key.as_bytes())
     );
     for link in 0..links {
-        // Writing to a String cannot fail.
-        let _ = match called {
-            true => writeln!(
-                text,
-                "  link {link} local {link} remote {} port {}",
-                crate::network::peer(number as u16),
-                crate::network::PORT + u16::from(link)
-            ),
-            false => writeln!(text, "  link {link} local {link} remote dynamic"),
+        let remote = if called {
+            let (address, port) = (peer(number as u16), PORT + u16::from(link));
+            format!("{address} port {port}")
+        } else {
+            "dynamic".to_owned()
         };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  link {link} local {link} remote {remote}");
     }
     text
 }
