@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use knet_api::{
     diff::diff,
     edit::Context,
-    grammar::{ErrorKind, Line, parse},
+    grammar::{ErrorKind, Line, help, parse},
     load::load,
+    message::Privilege,
     model::{Config, HostLines, Remote},
     render::render,
 };
@@ -297,4 +298,22 @@ fn sections_follow_each_other() {
             .iter()
             .all(|op| matches!(op.context(), Context::Host { host, .. } if host == "fra1"))
     );
+}
+
+#[test]
+fn what_is_offered_is_of_the_object_that_the_line_is_read_in() {
+    let inside = Context::Host {
+        host: "fra1".into(),
+        interface: Some("knet0".into()),
+        peer: None,
+        link: None,
+    };
+    let texts = |line: &str| -> Vec<String> {
+        let lines = help(Some(&inside), Privilege::Admin, line).expect("help");
+        lines.into_iter().map(|line| line.word).collect()
+    };
+    assert_eq!(texts("hos"), ["hostname"]);
+    assert_eq!(texts("host"), ["host", "hostname"]);
+    assert_eq!(texts("hostn"), ["hostname"]);
+    assert_eq!(texts("no host"), ["host", "hostname"]);
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::{
     arena::{ARENA, Prefix, Sentence, Token},
+    climb::{Fit, climb},
     commands::{Arguments, Command},
     error::SyntaxError,
-    explain::verdict,
     lexer,
     matcher::{Reading, Step, Walk, prefix_of},
     schema::{Kind, Mode, Row},
@@ -74,56 +74,24 @@ impl Words {
 
 /// Reads a line that is typed in `context`, or outside the configuration (`None`).
 ///
-/// What cannot be read in the object at hand is tried in the objects around it, and at last as a command.
+/// What cannot be read in the object at hand is tried in the objects around it, and at last as a command; and so is what
+/// could only be an abbreviation there.
 pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError> {
     if lexer::is_comment(line) {
         return Ok(Line::Nothing);
     }
     let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
-    let mut errors = Vec::new();
-    let mut shortened = None;
-    let mut here = context.cloned();
-    loop {
-        let mut walk = Walk::at(here.as_ref(), line);
-        match walk.read(&words, broken.as_ref()) {
-            Ok(()) => {
-                let reading = walk.finish(&words)?;
-                let mut line = bind(here.as_ref(), &reading);
-                // A line of an outer object takes the shell there.
-                if let Line::Edit(edit) = &mut line
-                    && edit.enter.is_none()
-                    && here.as_ref() != context
-                {
-                    edit.enter.clone_from(&here);
-                }
-                if is_written_out(&reading, &words) {
-                    return Ok(line);
-                }
-                shortened.get_or_insert(line);
-            }
-            Err(error) => errors.push(error),
-        }
-        match here {
-            Some(object) => here = object.parent(),
-            None => break,
-        }
+    let fit = |walk: &Walk<'_>| Fit::of_words(walk, &words);
+    let (here, walk) = climb(context, line, &words, broken.as_ref(), fit)?;
+    let mut line = bind(here.as_ref(), &walk.finish(&words)?);
+    // A line of an outer object takes the shell there.
+    if let Line::Edit(edit) = &mut line
+        && edit.enter.is_none()
+        && here.as_ref() != context
+    {
+        edit.enter = here;
     }
-    // An object around may have a word as it was typed, which is `hostname` for short in the object at hand: `host`.
-    if let Some(line) = shortened {
-        return Ok(line);
-    }
-    // The loop has run at least once.
-    verdict(context, line, errors).map_or(Ok(Line::Nothing), Err)
-}
-
-/// Whether the word that says what a line is about was typed in full.
-fn is_written_out(reading: &Reading, words: &[lexer::Word]) -> bool {
-    let about = usize::from(prefix_of(reading).is_some());
-    let (Some(step), Some(word)) = (reading.get(about), words.get(about)) else {
-        return true;
-    };
-    let keyword = ARENA.nodes[step.node].token.keyword();
-    keyword.is_none_or(|keyword| keyword == word.text)
+    Ok(line)
 }
 
 /// The arguments of a command with where they stand in the line; none where the line is no command.
@@ -131,21 +99,13 @@ pub fn arguments(context: Option<&Context>, line: &str) -> Vec<(Value, Range<usi
     let Ok((words, None)) = lexer::words(line) else {
         return Vec::new();
     };
-    let mut here = context.cloned();
-    loop {
-        let mut walk = Walk::at(here.as_ref(), line);
-        if walk.read(&words, None).is_ok() {
-            let steps = walk.finish(&words).unwrap_or_default();
-            return steps
-                .into_iter()
-                .filter_map(|step| Some((step.value?, step.span)))
-                .collect();
-        }
-        match here {
-            Some(object) => here = object.parent(),
-            None => return Vec::new(),
-        }
-    }
+    let fit = |walk: &Walk<'_>| Fit::of_words(walk, &words);
+    let reading = climb(context, line, &words, None, fit).and_then(|(_, walk)| walk.finish(&words));
+    reading
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|step| Some((step.value?, step.span)))
+        .collect()
 }
 
 fn bind(context: Option<&Context>, reading: &Reading) -> Line {

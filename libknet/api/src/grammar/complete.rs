@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     arena::{ARENA, Token},
-    help::walk_before_last,
+    help::{Begun, read_begun},
     lexer,
     matcher::{Walk, begins_with},
     types::Live,
@@ -27,12 +27,13 @@ pub fn complete(
     line: &str,
     live: &mut dyn FnMut(Source, &str) -> Vec<String>,
 ) -> Completion {
-    let (Ok((walk, partial)), Ok((words, _))) = (walk_before_last(context, line), lexer::words(line)) else {
+    let (Ok(begun), Ok((words, _))) = (read_begun(context, line), lexer::words(line)) else {
         return Completion {
             replace: line.len()..line.len(),
             candidates: Vec::new(),
         };
     };
+    let Begun { here, walk, partial } = begun;
     let start = match words.last() {
         Some(word) if !line.ends_with(char::is_whitespace) => word.span.start,
         _ => line.len(),
@@ -44,7 +45,7 @@ pub fn complete(
             Token::Keyword { word, .. } if begins_with(word, &partial) => candidates.push(word.to_owned()),
             Token::Keyword { .. } => {}
             Token::Argument { of, .. } => {
-                if let Some(source) = of.live.and_then(|live| source(context, &walk, live))
+                if let Some(source) = of.live.and_then(|live| source(here.as_ref(), &walk, live))
                     && !asked.contains(&source)
                 {
                     candidates.extend(live(source.clone(), &partial));
@@ -61,8 +62,8 @@ pub fn complete(
     }
 }
 
-/// What names fit: those of the object that the line has named so far, or else of the one at hand.
-fn source(context: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Source> {
+/// What names fit: those of the object that the line has named so far, or else of the one that it is meant in.
+fn source(here: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Source> {
     let named = |wanted: Live| {
         walk.readings.iter().flatten().rev().find_map(|step| {
             match (ARENA.nodes[step.node].token, &step.value) {
@@ -73,7 +74,7 @@ fn source(context: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Sour
             }
         })
     };
-    let inner = context.map(|context| context.without_host().1);
+    let inner = here.map(|here| here.without_host().1);
     let interface = named(Live::Interfaces).or_else(|| match inner.as_ref()? {
         Context::Global | Context::Host { .. } => None,
         Context::Interface { interface }

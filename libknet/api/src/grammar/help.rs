@@ -1,11 +1,11 @@
 //! What `?` prints.
 
 use super::{
-    arena::{ARENA, Node, Sentence, Token},
+    arena::{ARENA, Node, NodeId, Sentence, Token},
+    climb::{Fit, climb},
     commands::Scope,
     error::SyntaxError,
-    explain::verdict,
-    lexer,
+    lexer::{self, Word},
     matcher::{Walk, begins_with, complete},
     types::{Form, text_of},
 };
@@ -27,7 +27,7 @@ pub fn help(
     privilege: Privilege,
     line: &str,
 ) -> Result<Vec<HelpLine>, SyntaxError> {
-    let (walk, partial) = walk_before_last(context, line)?;
+    let Begun { walk, partial, .. } = read_begun(context, line)?;
     let mut lines: Vec<HelpLine> = Vec::new();
     for id in walk.next_nodes() {
         let node = &ARENA.nodes[id];
@@ -62,22 +62,25 @@ pub fn help(
         });
     }
     if lines.is_empty() {
-        // Reading the last word tells what is wrong with it.
-        let (mut walk, _) = walk_before_last(context, line)?;
+        // Reading the last word, too, tells what is wrong with it.
         let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
-        if let Some(last) = words.len().checked_sub(1) {
-            walk.read(&words[last..], broken.as_ref())?;
-        }
+        climb(context, line, &words, broken.as_ref(), |_| Fit::Full)?;
     }
     Ok(lines)
 }
 
-/// Reads all words but the one at the end of the line that is still being typed, in the innermost object where
-/// they make sense.
-pub(super) fn walk_before_last<'a>(
-    context: Option<&Context>,
-    line: &'a str,
-) -> Result<(Walk<'a>, String), SyntaxError> {
+/// A line that is still being typed, but for the word at its end.
+pub(super) struct Begun<'a> {
+    /// The object that it is meant in.
+    pub(super) here: Option<Context>,
+    /// All words but the last, read there.
+    pub(super) walk: Walk<'a>,
+    /// The word at the end, as far as it was typed.
+    pub(super) partial: String,
+}
+
+/// Reads what was typed of a line.
+pub(super) fn read_begun<'a>(context: Option<&Context>, line: &'a str) -> Result<Begun<'a>, SyntaxError> {
     let (mut words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
     let partial = if line.ends_with(char::is_whitespace) && broken.is_none() {
         None
@@ -85,33 +88,27 @@ pub(super) fn walk_before_last<'a>(
         words.pop()
     };
     let partial = partial.map(|word| word.text).unwrap_or_default();
-    let mut errors = Vec::new();
-    let mut here = context.cloned();
-    loop {
-        let mut walk = Walk::at(here.as_ref(), line);
-        match walk.read(&words, None) {
-            Ok(()) if offers(&walk, &partial) || here.is_none() => return Ok((walk, partial)),
-            // Nothing here begins like that; perhaps in an outer object.
-            Ok(()) => {}
-            Err(error) => errors.push(error),
-        }
-        match here {
-            Some(object) => here = object.parent(),
-            None => break,
-        }
-    }
-    match verdict(context, line, errors) {
-        Some(error) => Err(error),
-        None => Ok((Walk::at(context, line), partial)),
-    }
+    let fit = |walk: &Walk<'_>| fit_of_begun(walk, &words, &partial);
+    let (here, walk) = climb(context, line, &words, None, fit)?;
+    Ok(Begun { here, walk, partial })
 }
 
-fn offers(walk: &Walk<'_>, partial: &str) -> bool {
-    partial.is_empty()
-        || walk.next_nodes().iter().any(|id| match ARENA.nodes[*id].token {
-            Token::Keyword { word, .. } => begins_with(word, partial),
-            Token::Argument { .. } => true,
-        })
+fn fit_of_begun(walk: &Walk<'_>, words: &[Word], partial: &str) -> Fit {
+    let next = walk.next_nodes();
+    let keywords = || next.iter().filter_map(|id| ARENA.nodes[*id].token.keyword());
+    let goes_on = |id: &NodeId| match ARENA.nodes[*id].token {
+        Token::Keyword { word, .. } => begins_with(word, partial),
+        Token::Argument { .. } => true,
+    };
+    if partial.is_empty() {
+        Fit::of_words(walk, words)
+    } else if !next.iter().any(goes_on) {
+        Fit::Ended
+    } else if walk.is_about_next() && !keywords().any(|word| word.eq_ignore_ascii_case(partial)) {
+        Fit::Short
+    } else {
+        Fit::of_words(walk, words)
+    }
 }
 
 fn allowed(node: &Node, privilege: Privilege) -> bool {

@@ -298,6 +298,12 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// Whether the next word is the one that says what the line is about.
+    pub(crate) fn is_about_next(&self) -> bool {
+        let is_next = |reading: &Reading| reading.len() == usize::from(prefix_of(reading).is_some());
+        self.readings.iter().any(is_next)
+    }
+
     /// The first word that the readings take for different keywords.
     fn first_difference(&self) -> Option<usize> {
         let (first, others) = self.readings.split_first()?;

@@ -12,6 +12,7 @@
 pub mod access;
 mod arena;
 mod bind;
+mod climb;
 pub mod commands;
 mod complete;
 mod error;
