@@ -1,0 +1,349 @@
+//! Configurations at random: everything that can be configured, and that is accepted whole.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU8,
+};
+
+use knet_api::{
+    diff::diff,
+    edit::{Context, Op},
+    model::{
+        Cipher, Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, MemberConfig, MemberLink,
+        MeshConfig, MeshLink, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote, Weight,
+    },
+};
+use proptest::{collection, option, prelude::*, sample};
+
+fn text() -> impl Strategy<Value = String> {
+    // Anything printable, also what means something elsewhere in a line.
+    "[!-~äß€\"'|?#!]([ -~äß€\"]{0,20}[!-~äß€\"])?"
+}
+
+/// A host that may have lines of its own and be a member of a mesh.
+pub(crate) const HOST: &str = "fra1";
+
+fn host() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-z][a-z0-9.-]{0,20}[a-z0-9]", 1 => Just(HOST.to_owned())]
+}
+
+fn address(v4: bool) -> BoxedStrategy<IpAddr> {
+    if v4 {
+        (1..=223_u8, any::<[u8; 3]>())
+            .prop_map(|(a, [b, c, d])| Ipv4Addr::new(a, b, c, d).into())
+            .boxed()
+    } else {
+        any::<[u8; 15]>()
+            .prop_map(|rest| {
+                let mut bytes = [0x20; 16];
+                bytes[1..].copy_from_slice(&rest);
+                Ipv6Addr::from(bytes).into()
+            })
+            .boxed()
+    }
+}
+
+fn prefixes(v4: bool) -> impl Strategy<Value = Vec<IpPrefix>> {
+    let longest: u8 = if v4 { 32 } else { 128 };
+    let prefix = (address(v4), 0..=longest).prop_map(|(address, length)| IpPrefix { address, length });
+    collection::vec(prefix, 0..4).prop_map(|mut list| {
+        let mut seen = Vec::new();
+        list.retain(|p| {
+            !seen.contains(p) && {
+                seen.push(*p);
+                true
+            }
+        });
+        list
+    })
+}
+
+fn local(number: u8) -> impl Strategy<Value = Local> {
+    let address = prop_oneof![
+        address(true),
+        address(false),
+        Just(Ipv4Addr::UNSPECIFIED.into()),
+        Just(Ipv6Addr::UNSPECIFIED.into())
+    ];
+    // A port of its own for each number and interface: overlaps are another test's matter.
+    (address, 1..=1000_u16, option::of("[a-z][a-z0-9.@-]{0,14}")).prop_map(move |(address, port, device)| {
+        Local {
+            address,
+            port: port * 16 + u16::from(number),
+            device,
+        }
+    })
+}
+
+fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
+    let endpoint = if locals.is_empty() {
+        Just((None, Remote::Dynamic)).boxed()
+    } else {
+        sample::select(locals)
+            .prop_flat_map(|(number, v4)| {
+                let remote = prop_oneof![
+                    Just(Remote::Dynamic),
+                    (address(v4), 1..=u16::MAX).prop_map(|(address, port)| Remote::Static { address, port }),
+                    (
+                        "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?\\.[A-Za-z]{2,9}\\.?",
+                        1..=u16::MAX
+                    )
+                        .prop_map(|(name, port)| Remote::Named { name, port }),
+                ];
+                (option::of(Just(number)), remote)
+            })
+            .boxed()
+    };
+    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed),];
+    (
+        (option::of(text()), endpoint, any::<u8>(), weight, any::<u8>()),
+        (100..=60_000_u32, 0..1000_u32, 1..=100_u8, any::<bool>()),
+        (option::of(1..=99_u8), option::of(1..=10_000_u16)),
+    )
+        .prop_map(
+            |(
+                (description, (local, remote), priority, weight, cost),
+                (interval_ms, more, pong_count, shutdown),
+                (limit_loss, limit_rtt),
+            )| {
+                LinkConfig {
+                    description,
+                    local,
+                    remote,
+                    priority,
+                    weight,
+                    cost,
+                    interval_ms,
+                    timeout_ms: interval_ms * 3 + more,
+                    pong_count,
+                    limit_loss,
+                    limit_rtt,
+                    shutdown,
+                }
+            },
+        )
+}
+
+fn peer(
+    index: u8,
+    locals: Vec<(u8, bool)>,
+    path: BoxedStrategy<String>,
+) -> impl Strategy<Value = PeerConfig> {
+    (
+        (
+            option::of(text()),
+            any::<[u8; 30]>(),
+            option::of(path),
+            sample::select(Policy::ALL.to_vec()),
+        ),
+        (any::<[bool; 4]>(), any::<[u8; 4]>(), 0..3_u8),
+        collection::btree_map(0..8_u8, link(locals), 0..4),
+    )
+        .prop_map(
+            move |(
+                (description, key, preshared_key_file, policy),
+                ([isolate, spoke, lossy, shutdown], mac, macs),
+                links,
+            )| {
+                let mut public_key = [0x11; 32];
+                public_key[1..31].copy_from_slice(&key);
+                public_key[0] = index;
+                let [a, b, c, d] = mac;
+                PeerConfig {
+                    description,
+                    public_key: (key[0] & 7 != 0).then_some(PublicKey(public_key)),
+                    preshared_key_file,
+                    policy,
+                    isolate,
+                    spoke,
+                    lossy,
+                    static_macs: (0..macs)
+                        .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
+                        .collect(),
+                    shutdown,
+                    links,
+                }
+            },
+        )
+}
+
+fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceConfig> + use<> {
+    let path = path.clone();
+    collection::btree_set(0..16_u8, 0..4)
+        .prop_flat_map(|numbers| {
+            numbers
+                .into_iter()
+                .map(|n| (Just(n), local(n)))
+                .collect::<Vec<_>>()
+                .prop_map(|locals| locals.into_iter().collect::<BTreeMap<u8, Local>>())
+        })
+        .prop_flat_map(move |locals| {
+            let families: Vec<(u8, bool)> = locals.iter().map(|(n, l)| (*n, l.address.is_ipv4())).collect();
+            (
+                (
+                    option::of(text()),
+                    option::of(path.clone()),
+                    any::<bool>(),
+                    1280..=9216_u16,
+                ),
+                (prefixes(true), prefixes(false), 10..=3600_u32),
+                Just(locals),
+                option::of(("[A-Za-z0-9._-]{1,20}", peer(0, families.clone(), path.clone()))),
+                option::of(("[A-Za-z0-9._-]{21,64}", peer(1, families, path.clone()))),
+            )
+        })
+        .prop_map(
+            |((description, private_key_file, shutdown, mtu), (v4, v6, mac_ageing), locals, one, two)| {
+                InterfaceConfig {
+                    description,
+                    private_key_file,
+                    mac_address: shutdown
+                        .then_some(MacAddr([2, 0, 0, 0, 0, 9]))
+                        .filter(|_| mtu % 2 == 0),
+                    mtu: if mtu % 5 == 0 { Mtu::Auto } else { Mtu::Fixed(mtu) },
+                    ip_addresses: v4,
+                    ipv6_addresses: v6,
+                    locals,
+                    mac_ageing,
+                    mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
+                    dscp: (mtu % 64) as u8,
+                    cipher: Cipher::ALL[usize::from(mtu % 3)],
+                    workers: (mtu % 4 == 0).then_some((mtu % 16) as u8 + 1),
+                    shutdown,
+                    peers: one.into_iter().chain(two).collect(),
+                    meshes: BTreeMap::new(),
+                }
+            },
+        )
+}
+
+fn mesh_link() -> impl Strategy<Value = MeshLink> {
+    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed)];
+    let timers = (100..=60_000_u32, 0..1000_u32);
+    (
+        any::<u8>(),
+        option::of(weight),
+        option::of(any::<u8>()),
+        option::of(timers),
+    )
+        .prop_map(|(priority, weight, cost, timers)| MeshLink {
+            // One is there at least: a link of which nothing is said is not kept.
+            priority: Some(priority),
+            weight,
+            cost,
+            timers_ms: timers.map(|(interval, more)| (interval, interval * 3 + more)),
+        })
+}
+
+fn member_link(v4: bool) -> impl Strategy<Value = MemberLink> {
+    let any_address = if v4 {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let bind = prop_oneof![address(v4), Just(any_address)];
+    (address(v4), 0..9_u16, option::of(bind)).prop_map(|(address, port, bind)| MemberLink {
+        address,
+        port,
+        bind,
+    })
+}
+
+fn member() -> impl Strategy<Value = MemberConfig> {
+    let links = collection::btree_map(0..8_u8, (member_link(true), member_link(false)), 0..4);
+    (any::<[u8; 29]>(), prefixes(true), prefixes(false), links).prop_map(|(key, v4, v6, links)| {
+        let mut public_key = [0x11; 32];
+        public_key[2..31].copy_from_slice(&key);
+        // Addresses of a link are of one family in all members, and no port is taken twice.
+        let of_family = |(id, (v4, v6)): (u8, (MemberLink, MemberLink))| {
+            let link = if id % 2 == 0 { v4 } else { v6 };
+            let port = 40_000 + u16::from(id) * 10 + link.port;
+            (id, MemberLink { port, ..link })
+        };
+        MemberConfig {
+            public_key: Some(PublicKey(public_key)),
+            ip_addresses: v4,
+            ipv6_addresses: v6,
+            links: links.into_iter().map(of_family).collect(),
+        }
+    })
+}
+
+fn mesh(path: &BoxedStrategy<String>) -> impl Strategy<Value = MeshConfig> + use<> {
+    (
+        (option::of(text()), option::of(path.clone()), any::<bool>()),
+        sample::select(Policy::ALL.to_vec()),
+        collection::btree_map(0..8_u8, mesh_link(), 0..3),
+        collection::btree_map(host(), member(), 0..4),
+    )
+        .prop_map(
+            |((description, preshared_key_file, lossy), policy, links, mut members)| {
+                for (index, member) in members.values_mut().enumerate() {
+                    if let Some(key) = &mut member.public_key {
+                        key.0[0] = index as u8;
+                    }
+                }
+                MeshConfig {
+                    description,
+                    policy,
+                    preshared_key_file,
+                    lossy,
+                    links,
+                    members,
+                }
+            },
+        )
+}
+
+/// The lines of one host: everything that can be configured on an interface that is there only.
+fn on_host(host: &str, mut interface: InterfaceConfig, into: &mut Config) {
+    // Of another interface's sockets none may be taken.
+    for local in interface.locals.values_mut() {
+        local.port |= 1 << 14;
+    }
+    let part = Config {
+        hostname: Some("elsewhere".to_owned()),
+        interfaces: BTreeMap::from([("knet1".to_owned(), interface)]),
+        ..Config::default()
+    };
+    let at = |context: &Context| Context::on_host(host, context.clone()).expect("no mesh");
+    into.apply(&Op::Create(at(&Context::Global))).expect("a host");
+    for op in diff(&Config::default(), &part) {
+        let op = match op {
+            Op::Create(context) => Op::Create(at(&context)),
+            Op::Set(context, leaf, values) => Op::Set(at(&context), leaf, values),
+            other => panic!("{other:?}"),
+        };
+        into.apply(&op).expect("a line");
+    }
+}
+
+/// Any configuration. `path`: names of files with secrets.
+pub(crate) fn config(path: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = Config> {
+    let path = path.boxed();
+    (
+        option::of(host()),
+        option::of(interface(&path)),
+        option::weighted(0.3, mesh(&path)),
+        option::weighted(0.3, (host(), interface(&path))),
+    )
+        .prop_map(|(hostname, interface, mesh, host)| {
+            let mut config = Config {
+                hostname,
+                interfaces: interface.map(|i| ("knet0".to_owned(), i)).into_iter().collect(),
+                hosts: BTreeMap::new(),
+            };
+            if let Some(mesh) = mesh {
+                let holder = InterfaceConfig {
+                    meshes: BTreeMap::from([("m".to_owned(), mesh)]),
+                    ..InterfaceConfig::default()
+                };
+                config.interfaces.insert("knet2".to_owned(), holder);
+            }
+            if let Some((host, interface)) = host {
+                on_host(&host, interface, &mut config);
+            }
+            config
+        })
+}
