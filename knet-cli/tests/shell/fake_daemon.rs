@@ -376,6 +376,8 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
                 Source::Interfaces => &["knet0"],
                 Source::Peers { .. } => &["ams1", "amster2", "lab2"],
                 Source::Links { .. } | Source::Locals { .. } => &["0", "1"],
+                Source::Meshes { .. } => &["rhine"],
+                Source::Members { .. } | Source::Hosts => &["bas1", "fra1"],
             };
             let names = names
                 .iter()

@@ -12,6 +12,14 @@ use libknet::api::{
 /// Most names in one answer.
 const NAMES: usize = 1000;
 
+/// Whether they are names in the configuration as it is written, which is for all hosts, and not in what is in force.
+pub(crate) const fn are_written(source: &Source) -> bool {
+    matches!(
+        source,
+        Source::Meshes { .. } | Source::Members { .. } | Source::Hosts
+    )
+}
+
 /// Names that begin with `prefix`, sorted, each once.
 pub(crate) fn complete(config: &Config, source: &Source, prefix: &str, limit: usize) -> Vec<String> {
     let interfaces = |only: &Option<String>| {
@@ -21,6 +29,7 @@ pub(crate) fn complete(config: &Config, source: &Source, prefix: &str, limit: us
             .iter()
             .filter(move |(name, _)| only.as_ref().is_none_or(|o| o == *name))
     };
+    let meshes = |interface: &String| config.interfaces.get(interface).map(|i| &i.meshes);
     let mut names: Vec<String> = match source {
         Source::Interfaces => config.interfaces.keys().cloned().collect(),
         Source::Peers { interface } => interfaces(interface)
@@ -42,12 +51,22 @@ pub(crate) fn complete(config: &Config, source: &Source, prefix: &str, limit: us
             .flat_map(|(_, i)| i.locals.keys())
             .map(u8::to_string)
             .collect(),
+        Source::Meshes { interface } => meshes(interface)
+            .into_iter()
+            .flat_map(|meshes| meshes.keys().cloned())
+            .collect(),
+        Source::Members { interface, mesh } => meshes(interface)
+            .and_then(|meshes| meshes.get(mesh))
+            .into_iter()
+            .flat_map(|mesh| mesh.members.keys().cloned())
+            .collect(),
+        Source::Hosts => config.named_hosts().into_iter().map(str::to_owned).collect(),
     };
     names.retain(|name| name.starts_with(prefix));
     // Numbers have at most two digits: by length first is by value.
     match source {
         Source::Links { .. } | Source::Locals { .. } => names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b))),
-        Source::Interfaces | Source::Peers { .. } => names.sort(),
+        _ => names.sort(),
     }
     names.dedup();
     names.truncate(limit.min(NAMES));
@@ -187,6 +206,43 @@ mod tests {
             20,
         );
         assert_eq!((locals[2].as_str(), locals[10].as_str()), ("2", "10"));
+    }
+
+    #[test]
+    fn names_for_all_hosts_are_those_that_are_written() {
+        let config = libknet::api::load::load(
+            b"\
+interface k
+ mesh rhine
+  member ams1 public-key 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=
+  member bas1 public-key iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=
+host fra1
+ hostname f
+",
+        );
+        assert_eq!(config.errors().next(), None);
+        let config = config.config;
+        let interface = || "k".to_owned();
+        let mesh = |name: &str| Source::Members {
+            interface: interface(),
+            mesh: name.to_owned(),
+        };
+        let complete = |source: &Source, prefix| {
+            assert!(are_written(source));
+            complete(&config, source, prefix, 10)
+        };
+        assert_eq!(
+            complete(
+                &Source::Meshes {
+                    interface: interface()
+                },
+                ""
+            ),
+            ["rhine"]
+        );
+        assert_eq!(complete(&mesh("rhine"), "b"), ["bas1"]);
+        assert!(complete(&mesh("elbe"), "").is_empty());
+        assert_eq!(complete(&Source::Hosts, ""), ["ams1", "bas1", "fra1"]);
     }
 
     #[test]

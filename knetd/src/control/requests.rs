@@ -213,12 +213,15 @@ impl Session {
                 source,
                 prefix,
                 limit,
-            } => Ok(Reply::Names(names::complete(
-                &self.workspace.in_force_at_hand(),
-                &source,
-                &prefix,
-                limit as usize,
-            ))),
+            } => {
+                let config = if names::are_written(&source) {
+                    self.workspace.at_hand()
+                } else {
+                    self.workspace.in_force_at_hand()
+                };
+                let names = names::complete(&config, &source, &prefix, limit as usize);
+                Ok(Reply::Names(names))
+            }
             body => self.workspace.answer(body).await,
         }
     }

@@ -108,11 +108,19 @@ impl Workspace {
         &self.author
     }
 
-    /// What is in force on this host, or would be with the candidate.
+    /// The candidate, or else the running configuration, as it is written.
+    pub(super) fn at_hand(&self) -> Arc<Config> {
+        match &self.candidate {
+            Some(candidate) => Arc::new(candidate.config.clone()),
+            None => Arc::clone(self.daemon.borrow().config()),
+        }
+    }
+
+    /// What of it is in force on this host, or would be.
     pub(super) fn in_force_at_hand(&self) -> Arc<Config> {
         let daemon = self.daemon.borrow();
         match &self.candidate {
-            Some(candidate) => daemon.part_of(&Arc::new(candidate.config.clone())),
+            Some(_) => daemon.part_of(&self.at_hand()),
             None => Arc::clone(daemon.in_force()),
         }
     }

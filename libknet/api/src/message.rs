@@ -326,6 +326,20 @@ pub enum Source {
         /// Name of the interface.
         interface: String,
     },
+    /// Meshes of an interface.
+    Meshes {
+        /// Name of the interface.
+        interface: String,
+    },
+    /// Members of a mesh.
+    Members {
+        /// Name of the interface.
+        interface: String,
+        /// Name of the mesh.
+        mesh: String,
+    },
+    /// Hosts that the configuration speaks of: with lines of their own, or as members of meshes.
+    Hosts,
 }
 
 /// An answer.

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use knet_api::{
     diff::diff,
     edit::Context,
-    grammar::{ErrorKind, Line, help, parse},
+    grammar::{ErrorKind, Line, complete, help, parse},
     load::load,
-    message::Privilege,
+    message::{Privilege, Source},
     model::{Config, HostLines, Remote},
     render::render,
 };
@@ -300,8 +300,9 @@ fn sections_follow_each_other() {
     );
 }
 
+/// What is offered is of the object that the line would be read in.
 #[test]
-fn what_is_offered_is_of_the_object_that_the_line_is_read_in() {
+fn the_names_of_hosts_meshes_and_members_are_offered() {
     let inside = Context::Host {
         host: "fra1".into(),
         interface: Some("knet0".into()),
@@ -316,4 +317,53 @@ fn what_is_offered_is_of_the_object_that_the_line_is_read_in() {
     assert_eq!(texts("host"), ["host", "hostname"]);
     assert_eq!(texts("hostn"), ["hostname"]);
     assert_eq!(texts("no host"), ["host", "hostname"]);
+
+    let interface = || Context::Interface {
+        interface: "k".into(),
+    };
+    let member = Context::Member {
+        interface: "k".into(),
+        mesh: "rhine".into(),
+        member: "ams1".into(),
+    };
+    let (k, rhine) = (|| "k".to_owned(), || "rhine".to_owned());
+    let members = || Source::Members {
+        interface: k(),
+        mesh: rhine(),
+    };
+    for (here, line, asked) in [
+        (inside.clone(), "host ", Some(Source::Hosts)),
+        (inside.clone(), "no host ", Some(Source::Hosts)),
+        (inside.clone(), "hostname ", None),
+        (
+            Context::Global,
+            "host fra1 interface k peer ",
+            Some(Source::Peers { interface: Some(k()) }),
+        ),
+        (interface(), "mesh ", Some(Source::Meshes { interface: k() })),
+        (
+            interface(),
+            "no mesh rhine member ",
+            Some(Source::Members {
+                interface: k(),
+                mesh: rhine(),
+            }),
+        ),
+        (
+            Context::Global,
+            "interface k mesh rhine member a",
+            Some(members()),
+        ),
+        (member.clone(), "member ", Some(members())),
+        (member.clone(), "mesh ", Some(Source::Meshes { interface: k() })),
+        // Commands are not about the object at hand.
+        (member, "show peer ", Some(Source::Peers { interface: None })),
+    ] {
+        let mut asked_for = None;
+        complete(Some(&here), line, &mut |source, _| {
+            asked_for = Some(source);
+            Vec::new()
+        });
+        assert_eq!(asked_for, asked, "{line}");
+    }
 }

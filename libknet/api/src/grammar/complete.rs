@@ -96,5 +96,19 @@ fn source(here: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Source>
             })?;
             Source::Links { interface, peer }
         }
+        Live::Meshes => Source::Meshes {
+            interface: interface?,
+        },
+        Live::Members => {
+            let mesh = named(Live::Meshes).or_else(|| match inner.as_ref()? {
+                Context::Mesh { mesh, .. } | Context::Member { mesh, .. } => Some(mesh.clone()),
+                _ => None,
+            })?;
+            Source::Members {
+                interface: interface?,
+                mesh,
+            }
+        }
+        Live::Hosts => Source::Hosts,
     })
 }

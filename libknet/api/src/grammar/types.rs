@@ -70,6 +70,12 @@ pub enum Live {
     Links,
     /// Locals of the interface at hand.
     Locals,
+    /// Meshes of the interface at hand.
+    Meshes,
+    /// Members of the mesh at hand.
+    Members,
+    /// Hosts.
+    Hosts,
 }
 
 /// Every argument type.
@@ -379,13 +385,13 @@ pub const TYPES: &[ArgumentType] = &[
         name: "mesh",
         forms: &[Form::PeerName],
         help: "Name of the mesh",
-        live: None,
+        live: Some(Live::Meshes),
     },
     ArgumentType {
         name: "member",
         forms: &[Form::HostName],
         help: "Name of the host, and of the peer on the others",
-        live: None,
+        live: Some(Live::Members),
     },
     ArgumentType {
         name: "member-address",
@@ -397,7 +403,7 @@ pub const TYPES: &[ArgumentType] = &[
         name: "host",
         forms: &[Form::HostName],
         help: "Name of the host: that of its machine, or of `knetd --host`",
-        live: None,
+        live: Some(Live::Hosts),
     },
     ArgumentType {
         name: "words",
