@@ -9,7 +9,7 @@ use knet_api::{
     load::MAX_FILE,
     message::{Reply, RequestBody},
     problem::Problem,
-    transaction::{CommitRow, Confirmation, Entry, Mode, PendingRow, Version},
+    transaction::{CommitRow, Confirmation, Entry, Mode, Version},
 };
 use serde_json::json;
 
@@ -193,7 +193,10 @@ fn committed(session: &mut Session, reply: Reply) -> Result<(), Failure> {
         note(&format!("% Note: {}", sentence(missing)));
     }
     let mut lines = vec![outcome(&row)];
-    lines.extend(row.pending.as_ref().map(waits));
+    lines.extend(row.pending.as_ref().map(|pending| {
+        let back = configuration::comes_back(pending);
+        format!("Unless `commit` or `configure confirm` keeps it, {back}")
+    }));
     lines.extend(
         row.not_kept
             .as_ref()
@@ -211,16 +214,6 @@ fn outcome(row: &CommitRow) -> String {
         (false, true) => format!("Revision {} is confirmed", row.revision),
         (false, false) => format!("Nothing differs from revision {}", row.revision),
     }
-}
-
-fn waits(pending: &PendingRow) -> String {
-    let peer = pending.peer.as_ref().map_or(String::new(), |peer| {
-        format!(", or when peer {} is lost", clean(peer))
-    });
-    format!(
-        "Revision {} comes back in {} s{peer}, unless `commit` or `configure confirm` keeps this one",
-        pending.back_to, pending.seconds_left
-    )
 }
 
 /// A problem in a sentence, with the object that it is in.

@@ -89,16 +89,21 @@ pub(crate) fn clients(rows: &[ClientRow], pending: Option<&PendingRow>) -> Docum
 
 /// One sentence about a change that waits to be confirmed.
 pub(crate) fn waits(pending: &PendingRow) -> String {
+    format!(
+        "A change by {} (session {}) waits to be confirmed (`configure confirm`); {}",
+        clean(&pending.user),
+        pending.session,
+        comes_back(pending)
+    )
+}
+
+/// What happens if nobody confirms it.
+pub(crate) fn comes_back(pending: &PendingRow) -> String {
     let peer = pending.peer.as_ref().map_or(String::new(), |peer| {
         format!(", or when peer {} is lost", clean(peer))
     });
-    format!(
-        "A change by {} (session {}) waits to be confirmed (`configure confirm`); revision {} comes back in {}{peer}",
-        clean(&pending.user),
-        pending.session,
-        pending.back_to,
-        duration(pending.seconds_left * 1000)
-    )
+    let left = duration(pending.seconds_left * 1000);
+    format!("revision {} comes back in {left}{peer}", pending.back_to)
 }
 
 /// `show configuration diff`. `text`: as the daemon sends it.
