@@ -29,7 +29,6 @@ mod arguments;
 mod check;
 mod client;
 mod completion;
-mod config_diff;
 mod document;
 mod editor;
 mod failure;

@@ -7,13 +7,12 @@ use knet_api::{
     grammar::{Command, Edit, Line, Show, help, parse},
     message::{Privilege, Reply, RequestBody},
     problem::Problem,
-    transaction::Entry,
+    transaction::{Entry, Version},
 };
 use serde_json::json;
 
 use crate::{
     client::{Client, unexpected},
-    config_diff,
     document::{Document, Format},
     failure::Failure,
     file::{self, Existing},
@@ -478,7 +477,11 @@ impl Session {
     }
 
     fn reload_config(&mut self, pipe: &Pipe) -> Result<(), Failure> {
-        let before = self.client.text(RequestBody::RunningConfig { all: false })?;
+        // Before it is in force: afterwards nobody knows what was. What is wrong with the file, reading it tells.
+        let change = self.client.text(RequestBody::ConfigDiff {
+            from: Version::Running,
+            to: Version::Startup,
+        });
         let Reply::Edited {
             revision, hostname, ..
         } = self.client.call(RequestBody::ReloadConfig)?
@@ -487,8 +490,7 @@ impl Session {
         };
         self.hostname = clean(&hostname);
         self.unsaved = false;
-        let after = self.client.text(RequestBody::RunningConfig { all: false })?;
-        self.answer(config_diff::document(&before, &after, revision), pipe)
+        self.answer(show::configuration::reloaded(&change?, revision), pipe)
     }
 
     fn write_memory(&mut self) -> Result<(), Failure> {

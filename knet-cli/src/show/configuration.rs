@@ -1,7 +1,7 @@
 //! Revisions, differences, and who is at work.
 
 use knet_api::transaction::{ClientRow, ImpactRow, PeerImpactRow, PendingRow, RevisionRow};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     document::Document,
@@ -108,9 +108,27 @@ pub(crate) fn comes_back(pending: &PendingRow) -> String {
 
 /// `show configuration diff`. `text`: as the daemon sends it.
 pub(crate) fn diff(text: &str) -> Document {
+    let (value, mut lines) = difference(text);
+    if lines.is_empty() {
+        lines.push("No difference".to_owned());
+    }
+    Document::object("configuration_diff", value, lines)
+}
+
+/// `reload config`: what has changed, as the daemon sends it, and which revision that is.
+pub(crate) fn reloaded(text: &str, revision: u64) -> Document {
+    let (mut value, mut lines) = difference(text);
+    value["revision"] = json!(revision);
+    if lines.is_empty() {
+        lines.push("Nothing has changed".to_owned());
+    }
+    lines.push(format!("Revision {revision}"));
+    Document::object("reloaded", value, lines)
+}
+
+fn difference(text: &str) -> (Value, Vec<String>) {
     let lines: Vec<String> = text.lines().map(clean).collect();
     let named = |mark: &str| lines.iter().find_map(|line| line.strip_prefix(mark));
-    let (from, to) = (named("--- "), named("+++ "));
     let changes = lines.iter().skip(2).filter_map(|line| {
         let mut characters = line.chars();
         let change = match characters.next()? {
@@ -121,13 +139,8 @@ pub(crate) fn diff(text: &str) -> Document {
         Some(json!({ "change": change, "line": characters.as_str() }))
     });
     let changes: Vec<_> = changes.collect();
-    let value = json!({ "from": from, "to": to, "lines": changes });
-    let lines = if lines.is_empty() {
-        vec!["No difference".to_owned()]
-    } else {
-        lines
-    };
-    Document::object("configuration_diff", value, lines)
+    let value = json!({ "from": named("--- "), "to": named("+++ "), "lines": changes });
+    (value, lines)
 }
 
 /// `commit check`.
