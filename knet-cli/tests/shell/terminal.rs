@@ -108,6 +108,12 @@ impl Terminal {
         }
     }
 
+    /// Ends the shell as a person does.
+    fn leave(mut self) {
+        self.press("exit\r");
+        assert_eq!(self.status(), Some(0));
+    }
+
     fn status(mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -125,6 +131,14 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A shell that waits for its first line.
+fn ready() -> (FakeDaemon, Terminal) {
+    let daemon = FakeDaemon::start(Temper::Friendly);
+    let mut terminal = Terminal::open(&daemon);
+    terminal.expect("fra1# ");
+    (daemon, terminal)
 }
 
 fn without_escapes(text: &str) -> String {
@@ -151,15 +165,12 @@ fn what_waits_to_be_confirmed_is_told_by_every_shell() {
     terminal.expect("revision 1 comes back in 1m30s, or when peer ams1 is lost");
     let seen = terminal.expect("*** 00:00:01.500 the change by ann was undone[2J");
     assert!(!seen.contains("itself"), "{seen}");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
 }
 
 #[test]
 fn a_candidate_is_not_left_by_accident() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("configure candidate\r");
     terminal.expect("fra1(candidate)# ");
     terminal.press("interface knet0\rmtu 1300\r");
@@ -176,15 +187,12 @@ fn a_candidate_is_not_left_by_accident() {
     terminal.expect("fra1(candidate)# ");
     terminal.press("exit discard\r");
     terminal.expect("fra1# ");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
 }
 
 #[test]
 fn a_question_mark_tells_what_may_follow_and_leaves_the_line() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("show mac ");
     terminal.expect("show mac ");
     terminal.press("?");
@@ -201,15 +209,12 @@ fn a_question_mark_tells_what_may_follow_and_leaves_the_line() {
     // Ctrl-C drops the line.
     terminal.press("\u{3}");
     terminal.expect("fra1# ");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
 }
 
 #[test]
 fn tab_completes_keywords_and_live_names() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("sh\tpeer l\t");
     terminal.expect("show peer lab2 ");
     terminal.press("\r");
@@ -228,9 +233,7 @@ fn tab_completes_keywords_and_live_names() {
 
 #[test]
 fn modes_are_left_with_exit_end_and_control_keys() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("conf t\r");
     terminal.expect("fra1(config)# ");
     terminal.press("interface knet0\r");
@@ -257,9 +260,7 @@ fn modes_are_left_with_exit_end_and_control_keys() {
 
 #[test]
 fn events_come_above_the_line_that_is_typed() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("terminal monitor\r");
     terminal.expect("fra1# ");
     terminal.press("show ver");
@@ -277,9 +278,7 @@ fn events_come_above_the_line_that_is_typed() {
 
 #[test]
 fn what_is_pasted_stops_at_its_first_mistake() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("\u{1b}[200~configure\nhostname ber1\nnonsense\nhostname rom1\u{1b}[201~\r");
     terminal.expect("line 3 of 4: nonsense");
     terminal.expect("% Invalid input detected");
@@ -346,8 +345,7 @@ fn a_long_answer_stops_at_each_screen() {
     terminal.expect("--More-- line 11 of 16");
     terminal.press(" ");
     terminal.expect("fra1# ");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
 }
 
 #[test]
@@ -361,15 +359,12 @@ fn control_c_ends_a_command_and_not_the_shell() {
     terminal.press("\u{3}");
     terminal.expect("% interrupted");
     terminal.expect("fra1# ");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
 }
 
 #[test]
 fn a_shell_that_nobody_uses_ends_if_that_is_wanted() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("configure\rhostname ber1\rend\r");
     terminal.expect("ber1# ");
     terminal.press("terminal exec-timeout 0 1\r");
@@ -407,15 +402,12 @@ fn live_views_stay_in_their_place() {
     terminal.expect("lab2");
     terminal.press("\u{3}");
     terminal.expect("fra1# ");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
 }
 
 #[test]
 fn what_disturbs_traffic_is_asked_for() {
-    let daemon = FakeDaemon::start(Temper::Friendly);
-    let mut terminal = Terminal::open(&daemon);
-    terminal.expect("fra1# ");
+    let (_daemon, mut terminal) = ready();
     terminal.press("reset peer ams1\r");
     terminal.expect("The session with peer ams1 ends and is made anew. Go on? [y/N] ");
     terminal.press("\r");
@@ -446,8 +438,7 @@ fn the_history_is_kept_without_keys() {
     terminal.expect("Process 4242");
     terminal.press(&format!("preshared-key {key}\r"));
     terminal.expect("% Invalid input");
-    terminal.press("exit\r");
-    assert_eq!(terminal.status(), Some(0));
+    terminal.leave();
     let file = daemon.directory().join(".local/state/knet/cli_history");
     let kept = std::fs::read_to_string(&file).expect("a history");
     assert!(kept.contains("show version"), "{kept}");
