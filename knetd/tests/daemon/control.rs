@@ -625,47 +625,16 @@ fn client_of_another_user() {
         },
         RequestBody::WriteMemory,
         RequestBody::ClearCounters { interface: None },
+        RequestBody::Configure(Entry::default()),
     ] {
         let code = client.ask(request).err().map(|e| e.code);
         assert_eq!(code, denied.then_some(ErrorCode::Denied));
-    }
-    if denied {
-        for request in changes_of_the_whole() {
-            let code = client.ask(request.clone()).err().map(|e| e.code);
-            assert_eq!(code, Some(ErrorCode::Denied), "{request:?}");
-        }
     }
     for request in [RequestBody::Revisions, RequestBody::Clients, RequestBody::Leave] {
         assert!(client.ask(request).is_ok());
     }
     let (from, to) = (Version::Startup, Version::Running);
     assert!(client.all(RequestBody::ConfigDiff { from, to }).is_ok());
-}
-
-fn changes_of_the_whole() -> Vec<RequestBody> {
-    vec![
-        RequestBody::Configure(Entry::default()),
-        RequestBody::EditCandidate { ops: Vec::new() },
-        RequestBody::Commit {
-            comment: None,
-            confirmed: None,
-        },
-        RequestBody::CommitCheck,
-        RequestBody::Update,
-        RequestBody::Discard,
-        RequestBody::Confirm,
-        RequestBody::Revert,
-        RequestBody::Rollback {
-            revision: 1,
-            comment: None,
-        },
-        RequestBody::Upload {
-            bytes: Vec::new(),
-            first: true,
-        },
-        RequestBody::Replace { comment: None },
-        RequestBody::ClearClient { session: 1 },
-    ]
 }
 
 /// The lines of a file with a comment and a key where none belongs, which nobody but root is to see.
@@ -707,13 +676,7 @@ fn operators_may_look_and_strangers_may_not() {
     as_user(&host, 4000, 4343, "look");
     as_user(&host, 4001, 4000, "look");
     as_user(&host, 4000, 4000, "nothing");
-    assert!(
-        daemon
-            .log()
-            .contains("control client of 4000 refused: not root, nor in group knet or knetop"),
-        "{}",
-        daemon.log()
-    );
+    daemon.wait_for_line("control client of 4000 refused: not root, nor in group knet or knetop");
     // Strangers take no place from others, however many they are.
     for _ in 0..3 {
         as_user(&host, 4000, 4000, "nothing");

@@ -1,13 +1,15 @@
 //! Messages keep their bytes, and no bytes do harm.
 
+use std::fmt::Debug;
+
 use knet_api::{
-    codec::{CodecError, Decoder, MAX_REQUEST, decode, encode},
+    codec::{CodecError, Decoder, MAX_REQUEST, Message, decode, encode},
     edit::{Context, Leaf, Op},
     message::{
-        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Only, Page, PeerRow, PingRow, Reply, Request,
-        RequestBody, Response, Rows, Source, VersionRow,
+        API_VERSION, ApiError, ErrorCode, Hello, LinkRow, Only, Page, PeerRow, Reply, Request, RequestBody,
+        Response, Rows, Source,
     },
-    transaction::{Entry, Version},
+    transaction::Version,
     value::Value,
 };
 use proptest::prelude::*;
@@ -77,226 +79,66 @@ fn the_bytes_of_version_5_are_fixed() {
     );
 }
 
-/// Where a variant stands among its fellows is its number on the socket.
+/// The variants of `T`, in the order of their numbers on the socket.
+fn variants<T: Message + Debug>() -> String {
+    let with_number = |number: u8| {
+        // Zeros are the least that a field can be: nothing, no, none, an empty text.
+        let mut bytes = vec![number];
+        (0..256).find_map(|_| {
+            let message = decode::<T>(&bytes).ok();
+            bytes.push(0);
+            message
+        })
+    };
+    let name = |message: T| {
+        let text = format!("{message:?}");
+        text.split(|c: char| !c.is_alphanumeric())
+            .next()
+            .map(str::to_owned)
+    };
+    let names: Vec<String> = (0..).map_while(|number| name(with_number(number)?)).collect();
+    names.join(" ")
+}
+
+/// Where a variant stands among its fellows is its number on the socket: new ones stand behind the others.
 #[test]
 fn variants_keep_their_numbers() {
-    fn number<T: knet_api::codec::Message>(value: &T) -> u8 {
-        encode(value, MAX_REQUEST).expect("short")[4]
-    }
-    let page = || Page {
-        cursor: None,
-        limit: 1,
-    };
-    let (interface, peer) = (None, String::new());
-    let requests = [
-        RequestBody::Edit {
-            ops: Vec::new(),
-            base: None,
-        },
-        RequestBody::RunningConfig { all: false },
-        RequestBody::StartupConfig,
-        RequestBody::WriteMemory,
-        RequestBody::Version,
-        RequestBody::Interfaces { interface: None },
-        RequestBody::Peers {
-            interface: None,
-            page: page(),
-            only: Only::default(),
-        },
-        RequestBody::Peer {
-            interface: None,
-            peer: peer.clone(),
-        },
-        RequestBody::Links {
-            interface: None,
-            peer: None,
-            page: page(),
-            only: Only::default(),
-        },
-        RequestBody::Macs {
-            interface: None,
-            page: page(),
-        },
-        RequestBody::Logging { lines: 1 },
-        RequestBody::ClearCounters { interface: None },
-        RequestBody::Ping {
-            interface,
-            peer,
-            link: None,
-            count: 1,
-            interval_ms: 1,
-            timeout_ms: 1,
-        },
-        RequestBody::Monitor,
-        RequestBody::Complete {
-            source: Source::Interfaces,
-            prefix: String::new(),
-            limit: 1,
-        },
-        RequestBody::Cancel { id: 1 },
-        RequestBody::History {
-            interface: None,
-            peer: String::new(),
-            last: None,
-        },
-        RequestBody::Try { ops: Vec::new() },
-        RequestBody::Configure(Entry::default()),
-        RequestBody::EditCandidate { ops: Vec::new() },
-        RequestBody::Commit {
-            comment: None,
-            confirmed: None,
-        },
-        RequestBody::CommitCheck,
-        RequestBody::Update,
-        RequestBody::Discard,
-        RequestBody::Confirm,
-        RequestBody::Revert,
-        RequestBody::Rollback {
-            revision: 1,
-            comment: None,
-        },
-        RequestBody::Upload {
-            bytes: Vec::new(),
-            first: true,
-        },
-        RequestBody::Replace { comment: None },
-        RequestBody::Revisions,
-        RequestBody::ConfigText(Version::Running),
-        RequestBody::ConfigDiff {
-            from: Version::Startup,
-            to: Version::Running,
-        },
-        RequestBody::Clients,
-        RequestBody::ClearClient { session: 1 },
-        RequestBody::Announcements,
-        RequestBody::Leave,
-        RequestBody::Limits { interface: None },
-        RequestBody::ResetPeer {
-            interface: None,
-            peer: String::new(),
-            link: None,
-        },
-        RequestBody::GenerateKey { file: String::new() },
-        RequestBody::ReloadConfig,
-    ];
-    let numbers: Vec<u8> = requests.iter().map(number).collect();
-    assert_eq!(numbers, (0..40).collect::<Vec<u8>>());
-    let leaves = [
-        Leaf::Hostname,
-        Leaf::Description,
-        Leaf::Shutdown,
-        Leaf::PrivateKey,
-        Leaf::MacAddress,
-        Leaf::Mtu,
-        Leaf::IpAddress,
-        Leaf::Ipv6Address,
-        Leaf::Local,
-        Leaf::MacAgeing,
-        Leaf::PublicKey,
-        Leaf::PresharedKey,
-        Leaf::Policy,
-        Leaf::Isolate,
-        Leaf::MacStatic,
-        Leaf::Endpoint,
-        Leaf::Priority,
-        Leaf::Weight,
-        Leaf::Timers,
-        Leaf::PongCount,
-        Leaf::Spoke,
-        Leaf::Lossy,
-        Leaf::MtuPolicy,
-        Leaf::LimitLoss,
-        Leaf::LimitRtt,
-        Leaf::Cost,
-        Leaf::Dscp,
-        Leaf::Cipher,
-        Leaf::Workers,
-    ];
-    let numbers: Vec<u8> = leaves.iter().map(number).collect();
-    assert_eq!(numbers, (0..29).collect::<Vec<u8>>());
-    let replies = [
-        Reply::Done,
-        Reply::Edited {
-            revision: 1,
-            hostname: String::new(),
-            notes: Vec::new(),
-        },
-        Reply::Text(String::new()),
-        Reply::Written {
-            path: String::new(),
-            bytes: 1,
-            revision: 1,
-        },
-        Reply::Version(VersionRow::default()),
-        Reply::Interfaces(Vec::new()),
-        Reply::Peers(Rows {
-            rows: Vec::new(),
-            next: None,
-        }),
-        Reply::Peer(Box::default()),
-        Reply::Links(Rows {
-            rows: Vec::new(),
-            next: None,
-        }),
-        Reply::Macs(Rows {
-            rows: Vec::new(),
-            next: None,
-        }),
-        Reply::Logging(Vec::new()),
-        Reply::Ping(PingRow::default()),
-        Reply::Events {
-            events: Vec::new(),
-            dropped: 0,
-        },
-        Reply::Names(Vec::new()),
-        Reply::History {
-            events: Vec::new(),
-            earlier: 0,
-        },
-        Reply::Entered {
-            revision: 1,
-            others: Vec::new(),
-            pending: None,
-        },
-        Reply::Committed(Box::default()),
-        Reply::Impact {
-            rows: Vec::new(),
-            notes: Vec::new(),
-        },
-        Reply::Problems(Vec::new()),
-        Reply::Revisions {
-            rows: Vec::new(),
-            not_kept: None,
-            pending: None,
-        },
-        Reply::Clients {
-            rows: Vec::new(),
-            pending: None,
-        },
-        Reply::Limits(Vec::new()),
-        Reply::KeyMade {
-            path: String::new(),
-            public_key: String::new(),
-        },
-    ];
-    let numbers: Vec<u8> = replies.iter().map(number).collect();
-    assert_eq!(numbers, (0..23).collect::<Vec<u8>>());
-    let ops = [
-        Op::Create(Context::Global),
-        Op::Require(Context::Global),
-        Op::Delete(Context::Global),
-        Op::Set(Context::Global, Leaf::Mtu, Vec::new()),
-        Op::Unset(Context::Global, Leaf::Mtu, Vec::new()),
-    ];
-    assert_eq!(ops.iter().map(number).collect::<Vec<u8>>(), [0, 1, 2, 3, 4]);
-    for (code, expected) in [
-        (ErrorCode::Invalid, 0),
-        (ErrorCode::Denied, 4),
-        (ErrorCode::Internal, 10),
-        (ErrorCode::Locked, 11),
-    ] {
-        assert_eq!(number(&code), expected);
-    }
+    assert_eq!(
+        variants::<RequestBody>(),
+        "Edit RunningConfig StartupConfig WriteMemory Version Interfaces Peers Peer Links Macs Logging ClearCounters \
+         Ping Monitor Complete Cancel History Try Configure EditCandidate Commit CommitCheck Update Discard Confirm \
+         Revert Rollback Upload Replace Revisions ConfigText ConfigDiff Clients ClearClient Announcements Leave Limits \
+         ResetPeer GenerateKey ReloadConfig ExpandedConfig"
+    );
+    assert_eq!(
+        variants::<Reply>(),
+        "Done Edited Text Written Version Interfaces Peers Peer Links Macs Logging Ping Events Names History Entered \
+         Committed Impact Problems Revisions Clients Limits KeyMade"
+    );
+    assert_eq!(
+        variants::<Leaf>(),
+        "Hostname Description Shutdown PrivateKey MacAddress Mtu IpAddress Ipv6Address Local MacAgeing PublicKey \
+         PresharedKey Policy Isolate MacStatic Endpoint Priority Weight Timers PongCount Spoke Lossy MtuPolicy LimitLoss \
+         LimitRtt Cost Dscp Cipher Workers MeshPriority MeshWeight MeshCost MeshTimers MemberLink"
+    );
+    assert_eq!(
+        variants::<Context>(),
+        "Global Interface Peer Link Mesh Member Host"
+    );
+    assert_eq!(variants::<Op>(), "Create Require Delete Set Unset");
+    assert_eq!(
+        variants::<Value>(),
+        "Absent Number Word Text Address Prefix Mac Key"
+    );
+    assert_eq!(
+        variants::<Source>(),
+        "Interfaces Peers Links Locals Meshes Members Hosts"
+    );
+    assert_eq!(variants::<Version>(), "Running Startup Candidate Revision");
+    assert_eq!(
+        variants::<ErrorCode>(),
+        "Invalid NotFound Ambiguous Conflict Denied System Timeout Busy Protocol Cancelled Internal Locked"
+    );
 }
 
 #[test]
