@@ -57,6 +57,7 @@ pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Load
     let whole = Arc::new(std::mem::take(&mut loaded.config));
     let part = host.part_of(&whole);
     let mut found = part.problems_besides(&loaded.problems);
+    found.extend(host.mistaken(&whole));
     // Only what is in the file is looked at here: nothing is looked up.
     let names = Resolver::default();
     for (name, interface) in &part.config.interfaces {

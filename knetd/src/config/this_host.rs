@@ -68,9 +68,7 @@ impl ThisHost {
         let named = config.named_hosts();
         let host = self.names.iter().find(|name| named.contains(name.as_str()));
         let mut problems = Vec::new();
-        if host.is_none() {
-            problems.push(self.unknown(config));
-        }
+        problems.extend(self.unknown(config, Severity::Incomplete));
         let host = host.cloned().unwrap_or_else(|| self.name().to_owned());
         let (own, found) = config.on_host(&host);
         problems.extend(found);
@@ -85,20 +83,26 @@ impl ThisHost {
         }
     }
 
-    fn unknown(&self, config: &Config) -> Problem {
-        let names: Vec<&str> = config.named_hosts().into_iter().take(8).collect();
-        Problem {
-            // Whoever says a name means one that is there.
-            severity: if self.given {
-                Severity::Error
-            } else {
-                Severity::Incomplete
-            },
+    /// What is wrong with `--host`, or with a file that is for other hosts: whoever says a name means one that is there.
+    /// Of lines that are typed, or pasted, those for this host may yet come.
+    pub(crate) fn mistaken(&self, config: &Config) -> Option<Problem> {
+        self.unknown(config, Severity::Error).filter(|_| self.given)
+    }
+
+    /// A configuration for other hosts only.
+    fn unknown(&self, config: &Config, severity: Severity) -> Option<Problem> {
+        let named = config.named_hosts();
+        if named.is_empty() || self.names.iter().any(|name| named.contains(name.as_str())) {
+            return None;
+        }
+        let names: Vec<&str> = named.into_iter().take(8).collect();
+        Some(Problem {
+            severity,
             place: Some(Place::object(Context::Global)),
             span: None,
             text: format!("there are no lines for this host, {}", self.names.join(" or ")),
             expected: Some(format!("one of {}, or knetd --host NAME", names.join(", "))),
-        }
+        })
     }
 }
 
@@ -115,9 +119,10 @@ mod tests {
     fn a_host_is_known_by_its_name_whole_or_short_or_by_the_argument() {
         let config = Arc::new(load(FILE.as_bytes()).config);
         let host = |argument, machine| {
-            let part = ThisHost::new(argument, machine).part_of(&config);
-            let refused = part.problems.iter().any(|p| p.severity == Severity::Error);
-            (!refused).then_some(part.host)
+            let host = ThisHost::new(argument, machine);
+            let part = host.part_of(&config);
+            assert!(part.problems.iter().all(|p| p.severity != Severity::Error));
+            host.mistaken(&config).is_none().then_some(part.host)
         };
         assert_eq!(host(None, "fra1").as_deref(), Some("fra1"));
         assert_eq!(host(None, "fra1.example.net").as_deref(), Some("fra1"));
@@ -125,6 +130,17 @@ mod tests {
         assert_eq!(host(Some("fra1"), "other").as_deref(), Some("fra1"));
         assert_eq!(host(None, "other").as_deref(), Some("other"));
         assert_eq!(host(Some("other"), "fra1"), None);
+    }
+
+    #[test]
+    fn what_names_no_host_is_for_all() {
+        let host = ThisHost::new(Some("fra1"), "x");
+        for text in ["hostname a\n", "interface knet0\n mesh m\n"] {
+            let config = Arc::new(load(text.as_bytes()).config);
+            assert_eq!(host.mistaken(&config), None);
+            let told = host.part_of(&config).problems;
+            assert!(!told.iter().any(|p| p.text.contains("this host")), "{told:?}");
+        }
     }
 
     #[test]
