@@ -6,9 +6,7 @@ use std::{
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
         net::UnixStream,
-        process::CommandExt,
     },
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -18,9 +16,9 @@ use libknet::api::{
     transaction::{Entry, Version},
 };
 
-use crate::host::{Client, Host, STRANGER, page, run, wait_for};
+use crate::host::{Client, Host, STRANGER, page, wait_for};
 
-fn host() -> Host {
+pub(crate) fn host() -> Host {
     let host = Host::new();
     host.key("a");
     let peers: String = (0..20)
@@ -130,17 +128,7 @@ fn a_client_that_does_not_read_is_cut_off() {
         "another client waited {slowest:?}"
     );
     daemon.wait_for_line("did not read");
-    let memory = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let kib: u64 = memory
-        .lines()
-        .find_map(|l| l.strip_prefix("VmRSS:"))
-        .unwrap()
-        .trim()
-        .split(' ')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let kib = daemon.resident_kib();
     assert!(kib < 64 * 1024, "{kib} KiB");
 }
 
@@ -554,23 +542,9 @@ impl Client {
 
 /// Runs [`client_of_another_user`] as another user.
 fn as_user(host: &Host, uid: u32, gid: u32, expect: &str) {
-    let program = host.directory.join("client");
-    if !program.exists() {
-        // By another process: a file that this one holds open for writing, or a child of another test, is busy.
-        let own = std::env::current_exe().unwrap();
-        run("cp", &[own.to_str().unwrap(), program.to_str().unwrap()]);
-    }
-    let output = Command::new(program)
-        .args([
-            "--exact",
-            "control::client_of_another_user",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("KNETD_TEST_SOCKET", host.socket())
+    let output = host
+        .as_user(uid, gid, "control::client_of_another_user")
         .env("KNETD_TEST_EXPECT", expect)
-        .uid(uid)
-        .gid(gid)
         .output()
         .unwrap();
     let text =

@@ -6,6 +6,7 @@ use std::{
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
         net::UnixStream,
+        process::CommandExt,
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -159,6 +160,23 @@ impl Host {
         daemon
     }
 
+    /// A command that runs an ignored test of this program as another user, who finds the socket in `KNETD_TEST_SOCKET`.
+    pub(crate) fn as_user(&self, uid: u32, gid: u32, test: &str) -> Command {
+        let program = self.directory.join("client");
+        if !program.exists() {
+            // By another process: a file that this one holds open for writing, or a child of another test, is busy.
+            let own = std::env::current_exe().unwrap();
+            run("cp", &[own.to_str().unwrap(), program.to_str().unwrap()]);
+        }
+        let mut command = Command::new(program);
+        command
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .env("KNETD_TEST_SOCKET", self.socket())
+            .uid(uid)
+            .gid(gid);
+        command
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::connect(&self.socket()).unwrap()
     }
@@ -217,6 +235,13 @@ impl Daemon {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Memory that it uses, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -11,6 +11,7 @@ mod candidates;
 mod configuration;
 mod confirmations;
 mod control;
+mod crowd;
 mod host;
 mod keys;
 mod lifecycle;
