@@ -355,7 +355,8 @@ impl Drop for Mounted {
     }
 }
 
-/// Killed at many moments of saving: afterwards there is the old file or the new one, and every revision is whole.
+/// Killed at many moments of saving (`KNET_CRASHES=N`: at so many): afterwards there is the old file or the new one, and
+/// every revision is whole.
 #[test]
 fn a_crash_while_it_writes_leaves_the_old_or_the_new() {
     let host = host();
@@ -368,22 +369,34 @@ fn a_crash_while_it_writes_leaves_the_old_or_the_new() {
             .collect();
         format!("hostname n{n}\n!\ninterface kd0\n{peers}")
     };
-    let mut seed = 0x9e37_79b9_u32;
-    let start = Instant::now();
-    let (mut old, mut new) = (0, 0);
-    for round in 0..15_u32 {
+    let ready_to_save = |round: u32| {
         host.config(&body(round * 2));
-        let mut daemon = host.start();
-        let mut client = host.client();
+        let (daemon, mut client) = (host.start(), host.client());
         let next = body(round * 2 + 1);
         for (index, piece) in next.as_bytes().chunks(50_000).enumerate() {
             let (bytes, first) = (piece.to_vec(), index == 0);
             client.ask(RequestBody::Upload { bytes, first }).unwrap();
         }
+        (daemon, client, next)
+    };
+    // How long it takes on this machine: the moments lie within that, and a little behind it.
+    let whole = {
+        let (_daemon, mut client, _) = ready_to_save(0);
+        let start = Instant::now();
+        client.ask(RequestBody::Replace { comment: None }).unwrap();
+        client.ask(RequestBody::WriteMemory).unwrap();
+        start.elapsed()
+    };
+    let mut seed = 0x9e37_79b9_u32;
+    let start = Instant::now();
+    let (mut old, mut new) = (0, 0);
+    let crashes = std::env::var("KNET_CRASHES").map_or(15, |n| n.parse().unwrap());
+    for round in 0..crashes {
+        let (mut daemon, mut client, next) = ready_to_save(round);
         client.send(RequestBody::Replace { comment: None });
         client.send(RequestBody::WriteMemory);
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        std::thread::sleep(Duration::from_micros(u64::from(seed >> 16) % 40_000));
+        std::thread::sleep(whole * 5 / 4 * (seed >> 16) / 0x1_0000);
         daemon.signal("-KILL");
         daemon.wait();
         let text = fs::read(&file).unwrap();
