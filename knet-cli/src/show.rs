@@ -10,8 +10,8 @@ mod topology;
 use knet_api::{
     grammar::Show,
     message::{
-        EventRow, InterfaceRow, LinkRow, LogRow, MacRow, Only, PeerRow, Reply, RequestBody, SessionRow,
-        VersionRow,
+        EventRow, InterfaceRow, LimitRow, LinkRow, LogRow, MacRow, Only, PeerRow, Reply, RequestBody,
+        SessionRow, VersionRow,
     },
 };
 use serde_json::json;
@@ -38,6 +38,10 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             let rows = all_interfaces(client, interface)?;
             let lines = rows.iter().flat_map(interface::interface).collect();
             Document::object("interfaces", json!(rows), lines)
+        }
+        Show::Addresses => {
+            let rows = all_interfaces(client, None)?;
+            Document::table("interfaces", json!(rows), interface::brief(&rows))
         }
         Show::Peers { interface, only } => {
             let rows = all_peers(client, interface.as_ref(), &only)?;
@@ -84,8 +88,16 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             })?;
             Document::table("mac_address_table", json!(rows), macs(&rows))
         }
-        Show::RunningConfig { all } => {
+        Show::RunningConfig { all, interface } => {
             let text = client.text(RequestBody::RunningConfig { all })?;
+            let text = match interface {
+                Some(name) => {
+                    // The daemon tells it where there is none.
+                    all_interfaces(client, Some(name.clone()))?;
+                    configuration::section(&text, &name)
+                }
+                None => text,
+            };
             Document::text("running_config", &text)
         }
         Show::ExpandedConfig => {
@@ -120,10 +132,8 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
         },
         Show::Commands { word } => commands::document(word.as_deref()),
         Show::Drops { interface } => drops::document(&all_interfaces(client, interface)?, seen),
-        Show::Limits { interface } => match client.call(RequestBody::Limits { interface })? {
-            Reply::Limits(rows) => limits::document(&rows),
-            _ => return Err(unexpected()),
-        },
+        Show::Limits { interface } => limits::document(&all_limits(client, interface)?),
+        Show::Memory { interface } => limits::memory(all_limits(client, interface)?),
         Show::Topology { interface } => {
             let interfaces = all_interfaces(client, interface.clone())?;
             let peers = all_peers(client, interface.as_ref(), &Only::default())?;
@@ -147,6 +157,13 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
 fn all_interfaces(client: &mut Client, interface: Option<String>) -> Result<Vec<InterfaceRow>, Failure> {
     match client.call(RequestBody::Interfaces { interface })? {
         Reply::Interfaces(rows) => Ok(rows),
+        _ => Err(unexpected()),
+    }
+}
+
+fn all_limits(client: &mut Client, interface: Option<String>) -> Result<Vec<LimitRow>, Failure> {
+    match client.call(RequestBody::Limits { interface })? {
+        Reply::Limits(rows) => Ok(rows),
         _ => Err(unexpected()),
     }
 }

@@ -107,7 +107,13 @@ fn collect(client: &mut Client) -> Result<Vec<Section>, Failure> {
             },
         ),
         ("show mac address-table", Show::MacTable { interface: None }),
-        ("show running-config", Show::RunningConfig { all: true }),
+        (
+            "show running-config",
+            Show::RunningConfig {
+                all: true,
+                interface: None,
+            },
+        ),
         ("show logging", Show::Logging { lines: LOG }),
     ];
     let mut sections = Vec::new();

@@ -66,6 +66,12 @@ pub(crate) fn descriptors() -> Option<(u64, u64)> {
     Some((open, open_files_limit(&limits)?))
 }
 
+/// Bytes of memory that this process uses, and the most that it ever did; `None` without /proc.
+pub(crate) fn resident_memory() -> Option<(u64, u64)> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    Some((kibibytes(&status, "VmRSS:")?, kibibytes(&status, "VmHWM:")?))
+}
+
 /// Keeps the keys out of core dumps, and from other programs of our user. Best effort: it runs without.
 pub(crate) fn keep_keys_private() {
     if let Err(error) = keep_memory_private() {
@@ -76,6 +82,13 @@ pub(crate) fn keep_keys_private() {
 fn effective_capabilities(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// A number of the kernel's in KiB, in bytes.
+fn kibibytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(name))?;
+    let number: u64 = line.split_whitespace().next()?.parse().ok()?;
+    number.checked_mul(1024)
 }
 
 fn open_files_limit(limits: &str) -> Option<u64> {
@@ -104,6 +117,12 @@ mod tests {
             effective_capabilities("CapPrm:\t0\nCapEff:\t0000000000001000\n"),
             Some(1 << 12)
         );
+        assert_eq!(
+            kibibytes("VmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n", "VmRSS:"),
+            Some(1 << 20)
+        );
+        let (now, most) = resident_memory().unwrap();
+        assert!(0 < now && now <= most, "{now} {most}");
     }
 
     #[test]

@@ -106,6 +106,16 @@ pub(crate) fn comes_back(pending: &PendingRow) -> String {
     format!("revision {} comes back in {left}{peer}", pending.back_to)
 }
 
+/// The section of one interface in a configuration, as it stands there.
+pub(crate) fn section(text: &str, interface: &str) -> String {
+    let begin = format!("interface {interface}");
+    let mut lines = text.lines().skip_while(|line| *line != begin);
+    let first = lines.next();
+    let inside = lines.take_while(|line| line.starts_with(' '));
+    let section = first.into_iter().chain(inside);
+    section.flat_map(|line| [line, "\n"]).collect()
+}
+
 /// `show configuration diff`. `text`: as the daemon sends it.
 pub(crate) fn diff(text: &str) -> Document {
     let (value, mut lines) = difference(text);

@@ -1,4 +1,4 @@
-//! `show interfaces`: one of them.
+//! `show interfaces`: one of them; `show ip interface brief`: all of them.
 
 use knet_api::message::{InterfaceRow, Traffic, WorkerRow};
 
@@ -7,6 +7,33 @@ use crate::{
     table::{Align, table},
     units::duration,
 };
+
+/// One line for each.
+pub(super) fn brief(rows: &[InterfaceRow]) -> Vec<String> {
+    let columns = [
+        ("Interface", Align::Left),
+        ("State", Align::Left),
+        ("Addresses", Align::Left),
+        ("MTU", Align::Right),
+        ("Peers up", Align::Right),
+    ];
+    let cells = |row: &InterfaceRow| {
+        let addresses = if row.addresses.is_empty() {
+            "unassigned".to_owned()
+        } else {
+            clean(&row.addresses.join(", "))
+        };
+        vec![
+            clean(&row.interface),
+            clean(&row.state),
+            addresses,
+            row.mtu.to_string(),
+            format!("{}/{}", row.peers_up, row.peers),
+        ]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    table(&columns, &cells)
+}
 
 pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
     let reason = row

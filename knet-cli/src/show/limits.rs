@@ -1,4 +1,4 @@
-//! `show limits`.
+//! `show limits`, and what of it is memory: `show memory`.
 
 use knet_api::message::LimitRow;
 use serde_json::json;
@@ -11,6 +11,20 @@ use crate::{
 
 /// One line for each bound.
 pub(crate) fn document(rows: &[LimitRow]) -> Document {
+    Document::table("limits", json!(rows), lines(rows))
+}
+
+/// One line for all of the process, and one for each part whose use is known.
+pub(crate) fn memory(mut rows: Vec<LimitRow>) -> Document {
+    let of_process = |row: &LimitRow| row.interface.is_none() && row.name.ends_with("memory");
+    rows.retain(|row| {
+        row.unit == "bytes" && row.used.is_some() && (row.interface.is_some() || of_process(row))
+    });
+    rows.sort_by_key(|row| !of_process(row));
+    Document::table("memory", json!(rows), lines(&rows))
+}
+
+fn lines(rows: &[LimitRow]) -> Vec<String> {
     let columns = [
         ("Of", Align::Left),
         ("Bound", Align::Left),
@@ -39,5 +53,5 @@ pub(crate) fn document(rows: &[LimitRow]) -> Document {
         ]
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    Document::table("limits", json!(rows), table(&columns, &cells))
+    table(&columns, &cells)
 }

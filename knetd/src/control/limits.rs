@@ -399,6 +399,13 @@ fn of_daemon(daemon: &Daemon) -> Vec<LimitRow> {
             "the file is refused whole",
         ),
     ];
+    if let Some((now, most)) = host_check::resident_memory() {
+        let past = "the kernel ends knetd where the host has none left";
+        rows.push(LimitRow {
+            most: Some(most),
+            ..used(now, limit("resident-memory", "bytes", u64::MAX, past))
+        });
+    }
     if let Some((open, most)) = host_check::descriptors() {
         rows.push(used(
             open,

@@ -350,6 +350,11 @@ fn limits_are_told_with_what_is_used_of_them() {
         "{clients:?}"
     );
     assert!(row(None, "open-files").used > Some(3));
+    let memory = row(None, "resident-memory");
+    assert!(
+        memory.used > Some(1 << 20) && memory.most >= memory.used,
+        "{memory:?}"
+    );
     let bad = RequestBody::Limits {
         interface: Some("none".into()),
     };

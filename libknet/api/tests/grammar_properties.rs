@@ -269,7 +269,21 @@ fn commands_can_be_abbreviated_everywhere() {
                 only: Only::default(),
             }),
         ),
-        ("sh ru a", show(Show::RunningConfig { all: true })),
+        (
+            "sh ru a",
+            show(Show::RunningConfig {
+                all: true,
+                interface: None,
+            }),
+        ),
+        (
+            "sh run int knet0",
+            show(Show::RunningConfig {
+                all: false,
+                interface: Some("knet0".into()),
+            }),
+        ),
+        ("sh ip int br", show(Show::Addresses)),
         ("sh log 7", show(Show::Logging { lines: 7 })),
         ("wr", Line::Command(Command::WriteMemory)),
         ("cop r s", Line::Command(Command::WriteMemory)),
@@ -382,7 +396,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show",
             Some(
-                "% Incomplete command.\n  expected: version, interfaces, peers, peer, links, mac, running-config, startup-config, ... (10 more, see `?`)",
+                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, links, mac, running-config, ... (13 more, see `?`)",
             ),
         ),
         (

@@ -295,6 +295,19 @@ static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
+        "show ip interface brief",
+        |_| Command::Show(Show::Addresses),
+        &[
+            SHOW,
+            ("ip", "Addresses"),
+            ("interface", "Of interfaces"),
+            (
+                "brief",
+                "One line for each interface: its state, addresses and peers",
+            ),
+        ],
+    ),
+    exec(
         "show peers [state <peer-state>] [name <name-prefix>] [interface <interface>]",
         |a| {
             Command::Show(Show::Peers {
@@ -361,11 +374,30 @@ static COMMANDS: &[CommandDef] = &[
     ),
     exec(
         "show running-config [all]",
-        |a| Command::Show(Show::RunningConfig { all: a.has("all") }),
+        |a| {
+            Command::Show(Show::RunningConfig {
+                all: a.has("all"),
+                interface: None,
+            })
+        },
         &[
             SHOW,
             ("running-config", "The configuration in force"),
             ("all", "Settings at their default, too"),
+        ],
+    ),
+    exec(
+        "show running-config interface <interface>",
+        |a| {
+            Command::Show(Show::RunningConfig {
+                all: false,
+                interface: a.name(0),
+            })
+        },
+        &[
+            SHOW,
+            ("running-config", "The configuration in force"),
+            ("interface", "Of one interface only"),
         ],
     ),
     exec(

@@ -156,6 +156,11 @@ pub static TRANSACTIONS: &[CommandDef] = &[
         &[("who", "Who is connected, and in the configuration")],
     ),
     exec(
+        "show users",
+        |_| Command::Show(Show::Clients),
+        &[SHOW, ("users", "Who is connected, and in the configuration")],
+    ),
+    exec(
         "clear session <session>",
         |a| {
             Command::Transaction(Transaction::ClearSession {

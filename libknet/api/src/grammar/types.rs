@@ -228,7 +228,7 @@ pub const TYPES: &[ArgumentType] = &[
     ArgumentType {
         name: "key",
         forms: &[Form::Key],
-        help: "Public key in base64, as `knetd pubkey` prints it",
+        help: "Public key in base64, as `crypto key show` and `knetd pubkey` print it there",
         live: None,
     },
     ArgumentType {

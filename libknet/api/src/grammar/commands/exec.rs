@@ -48,6 +48,11 @@ pub(super) static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
+        "show memory [<interface>]",
+        |a| Command::Show(Show::Memory { interface: a.name(0) }),
+        &[SHOW, ("memory", "Memory that is in use, and what for")],
+    ),
+    exec(
         "show topology [interface <interface>]",
         |a| Command::Show(Show::Topology { interface: a.name(0) }),
         &[SHOW, ("topology", "Interfaces, peers and links as a tree"), ONLY],

@@ -12,6 +12,8 @@ pub enum Show {
         /// Only this one.
         interface: Option<String>,
     },
+    /// Interfaces with their addresses, one line each.
+    Addresses,
     /// Peers, one line each.
     Peers {
         /// Only of this interface.
@@ -53,6 +55,8 @@ pub enum Show {
     RunningConfig {
         /// Settings at their default, too.
         all: bool,
+        /// Only the section of this interface.
+        interface: Option<String>,
     },
     /// What of it is in force on this host.
     ExpandedConfig,
@@ -93,6 +97,11 @@ pub enum Show {
     /// Bounds, and what is used of them.
     Limits {
         /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Memory that is in use.
+    Memory {
+        /// Only of this interface, and of the daemon.
         interface: Option<String>,
     },
     /// Interfaces, peers and links as a tree.
