@@ -96,9 +96,9 @@ impl FromStr for IpPrefix {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let (address, length) = text
-            .split_once('/')
-            .ok_or(ValueError("no /LENGTH after the address"))?;
+        let (address, length) = text.split_once('/').ok_or(ValueError(
+            "no /LENGTH after the address, as in 10.200.0.1/24 (netmask 255.255.255.0)",
+        ))?;
         let address: IpAddr = address.parse().map_err(|_| ValueError("not an IP address"))?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());

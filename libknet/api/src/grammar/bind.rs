@@ -6,6 +6,7 @@ use super::{
     arena::{ARENA, Prefix, Sentence, Token},
     climb::{Fit, climb},
     commands::{Arguments, Command},
+    elsewhere,
     error::SyntaxError,
     lexer,
     matcher::{Reading, Step, Walk, prefix_of},
@@ -82,8 +83,10 @@ pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError>
     }
     let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
     let fit = |walk: &Walk<'_>| Fit::of_words(walk, &words);
-    let (here, walk) = climb(context, line, &words, broken.as_ref(), fit)?;
-    let mut line = bind(here.as_ref(), &walk.finish(&words)?);
+    let read = climb(context, line, &words, broken.as_ref(), fit)
+        .and_then(|(here, walk)| Ok((here, walk.finish(&words)?)));
+    let (here, reading) = read.map_err(|error| elsewhere::explain(error, &words))?;
+    let mut line = bind(here.as_ref(), &reading);
     // A line of an outer object takes the shell there.
     if let Line::Edit(edit) = &mut line
         && edit.enter.is_none()

@@ -15,6 +15,7 @@ mod bind;
 mod climb;
 pub mod commands;
 mod complete;
+mod elsewhere;
 mod error;
 mod explain;
 mod fields;

@@ -1,0 +1,78 @@
+//! What is typed out of habit from routers and has another name here, or is done outside this shell.
+
+use std::net::IpAddr;
+
+use super::{
+    error::{ErrorKind, SyntaxError},
+    lexer::Word,
+};
+
+/// First words of a line, and what is told of it. `*` is any address.
+const HABITS: &[(&str, &str)] = &[
+    (
+        "ping *",
+        "addresses are tested by the host's own ping; `ping peer NAME` tests the links to a peer",
+    ),
+    (
+        "traceroute",
+        "addresses are tested by the host's own traceroute; `test link NAME N` measures a link",
+    ),
+    (
+        "reload",
+        "`reload config` reads the file again; knetd itself is started anew by `systemctl restart knetd`",
+    ),
+    (
+        "debug all",
+        "`terminal monitor` shows everything, `debug peer NAME` one peer",
+    ),
+    ("write terminal", "`show running-config` prints it"),
+    (
+        "write erase",
+        "`configure replace FILE` with an empty file, then `write memory`",
+    ),
+    ("show arp", "of the host: `ip neighbour`, outside this shell"),
+    ("show ip route", "of the host: `ip route`, outside this shell"),
+    ("show clock", "of the host: `date`, outside this shell"),
+    (
+        "show processes",
+        "`show memory` and `show limits` have what knetd uses, `show interfaces` what its threads do",
+    ),
+    (
+        "username",
+        "users are those of the host: group knet may change, group knetop may look",
+    ),
+    (
+        "ip route",
+        "of the host: `ip route`, outside this shell; an interface has `ip address`",
+    ),
+];
+
+/// The error of a line that could not be read, with what is here instead where the line is such a habit.
+pub(super) fn explain(error: SyntaxError, words: &[Word]) -> SyntaxError {
+    let words = match words {
+        [prefix, rest @ ..] if prefix.text == "do" => rest,
+        all => all,
+    };
+    let fits = |habit: &str| {
+        let habit = habit.split(' ');
+        let count = habit.clone().count();
+        words.len() >= count && habit.zip(words).all(|(habit, word)| is(habit, &word.text))
+    };
+    match HABITS.iter().find(|(habit, _)| fits(habit)) {
+        Some((_, told)) if error.kind != ErrorKind::Ambiguous => SyntaxError {
+            reason: Some((*told).to_owned()),
+            suggestion: None,
+            ..error
+        },
+        _ => error,
+    }
+}
+
+/// Words may be abbreviated, to three letters at least where they are no words of this shell.
+fn is(habit: &str, word: &str) -> bool {
+    match habit {
+        "*" => word.parse::<IpAddr>().is_ok(),
+        "show" | "ip" | "write" | "debug" | "all" => word.len() >= 2 && habit.starts_with(word),
+        habit => word.len() >= 3 && habit.starts_with(word),
+    }
+}
