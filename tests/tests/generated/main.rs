@@ -2,6 +2,7 @@
 //! and the completions in `scripts/completions`. `scripts/generate` writes them anew; this test fails where they are old.
 #![allow(clippy::unwrap_used)]
 
+mod completing;
 mod completions;
 mod manual;
 
@@ -54,53 +55,4 @@ fn generated_files_are_up_to_date() {
         }
     }
     assert!(old.is_empty(), "old: {}; run scripts/generate", old.join(", "));
-}
-
-/// What bash offers, with a `knet-cli` that only says what it was asked.
-fn offered(words: &[&str]) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/completions/knet-cli.bash");
-    let list: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let last = words.len() - 1;
-    let program = format!(
-        "knet-cli() {{ echo \"asked: $*\"; }}; source {}; COMP_WORDS=({}); COMP_CWORD={last}; \
-         _knet-cli_words knet-cli {} {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        script.display(),
-        list.join(" "),
-        list[last],
-        list[last - 1]
-    );
-    let output = std::process::Command::new("bash")
-        .args(["-c", &program])
-        .output()
-        .unwrap();
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[test]
-fn bash_completes_options_and_asks_for_words() {
-    assert_eq!(
-        offered(&["knet-cli", "show", "pee"]),
-        "asked: --complete show pee\n"
-    );
-    assert_eq!(
-        offered(&[
-            "knet-cli",
-            "--socket",
-            "/x",
-            "--json",
-            "--timeout",
-            "3",
-            "ping",
-            ""
-        ]),
-        "asked: --socket /x --complete ping \n"
-    );
-    assert_eq!(offered(&["knet-cli", "--js"]), "--json\n");
-    assert!(offered(&["knet-cli", "-"]).contains("--check"));
-    assert!(!offered(&["knet-cli", "-"]).contains("--complete"));
 }
