@@ -1,5 +1,7 @@
 //! What users and control clients send: lines, files, messages.
 
+use std::sync::LazyLock;
+
 use libknet::api::{
     codec,
     edit::Context,
@@ -49,12 +51,11 @@ pub fn grammar_line(bytes: &[u8]) {
         .chain(objects.iter().cloned().map(Some))
         .chain(on_host.map(Some))
         .collect();
-    let config = load(EXAMPLE.as_bytes()).config;
     for context in &contexts {
         let context = context.as_ref();
         match parse(context, line) {
             Ok(Line::Edit(edit)) => {
-                if let Ok(edited) = config.edited(&edit.ops) {
+                if let Ok(edited) = EXAMPLE.edited(&edit.ops) {
                     same_when_read_back(&edited.config);
                 }
             }
@@ -101,7 +102,7 @@ pub fn control_codec(bytes: &[u8]) {
             Ok(&request)
         );
         if let RequestBody::Edit { ops, .. } | RequestBody::Try { ops } = &request.body {
-            for config in [Config::default(), load(EXAMPLE.as_bytes()).config] {
+            for config in [&Config::default(), &EXAMPLE] {
                 if let Ok(edited) = config.edited(ops) {
                     same_when_read_back(&edited.config);
                 }
@@ -131,7 +132,8 @@ fn same_when_read_back(config: &Config) {
     }
 }
 
-const EXAMPLE: &str = "\
+static EXAMPLE: LazyLock<Config> = LazyLock::new(|| load(EXAMPLE_FILE.as_bytes()).config);
+const EXAMPLE_FILE: &str = "\
 interface knet0
  private-key file a.key
  local 0 192.0.2.1 port 7700
