@@ -478,7 +478,7 @@ mod tests {
         let map: Map = (0..10_000).map(|n| (n, 0)).collect();
         assert_eq!(map.chunks.len(), 10_000_usize.div_ceil(CHUNK), "chunks are full");
         let mut copy = map.clone();
-        *copy.get_mut(&5000).unwrap() = 1;
+        *copy.get_mut(&5000).expect("it is there") = 1;
         copy.remove(&7000);
         copy.insert(20_000, 1);
         copy.remove(&30_000);
