@@ -145,7 +145,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
                 links: &links,
             })
         }
-        Show::PublicKeys { interface } => public_keys(&all_interfaces(client, interface)?),
+        Show::PublicKeys { interface } => interface::public_keys(&all_interfaces(client, interface)?),
         Show::TechSupport => tech_support::document(client)?,
         // The session knows these, and answers them itself.
         Show::History | Show::Terminal | Show::Debugging | Show::ConfigDiff { .. } => {
@@ -196,24 +196,6 @@ fn all_links(
         Reply::Links(rows) => Some(rows),
         _ => None,
     })
-}
-
-fn public_keys(rows: &[InterfaceRow]) -> Document {
-    let columns = [("Interface", Align::Left), ("Public key", Align::Left)];
-    let cells = |row: &InterfaceRow| {
-        let key = row
-            .public_key
-            .as_deref()
-            .map_or("- (the interface does not run)".to_owned(), clean);
-        vec![clean(&row.interface), key]
-    };
-    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    let value = |row: &InterfaceRow| json!({ "interface": row.interface, "public_key": row.public_key });
-    Document::table(
-        "public_keys",
-        rows.iter().map(value).collect(),
-        table(&columns, &cells),
-    )
 }
 
 fn version(row: &VersionRow) -> Vec<String> {

@@ -1,8 +1,10 @@
 //! `show interfaces`: one of them; `show ip interface brief`: all of them.
 
 use knet_api::message::{InterfaceRow, Traffic, WorkerRow};
+use serde_json::json;
 
 use crate::{
+    document::Document,
     output::clean,
     table::{Align, table},
     units::duration,
@@ -33,6 +35,25 @@ pub(super) fn brief(rows: &[InterfaceRow]) -> Vec<String> {
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     table(&columns, &cells)
+}
+
+/// `crypto key show`.
+pub(super) fn public_keys(rows: &[InterfaceRow]) -> Document {
+    let columns = [("Interface", Align::Left), ("Public key", Align::Left)];
+    let cells = |row: &InterfaceRow| {
+        let key = row
+            .public_key
+            .as_deref()
+            .map_or("- (the interface does not run)".to_owned(), clean);
+        vec![clean(&row.interface), key]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let value = |row: &InterfaceRow| json!({ "interface": row.interface, "public_key": row.public_key });
+    Document::table(
+        "public_keys",
+        rows.iter().map(value).collect(),
+        table(&columns, &cells),
+    )
 }
 
 pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
