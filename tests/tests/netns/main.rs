@@ -15,6 +15,7 @@ mod lifetime;
 mod lossless;
 mod mtu;
 mod one_file;
+mod pasting;
 mod reach;
 mod roaming;
 mod scripting;
