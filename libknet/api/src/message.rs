@@ -18,7 +18,7 @@ use crate::{
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
-pub const API_VERSION: u16 = 5;
+pub const API_VERSION: u16 = 6;
 
 /// First message of the client, and part of the daemon's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

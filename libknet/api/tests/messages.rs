@@ -35,18 +35,18 @@ fn hex(bytes: &[u8]) -> String {
     digits.concat()
 }
 
-/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 5.
+/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 6.
 #[test]
-fn the_bytes_of_version_5_are_fixed() {
-    assert_eq!(API_VERSION, 5);
+fn the_bytes_of_version_6_are_fixed() {
+    assert_eq!(API_VERSION, 6);
     let hello = Hello {
-        api_version: 5,
+        api_version: 6,
         build: "0.1.0".into(),
         table_hash: 0x1234,
     };
     assert_eq!(
         hex(&encode(&hello, MAX_REQUEST).expect("short")),
-        "090000000505302e312e30b424"
+        "090000000605302e312e30b424"
     );
     assert_eq!(
         hex(&encode(&request(), MAX_REQUEST).expect("short")),
