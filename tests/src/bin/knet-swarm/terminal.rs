@@ -64,7 +64,7 @@ impl Terminal {
             raw: Vec::new(),
             _script: script,
         };
-        terminal.press("\r", |terminal, shown| terminal.prompts(shown, ""))?;
+        terminal.press("", |terminal, shown| terminal.prompts(shown, ""))?;
         Ok(terminal)
     }
 
