@@ -79,7 +79,11 @@ impl Terminal {
     /// is there again and is `after`, and what is shown up to it.
     pub(crate) fn ask(&mut self, line: &str, key: &str, after: &str) -> Result<(Duration, String)> {
         self.press(line, |terminal, shown| terminal.prompts(shown, line))?;
-        let answer = self.press(key, |terminal, shown| terminal.prompts(shown, after))?;
+        // An answer above the line leaves it as it was.
+        let is_below = |shown: &str| line != after || shown.contains('\n');
+        let answer = self.press(key, |terminal, shown| {
+            is_below(shown) && terminal.prompts(shown, after)
+        })?;
         self.press(CLEAR, |terminal, shown| terminal.prompts(shown, ""))?;
         Ok(answer)
     }
