@@ -272,14 +272,10 @@ pub(crate) fn socket_of(token: u64) -> Option<SocketId> {
 const FIRST_TOKEN: u64 = 16;
 
 /// Never sent: stands in for a position that does not exist.
-const NOTHING: SendItem<'static> = SendItem {
-    remote: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
-    local: None,
-    dscp: None,
-    confirms: false,
-    begins: false,
-    bytes: &[],
-};
+const NOTHING: SendItem<'static> = SendItem::plain(
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
+    &[],
+);
 
 /// Class selector 6, network control (RFC 4594 section 3.1): a heartbeat that waits behind the data that it watches over
 /// would make a busy link look dead.

@@ -46,24 +46,13 @@ fn group(address: &str, program: &[Instruction]) -> Result<Vec<UdpSocket>, BindE
     UdpSocket::bind_group(addr(address), &UdpOptions::default(), &group)
 }
 
-fn item(remote: SocketAddr, bytes: &[u8]) -> SendItem<'_> {
-    SendItem {
-        remote,
-        local: None,
-        dscp: None,
-        confirms: false,
-        begins: false,
-        bytes,
-    }
-}
-
 /// Sends these and gives what each socket received: its datagrams, and in how many buffers they came.
 fn spread(sender: &UdpSocket, sockets: &[UdpSocket], datagrams: &[Vec<u8>]) -> Vec<(Vec<Vec<u8>>, usize)> {
     let to = sockets[0].local_addr();
     let report = sender.send(
         &mut SendBatch::new(),
         datagrams.len(),
-        |i| item(to, &datagrams[i]),
+        |i| SendItem::plain(to, &datagrams[i]),
         &mut Vec::new(),
     );
     assert_eq!(report.done, datagrams.len());
@@ -191,7 +180,12 @@ fn an_icmp_error_comes_to_one_socket_of_the_group() {
     let sockets = group("127.0.0.1:0", &PROGRAM).unwrap();
     let nobody = Plain::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for sender in &sockets {
-        sender.send(&mut SendBatch::new(), 1, |_| item(nobody, b"x"), &mut Vec::new());
+        sender.send(
+            &mut SendBatch::new(),
+            1,
+            |_| SendItem::plain(nobody, b"x"),
+            &mut Vec::new(),
+        );
         let until = Instant::now() + Duration::from_millis(50);
         let mut hints = Vec::new();
         while Instant::now() < until {

@@ -55,14 +55,7 @@ fn tap_carries_frames_both_ways_and_disappears_with_its_handle() {
 
         // The kernel asks for a neighbour: an ARP request comes out.
         let socket = UdpSocket::bind(addr("10.1.0.1:0"), &UdpOptions::default()).unwrap();
-        let item = SendItem {
-            remote: addr("10.1.0.2:7"),
-            local: None,
-            dscp: None,
-            confirms: false,
-            begins: false,
-            bytes: b"hello",
-        };
+        let item = SendItem::plain(addr("10.1.0.2:7"), b"hello");
         socket.send(&mut SendBatch::new(), 1, |_| item, &mut Vec::new());
         let mut arp = Vec::new();
         wait_for("the ARP request", || {
@@ -254,14 +247,7 @@ fn a_socket_survives_the_loss_of_its_address() {
             let exchange = |from: &UdpSocket, to: &UdpSocket, millis| {
                 let mut batch = RecvBatch::new(64, 100);
                 while to.receive(&mut batch).unwrap().received > 0 {}
-                let item = SendItem {
-                    remote: to.local_addr(),
-                    local: None,
-                    dscp: None,
-                    confirms: false,
-                    begins: false,
-                    bytes: b"x",
-                };
+                let item = SendItem::plain(to.local_addr(), b"x");
                 let mut failures = Vec::new();
                 from.send(&mut SendBatch::new(), 1, |_| item, &mut failures);
                 let until = Instant::now() + Duration::from_millis(millis);
@@ -320,14 +306,7 @@ fn datagrams_too_long_for_the_device_take_no_others_with_them() {
         let socket = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
         let bytes = [0; 1600];
         let lengths = [1400, 1400, 1600, 1600, 1600, 1473, 1472, 1472, 1400];
-        let item = |i: usize| SendItem {
-            remote: addr("10.4.0.2:7"),
-            local: None,
-            dscp: None,
-            confirms: false,
-            begins: false,
-            bytes: &bytes[..lengths[i]],
-        };
+        let item = |i: usize| SendItem::plain(addr("10.4.0.2:7"), &bytes[..lengths[i]]);
         let mut failures = Vec::new();
         let report = socket.send(&mut SendBatch::new(), lengths.len(), item, &mut failures);
         assert_eq!((report.done, report.blocked), (lengths.len(), false));
@@ -346,14 +325,7 @@ fn a_device_without_checksums_loses_nothing() {
         switch_checksums_off("va");
         let socket = UdpSocket::bind(addr("10.4.0.1:0"), &UdpOptions::default()).unwrap();
         assert!(socket.segments());
-        let item = SendItem {
-            remote: addr("10.4.0.2:7"),
-            local: None,
-            dscp: None,
-            confirms: false,
-            begins: false,
-            bytes: &[0; 1000],
-        };
+        let item = SendItem::plain(addr("10.4.0.2:7"), &[0; 1000]);
         let before = received_by("vb");
         let mut failures = Vec::new();
         let report = socket.send(&mut SendBatch::new(), 200, |_| item, &mut failures);
@@ -432,14 +404,7 @@ fn a_full_send_buffer_is_back_pressure() {
             ..UdpOptions::default()
         };
         let socket = UdpSocket::bind(addr("10.4.0.1:0"), &options).unwrap();
-        let item = SendItem {
-            remote: addr("10.4.0.2:7"),
-            local: None,
-            dscp: None,
-            confirms: false,
-            begins: false,
-            bytes: &[0; 1400],
-        };
+        let item = SendItem::plain(addr("10.4.0.2:7"), &[0; 1400]);
         let mut failures = Vec::new();
         let start = Instant::now();
         let report = socket.send(&mut SendBatch::new(), 1000, |_| item, &mut failures);

@@ -14,7 +14,7 @@ use knet_proto::{
 /// Datagrams, at most: one reading of the TAP, each frame in as many pieces as it may have.
 const DATAGRAMS: usize = 4096;
 /// How long data waits. Whoever waits for it would have it sent again by then, and what comes behind it has to wait too.
-pub(super) const PATIENCE: Span = Span::from_millis(50);
+const PATIENCE: Span = Span::from_millis(50);
 
 /// Control first, then data; each in the order in which it came: heartbeats that wait behind the data that they watch
 /// over would make a busy link look dead.

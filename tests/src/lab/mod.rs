@@ -397,6 +397,11 @@ impl Lab {
         self.switch.limit_to(host, network, tbf)
     }
 
+    /// Lets `host` send no more than this to `network`: its own queue is the narrow place.
+    pub fn limit_from(&self, host: HostId, network: NetworkId, tbf: &str) -> Result<()> {
+        switch::limit(&self.namespace(host), &Self::device(network), tbf)
+    }
+
     /// UDP datagrams counted at the switch's port of `host` on `network` since the laboratory began.
     pub fn datagrams(&self, host: HostId, network: NetworkId) -> Result<switch::Datagrams> {
         self.switch.datagrams(host, network)

@@ -49,6 +49,13 @@ pub struct Switch {
     namespace: String,
 }
 
+/// Limits what leaves `device` in `namespace` by a token bucket.
+pub(super) fn limit(namespace: &str, device: &str, tbf: &str) -> Result<()> {
+    let words = ["qdisc", "replace", "dev", device, "root", "tbf"];
+    let mut command = process::in_namespace(namespace, "tc");
+    process::output(command.args(words).args(tbf.split_whitespace())).map(drop)
+}
+
 fn port(host: HostId, network: NetworkId) -> String {
     format!("h{}n{}", host.0, network.0)
 }
@@ -72,10 +79,7 @@ impl Switch {
 
     /// Limits what leaves the port of `host` by a token bucket.
     pub fn limit_to(&self, host: HostId, network: NetworkId, tbf: &str) -> Result<()> {
-        let port = port(host, network);
-        let words = ["qdisc", "replace", "dev", &port, "root", "tbf"];
-        let mut command = process::in_namespace(&self.namespace, "tc");
-        process::output(command.args(words).args(tbf.split_whitespace())).map(drop)
+        limit(&self.namespace, &port(host, network), tbf)
     }
 
     /// A bridge that forwards at once and learns, without spanning tree and without snooping.

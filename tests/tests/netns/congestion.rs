@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use knet_tests::lab::{
-    HostId, Lab, LabError, NetworkId, Result,
+    HostId, LabError, NetworkId, Result,
     capture::EchoCapture,
     mesh::{Mesh, Plan, overlay_v4},
     ping::Ping,
@@ -16,14 +16,6 @@ use super::{A, B, needs_root};
 const C: HostId = HostId(2);
 /// The cable between A and B.
 const SLOW: NetworkId = NetworkId(0);
-
-/// Lets A send no more than this to the cable, as `tc ... tbf` says it.
-fn limit(mesh: &Mesh, tbf: &str) -> Result<()> {
-    let device = Lab::device(SLOW);
-    let words = ["qdisc", "replace", "dev", &device, "root", "tbf"];
-    let words: Vec<&str> = words.into_iter().chain(tbf.split_whitespace()).collect();
-    mesh.lab.run(A, "tc", &words).map(drop)
-}
 
 /// Ten times as much for B as its cable carries: C, whom another one leads to, does not notice, and the link is not taken
 /// for dead, although its heartbeats share the queue.
@@ -55,7 +47,8 @@ fn a_slow_link_holds_nobody_else_up() -> Result<()> {
     })?;
     let server = Server::start(&mesh.lab, B, overlay_v4(B))?;
     // The send buffer fills before this queue does.
-    limit(&mesh, "rate 10mbit burst 20kb limit 20mb")?;
+    mesh.lab
+        .limit_from(A, SLOW, "rate 10mbit burst 20kb limit 20mb")?;
 
     let capture = EchoCapture::start(&mesh.lab, A, "knet0")?;
     let ping = Ping::start(&mesh.lab, A, overlay_v4(C), &["-i", "0.01"])?;
@@ -90,7 +83,8 @@ fn a_full_device_queue_is_congestion() -> Result<()> {
     needs_root!();
     let mesh = Mesh::start(Plan::default())?;
     let server = Server::start(&mesh.lab, B, overlay_v4(B))?;
-    limit(&mesh, "rate 100mbit burst 32kb latency 20ms")?;
+    mesh.lab
+        .limit_from(A, SLOW, "rate 100mbit burst 32kb latency 20ms")?;
     // Probes of the path MTU may have been refused.
     let failed = || -> Result<u64> { Ok(mesh.daemon(A).drops()?.get("send-failed").copied().unwrap_or(0)) };
     let before = failed()?;

@@ -46,6 +46,20 @@ pub struct SendItem<'a> {
     pub bytes: &'a [u8],
 }
 
+impl<'a> SendItem<'a> {
+    /// A datagram with nothing special about it.
+    pub const fn plain(remote: SocketAddr, bytes: &'a [u8]) -> Self {
+        Self {
+            remote,
+            local: None,
+            dscp: None,
+            confirms: false,
+            begins: false,
+            bytes,
+        }
+    }
+}
+
 /// A datagram that the kernel refused.
 #[derive(Debug)]
 pub struct SendFailure {

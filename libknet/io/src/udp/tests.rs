@@ -127,14 +127,7 @@ fn a_refused_packet_is_sent_as_single_datagrams() {
     let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
     // Without checksums the kernel does not cut (EINVAL).
     assert!(set(&a.socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).is_ok());
-    let item = SendItem {
-        remote: b.local_addr(),
-        local: None,
-        dscp: None,
-        confirms: false,
-        begins: false,
-        bytes: &[7; 100],
-    };
+    let item = SendItem::plain(b.local_addr(), &[7; 100]);
     let (report, failures) = send_all(&a, &[item; 150]);
     assert_eq!((report.done, failures.len()), (150, 0));
     let (got, buffers) = receive_buffers(&b, 150);
@@ -149,14 +142,7 @@ fn two_hundred_datagrams_in_order_with_their_addresses() {
         let payloads: Vec<Vec<u8>> = (0..200_u16).map(|i| vec![i as u8; usize::from(i) + 1]).collect();
         let items: Vec<_> = payloads
             .iter()
-            .map(|p| SendItem {
-                remote: b.local_addr(),
-                local: None,
-                dscp: None,
-                confirms: false,
-                begins: false,
-                bytes: p,
-            })
+            .map(|p| SendItem::plain(b.local_addr(), p))
             .collect();
         let (report, failures) = send_all(&a, &items);
         assert_eq!(
@@ -278,17 +264,7 @@ fn an_explicit_ipv6_source_is_taken_and_a_foreign_one_is_refused() {
 #[test]
 fn a_longer_datagram_is_marked_as_cut_off() {
     let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
-    send_all(
-        &a,
-        &[SendItem {
-            remote: b.local_addr(),
-            local: None,
-            dscp: None,
-            confirms: false,
-            begins: false,
-            bytes: &[1; 3000],
-        }],
-    );
+    send_all(&a, &[SendItem::plain(b.local_addr(), &[1; 3000])]);
     let mut batch = RecvBatch::new(4, 2048);
     let until = Instant::now() + Duration::from_secs(5);
     while b.receive(&mut batch).unwrap_or_else(|e| panic!("{e}")).received == 0 {
@@ -350,31 +326,10 @@ fn errors_left_by_icmp_cost_no_datagram() {
 #[test]
 fn a_refused_datagram_is_named_and_the_rest_goes() {
     let (a, b) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
-    let good = SendItem {
-        remote: b.local_addr(),
-        local: None,
-        dscp: None,
-        confirms: false,
-        begins: false,
-        bytes: b"good",
-    };
+    let good = SendItem::plain(b.local_addr(), b"good");
     // Broadcast without SO_BROADCAST is refused.
-    let bad = SendItem {
-        remote: SocketAddr::from(([255; 4], 9)),
-        local: None,
-        dscp: None,
-        confirms: false,
-        begins: false,
-        bytes: b"bad",
-    };
-    let other_family = SendItem {
-        remote: SocketAddr::from((Ipv6Addr::LOCALHOST, 9)),
-        local: None,
-        dscp: None,
-        confirms: false,
-        begins: false,
-        bytes: b"bad",
-    };
+    let bad = SendItem::plain(SocketAddr::from(([255; 4], 9)), b"bad");
+    let other_family = SendItem::plain(SocketAddr::from((Ipv6Addr::LOCALHOST, 9)), b"bad");
     let items = [bad, good, good, bad, other_family, good];
     let (report, failures) = send_all(&a, &items);
     assert_eq!((report.done, report.blocked), (6, false));
@@ -393,14 +348,7 @@ fn what_the_kernel_drops_is_counted() {
     let Ok(b) = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &options) else {
         panic!()
     };
-    let item = SendItem {
-        remote: b.local_addr(),
-        local: None,
-        dscp: None,
-        confirms: false,
-        begins: false,
-        bytes: &[0; 1000],
-    };
+    let item = SendItem::plain(b.local_addr(), &[0; 1000]);
     send_all(&a, &vec![item; 500]);
     // The count travels with the next datagram that fits.
     let (mut sent, mut got) = (500, 0);

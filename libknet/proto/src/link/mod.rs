@@ -65,7 +65,7 @@ pub const URGENT_PROBES: u8 = 3;
 const MOST_PROBES: u8 = 14;
 /// A link that was down takes over from one that works only after this time.
 const SETTLE_TIME: Span = Span::from_secs(3);
-/// A standby that has proven itself within this time is trusted alone.
+/// A link that has proven itself within this time tells the kernel that its neighbour is there (`MSG_CONFIRM`).
 const WARM_TIME: Span = Span::from_secs(2);
 /// Probing of a link that is down: first and longest pause. A dead link costs no more than an idle one.
 const DEAD_PROBE_FIRST: Span = Span::from_millis(200);
