@@ -6,7 +6,8 @@
 //!
 //! | doing | probes | ends with |
 //! |---|---|---|
-//! | verify: at the start above the floor, on a hint, on vanished data, when `CONFIRM` has passed | the size in use, RT apart | an acknowledgement; or after [`MAX_PROBES`] the base, or from there the floor |
+//! | leap: on a new path | the limit, once | an acknowledgement, and then there is nothing left to try; or three round trips, 100 ms at least |
+//! | verify: above the floor while nothing is proven, on a hint, on vanished data, when `CONFIRM` has passed | the size in use, RT apart | an acknowledgement; or after [`MAX_PROBES`] the base, or from there the floor |
 //! | search: afterwards | the next of `RUNGS`, at the end the limit; then halfway between what passes and what does not | nothing left to try, or less than `RESOLUTION` |
 //! | rest | none | use, and `CONFIRM` or the raise timer |
 //!
@@ -83,6 +84,8 @@ pub struct PathMtu {
     proven: bool,
     /// `current` is to be proven before anything larger is tried.
     doubt: bool,
+    /// The limit is to be tried once before anything else.
+    leap: bool,
     searching: bool,
     /// A search has ended since the path was new, since there is use for more, and since a size that was in use
     /// stopped passing.
@@ -111,7 +114,16 @@ pub struct PathMtu {
 struct Pending {
     size: u16,
     tries: u8,
+    /// Nothing follows from it if it is not answered.
+    leap: bool,
     answer_by: Time,
+}
+
+impl Pending {
+    /// Whether it is not sent again.
+    const fn is_last(&self) -> bool {
+        self.leap || self.tries >= MAX_PROBES
+    }
 }
 
 impl PathMtu {
@@ -123,6 +135,7 @@ impl PathMtu {
             current: 0,
             proven: false,
             doubt: false,
+            leap: true,
             searching: true,
             measured: false,
             refused: None,
@@ -188,17 +201,22 @@ impl PathMtu {
             if now < pending.answer_by {
                 return None;
             }
-            if pending.tries >= MAX_PROBES {
+            if pending.leap {
+                self.pending = None;
+            } else if pending.is_last() {
                 self.failed(pending.size);
             }
         }
+        let leap = self.pending.is_none() && self.leaps();
         let (size, tries) = match self.pending {
             Some(pending) => (pending.size, pending.tries),
+            None if leap => (self.limit(), 0),
             None => (self.next_size(now)?, 0),
         };
         if now < self.allowed_at() {
             return None;
         }
+        self.leap = false;
         self.paid = self.paid.max(now) + PROBE_INTERVAL;
         let patience = if size <= self.current {
             report_timeout
@@ -209,6 +227,7 @@ impl PathMtu {
         self.pending = Some(Pending {
             size,
             tries: tries.saturating_add(1),
+            leap,
             answer_by: now + patience,
         });
         let probe = MtuProbe {
@@ -226,7 +245,7 @@ impl PathMtu {
     /// When [`PathMtu::poll`] is to be called next; [`Time::NEVER`] while the link rests unused.
     pub fn deadline(&self) -> Time {
         let wanted = match self.pending {
-            Some(pending) if pending.tries >= MAX_PROBES => return pending.answer_by,
+            Some(pending) if pending.is_last() => return pending.answer_by,
             Some(pending) => pending.answer_by,
             None if self.doubt || self.searching => Time::ZERO,
             None => self.confirm_at().min(self.raise_at()),
@@ -304,6 +323,7 @@ impl PathMtu {
         self.retry = self.retry.filter(|r| *r <= limit);
         self.pending = self.pending.filter(|p| p.size <= limit);
         if self.current < limit && self.refused.is_none() {
+            self.leap |= !self.searching;
             self.searching = true;
             self.measured = false;
         }
@@ -366,6 +386,10 @@ impl PathMtu {
         } else {
             Time::NEVER
         }
+    }
+
+    fn leaps(&self) -> bool {
+        self.leap && self.searching && self.refused.is_none() && self.limit() > self.current
     }
 
     fn next_size(&mut self, now: Time) -> Option<u16> {
@@ -441,6 +465,7 @@ impl PathMtu {
         self.proven = false;
         self.measured = false;
         self.doubt = self.current > self.floor();
+        self.leap = false;
         self.searching = true;
         self.refused = Some(size).filter(|s| *s > self.current);
         self.retry = None;

@@ -43,6 +43,12 @@ impl Model {
         }
     }
 
+    /// The leap is behind it, and was not answered.
+    fn climbing(mut self) -> Self {
+        self.path.leap = false;
+        self
+    }
+
     fn payload(&self) -> usize {
         self.mtu as usize - usize::from(headers(self.ipv6))
     }
@@ -146,22 +152,68 @@ fn every_path_is_measured_to_within_eight_bytes() {
     }
 }
 
+const ETHERNET: Limits = Limits {
+    interface_mtu: Some(1_500),
+    ..JUMBO
+};
+
+fn probed(model: &Model) -> Vec<u16> {
+    model.probes.iter().map(|(_, size)| *size).collect()
+}
+
+/// The usual case: what is wanted passes.
+#[test]
+fn an_ethernet_is_measured_with_one_probe() {
+    let mut model = Model::new(1_500, false, ETHERNET);
+    model.run(Span::from_secs(10));
+    assert_eq!(probed(&model), [1_472]);
+    assert_eq!(model.path.current(), 1_472);
+    assert!(model.path.is_measured());
+    assert_eq!(model.path.limit_reason(), LimitReason::Interface { mtu: 1_500 });
+}
+
 /// What works takes one round trip per rung, not one timer.
 #[test]
-fn an_ethernet_is_measured_in_a_few_round_trips() {
-    let mut model = Model::new(
-        1_500,
-        false,
-        Limits {
-            interface_mtu: Some(1_500),
-            ..JUMBO
-        },
+fn a_narrow_path_is_measured_in_a_few_round_trips_after_the_leap() {
+    let mut model = Model::new(1_492, false, ETHERNET);
+    model.run(PROBE_TIMER_MIN + RTT.times(7));
+    assert_eq!(model.path.current(), 1_464);
+    assert_eq!(
+        probed(&model),
+        [1_472, 1_200, 1_252, 1_372, 1_392, 1_444, 1_464, 1_472]
     );
+    // One probe could have been lost, on a wide path too.
+    let mut model = Model::new(1_500, false, ETHERNET);
+    model.loss = 100;
+    model.run(PROBE_TIMER_MIN - Span::from_nanos(1));
+    model.loss = 0;
     model.run(RTT.times(8));
     assert_eq!(model.path.current(), 1_472);
-    let sizes: Vec<u16> = model.probes.iter().map(|(_, size)| *size).collect();
-    assert_eq!(sizes, [1_200, 1_252, 1_372, 1_392, 1_444, 1_464, 1_472]);
-    assert_eq!(model.path.limit_reason(), LimitReason::Interface { mtu: 1_500 });
+    // An answer that comes late ends the search as well.
+    let mut model = Model::new(1_500, false, ETHERNET);
+    model.loss = 100;
+    model.run(PROBE_TIMER_MIN);
+    let leap = MtuProbe { size: 1_472, id: 0 };
+    model.path.acked(model.now, leap.size, leap.id);
+    model.run(Span::from_secs(10));
+    assert_eq!(probed(&model), [1_472, 1_200]);
+    assert!(model.path.is_measured());
+}
+
+#[test]
+fn a_path_leaps_once_and_again_when_it_is_another_one() {
+    let mut model = settled(1_400);
+    model.path.restart();
+    model.run(Span::from_secs(1));
+    assert_eq!(
+        probed(&model)[..2],
+        [1_372, 1_377],
+        "up again: what did not pass before"
+    );
+    model.probes.clear();
+    model.path.reset(model.now, false);
+    model.run(Span::from_secs(1));
+    assert_eq!(probed(&model)[..2], [9_188, 1_200]);
 }
 
 #[test]
@@ -239,7 +291,7 @@ fn vanished_data_makes_it_fall_within_three_rt() {
 #[test]
 fn it_is_measured_when_a_search_has_ended_and_until_it_is_disproved() {
     let mut model = Model::new(1_400, false, JUMBO);
-    model.run(RTT.times(4));
+    model.run(PROBE_TIMER_MIN + RTT.times(4));
     assert_eq!((model.path.current(), model.path.is_measured()), (1_372, false));
     model.run(Span::from_secs(5));
     assert!(model.path.is_measured());
@@ -376,7 +428,7 @@ fn the_pace_is_bounded_whatever_happens() {
 fn what_the_kernel_refuses_counts_at_once() {
     // A probe: the search goes on with something smaller.
     let mut model = Model::new(1_500, false, JUMBO);
-    model.run(RTT.times(7));
+    model.run(PROBE_TIMER_MIN + RTT.times(7));
     assert_eq!(model.path.current(), 1_472);
     let (_, size) = *model.probes.last().unwrap();
     assert_eq!(size, 8_972);
@@ -385,7 +437,7 @@ fn what_the_kernel_refuses_counts_at_once() {
     assert_eq!(model.probes.last().unwrap().1, 1_472 + (8_972 - 1_472) / 2);
     // Another size: what is under way goes on as long as it may still pass.
     let mut model = Model::new(1_500, false, JUMBO);
-    model.run(RTT.times(7));
+    model.run(PROBE_TIMER_MIN + RTT.times(7));
     for (refused, goes_on) in [(8_973, true), (5_000, false)] {
         model.path.too_big(refused);
         assert_eq!(model.path.pending.is_some(), goes_on);
@@ -405,7 +457,7 @@ fn what_the_kernel_refuses_counts_at_once() {
 
 #[test]
 fn limits_are_obeyed_and_explained() {
-    let mut model = Model::new(9_216, false, JUMBO);
+    let mut model = Model::new(9_216, false, JUMBO).climbing();
     assert_eq!(format!("{}", model.path.limit_reason()), "base");
     model.run(RTT + RTT);
     assert_eq!(format!("{}", model.path.limit_reason()), "searching");
@@ -453,6 +505,7 @@ fn limits_are_obeyed_and_explained() {
 #[test]
 fn a_late_answer_is_an_answer() {
     let mut path = PathMtu::new(Time::ZERO, false, JUMBO);
+    path.leap = false;
     let mut now = Time::from_nanos(1_000_000_000);
     let first = path.poll(now, None, RT).unwrap();
     assert_eq!(first.size, 1_200);
@@ -547,13 +600,17 @@ fn a_probe_of_the_search_waits_as_long_as_an_answer_may_take() {
         (Some(ms(50)), ms(60), ms(150)),
         (Some(ms(50)), ms(400), ms(400)),
     ] {
-        let mut path = PathMtu::new(Time::ZERO, true, JUMBO);
         let now = Time::from_nanos(1_000_000_000);
-        assert_eq!(path.poll(now, srtt, rt).map(|p| p.size), Some(1_352));
-        assert_eq!(path.deadline(), now + wait);
+        for (leap, size) in [(true, 9_168), (false, 1_352)] {
+            let mut path = PathMtu::new(Time::ZERO, true, JUMBO);
+            path.leap = leap;
+            assert_eq!(path.poll(now, srtt, rt).map(|p| p.size), Some(size));
+            assert_eq!(path.deadline(), now + wait);
+        }
     }
     // What is in use waits for RT only.
     let mut path = PathMtu::new(Time::ZERO, false, JUMBO);
+    path.leap = false;
     assert!(path.poll(Time::ZERO, Some(ms(50)), ms(60)).is_some());
     assert_eq!(path.deadline(), Time::ZERO + ms(60));
 }
@@ -614,7 +671,7 @@ fn vanished_data_does_not_wait_for_the_search() {
 
 #[test]
 fn a_late_answer_goes_beyond_what_was_given_up() {
-    let mut model = Model::new(9_216, false, JUMBO);
+    let mut model = Model::new(9_216, false, JUMBO).climbing();
     model.run(RTT.times(7));
     let probe = model.acks.pop().unwrap().1;
     assert_eq!(probe.size, 8_972);
@@ -707,13 +764,9 @@ fn at_the_limit_there_is_nothing_to_raise() {
 
 #[test]
 fn what_the_kernel_says_is_remembered() {
-    let ethernet = Limits {
-        interface_mtu: Some(1_500),
-        ..JUMBO
-    };
     // The limit itself, and a byte above a rung.
     for (refused, next) in [(1_472, 1_464), (1_465, 1_464), (1_461, 1_452)] {
-        let mut model = Model::new(1_472, false, ethernet);
+        let mut model = Model::new(1_472, false, ETHERNET).climbing();
         model.run(RTT.times(5));
         assert_eq!(model.path.current(), 1_444);
         model.path.pause();
