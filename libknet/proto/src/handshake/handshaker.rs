@@ -207,7 +207,7 @@ impl Handshaker {
             Input::RemovePeer(peer) => self.remove_peer(peer),
             Input::Release(index) => self.indices.release(index, self.peers.len(), now),
             Input::Start { peer, paths } => {
-                if let Err(reason) = self.begin(now, wall, peer, paths, [0; 16], out) {
+                if let Err(reason) = self.begin(now, wall, peer, paths, out) {
                     out.push(Output::Dropped(reason));
                 }
             }
@@ -219,7 +219,7 @@ impl Handshaker {
         }
     }
 
-    /// Erases what has come to its end: attempts after 5 s, cached answers after 2 s, cookie secrets. Every
+    /// Erases what has come to its end: attempts and cached answers after 5 s, cookie secrets. Every
     /// [`Self::handle`] does it too; call it once a second or so while there is no input.
     pub fn expire(&mut self, now: Time) {
         self.cookies.rotate(&mut *self.entropy, now);
@@ -246,8 +246,15 @@ impl Handshaker {
 
     fn set_peer(&mut self, id: PeerId, public_key: PublicKey, preshared_key: PresharedKey) {
         match self.peers.get_mut(&id) {
-            // What we know of its time stamps stays valid.
-            Some(peer) if peer.public_key == public_key => peer.preshared_key = preshared_key,
+            // What we know of its time stamps stays valid. What is under way may be meant for the other key.
+            Some(peer) if peer.public_key == public_key => {
+                let changed = peer.preshared_key != preshared_key;
+                peer.preshared_key = preshared_key;
+                if changed {
+                    let attempts = core::mem::take(&mut peer.attempts);
+                    self.give_up(attempts);
+                }
+            }
             _ => {
                 self.remove_peer(id);
                 // A key is one peer's: it moves to the slot named last.
@@ -263,10 +270,14 @@ impl Handshaker {
     fn remove_peer(&mut self, id: PeerId) {
         if let Some(peer) = self.peers.remove(&id) {
             self.by_key.remove(&peer.public_key);
-            for index in peer.attempts {
-                self.attempts.remove(index);
-                self.indices.abandon(index);
-            }
+            self.give_up(peer.attempts);
+        }
+    }
+
+    fn give_up(&mut self, attempts: Vec<ReceiverIndex>) {
+        for index in attempts {
+            self.attempts.remove(index);
+            self.indices.abandon(index);
         }
     }
 }

@@ -27,12 +27,15 @@ use crate::{
             HsInit, HsResp, INIT_PAYLOAD_LEN, InitPayload, PARTIAL_CHECKSUMS, RespPayload, SealedReply,
             VERSION_MAX, VERSION_MIN,
         },
-        header::MessageType,
+        header::{HS_INIT_LEN, MessageType},
     },
 };
 
 /// How long a first message may be answered.
 const ATTEMPT_LIFETIME: Span = Span::from_secs(5);
+/// A first message goes out again, as it was, for so long after it was made. Whoever has answered it answers a copy in
+/// that time too, without a new exchange of keys; an older one is not taken twice, or its answer comes too late.
+const REPEATED_FOR: Span = Span::from_millis(4_500);
 /// How many first messages to one peer may be answered at the same time.
 const ATTEMPTS_PER_PEER: usize = 3;
 /// One answer to a first message is tried in this span ...
@@ -52,6 +55,9 @@ struct Attempt {
     noise: Initiator,
     started: Time,
     mac1: [u8; 16],
+    /// Without MAC2.
+    message: Box<[u8; HS_INIT_LEN]>,
+    /// Where it was sent.
     paths: Vec<Path>,
     answers: Bucket,
 }
@@ -71,8 +77,34 @@ impl Attempts {
 }
 
 impl Handshaker {
-    /// Sends a first message to `id` along all of `paths`, with the `echo` of a RETRY or zeros.
+    /// Sends a first message to `id` along all of `paths`: that which is under way, if it is young, with the cookies that
+    /// have come meanwhile, or else a new one.
     pub(super) fn begin(
+        &mut self,
+        now: Time,
+        wall: WallClock,
+        id: PeerId,
+        paths: Vec<Path>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), DropReason> {
+        let latest = self.peers.get(&id).and_then(|p| p.attempts.last().copied());
+        if let Some(index) = latest
+            && let Some(attempt) = self.attempts.by_index.get_mut(&index)
+            && now.since(attempt.started) < REPEATED_FOR
+        {
+            for path in &paths {
+                if !attempt.paths.contains(path) {
+                    attempt.paths.push(*path);
+                }
+            }
+            self.transmit(now, index, &paths, out);
+            return Ok(());
+        }
+        self.begin_anew(now, wall, id, paths, [0; 16], out)
+    }
+
+    /// Sends a new first message, with the `echo` of a RETRY or zeros.
+    pub(super) fn begin_anew(
         &mut self,
         now: Time,
         wall: WallClock,
@@ -134,26 +166,14 @@ impl Handshaker {
         let Some(peer) = self.peers.get_mut(&id) else {
             return Ok(());
         };
-        peer.cookies.retain(|c| c.until > now);
-        for path in &paths {
-            let mut bytes = bytes.to_vec();
-            if let Some(stored) = peer.cookies.iter().find(|c| c.fits(path)) {
-                put_mac2(&mut bytes, &stored.cookie);
-            }
-            out.push(Output::Transmit {
-                peer: Some(id),
-                path: *path,
-                bytes,
-            });
-        }
-
         peer.attempts.push(index);
         let attempt = Attempt {
             peer: id,
             noise,
             started: now,
             mac1,
-            paths,
+            message: Box::new(bytes),
+            paths: paths.clone(),
             answers: Bucket::default(),
         };
         self.attempts.by_index.insert(index, attempt);
@@ -163,7 +183,30 @@ impl Handshaker {
             self.attempts.remove(old);
             self.indices.abandon(old);
         }
+        self.transmit(now, index, &paths, out);
         Ok(())
+    }
+
+    /// Sends the first message of this index along `paths`, with the cookies that we have for them.
+    fn transmit(&mut self, now: Time, index: ReceiverIndex, paths: &[Path], out: &mut Vec<Output>) {
+        let Some(attempt) = self.attempts.by_index.get(&index) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(&attempt.peer) else {
+            return;
+        };
+        peer.cookies.retain(|c| c.until > now);
+        for path in paths {
+            let mut bytes = attempt.message.to_vec();
+            if let Some(stored) = peer.cookies.iter().find(|c| c.fits(path)) {
+                put_mac2(&mut bytes, &stored.cookie);
+            }
+            out.push(Output::Transmit {
+                peer: Some(attempt.peer),
+                path: *path,
+                bytes,
+            });
+        }
     }
 
     /// Reads an `HS_RESP`.
@@ -285,7 +328,7 @@ impl Handshaker {
         if !peer.echoes.take(now, ECHO_INTERVAL, 1) {
             return Err(DropReason::HandshakePeerRate);
         }
-        self.begin(now, wall, id, alloc::vec![path], *echo, out)
+        self.begin_anew(now, wall, id, alloc::vec![path], *echo, out)
     }
 
     /// Opens a COOKIE or RETRY that answers one of our first messages, on a path that we had sent it along.

@@ -35,9 +35,9 @@ use crate::{
 };
 
 /// How long an answer is kept for copies of the first message that took another link.
-const ANSWER_LIFETIME: Span = Span::from_secs(2);
-/// How often it is sent again.
-const ANSWER_COPIES: u8 = 8;
+const ANSWER_LIFETIME: Span = Span::from_secs(5);
+/// How often it is sent again: over eight links, three times.
+const ANSWER_COPIES: u8 = 24;
 /// One first message of a peer is accepted in this span ... (limits: row 8)
 const ACCEPT_INTERVAL: Span = Span::from_millis(250);
 /// ... and so many at once.

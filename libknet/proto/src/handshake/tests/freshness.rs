@@ -67,8 +67,8 @@ fn a_replayed_first_message_gives_no_session() {
     let old = a.start(0, b.address);
     session(b.receive(0, a.address, &old));
     // As long as the answer is kept it may be a copy from another link. Then it is a replay.
-    assert_eq!(transmits(&b.receive(1_999, address(66), &old)).len(), 1);
-    assert_dropped(&b.receive(2_000, a.address, &old), DropReason::HandshakeReplay);
+    assert_eq!(transmits(&b.receive(4_999, address(66), &old)).len(), 1);
+    assert_dropped(&b.receive(5_000, a.address, &old), DropReason::HandshakeReplay);
     assert_dropped(
         &b.receive(179_000, address(66), &old),
         DropReason::HandshakeReplay,
@@ -126,8 +126,8 @@ fn after_a_restart_of_the_responder_a_recording_passes_once_and_does_no_harm() {
     complete(1_000, &mut a, &mut b);
     let mut b = Host::new(2).knows(1, [0; 32]);
     session(b.receive(5_000, a.address, &old));
-    assert_dropped(&b.receive(8_000, a.address, &old), DropReason::HandshakeReplay);
-    complete(9_000, &mut a, &mut b);
+    assert_dropped(&b.receive(10_000, a.address, &old), DropReason::HandshakeReplay);
+    complete(11_000, &mut a, &mut b);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_message_with_a_valid_echo_is_taken_once() {
     let again = sent(&a.receive(0, b.address, &retry));
     session(b.receive(0, a.address, &again));
     // Its echo is valid for some more seconds, but the message was accepted before.
-    assert_dropped(&b.receive(3_000, a.address, &again), DropReason::HandshakeReplay);
+    assert_dropped(&b.receive(6_000, a.address, &again), DropReason::HandshakeReplay);
 }
 
 #[test]

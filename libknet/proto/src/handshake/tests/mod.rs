@@ -107,8 +107,7 @@ impl Host {
 
     fn input(&mut self, ms: u64, input: Input) -> Vec<Output> {
         let mut out = vec![];
-        let secs = EPOCH + self.clock_error + (ms / 1000) as i64;
-        let wall = WallClock::from_unix(secs, (ms % 1000) as u32 * 1_000_000);
+        let wall = self.wall(ms);
         self.machine
             .handle(at(ms), wall, self.queue_depth, input, &mut out);
         out
@@ -125,15 +124,26 @@ impl Host {
         )
     }
 
-    /// Begins a handshake with the host at `remote` and returns its first message.
+    /// The time of day, as its clock has it.
+    fn wall(&self, ms: u64) -> WallClock {
+        let secs = EPOCH + self.clock_error + (ms / 1000) as i64;
+        WallClock::from_unix(secs, (ms % 1000) as u32 * 1_000_000)
+    }
+
+    /// Wants a session with the host at `remote`, as the core does, and returns what goes out.
+    fn want(&mut self, ms: u64, remote: SocketAddr) -> Vec<u8> {
+        let paths = vec![path_to(0, remote)];
+        sent(&self.input(ms, Input::Start { peer: PEER, paths }))
+    }
+
+    /// Begins a new handshake with the host at `remote`, even if one is under way, and returns its first message.
     fn start(&mut self, ms: u64, remote: SocketAddr) -> Vec<u8> {
-        let out = self.input(
-            ms,
-            Input::Start {
-                peer: PEER,
-                paths: vec![path_to(0, remote)],
-            },
-        );
+        let mut out = vec![];
+        let (wall, paths) = (self.wall(ms), vec![path_to(0, remote)]);
+        self.machine.expire(at(ms));
+        self.machine
+            .begin_anew(at(ms), wall, PEER, paths, [0; 16], &mut out)
+            .unwrap();
         let [(path, bytes)] = <[_; 1]>::try_from(transmits(&out)).expect("one datagram");
         assert_eq!(path, path_to(0, remote));
         bytes

@@ -97,7 +97,7 @@ fn copies_on_other_links_are_answered_where_they_came_from() {
     let source = |n: u32| address(200 + n);
     let theirs = session(b.receive(0, source(0), &inits[0].1));
     let resp = theirs.reply.unwrap().1;
-    for n in 1..=8 {
+    for n in 1..=24 {
         let out = b.receive(100, source(n), &inits[0].1);
         assert!(
             matches!(&out[..], [Output::Transmit { peer: Some(PEER), path, bytes }]
@@ -105,7 +105,7 @@ fn copies_on_other_links_are_answered_where_they_came_from() {
         );
     }
     assert_dropped(
-        &b.receive(100, source(9), &inits[0].1),
+        &b.receive(100, source(25), &inits[0].1),
         DropReason::HandshakeReplay,
     );
 
@@ -128,6 +128,55 @@ fn copies_on_other_links_are_answered_where_they_came_from() {
         );
         assert_dropped(&out, DropReason::HandshakeUnexpected);
     }
+}
+
+/// A retry costs the other side one exchange at most, whether its answer was lost or it had no time for it.
+#[test]
+fn a_young_first_message_goes_out_again_as_it_was() {
+    let (mut a, mut b) = pair();
+    let first = a.want(0, b.address);
+    assert_eq!(a.want(250, b.address), first);
+    assert_eq!(a.want(4_499, b.address), first);
+    let resp = sent(&b.receive(4_499, a.address, &first));
+    // Lost; the copy is answered with the same.
+    let copy = a.want(4_499, b.address);
+    assert_eq!(sent(&b.receive(4_499, a.address, &copy)), resp);
+    session(a.receive(4_499, b.address, &resp));
+    assert_eq!((a.machine.indices.in_use(), b.machine.indices.in_use()), (1, 1));
+    // Once it is answered it is over, and so it is when it is older.
+    let next = a.want(4_499, b.address);
+    assert_ne!(next, first);
+    assert_ne!(a.want(8_999, b.address), next);
+}
+
+#[test]
+fn a_young_first_message_goes_where_it_has_not_been_yet_and_is_answered_from_there() {
+    let (mut a, mut b) = pair();
+    let first = a.want(0, b.address);
+    b.queue_depth = 128;
+    let other = address(77);
+    assert_eq!(a.want(250, other), first);
+    let cookie = sent(&b.receive(250, a.address, &first));
+    assert!(a.receive(250, other, &cookie).is_empty());
+    let proven = a.want(750, other);
+    assert_eq!(proven[..168], first[..168]);
+    assert_ne!(proven[168..], [0; 16]);
+    let theirs = session(b.receive(750, a.address, &proven));
+    session(a.receive(750, other, &theirs.reply.unwrap().1));
+}
+
+#[test]
+fn what_was_begun_with_another_preshared_key_is_given_up() {
+    let (mut a, mut b) = pair();
+    let old = a.want(0, b.address);
+    a.set_peer(PEER, 2, [0; 32]);
+    assert_eq!(a.want(10, b.address), old, "nothing has changed");
+    a.set_peer(PEER, 2, [5; 32]);
+    b.set_peer(PEER, 1, [5; 32]);
+    let new = a.want(20, b.address);
+    assert_ne!(new, old);
+    let theirs = session(b.receive(20, a.address, &new));
+    session(a.receive(20, b.address, &theirs.reply.unwrap().1));
 }
 
 /// The answer to a copy must not leave before the owner of the peer has the keys that the first answer permits to use.
