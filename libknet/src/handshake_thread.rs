@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError},
     },
     thread::JoinHandle,
     time::Duration,
@@ -20,14 +20,15 @@ use knet_proto::{
         message::{Input, Output},
     },
     ids::{WorkerId, Workers},
+    time::{Span, Time},
 };
 
 use crate::time::{now, wall_clock};
 
 /// Datagrams that may wait for the thread: anybody can send them. Those of strangers are dealt with in microseconds
-/// once cookies are demanded. Where all peers of a hub come back at once it has work for a second or so: an answer that
-/// comes later than after five is none any more.
-pub const HANDSHAKE_QUEUE: usize = 4096;
+/// once cookies are demanded. Where all peers of a hub come back at once it has work for two seconds or three: an answer
+/// that comes later than after five is none any more, and who finds the queue full waits until his next retry.
+pub const HANDSHAKE_QUEUE: usize = 16_384;
 /// Attempts of our own that may wait. A peer whose attempt is discarded tries again by itself.
 const STARTS: usize = 4096;
 /// How often the machine erases what has come to its end, and how many times after the last input.
@@ -74,19 +75,48 @@ pub(crate) enum FromHandshaker {
 /// The thread's end of what goes to the workers.
 struct Results {
     workers: Workers,
-    to: Vec<(SyncSender<FromHandshaker>, Waker)>,
+    to: Vec<Way>,
+}
+
+/// The way to a worker.
+struct Way {
+    sender: SyncSender<FromHandshaker>,
+    waker: Waker,
+    /// When the first result was put there that it has not been woken for.
+    unnoticed: Option<Time>,
 }
 
 impl Results {
-    /// False where nobody listens any more.
-    fn send(&self, to: WorkerId, result: FromHandshaker) -> bool {
-        let Some((sender, waker)) = self.to.get(to.index()) else {
+    /// False where nobody listens any more. The worker need not know of it yet: see [`Self::wake`].
+    fn send(&mut self, now: Time, to: WorkerId, result: FromHandshaker) -> bool {
+        let Some(way) = self.to.get_mut(to.index()) else {
             return false;
         };
-        let sent = sender.send(result).is_ok();
-        // At once: the channel may be full before the last one is in it.
-        waker.wake();
-        sent
+        way.unnoticed.get_or_insert(now);
+        match way.sender.try_send(result) {
+            Ok(()) => true,
+            Err(TrySendError::Full(result)) => {
+                way.wake();
+                way.sender.send(result).is_ok()
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// Wakes the workers for which there has been something since `then`.
+    fn wake(&mut self, then: Time) {
+        for way in &mut self.to {
+            if way.unnoticed.is_some_and(|since| since <= then) {
+                way.wake();
+            }
+        }
+    }
+}
+
+impl Way {
+    fn wake(&mut self) {
+        self.unnoticed = None;
+        self.waker.wake();
     }
 }
 
@@ -103,7 +133,11 @@ pub(crate) fn spawn(
     let (mut links, mut to) = (Vec::new(), Vec::new());
     for (worker, waker) in workers.all().zip(wakers) {
         let (sender, outputs) = mpsc::sync_channel(RESULTS);
-        to.push((sender, waker.clone()));
+        to.push(Way {
+            sender,
+            waker: waker.clone(),
+            unnoticed: None,
+        });
         links.push(HandshakeLink {
             worker,
             inputs: inputs.clone(),
@@ -111,14 +145,16 @@ pub(crate) fn spawn(
             outputs,
         });
     }
-    let results = Results { workers, to };
+    let mut results = Results { workers, to };
     let body = move || {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            run(handshaker, &receiver, &results, &waiting);
+            run(handshaker, &receiver, &mut results, &waiting);
         }));
         if let Err(panic) = result {
             // If nobody listens any more, nobody minds.
-            results.send(WorkerId(0), FromHandshaker::Panicked(panic_message(&*panic)));
+            let message = FromHandshaker::Panicked(panic_message(&*panic));
+            results.send(now(), WorkerId(0), message);
+            results.wake(Time::NEVER);
         }
     };
     let thread = std::thread::Builder::new()
@@ -150,11 +186,14 @@ impl HandshakeLink {
 
 /// A handshake costs a hundred times what a frame costs, and can wait.
 const NICE: i32 = 5;
+/// While more work waits, a worker is woken for several results together, none of which is older than this: to wake it
+/// costs a tenth of what the key exchange does.
+const TOGETHER: Span = Span::from_millis(1);
 
 fn run(
     mut handshaker: Handshaker,
     inputs: &Receiver<(WorkerId, Input)>,
-    workers: &Results,
+    workers: &mut Results,
     waiting: &Waiting,
 ) {
     // Stepping back needs no right; nothing depends on it.
@@ -162,12 +201,16 @@ fn run(
     let mut results = Vec::new();
     let mut idle = IDLE_TICKS;
     loop {
+        let input = inputs.try_recv();
+        if input.is_err() {
+            workers.wake(Time::NEVER);
+        }
         // For a while after the last input the machine must be able to erase what has come to its end; then there is
         // nothing left to erase, and no reason to wake up.
-        let input = if idle < IDLE_TICKS {
-            inputs.recv_timeout(TICK)
-        } else {
-            inputs.recv().map_err(Into::into)
+        let input = match input {
+            Ok(input) => Ok(input),
+            Err(_) if idle < IDLE_TICKS => inputs.recv_timeout(TICK),
+            Err(_) => inputs.recv().map_err(Into::into),
         };
         let (from, input) = match input {
             Ok(input) => input,
@@ -183,13 +226,15 @@ fn run(
             count.fetch_sub(1, Ordering::Relaxed);
         }
         let depth = waiting.datagrams.load(Ordering::Relaxed);
-        handshaker.handle(now(), wall_clock(), depth, input, &mut results);
+        let now = now();
+        handshaker.handle(now, wall_clock(), depth, input, &mut results);
         for output in results.drain(..) {
             let to = output.route(from, workers.workers);
-            if !workers.send(to, FromHandshaker::Output(output)) {
+            if !workers.send(now, to, FromHandshaker::Output(output)) {
                 return;
             }
         }
+        workers.wake(now - TOGETHER);
     }
 }
 
