@@ -42,7 +42,6 @@ use config::{history::Origin, keys::Keys, load, this_host::ThisHost};
 use control::listener::ControlSocket;
 use daemon::Daemon;
 use logging::Log;
-use overlay::EventSender;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::LocalSet,
@@ -140,7 +139,8 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
 
-    let (sender, mut overlay_events) = EventSender::new(EVENT_QUEUE);
+    let (sender, mut overlay_events) = overlay::events(EVENT_QUEUE);
+    let mut burst = Vec::new();
     let daemon = Rc::new(RefCell::new(Daemon::new(
         &args.config,
         this_host(args),
@@ -171,7 +171,11 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                     daemon::look_up_names(&daemon);
                     daemon::watch_peer(&daemon);
                 }
-                Some(event) = overlay_events.recv() => daemon.borrow_mut().handle_event(&event),
+                () = overlay_events.next(&mut burst) => {
+                    for event in burst.drain(..) {
+                        daemon.borrow_mut().handle_event(&event);
+                    }
+                }
                 () = &mut clients => {}
             }
         }

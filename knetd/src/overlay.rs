@@ -53,19 +53,46 @@ pub(crate) struct EventSender {
     lost: Arc<AtomicU64>,
 }
 
-impl EventSender {
-    /// A queue of `size` events.
-    pub(crate) fn new(size: usize) -> (Self, mpsc::Receiver<OverlayEvent>) {
-        let (queue, events) = mpsc::channel(size);
-        (
-            Self {
-                queue,
-                lost: Arc::default(),
-            },
-            events,
-        )
-    }
+/// The control thread's end of it.
+#[derive(Debug)]
+pub(crate) struct EventReceiver {
+    queue: mpsc::Receiver<OverlayEvent>,
+    not_before: Instant,
+}
 
+/// Events that are taken from the queue together, at most.
+const BURST: usize = 256;
+/// After some events the next ones wait for so long: where thousands of peers join, the control thread is not woken for
+/// each of them.
+const EVENTS_APART: Duration = Duration::from_millis(5);
+
+/// A queue of `size` events.
+pub(crate) fn events(size: usize) -> (EventSender, EventReceiver) {
+    let (sender, receiver) = mpsc::channel(size);
+    (
+        EventSender {
+            queue: sender,
+            lost: Arc::default(),
+        },
+        EventReceiver {
+            queue: receiver,
+            not_before: Instant::now(),
+        },
+    )
+}
+
+impl EventReceiver {
+    /// Waits for events, and appends them to `burst`. Nothing is lost where it is given up meanwhile.
+    pub(crate) async fn next(&mut self, burst: &mut Vec<OverlayEvent>) {
+        tokio::time::sleep_until(self.not_before.into()).await;
+        let taken = self.queue.recv_many(burst, BURST).await;
+        if taken < BURST {
+            self.not_before = Instant::now() + EVENTS_APART;
+        }
+    }
+}
+
+impl EventSender {
     /// How many events were lost since this was asked last.
     pub(crate) fn take_lost(&self) -> u64 {
         self.lost.swap(0, Ordering::Relaxed)
