@@ -57,6 +57,9 @@ pub(crate) struct Greeter {
     /// Indices by which we know our sessions. Each handshaker draws its own and knows only those.
     indices: HashSet<u32>,
     outputs: Vec<Output>,
+    stands_still: Option<Time>,
+    /// How far the clock of all key exchanges is behind.
+    behind: Span,
     /// First messages sent, each time they were not answered in time one more.
     pub(crate) attempts: u64,
     /// Answers that were refused.
@@ -81,8 +84,40 @@ impl Greeter {
             waiting: HashSet::new(),
             indices: HashSet::new(),
             outputs: Vec::new(),
+            stands_still: None,
+            behind: Span::ZERO,
             attempts: 0,
             refused: 0,
+        }
+    }
+
+    /// Peer `number` makes its first message before it sends one: what it then sends is ready. From the first of these
+    /// calls to [`Self::begin`] the clock of all key exchanges stands still.
+    pub(crate) fn prepare(
+        &mut self,
+        number: u16,
+        paths: Vec<Path>,
+        wall: WallClock,
+        identity: &Identity,
+        now: Time,
+    ) {
+        let made = *self.stands_still.get_or_insert(now);
+        let mut engaged = Engaged::new(identity, self.hub, self.suites);
+        let mut paths = paths;
+        for path in &mut paths {
+            path.local = Some(network::peer(number).into());
+        }
+        let start = Input::Start { peer: HUB, paths };
+        engaged.handshaker.handle(made, wall, 0, start, &mut Vec::new());
+        engaged.until = made + FORGET_AFTER;
+        self.order.push(Reverse((engaged.until, number)));
+        self.engaged.insert(number, engaged);
+    }
+
+    /// What was prepared is as if it had been made now.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if let Some(made) = self.stands_still.take() {
+            self.behind = now.since(made);
         }
     }
 
@@ -112,6 +147,11 @@ impl Greeter {
         }
     }
 
+    /// Whether a key exchange of this peer is under way.
+    pub(crate) fn is_engaged(&self, number: u16) -> bool {
+        self.engaged.contains_key(&number)
+    }
+
     /// Whether there is something to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.answers.is_empty() && self.starts.is_empty()
@@ -119,6 +159,7 @@ impl Greeter {
 
     /// Does one piece of work, answers before new beginnings, and appends what comes of it.
     pub(crate) fn step(&mut self, now: Time, wall: WallClock, identities: &[Identity], done: &mut Vec<Done>) {
+        let now = now - self.behind;
         let (peer, input) = if let Some((peer, path, bytes)) = self.answers.pop_front() {
             if !self.engaged.contains_key(&peer) {
                 return;
@@ -163,6 +204,7 @@ impl Greeter {
 
     /// Forgets key exchanges that came to nothing, or are over.
     pub(crate) fn expire(&mut self, now: Time) {
+        let now = now - self.behind;
         while let Some(Reverse((until, peer))) = self.order.peek().copied() {
             if until > now {
                 break;

@@ -106,6 +106,9 @@ fn patience(args: &Args) -> Duration {
 /// All join; the last one in the mode `misbehave` later.
 fn join(course: &mut Course, args: &Args, rate: Option<u32>) -> Result<Phase> {
     let all = args.peers() - u32::from(comes_later(args));
+    if rate.is_none() {
+        course.swarm.prepare();
+    }
     let (began, mut joined) = (now(), 0);
     course.run("join", patience(args), move |swarm, at| {
         let due = rate.map_or(u64::from(all), |rate| {

@@ -14,7 +14,9 @@ use knet_proto::{
         Remote, TapMtu,
     },
     event::Event,
+    handshake::message::Input,
     ids::{LinkId, LinkSet, PeerId, SocketId},
+    path::Path,
     rng::Entropy,
     shard::{Outbox, Shard},
     status::{InterfaceStatus, LinkState},
@@ -135,6 +137,24 @@ impl Swarm {
         (0..=u16::MAX).zip(self.identities.iter().map(|i| i.key.public_key()))
     }
 
+    /// All peers make their first messages, each of which takes three multiplications of X25519. They are to be counted as
+    /// joining from then on, and on machines of their own they would do it all at once.
+    pub(crate) fn prepare(&mut self) {
+        let paths: Vec<Path> = (0..self.links)
+            .map(|link| Path {
+                socket: SocketId(link),
+                local: None,
+                remote: Wire::hub(link),
+            })
+            .collect();
+        for (number, identity) in (0..=u16::MAX).zip(&mut self.identities) {
+            identity.instance = OsEntropy.next_u64();
+            self.greeter
+                .prepare(number, paths.clone(), wall(), identity, now());
+        }
+        self.greeter.begin(now());
+    }
+
     /// Peer `number` wants to be with the hub. One that has left comes back as another process.
     pub(crate) fn join(&mut self, number: u16) {
         let now = now();
@@ -147,7 +167,9 @@ impl Swarm {
             ..Peer::default()
         };
         self.counts.joined += 1;
-        self.identities[usize::from(number)].instance = OsEntropy.next_u64();
+        if !self.greeter.is_engaged(number) {
+            self.identities[usize::from(number)].instance = OsEntropy.next_u64();
+        }
         let link = |id: LinkId| {
             let remote = Remote::Static(Wire::hub(id.get()));
             (id, LinkConfig::new(Some(SocketId(id.get())), remote))
@@ -177,6 +199,7 @@ impl Swarm {
         self.counts.joined -= 1;
         self.shard.remove_peer(now(), PeerId(number));
         self.flush();
+        self.greeter.take(Input::RemovePeer(PeerId(number)));
         for index in std::mem::take(&mut self.peers[usize::from(number)].indices) {
             self.by_index.remove(&index);
         }
@@ -288,10 +311,8 @@ impl Swarm {
     fn greet(&mut self) {
         let began = Instant::now();
         while !self.greeter.is_idle() && began.elapsed() < GREETING {
-            let (secs, nanos) = clock::realtime();
-            let wall = WallClock::from_unix(secs as i64, nanos);
             let mut done = std::mem::take(&mut self.done);
-            self.greeter.step(now(), wall, &self.identities, &mut done);
+            self.greeter.step(now(), wall(), &self.identities, &mut done);
             let mut parcels = Vec::new();
             for output in done.drain(..) {
                 match output {
@@ -400,6 +421,11 @@ impl Swarm {
             _ => {}
         }
     }
+}
+
+fn wall() -> WallClock {
+    let (secs, nanos) = clock::realtime();
+    WallClock::from_unix(secs as i64, nanos)
 }
 
 /// The time since boot, as libknet has it.
