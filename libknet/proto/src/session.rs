@@ -204,6 +204,7 @@ impl Session {
         let counter = self.next_data;
         self.charge(counter, len)?;
         self.next_data = counter.wrapping_add(1);
+        self.seal.keep_expanded();
         let header = TransportHeader {
             kind,
             space: 0,
@@ -272,6 +273,8 @@ impl Session {
         let Some(frame) = self.open(header, datagram) else {
             return Data::Drop(DropReason::AeadOpen);
         };
+        // Not before it is known to be the peer's: others can make us receive, too.
+        self.open.keep_expanded();
         if let Err(reason) = self.data_window.commit(header.counter) {
             return Data::Drop(reason);
         }
