@@ -44,7 +44,23 @@ struct Ring<W> {
     next: u64,
 }
 
-impl<W: AsRef<[u64]> + AsMut<[u64]>> Ring<W> {
+/// Where the words are.
+trait Words: AsRef<[u64]> + AsMut<[u64]> {
+    /// The first counter has come: from now on they are needed.
+    fn provide(&mut self, _bits: u32) {}
+}
+
+impl Words for [u64; CTRL_WORDS] {}
+
+impl Words for Box<[u64]> {
+    fn provide(&mut self, bits: u32) {
+        if self.is_empty() {
+            *self = words_for(bits);
+        }
+    }
+}
+
+impl<W: Words> Ring<W> {
     /// The lowest counter in the window.
     fn floor(&self) -> u64 {
         self.next.saturating_sub(u64::from(self.bits))
@@ -102,6 +118,7 @@ impl<W: AsRef<[u64]> + AsMut<[u64]>> Ring<W> {
 
     /// Makes `counter` the highest one, and clears the words that come into the ring.
     fn advance_to(&mut self, counter: u64) {
+        self.words.provide(self.bits);
         // While nothing was seen all words are clear, the first one included.
         let newest = self.next.saturating_sub(1) >> WORD_SHIFT;
         let wanted = counter >> WORD_SHIFT;
@@ -134,7 +151,7 @@ impl<W: AsRef<[u64]> + AsMut<[u64]>> Ring<W> {
     }
 }
 
-/// The window of one lane: 2048 counters wide at first, up to 65,536.
+/// The window of one lane: 2048 counters wide at first, up to 65,536. It takes no memory until the first of them comes.
 pub struct ReplayWindow(Ring<Box<[u64]>>);
 
 /// The window of one link's control datagrams: 256 counters, in place.
@@ -211,7 +228,7 @@ impl ReplayWindow {
     /// A window of [`INITIAL_BITS`] in which nothing was seen.
     pub fn new() -> Self {
         Self(Ring {
-            words: words_for(INITIAL_BITS),
+            words: Box::default(),
             bits: INITIAL_BITS,
             next: 0,
         })
@@ -223,6 +240,10 @@ impl ReplayWindow {
         let bits = self.0.bits.saturating_mul(2);
         if bits > MAX_BITS {
             return false;
+        }
+        if self.0.words.is_empty() {
+            self.0.bits = bits;
+            return true;
         }
         let mut grown = Ring {
             words: words_for(bits),
