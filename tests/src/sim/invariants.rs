@@ -30,7 +30,7 @@ const LONGEST_HOLD: Span = Span::from_millis(50);
 const PEACE: Span = Span::from_secs(90);
 /// I15: times per second that an idle host is woken for each link of each peer, at most. It sends a heartbeat or
 /// answers one, and wants to know whether one came.
-pub const WAKES_PER_LINK: u64 = 4;
+pub const WAKES_PER_LINK: u64 = 3;
 /// And so often besides for each peer, however long it is idle: to prove a path MTU, or for a rekey.
 const WAKES_PER_PEER: u64 = 20;
 /// I13: with a way between two hosts that works, they have a session after this time at the latest: the rarest retry.

@@ -57,6 +57,8 @@ use tap_mtu::AutoMtu;
 const EXPIRIES_PER_TURN: usize = 1024;
 /// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
 const MACS_PER_TURN: usize = 256;
+/// A deadline that has receded by so much is followed by its timer at once.
+const FAR: Span = Span::from_millis(50);
 
 /// Whose a datagram is; length and checksum of the frame in it, if its turn has come.
 type Received = (PeerId, Option<(usize, Checksum)>);
@@ -402,8 +404,10 @@ impl Shard {
         let deadline = peer.deadline(&self.env);
         match peer.timer {
             Some((_, at)) if at == deadline => {}
-            // Firing early costs less than moving the timer each time a deadline recedes.
-            Some((_, at)) if at < deadline && deadline != Time::NEVER && at > self.env.now => {}
+            // Firing early costs less than moving the timer each time a deadline recedes, but for one thing: it wakes up
+            // a thread that sleeps. So deadlines that recede by little wait for that, as they do under traffic, and those
+            // of a peer that is idle are moved, with each of its heartbeats.
+            Some((_, at)) if at < deadline && deadline.since(at) < FAR && at > self.env.now => {}
             Some((timer, _)) if deadline == Time::NEVER => {
                 self.wheel.remove(timer);
                 peer.timer = None;
