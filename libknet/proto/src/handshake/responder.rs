@@ -46,8 +46,9 @@ const ACCEPT_BURST: u64 = 4;
 const RETRY_INTERVAL: Span = Span::from_secs(1);
 /// One COOKIE or RETRY is sent to anybody in this span ... (limits: row 9)
 const REPLY_INTERVAL: Span = Span::from_micros(100);
-/// ... and so many at once.
-const REPLY_BURST: u64 = 1000;
+/// ... and so many at once: where all peers of a hub come back at the same time, each of those that wait gets its
+/// cookie the first time it asks, and not one in ten.
+const REPLY_BURST: u64 = 16_384;
 /// One Diffie-Hellman exchange is made for anybody in this span ... (limits: row 7)
 const EXCHANGE_INTERVAL: Span = Span::from_micros(200);
 /// ... and so many at once.

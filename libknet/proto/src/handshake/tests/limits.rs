@@ -235,7 +235,7 @@ fn at_most_ten_thousand_cookies_per_second() {
             .filter(|n| !transmits(&b.receive(ms, address(10_000 + n), &init)).is_empty())
             .count()
     };
-    assert_eq!(cookies(&mut b, 0, 3_000), 1_000);
+    assert_eq!(cookies(&mut b, 0, 17_000), 16_384);
     assert_eq!(cookies(&mut b, 10, 300), 100);
     // RETRYs are of the same account.
     b.queue_depth = 0;
