@@ -51,7 +51,7 @@ drop_reasons! {
     AeadOpen "aead-open" "The datagram does not decrypt: damaged or forged.",
     SessionExpired "session-expired" "The session is too old or has sent too much to be used.",
     LaneInvalid "lane-invalid" "The lane was not agreed on.",
-    LinkMismatch "link-mismatch" "A control message came over another socket or from another address than its link's.",
+    LinkMismatch "link-mismatch" "A control message came over another socket or from another address than its link's, and was no part of finding out whether the link is there now.",
     LinkUnknown "link-unknown" "A control message for a link that this peer may not open.",
     RecordInvalid "record-invalid" "An authenticated control message that breaks the rules.",
     RecordRate "record-rate" "Control records beyond what a peer may send.",

@@ -140,10 +140,11 @@ impl Peer {
         match l.endpoint.arrival(path) {
             Arrival::WrongSocket => env.drop(DropReason::LinkMismatch),
             Arrival::Elsewhere => {
-                env.drop(DropReason::LinkMismatch);
-                // Whoever copies what passes and is faster than it must not take its counter away.
                 if self.receive_elsewhere(env, link, path, bytes, newest, records) {
                     self.accept_ctrl(header);
+                } else {
+                    // Whoever copies what passes and is faster than it must not take its counter away.
+                    env.drop(DropReason::LinkMismatch);
                 }
             }
             arrival @ (Arrival::Known | Arrival::Adopted) => {
