@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 
 /// Longest word that is compared, in characters: the work grows with the product of both lengths.
 const LONGEST: usize = 64;
+/// Nothing was meant that is further away.
+const FAR: usize = 2;
 
 /// The one of `words` that was probably meant by `typed`: one letter away, from five letters on two; or one that
 /// begins like that, as abbreviations do, from four letters on. Of several the nearest, then the one that has the
@@ -17,11 +19,12 @@ pub fn nearest<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> Option<
     let allowed = match letters.len() {
         0..=1 => return None,
         2..=4 => 1,
-        _ => 2,
+        _ => FAR,
     };
+    let mut rows = Rows::default();
     words
         .filter_map(|word| {
-            let (whole, beginning) = distances(&letters, word);
+            let (whole, beginning) = rows.distances(&letters, word)?;
             let distance = if whole <= allowed && whole < letters.len() {
                 whole
             } else if letters.len() >= 4 && beginning <= 1 {
@@ -58,27 +61,57 @@ pub fn names_instead<'a>(missing: &str, names: impl Iterator<Item = &'a str> + C
     })
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment) that turn `a` into `b`,
-/// and into the beginning of `b` that is nearest.
-fn distances(a: &[char], b: &str) -> (usize, usize) {
-    let b: Vec<char> = b.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()).collect();
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(x != y))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
+/// The last rows of a table of distances, used for one word after the other.
+#[derive(Default)]
+struct Rows {
+    /// The word, as far as it is compared.
+    word: Vec<char>,
+    before: Vec<usize>,
+    last: Vec<usize>,
+    row: Vec<usize>,
+}
+
+impl Rows {
+    /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment) that turn `a` into `b`,
+    /// and into the beginning of `b` that is nearest. `None` where both are more than [`FAR`].
+    fn distances(&mut self, a: &[char], b: &str) -> Option<(usize, usize)> {
+        let Self {
+            word,
+            before,
+            last,
+            row,
+        } = self;
+        word.clear();
+        word.extend(b.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()));
+        if a.len() > word.len() + FAR {
+            return None;
         }
-        before = std::mem::replace(&mut last, row);
+        last.clear();
+        last.extend(0..=word.len());
+        let mut nearest = (0, 0);
+        for (i, x) in a.iter().enumerate() {
+            row.clear();
+            row.push(i + 1);
+            for (j, y) in word.iter().enumerate() {
+                let mut best = (last[j] + usize::from(x != y))
+                    .min(last[j + 1] + 1)
+                    .min(row[j] + 1);
+                if i > 0 && j > 0 && *x == word[j - 1] && a[i - 1] == *y {
+                    best = best.min(before[j - 1] + 1);
+                }
+                row.push(best);
+            }
+            // Both rows that the next one comes from are too far already: so is all that follows.
+            nearest = (nearest.1, row.iter().copied().min().unwrap_or(0));
+            if nearest.0 > FAR && nearest.1 > FAR {
+                return None;
+            }
+            std::mem::swap(before, last);
+            std::mem::swap(last, row);
+        }
+        let whole = last.last().copied().unwrap_or(0);
+        Some((whole, last.iter().copied().min().unwrap_or(whole)))
     }
-    let whole = last.last().copied().unwrap_or(0);
-    (whole, last.into_iter().min().unwrap_or(whole))
 }
 
 #[cfg(test)]
@@ -109,6 +142,56 @@ mod tests {
         for typed in ["", "xyz", "q", "description-of-what", "zz"] {
             assert_eq!(meant(typed), None, "{typed}");
         }
+    }
+
+    /// What is given up early is far, and nothing else is.
+    #[test]
+    fn only_what_is_far_is_given_up() {
+        let mut random = 1_u32;
+        let mut word = || -> String {
+            let mut letter = || {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                random >> 24
+            };
+            (0..letter() % 12)
+                .map(|_| char::from(b'a' + (letter() % 3) as u8))
+                .collect()
+        };
+        let mut near = 0;
+        for _ in 0..20_000 {
+            let (a, b) = (word(), word());
+            let letters: Vec<char> = a.chars().collect();
+            let expected = table(&letters, &b.chars().collect::<Vec<_>>());
+            let found = Rows::default().distances(&letters, &b);
+            match found {
+                Some(found) => assert_eq!(found, expected, "{a} {b}"),
+                None => assert!(expected.0 > FAR && expected.1 > FAR, "{a} {b}: {expected:?}"),
+            }
+            near += usize::from(found.is_some_and(|(whole, _)| whole <= FAR));
+        }
+        assert!(near > 100, "{near}");
+    }
+
+    /// The whole table, by its definition.
+    fn table(a: &[char], b: &[char]) -> (usize, usize) {
+        let mut t = vec![vec![0; b.len() + 1]; a.len() + 1];
+        for i in 0..=a.len() {
+            for j in 0..=b.len() {
+                t[i][j] = match (i, j) {
+                    (0, n) | (n, 0) => n,
+                    _ => {
+                        let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                        let swap = if swapped { t[i - 2][j - 2] + 1 } else { usize::MAX };
+                        (t[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]))
+                            .min(t[i - 1][j] + 1)
+                            .min(t[i][j - 1] + 1)
+                            .min(swap)
+                    }
+                };
+            }
+        }
+        let last = &t[a.len()];
+        (last[b.len()], last.iter().copied().min().unwrap_or(0))
     }
 
     #[test]
