@@ -106,7 +106,7 @@ pub(crate) enum Mode {
         /// With what.
         #[arg(long, value_enum, default_value = "init")]
         flood: Flood,
-        /// Datagrams per second [default: as many as can be sent].
+        /// Datagrams or frames per second [default: as many as can be sent].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         rate: Option<u32>,
         /// For so long, after as long without.
@@ -133,6 +133,9 @@ pub(crate) enum Flood {
     Garbage,
     /// What peers have sent, once more, from where it came.
     Replay,
+    /// Frames of one of the peers that is up, a third of each kind: to everybody, from a MAC address that nobody has seen
+    /// before; to a MAC address that nobody has; and of the greatest length to everybody.
+    Insider,
 }
 
 impl Mode {

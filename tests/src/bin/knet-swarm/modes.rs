@@ -415,14 +415,17 @@ fn misbehave(
     findings: &mut Findings,
     (flood, rate, seconds): (Flood, Option<u32>, u32),
 ) -> Result<()> {
+    // The last one comes later, and the one before it is the insider, if there is one: others talk.
     let newcomer = (args.peers() - 1) as u16;
-    let mut talk = Talk::new((args.peers() - 1).max(2), 64, Some(BACKGROUND));
+    let talkers = args.peers() - 1 - u32::from(flood == Flood::Insider);
+    let mut talk = Talk::new(talkers.max(2), 64, Some(BACKGROUND));
     course.swarm.overhear(OVERHEARD);
-    introduce(course, &mut talk, args.peers() - 1)?;
+    introduce(course, &mut talk, talkers)?;
     let phase = converse(course, &mut talk, "calm", seconds, |_, _| {})?;
     tell_talk(findings, "calm", &talk, &phase);
     let (began, key) = (now(), course.hub.public_key());
-    let mut flooder = Flooder::new(flood, rate, &key, args.links, began);
+    let insider = newcomer.saturating_sub(1);
+    let mut flooder = Flooder::new((flood, rate), &key, args.links, insider, began);
     let mut came = false;
     let phase = converse(course, &mut talk, "flood", seconds, |swarm, at| {
         flooder.send_due(swarm, at);
@@ -437,11 +440,12 @@ fn misbehave(
     let spread = Spread::of(newcomer_took);
     findings.add(
         "flood",
-        json!({ "sent": flooder.sent(), "per_second": flooder.sent() as f64 / phase.seconds(),
+        json!({ "sent": flooder.sent(), "per_second": flooder.sent() as f64 / phase.seconds(), "hub_mib": phase.hub.mib(),
                 "newcomer_and_those_who_came_back": spread.json() }),
         format!(
-            "flood: {:.0} datagrams a second; who joined meanwhile, or had to again, was up: {spread}",
-            flooder.sent() as f64 / phase.seconds()
+            "flood: {:.0} a second; the hub has {:.0} MiB; who joined meanwhile, or had to again, was up: {spread}",
+            flooder.sent() as f64 / phase.seconds(),
+            phase.hub.mib()
         ),
     );
     Ok(())

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// MTU of the TAP that each peer would have.
-const MTU: u16 = 1_400;
+pub(crate) const MTU: u16 = 1_400;
 /// For so long key exchanges may hold up everything else.
 const GREETING: Duration = Duration::from_millis(2);
 /// Batches of datagrams taken from each socket in one turn.
