@@ -1,8 +1,8 @@
 //! A data worker, and its thread: the only place where the core and system calls meet. An interface has one, or several
 //! that share its peers.
 //!
-//! One turn: wait, then commands, netlink, handshakes, parcels of other workers, datagrams, frames, timers; each with a
-//! budget, so that a turn is short whatever happens. Level-triggered epoll makes it safe to leave work behind. After each
+//! One turn: wait, then commands, netlink, handshakes, parcels of other workers, datagrams, frames, timers, floods; each with
+//! a budget, so that a turn is short whatever happens. Level-triggered epoll makes it safe to leave work behind. After each
 //! burst of calls to the core its outbox is emptied.
 
 mod answer;
@@ -215,10 +215,21 @@ impl Worker {
             .as_ref()
             .filter(|m| m.is_blocked())
             .map(|_| now() + RETRY);
-        [self.shard.poll_timeout(), self.pings.next_deadline(), hold, retry]
-            .into_iter()
-            .flatten()
-            .min()
+        // A socket that is full would lose what is flooded through it.
+        let flood = self
+            .shard
+            .has_floods()
+            .then(|| self.sockets.hold_tap_until(now()).unwrap_or(Time::ZERO));
+        [
+            self.shard.poll_timeout(),
+            self.pings.next_deadline(),
+            hold,
+            retry,
+            flood,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn socket_ids(&self) -> Vec<SocketId> {

@@ -270,6 +270,13 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
             "discarded",
         ),
         refused(
+            DropReason::FloodQueueFull,
+            used(
+                held.flood_bytes,
+                limit("flood-queue", "bytes", most.flood_bytes as u64, "discarded"),
+            ),
+        ),
+        refused(
             DropReason::HandshakeQueueFull,
             limit(
                 "handshake-queue",

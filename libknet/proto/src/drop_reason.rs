@@ -74,6 +74,7 @@ drop_reasons! {
     MacFrozen "mac-frozen" "The source address belongs to another port: it is configured there, or it moved too often.",
     StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
     FloodBudget "flood-budget" "Copies of flooded frames beyond the budget.",
+    FloodQueueFull "flood-queue-full" "Copies of flooded frames that could not be made at once, where too many waited already.",
     NoPort "no-port" "A frame, and nobody to send it to: a flooded one, or one for a peer that has just been removed.",
     HandoverFull "handover-full" "A frame or datagram for a peer of another worker, which did not keep up.",
     PartialChecksum "partial-checksum" "A frame that is neither TCP nor UDP, from a peer that says its checksum is left to do.",

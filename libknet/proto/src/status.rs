@@ -12,7 +12,7 @@ use crate::{
     reassembly,
     resend_ring::RingStats,
     resequencer,
-    shard::env::{REORDER_TOTAL, WAITING_TOTAL},
+    shard::env::{FLOODS_TOTAL, REORDER_TOTAL, WAITING_TOTAL},
     time::Span,
     wire::control_record::ReceiveQuality,
 };
@@ -134,6 +134,8 @@ pub struct Holdings {
     pub reassembly_bytes: usize,
     /// Bytes of frames that wait for a session.
     pub waiting_bytes: usize,
+    /// Bytes of frames that have not been flooded to all peers yet.
+    pub flood_bytes: usize,
     /// Timers set: one per peer at most.
     pub timers: usize,
     /// Receiver indices, each of a session: three per peer at most.
@@ -149,6 +151,7 @@ impl Holdings {
         reorder_bytes: REORDER_TOTAL,
         reassembly_bytes: reassembly::MAX_BYTES_TOTAL,
         waiting_bytes: WAITING_TOTAL,
+        flood_bytes: FLOODS_TOTAL,
         timers: MAX_PEERS,
         indices: 3 * MAX_PEERS,
         paths: MAX_PEERS * MAX_LINKS,

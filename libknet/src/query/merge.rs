@@ -69,6 +69,7 @@ fn add_holdings(all: &mut Holdings, next: &Holdings) {
         reorder_bytes,
         reassembly_bytes,
         waiting_bytes,
+        flood_bytes,
         timers,
         indices,
         // Of all peers, whosever they are.
@@ -78,6 +79,7 @@ fn add_holdings(all: &mut Holdings, next: &Holdings) {
     all.reorder_bytes += reorder_bytes;
     all.reassembly_bytes += reassembly_bytes;
     all.waiting_bytes += waiting_bytes;
+    all.flood_bytes += flood_bytes;
     all.timers += timers;
     all.indices += indices;
 }

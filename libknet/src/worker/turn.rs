@@ -1,4 +1,4 @@
-//! One turn of the data thread: commands, netlink, handshakes, datagrams, frames, timers.
+//! One turn of the data thread: commands, netlink, handshakes, datagrams, frames, timers, floods.
 
 use std::io;
 
@@ -83,6 +83,9 @@ impl Worker {
         }
         if self.shard.poll_timeout().is_some_and(|at| at <= now) {
             self.shard.handle_timeout(now);
+        }
+        if self.shard.has_floods() && self.sockets.hold_tap_until(now).is_none() {
+            self.shard.continue_floods(now);
         }
         // What was held back and is given up now, and answers to senders of frames that are too long.
         let written = write_frames(&mut self.tap, &mut self.shard, self.mail.as_mut(), &[])?;

@@ -392,7 +392,9 @@ impl World {
             for (worker, shard) in life.shards.iter_mut().enumerate() {
                 let h = shard.holdings();
                 let own = shard.interface_status().peers as usize;
-                let empty = h.ring_bytes + h.reorder_bytes + h.reassembly_bytes + h.waiting_bytes == 0;
+                let held =
+                    h.ring_bytes + h.reorder_bytes + h.reassembly_bytes + h.waiting_bytes + h.flood_bytes;
+                let empty = held == 0;
                 let bounded = h.timers <= own && h.indices <= 3 * own && h.paths <= links * all;
                 let outbox = shard.outbox();
                 let idle = outbox.is_empty()

@@ -19,6 +19,8 @@ use super::{RECENT, World, network::Network, node};
 const HANDSHAKE_TIME: Span = Span::from_micros(400);
 /// What one worker tells or hands another takes less than so many nanoseconds.
 const MAIL_TIME: u64 = 200_000;
+/// A slice of a flood takes so long, in which something else can come.
+const SLICE_TIME: Span = Span::from_micros(500);
 /// I15: more events than this at one instant are a storm that does not end.
 const MOST_AT_ONCE: u32 = 1_000_000;
 
@@ -173,7 +175,10 @@ impl World {
                 }
                 *self.nodes[node].wake_at(worker) = None;
                 self.nodes[node].wakes += 1;
-                self.act(node, worker, |shard| shard.handle_timeout(now));
+                self.act(node, worker, |shard| {
+                    shard.handle_timeout(now);
+                    shard.continue_floods(now);
+                });
                 self.drain(node);
             }
             What::Resume { node, .. } => {
@@ -325,7 +330,9 @@ impl World {
         let Some(life) = self.nodes[n].life_mut() else {
             return;
         };
-        let wake = life.shards[worker.index()].poll_timeout();
+        let shard = &life.shards[worker.index()];
+        let flood = shard.has_floods().then(|| now + SLICE_TIME);
+        let wake = [shard.poll_timeout(), flood].into_iter().flatten().min();
         let wake_at = self.nodes[n].wake_at(worker);
         if let Some(at) = wake.filter(|at| wake_at.is_none_or(|w| *at < w)) {
             let at = at.max(now);

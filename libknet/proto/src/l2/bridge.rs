@@ -4,14 +4,16 @@
 //! a full mesh have a session of their own, and what is relayed between them would come twice, or for ever.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{
+    flood_list::{FloodList, Role},
     mac_table::{Learned, MacNews, MacTable, StaticMacError},
     storm::{COPIES_TOTAL, Rate, StormControl, TokenBucket},
 };
 use crate::{
     drop_reason::DropReason,
-    ids::{MacAddr, PeerId, Seat},
+    ids::{MacAddr, PeerId, Seat, WorkerId},
     status::Port,
     time::{Span, Time},
     wire::ethernet::EthernetFrame,
@@ -26,8 +28,8 @@ pub enum Decision {
     Tap,
     /// To this peer only.
     Peer(PeerId),
-    /// To the TAP, unless it came from there, and to every peer that [`Bridge::may_flood_to`] allows, as far
-    /// as [`Bridge::take_copies`] grants.
+    /// To the TAP, unless it came from there, and to every peer that [`Bridge::next_target`] finds, as far as
+    /// [`Bridge::take_copies`] grants.
     Flood,
 }
 
@@ -56,7 +58,18 @@ struct PeerPort {
     generation: u16,
     isolate: bool,
     mesh: bool,
+    up: bool,
     storm: StormControl,
+}
+
+impl PeerPort {
+    const fn role(&self) -> Role {
+        match (self.isolate, self.mesh) {
+            (true, _) => Role::Isolated,
+            (false, true) => Role::Mesh,
+            (false, false) => Role::Spoke,
+        }
+    }
 }
 
 /// The bridge of one interface.
@@ -64,6 +77,7 @@ struct PeerPort {
 pub struct Bridge {
     macs: MacTable,
     peers: Vec<Option<PeerPort>>,
+    flood_list: FloodList,
     copies: TokenBucket,
     copies_rate: Rate,
     counters: BridgeCounters,
@@ -81,6 +95,7 @@ impl Bridge {
         Self {
             macs,
             peers: Vec::new(),
+            flood_list: FloodList::new(Seat::ALONE),
             copies: TokenBucket::FULL,
             copies_rate: COPIES_TOTAL,
             counters: BridgeCounters::default(),
@@ -92,6 +107,7 @@ impl Bridge {
     #[must_use]
     pub fn seated(mut self, seat: Seat) -> Self {
         self.copies_rate = COPIES_TOTAL.shared(seat.workers);
+        self.flood_list = FloodList::new(seat);
         if !seat.is_alone() {
             self.macs.share(seat.me);
         }
@@ -114,16 +130,20 @@ impl Bridge {
         if index >= self.peers.len() {
             self.peers.resize(index + 1, None);
         }
-        self.peers[index].get_or_insert_default().isolate = isolate;
+        self.peers[index].get_or_insert_default();
+        self.change_role(peer, |port| port.isolate = isolate);
         Ok(())
     }
 
     /// Says whether a peer is a neighbour in a full mesh: two such peers have a session of their own, so frames
     /// are never relayed between them (split horizon, RFC 4762 section 4.4). A new port is none.
     pub fn set_mesh(&mut self, peer: PeerId, mesh: bool) {
-        if let Some(port) = self.peer_mut(peer) {
-            port.mesh = mesh;
-        }
+        self.change_role(peer, |port| port.mesh = mesh);
+    }
+
+    /// Says whether frames can be sent to a peer: those of which this is true are what is flooded to.
+    pub fn set_up(&mut self, peer: PeerId, up: bool) {
+        self.change_role(peer, |port| port.up = up);
     }
 
     /// Says which of the peers that have had this slot one after the other has it now. What was learned behind another
@@ -156,6 +176,7 @@ impl Bridge {
     /// Removes a peer and all addresses behind it.
     pub fn remove_peer(&mut self, peer: PeerId) {
         self.macs.remove_port(Port::Peer(peer));
+        self.set_up(peer, false);
         if let Some(port) = self.peers.get_mut(peer.0 as usize) {
             *port = None;
         }
@@ -211,15 +232,58 @@ impl Bridge {
     /// Whether a frame from `ingress` may go to `peer`: not back to where it came from, not between peers of
     /// which one is isolated or both are neighbours in a mesh, and not to a peer that is not there.
     pub fn may_flood_to(&self, ingress: Port, peer: PeerId) -> bool {
-        let Some(egress) = self.peer(peer) else {
-            return false;
-        };
-        match ingress {
-            Port::Tap => true,
-            Port::Peer(from) => {
-                let relays = |ingress: &PeerPort| !(ingress.isolate || ingress.mesh && egress.mesh);
-                from != peer && !egress.isolate && self.peer(from).is_some_and(relays)
+        let (from, to) = (self.role(ingress), self.role(Port::Peer(peer)));
+        ingress != Port::Peer(peer) && from.zip(to).is_some_and(|(from, to)| from.relays_to(to))
+    }
+
+    /// To how many peers of `worker` a frame from `ingress` is flooded: those that are up, and that
+    /// [`Self::may_flood_to`] allows.
+    pub fn flood_targets(&self, ingress: Port, worker: WorkerId) -> u32 {
+        let Some(from) = self.role(ingress) else { return 0 };
+        let reached = self.flood_list.reached(from, worker);
+        // Not back to where it came from.
+        let itself = match ingress {
+            Port::Peer(peer) if self.flood_list.owner(peer) == worker => {
+                from.relays_to(from) && self.peer(peer).is_some_and(|port| port.up)
             }
+            _ => false,
+        };
+        reached - u32::from(itself)
+    }
+
+    /// The first of them with its slot in `slots`, of those that belong to this worker.
+    pub fn next_target(&self, ingress: Port, slots: Range<usize>) -> Option<PeerId> {
+        let from = self.role(ingress)?;
+        let found = self.flood_list.first(from, slots.clone())?;
+        if Port::Peer(found) == ingress {
+            return self.flood_list.first(from, usize::from(found.0) + 1..slots.end);
+        }
+        Some(found)
+    }
+
+    fn role(&self, port: Port) -> Option<Role> {
+        match port {
+            Port::Tap => Some(Role::Tap),
+            Port::Peer(peer) => self.peer(peer).map(PeerPort::role),
+        }
+    }
+
+    /// Changes what decides where in the flood list a peer is.
+    fn change_role(&mut self, peer: PeerId, change: impl FnOnce(&mut PeerPort)) {
+        let Some(port) = self.peers.get_mut(peer.0 as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let before = port.up.then(|| port.role());
+        change(port);
+        let after = port.up.then(|| port.role());
+        if before == after {
+            return;
+        }
+        if let Some(role) = before {
+            self.flood_list.leave(peer, role);
+        }
+        if let Some(role) = after {
+            self.flood_list.enter(peer, role);
         }
     }
 

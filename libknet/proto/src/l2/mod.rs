@@ -2,6 +2,7 @@
 //! that pass need besides: which flow they belong to, and which packet size the tunnel wishes for.
 
 pub mod bridge;
+mod flood_list;
 pub mod flow_hash;
 pub mod ip_packet;
 pub mod mac_table;

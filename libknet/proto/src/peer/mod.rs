@@ -46,8 +46,8 @@ pub struct Peer {
     pub id: PeerId,
     /// What the operator said.
     pub config: PeerConfig,
-    /// Its place in the list of peers that are up.
-    pub up_slot: Option<u32>,
+    /// Whether it is counted, and flooded to, as one that is up.
+    pub counted_up: bool,
     /// Its entry in the timer wheel, and the time that is set for.
     pub timer: Option<(TimerId, Time)>,
     previous: Option<Box<Session>>,
@@ -122,7 +122,7 @@ impl Peer {
         let mut peer = Self {
             id,
             config,
-            up_slot: None,
+            counted_up: false,
             timer: None,
             previous: None,
             current: None,

@@ -11,6 +11,7 @@ use crate::{
     l2::mac_table::StaticMacError,
     offload::join::Joins,
     peer::Peer,
+    status::Port,
     time::{Span, Time},
 };
 
@@ -23,7 +24,10 @@ impl Shard {
     pub fn set_port(&mut self, now: Time, id: PeerId, port: &PortConfig) -> Result<(), StaticMacError> {
         self.tick(now);
         self.bridge.set_port(now, id, port.isolate, &port.static_macs)?;
-        self.bridge.set_generation(id, port.generation);
+        if self.bridge.generation(Port::Peer(id)) != Some(port.generation) {
+            self.bridge.set_generation(id, port.generation);
+            self.end_floods(Port::Peer(id));
+        }
         self.bridge.set_mesh(id, !port.spoke);
         Ok(())
     }
@@ -32,6 +36,7 @@ impl Shard {
     pub fn remove_port(&mut self, now: Time, id: PeerId) {
         self.tick(now);
         self.bridge.remove_peer(id);
+        self.end_floods(Port::Peer(id));
     }
 
     /// Adds a peer whose port is there, or changes it. What the change does not touch goes on undisturbed: other peers
@@ -153,8 +158,8 @@ impl Shard {
         if let Some((timer, _)) = peer.timer.take() {
             self.wheel.remove(timer);
         }
-        if let Some(slot) = peer.up_slot.take() {
-            self.leave_up_list(slot);
+        if core::mem::take(&mut peer.counted_up) {
+            self.count_up(id, false);
         }
         for place in peer.places.iter().flatten() {
             if self.paths.get(place) == Some(&id) {

@@ -31,6 +31,9 @@ pub const WAITING_TOTAL: usize = 64 << 20;
 /// Bytes held back to restore the order, over all peers of an interface (limits: row 22).
 pub const REORDER_TOTAL: usize = 256 << 20;
 
+/// Bytes of frames that are still to be flooded, of all ports of an interface.
+pub const FLOODS_TOTAL: usize = 16 << 20;
+
 /// What is around the packet in a frame of the TAP: Ethernet header and one VLAN tag.
 pub const ETHERNET: u16 = 14 + 4;
 

@@ -11,7 +11,7 @@ use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
     event::Event,
-    ids::{MAX_WORKERS, PeerId, SocketId},
+    ids::{PeerId, SocketId},
     l2::{
         bridge::Decision,
         ip_packet::{Addresses, IpPacket, Part, protocol},
@@ -149,7 +149,7 @@ impl Shard {
             }
             Decision::Tap => true,
             Decision::Peer(peer) => {
-                self.send(peer, from, frame);
+                self.send_known(peer, from, frame);
                 false
             }
             Decision::Flood => {
@@ -174,55 +174,6 @@ impl Shard {
         if let Some(news) = self.bridge.take_news() {
             self.env.outbox.news.push((None, News::Mac(news)));
         }
-    }
-
-    fn flood(&mut self, from: Port, frame: Frame<'_>) {
-        let mut elsewhere = [0; MAX_WORKERS as usize];
-        for (there, up) in elsewhere.iter_mut().zip(self.others.up()) {
-            *there = self.flood_targets(from, up);
-        }
-        let targets = self.flood_targets(from, &self.up) + elsewhere.iter().sum::<u32>();
-        if targets == 0 {
-            if from == Port::Tap {
-                self.env.drop(DropReason::NoPort);
-            }
-            return;
-        }
-        // All segments of a super-frame, or none.
-        let frames = frame.count();
-        let granted = self.bridge.take_copies(self.env.real, from, targets, frames);
-        self.count_drops(
-            DropReason::FloodBudget,
-            u64::from(targets - granted) * u64::from(frames),
-        );
-        let mut copies = self.send_copies(from, frame, granted);
-        for (worker, there) in self.seat.workers.all().zip(elsewhere) {
-            let share = copies.min(there);
-            if share > 0 {
-                copies -= share;
-                self.hand_over_flood(worker, from, &frame, share);
-            }
-        }
-    }
-
-    /// How many of `peers` a frame from `from` may be flooded to.
-    fn flood_targets(&self, from: Port, peers: &[PeerId]) -> u32 {
-        let permitted = |peer: &&PeerId| self.bridge.may_flood_to(from, **peer);
-        peers.iter().filter(permitted).count() as u32
-    }
-
-    /// Sends a flooded frame to as many of the peers here that may have it, and returns how many copies are left.
-    pub(super) fn send_copies(&mut self, from: Port, frame: Frame<'_>, mut copies: u32) -> u32 {
-        for i in 0..self.up.len() {
-            let Some(peer) = self.up.get(i).copied() else {
-                break;
-            };
-            if copies > 0 && self.bridge.may_flood_to(from, peer) {
-                copies -= 1;
-                self.send(peer, from, frame);
-            }
-        }
-        copies
     }
 
     pub(super) fn send(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {

@@ -24,6 +24,7 @@ impl Shard {
             reorder_bytes: self.env.reorder.used(),
             reassembly_bytes: self.env.reassembly_most - self.env.reassembly,
             waiting_bytes: self.env.waiting,
+            flood_bytes: self.floods.bytes(),
             timers: self.wheel.len(),
             indices: self.index.len(),
             paths: self.paths.len(),

@@ -6,6 +6,7 @@
 
 mod configure;
 pub mod env;
+mod flood;
 mod forward;
 mod index;
 mod look;
@@ -46,6 +47,7 @@ use crate::{
     },
 };
 use env::Env;
+use flood::Floods;
 use index::IndexTable;
 use news::Others;
 pub use news::{News, PeerFacts};
@@ -68,8 +70,6 @@ pub struct Shard {
     seat: Seat,
     env: Env,
     peers: Vec<Option<Box<Peer>>>,
-    /// Peers with a session, in no order: floods go to these.
-    up: Vec<PeerId>,
     index: IndexTable,
     /// The peers of other workers.
     others: Others,
@@ -77,6 +77,7 @@ pub struct Shard {
     paths: BTreeMap<Place, PeerId>,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
+    floods: Floods,
     /// Whether frames pass it.
     bridged: bool,
     mtu_policy: MtuPolicy,
@@ -101,12 +102,12 @@ impl Shard {
             seat,
             env: Env::new(now, config, entropy, seat),
             peers: Vec::new(),
-            up: Vec::new(),
             index: IndexTable::default(),
-            others: Others::new(seat),
+            others: Others::default(),
             paths: BTreeMap::new(),
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
+            floods: Floods::new(|total| seat.workers.share(total)),
             bridged: true,
             mtu_policy: config.mtu_policy,
             too_big: Answerer::new(seat.workers),
@@ -242,7 +243,14 @@ impl Shard {
     /// Says goodbye to every peer.
     pub fn close_all(&mut self, now: Time) {
         self.tick(now);
-        for id in self.up.clone() {
+        for id in self
+            .peers
+            .iter()
+            .flatten()
+            .filter(|p| p.is_up())
+            .map(|p| p.id)
+            .collect::<Vec<_>>()
+        {
             self.with(id, |peer, env| peer.close(env, SessionDownReason::Configured));
         }
     }
@@ -420,35 +428,25 @@ impl Shard {
             None if deadline == Time::NEVER => {}
             None => peer.timer = Some((self.wheel.insert(deadline, id), deadline)),
         }
-        match (peer.is_up(), peer.up_slot) {
-            (true, None) => {
-                peer.up_slot = Some(self.up.len() as u32);
-                self.up.push(id);
-                self.env.status.peers_up = self.up.len() as u32;
-            }
-            (false, Some(slot)) => {
-                peer.up_slot = None;
-                self.leave_up_list(slot);
-            }
-            _ => {}
+        let is_up = peer.is_up();
+        if is_up != peer.counted_up {
+            peer.counted_up = is_up;
+            self.count_up(id, is_up);
         }
         if !self.seat.is_alone() {
             self.tell_of(id);
         }
     }
 
-    fn leave_up_list(&mut self, slot: u32) {
-        let slot = slot as usize;
-        if slot >= self.up.len() {
-            return;
-        }
-        self.up.swap_remove(slot);
-        self.env.status.peers_up = self.up.len() as u32;
-        if let Some(moved) = self.up.get(slot)
-            && let Some(peer) = self.peers.get_mut(usize::from(moved.0)).and_then(Option::as_mut)
-        {
-            peer.up_slot = Some(slot as u32);
-        }
+    /// A peer that was not up is, or the other way round.
+    fn count_up(&mut self, id: PeerId, up: bool) {
+        let peers_up = &mut self.env.status.peers_up;
+        *peers_up = if up {
+            *peers_up + 1
+        } else {
+            peers_up.saturating_sub(1)
+        };
+        self.bridge.set_up(id, up);
     }
 
     fn release_indices(&mut self) {

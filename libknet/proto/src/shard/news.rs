@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::Shard;
 use crate::{
-    ids::{PeerId, ReceiverIndex, Seat, SocketId, WorkerId},
+    ids::{PeerId, ReceiverIndex, SocketId},
     l2::mac_table::MacNews,
     path::Path,
     peer::{Peer, Place, path_mtu::Narrowest},
@@ -83,42 +83,17 @@ impl PeerFacts {
 /// The peers of other workers, as these have told of them.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    peers: Vec<Option<Other>>,
-    /// By worker, those that are up, in no order: floods go to these.
-    up: Vec<Vec<PeerId>>,
-}
-
-#[derive(Debug)]
-struct Other {
-    facts: Box<PeerFacts>,
-    /// Its place in the list of those that are up.
-    up_slot: Option<u32>,
+    peers: Vec<Option<Box<PeerFacts>>>,
 }
 
 impl Others {
-    pub(super) fn new(seat: Seat) -> Self {
-        let workers = if seat.is_alone() { 0 } else { seat.workers.get() };
-        Self {
-            peers: Vec::new(),
-            up: (0..workers).map(|_| Vec::new()).collect(),
-        }
-    }
-
-    /// Those that are up, by worker.
-    pub(super) fn up(&self) -> &[Vec<PeerId>] {
-        &self.up
-    }
-
     /// Those of which anything is known.
     fn ids(&self) -> Vec<PeerId> {
-        self.peers.iter().flatten().map(|o| o.facts.peer).collect()
+        self.peers.iter().flatten().map(|facts| facts.peer).collect()
     }
 
     fn facts(&self, peer: PeerId) -> Option<&PeerFacts> {
-        self.peers
-            .get(usize::from(peer.0))?
-            .as_ref()
-            .map(|other| &*other.facts)
+        self.peers.get(usize::from(peer.0))?.as_deref()
     }
 
     /// Whether `peer` knows a session with us by this index.
@@ -132,39 +107,14 @@ impl Others {
     }
 
     /// Takes the place of what was known, and returns that.
-    fn replace(&mut self, owner: WorkerId, facts: Box<PeerFacts>) -> Option<Box<PeerFacts>> {
-        let (id, is_up) = (facts.peer, facts.up);
+    fn replace(&mut self, facts: Box<PeerFacts>) -> Option<Box<PeerFacts>> {
+        let id = facts.peer;
         let index = usize::from(id.0);
         if index >= self.peers.len() {
             self.peers.resize_with(index + 1, || None);
         }
-        let before = self.peers.get_mut(index)?.take();
-        let up_slot = match (is_up, before.as_ref().and_then(|other| other.up_slot)) {
-            (true, Some(slot)) => Some(slot),
-            (true, None) => self.enter_up_list(owner, id),
-            (false, Some(slot)) => self.leave_up_list(owner, slot),
-            (false, None) => None,
-        };
-        if *facts != PeerFacts::none(id) {
-            *self.peers.get_mut(index)? = Some(Other { facts, up_slot });
-        }
-        before.map(|other| other.facts)
-    }
-
-    fn enter_up_list(&mut self, owner: WorkerId, id: PeerId) -> Option<u32> {
-        let up = self.up.get_mut(owner.index())?;
-        up.push(id);
-        Some(up.len() as u32 - 1)
-    }
-
-    fn leave_up_list(&mut self, owner: WorkerId, slot: u32) -> Option<u32> {
-        let up = self.up.get_mut(owner.index())?;
-        if (slot as usize) < up.len() {
-            up.swap_remove(slot as usize);
-        }
-        let moved = up.get(slot as usize)?;
-        self.peers.get_mut(usize::from(moved.0))?.as_mut()?.up_slot = Some(slot);
-        None
+        let known = (*facts != PeerFacts::none(id)).then_some(facts);
+        core::mem::replace(self.peers.get_mut(index)?, known)
     }
 }
 
@@ -243,14 +193,14 @@ impl Shard {
 
     fn learn_of(&mut self, facts: Box<PeerFacts>) {
         let id = facts.peer;
-        let owner = self.seat.workers.owner(id);
-        if owner == self.seat.me {
+        if self.seat.owns(id) {
             return;
         }
+        self.bridge.set_up(id, facts.up);
         let places = facts.places.clone();
         for place in self
             .others
-            .replace(owner, facts)
+            .replace(facts)
             .iter()
             .flat_map(|before| &before.places)
         {

@@ -124,7 +124,7 @@ impl Shard {
                 } => {
                     let frame = self.take_frame(header, bytes, &at);
                     if self.bridge.generation(Port::Peer(to)) == Some(generation) {
-                        self.send(to, from, frame);
+                        self.send_known(to, from, frame);
                     } else {
                         self.count_drops(DropReason::NoPort, frame.count().into());
                     }
@@ -137,9 +137,11 @@ impl Shard {
                     at,
                 } => {
                     let frame = self.take_frame(header, bytes, &at);
-                    if self.bridge.generation(from) != Some(generation)
-                        || self.send_copies(from, frame, copies) == copies
+                    if self.bridge.generation(from) == Some(generation)
+                        && self.bridge.flood_targets(from, self.seat.me) > 0
                     {
+                        self.flood_here(from, frame, copies);
+                    } else {
                         self.count_drops(DropReason::NoPort, frame.count().into());
                     }
                 }

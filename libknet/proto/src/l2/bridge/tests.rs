@@ -2,12 +2,17 @@
 
 mod replicas;
 
-use std::{collections::BTreeMap, vec, vec::Vec};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    vec,
+    vec::Vec,
+};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    ids::MAX_PEERS,
     l2::mac_table::{MAX_MOVES, MOVE_WINDOW},
     rng::{Entropy, SeededEntropy},
 };
@@ -315,6 +320,10 @@ enum Op {
         mesh: bool,
         statics: u8,
     },
+    SetUp {
+        peer: u8,
+        up: bool,
+    },
     RemovePeer {
         peer: u8,
     },
@@ -337,6 +346,7 @@ struct Known {
 struct Model {
     /// Isolated, neighbour in a mesh.
     peers: BTreeMap<u16, (bool, bool)>,
+    up: BTreeSet<u16>,
     known: BTreeMap<MacAddr, Known>,
     capacity: usize,
     per_peer: usize,
@@ -470,6 +480,7 @@ impl Pair {
         let macs = MacTable::with_capacity([5, 6], AGEING, capacity, per_peer);
         let model = Model {
             peers: BTreeMap::new(),
+            up: BTreeSet::new(),
             known: BTreeMap::new(),
             capacity,
             per_peer,
@@ -539,10 +550,20 @@ impl Pair {
                     self.bridge.set_mesh(PeerId(peer), mesh);
                 }
             }
+            Op::SetUp { peer, up } => {
+                let peer = u16::from(peer);
+                self.bridge.set_up(PeerId(peer), up);
+                if up && self.model.peers.contains_key(&peer) {
+                    self.model.up.insert(peer);
+                } else {
+                    self.model.up.remove(&peer);
+                }
+            }
             Op::RemovePeer { peer } => {
                 let peer = u16::from(peer);
                 self.bridge.remove_peer(PeerId(peer));
                 self.model.peers.remove(&peer);
+                self.model.up.remove(&peer);
                 self.model.known.retain(|_, k| k.port != Port::Peer(PeerId(peer)));
             }
             Op::ClearDynamic => {
@@ -565,7 +586,22 @@ impl Pair {
         }
     }
 
+    /// What is flooded goes to those that are up and that may have it, each of them once.
+    fn compare_flood_list(&self) {
+        let ports = (0..8).map(|p| Port::Peer(PeerId(p))).chain([Port::Tap]);
+        for ingress in ports.filter(|port| *port == Port::Tap || self.bridge.generation(*port).is_some()) {
+            let may_have = |peer: &u16| self.bridge.may_flood_to(ingress, PeerId(*peer));
+            let expected: Vec<u16> = self.model.up.iter().copied().filter(may_have).collect();
+            let next = |slot: usize| self.bridge.next_target(ingress, slot..MAX_PEERS);
+            let found = core::iter::successors(next(0), |peer| next(usize::from(peer.0) + 1));
+            assert_eq!(found.map(|peer| peer.0).collect::<Vec<_>>(), expected);
+            let count = self.bridge.flood_targets(ingress, WorkerId(0));
+            assert_eq!(count as usize, expected.len());
+        }
+    }
+
     fn compare(&self) {
+        self.compare_flood_list();
         let mut shown: Vec<_> = Vec::new();
         let mut cursor = Some(0);
         while let Some(from) = cursor {
@@ -603,6 +639,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         4 => (0_u64..400_000).prop_map(|ms| Op::Pass { ms }),
         3 => (0_u8..6, any::<bool>(), any::<bool>(), any::<u8>())
             .prop_map(|(peer, isolate, mesh, statics)| Op::SetPeer { peer, isolate, mesh, statics }),
+        2 => (0_u8..6, any::<bool>()).prop_map(|(peer, up)| Op::SetUp { peer, up }),
         1 => (0_u8..6).prop_map(|peer| Op::RemovePeer { peer }),
         1 => Just(Op::ClearDynamic),
         1 => (0_u8..7).prop_map(|port| Op::ClearPort { port }),

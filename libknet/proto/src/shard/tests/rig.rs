@@ -45,6 +45,8 @@ pub(super) struct Host {
     pub(super) tap: Vec<Written>,
     /// Parcels wait rather than being carried.
     pub(super) holds_parcels: bool,
+    /// What is still to be flooded waits.
+    pub(super) holds_floods: bool,
     /// All datagrams come to this worker, whatever their index says.
     pub(super) misdirect: Option<WorkerId>,
     /// Events of all workers.
@@ -286,6 +288,7 @@ impl Host {
             key,
             tap: Vec::new(),
             holds_parcels: false,
+            holds_floods: false,
             misdirect: None,
             events: Vec::new(),
             wishes: Vec::new(),
@@ -350,6 +353,7 @@ impl Host {
                     }
                 }
                 self.carry_parcels(now, from);
+                self.continue_floods(now, from);
                 let mut outputs = Vec::new();
                 for input in inputs {
                     self.handshaker.handle(now, wall, 0, input, &mut outputs);
@@ -373,6 +377,14 @@ impl Host {
         }
     }
 
+    /// Goes on with a slice of what a worker has to flood.
+    pub(super) fn continue_floods(&mut self, now: Time, worker: WorkerId) {
+        if !self.holds_floods {
+            self.shards[worker.index()].continue_floods(now);
+            self.collect(worker.index(), &[]);
+        }
+    }
+
     pub(super) fn take_parcel(&mut self, from: WorkerId, to: WorkerId) -> Parcel {
         std::mem::take(&mut self.shards[from.index()].outbox().parcels[to.index()])
     }
@@ -386,10 +398,12 @@ impl Host {
 
     /// Whether there is something to carry but datagrams.
     fn is_busy(&mut self) -> bool {
-        let holds = self.holds_parcels;
+        let (holds, holds_floods) = (self.holds_parcels, self.holds_floods);
         self.shards.iter_mut().any(|shard| {
+            let floods = shard.has_floods() && !holds_floods;
             let outbox = shard.outbox();
-            !outbox.news.is_empty()
+            floods
+                || !outbox.news.is_empty()
                 || !outbox.handshake.is_empty()
                 || !outbox.events.is_empty()
                 || outbox.tap_mtu.is_some()
