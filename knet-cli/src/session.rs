@@ -299,6 +299,9 @@ impl Session {
             Command::ClearCounters { interface } => {
                 self.client.call(RequestBody::ClearCounters { interface })?;
             }
+            Command::ClearArp { interface } => {
+                self.client.call(RequestBody::ClearNeighbors { interface })?;
+            }
             Command::WriteMemory => self.write_memory()?,
             Command::Ping {
                 peer,

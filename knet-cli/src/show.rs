@@ -1,17 +1,19 @@
 //! What `show` shows: rows of the daemon as text and as JSON.
 
+mod addresses;
 mod commands;
 pub(crate) mod configuration;
 pub(crate) mod drops;
 mod interface;
 mod limits;
+mod storm;
 mod topology;
 
 use knet_api::{
     grammar::Show,
     message::{
-        EventRow, InterfaceRow, LimitRow, LinkRow, LogRow, MacRow, Only, PeerRow, Reply, RequestBody,
-        SessionRow, VersionRow,
+        EventRow, InterfaceRow, LimitRow, LinkRow, LogRow, Only, PeerRow, Reply, RequestBody, SessionRow,
+        VersionRow,
     },
 };
 use serde_json::json;
@@ -77,17 +79,12 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             let rows = all_links(client, interface.as_ref(), peer.as_ref(), &only)?;
             Document::table("links", json!(rows), links(&rows)).with_notes(narrow_peers(&rows))
         }
-        Show::MacTable { interface } => {
-            let request = |page| RequestBody::Macs {
-                interface: interface.clone(),
-                page,
-            };
-            let rows = client.pages(request, |reply| match reply {
-                Reply::Macs(rows) => Some(rows),
-                _ => None,
-            })?;
-            Document::table("mac_address_table", json!(rows), macs(&rows))
+        Show::StormControl { interface } => {
+            let rows = all_peers(client, interface.as_ref(), &Only::default())?;
+            storm::document(rows)
         }
+        Show::MacTable { interface } => addresses::macs(client, interface.as_ref())?,
+        Show::Arp { peer, interface } => addresses::neighbors(client, peer.as_ref(), interface.as_ref())?,
         Show::RunningConfig { all, interface } => {
             let text = client.text(RequestBody::RunningConfig { all })?;
             let text = match interface {
@@ -550,36 +547,6 @@ fn narrow_peers(rows: &[LinkRow]) -> Vec<String> {
             Some(format!("{place}: {}", whole_frames(link)?))
         })
         .collect()
-}
-
-fn macs(rows: &[MacRow]) -> Vec<String> {
-    let columns = [
-        ("Interface", Align::Left),
-        ("MAC address", Align::Left),
-        ("Behind", Align::Left),
-        ("Type", Align::Left),
-        ("Age", Align::Right),
-    ];
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let age = if row.is_static {
-                "-".to_owned()
-            } else {
-                duration(row.age_ms)
-            };
-            vec![
-                clean(&row.interface),
-                clean(&row.mac_address),
-                row.peer
-                    .as_deref()
-                    .map_or("this host".to_owned(), |peer| format!("peer {}", clean(peer))),
-                if row.is_static { "static" } else { "dynamic" }.to_owned(),
-                age,
-            ]
-        })
-        .collect();
-    table(&columns, &rows)
 }
 
 fn log_line(row: &LogRow) -> String {

@@ -108,6 +108,13 @@ fn collect(client: &mut Client) -> Result<Vec<Section>, Failure> {
         ),
         ("show mac address-table", Show::MacTable { interface: None }),
         (
+            "show arp",
+            Show::Arp {
+                peer: None,
+                interface: None,
+            },
+        ),
+        (
             "show running-config",
             Show::RunningConfig {
                 all: true,

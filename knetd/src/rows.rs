@@ -6,16 +6,20 @@ use libknet::{
     InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
-            DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, OrderRow, PeerRow, PiecesRow, ResendRow,
-            SessionRow, SystemCallsRow, Traffic, WorkerRow,
+            DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, NeighborRow, OrderRow, PeerRow, PiecesRow,
+            ResendRow, SessionRow, StormRow, SystemCallsRow, Traffic, WorkerRow,
         },
         model,
     },
     proto::{
         drop_reason::DropCounters,
         handshake::message::{Role, Suite},
+        l2::{
+            mac_table::MAX_MACS_PER_PEER,
+            storm::{COPIES, FLOODED_FRAMES},
+        },
         link::path_mtu::LimitReason,
-        status::{self, LinkState, LinkStatus, MacEntry, PeerStatus, Port},
+        status::{self, LinkState, LinkStatus, MacEntry, NeighborEntry, PeerStatus, Port},
         time::Span,
     },
 };
@@ -244,6 +248,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         public_key: config.public_key.map(|k| k.to_string()),
         policy: config.policy.name().into(),
         isolate: config.isolate,
+        storm: storm(config),
         links_up: links.iter().filter(|l| l.state == LinkState::Up.name()).count() as u8,
         links_total: links.len() as u8,
         links,
@@ -264,6 +269,9 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         row.duplicates = status.duplicates;
         row.stalls = status.stalls;
         row.queued = status.queued;
+        row.storm.dropped_frames = status.domain.storm_frames;
+        row.storm.dropped_copies = status.domain.storm_copies;
+        row.storm.mac_addresses = status.domain.macs;
         row.resend = ResendRow {
             held: status.resend.held,
             held_bytes: status.resend.held_bytes,
@@ -290,6 +298,19 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         row.active_links = status.active_links.iter().map(|l| l.get()).collect();
     }
     row
+}
+
+/// What a peer may flood, as configured.
+fn storm(config: &model::PeerConfig) -> StormRow {
+    StormRow {
+        frames_per_second: config.storm_frames.unwrap_or(FLOODED_FRAMES.per_second() as u32),
+        copies_per_second: config.storm_copies.unwrap_or(COPIES.per_second() as u32),
+        mac_limit: config.mac_limit.unwrap_or(MAX_MACS_PER_PEER as u16),
+        configured: config.storm_frames.is_some()
+            || config.storm_copies.is_some()
+            || config.mac_limit.is_some(),
+        ..StormRow::default()
+    }
 }
 
 /// The links of a peer: configured ones, and those that the peer opened.
@@ -426,17 +447,27 @@ pub(crate) fn mac(interface: &str, overlay: &Overlay, entry: &MacEntry) -> MacRo
     MacRow {
         interface: interface.into(),
         mac_address: entry.mac.to_string(),
-        peer: match entry.port {
-            Port::Tap => None,
-            // A peer that was removed a moment ago has a number and no name.
-            Port::Peer(id) => Some(
-                overlay
-                    .slots
-                    .name(id)
-                    .map_or_else(|| format!("#{}", id.0), str::to_owned),
-            ),
-        },
+        peer: peer_at(overlay, entry.port),
         is_static: entry.is_static,
         age_ms: entry.age.as_millis(),
     }
+}
+
+pub(crate) fn neighbor(interface: &str, overlay: &Overlay, entry: &NeighborEntry) -> NeighborRow {
+    NeighborRow {
+        interface: interface.into(),
+        address: entry.ip.to_string(),
+        mac_address: entry.mac.to_string(),
+        router: entry.router,
+        peer: peer_at(overlay, entry.port),
+        age_ms: entry.age.as_millis(),
+    }
+}
+
+/// The name of the peer that is a port; none for the TAP.
+fn peer_at(overlay: &Overlay, port: Port) -> Option<String> {
+    let Port::Peer(id) = port else { return None };
+    // A peer that was removed a moment ago has a number and no name.
+    let name = overlay.slots.name(id);
+    Some(name.map_or_else(|| format!("#{}", id.0), str::to_owned))
 }

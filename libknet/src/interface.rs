@@ -136,6 +136,7 @@ impl Interface {
             config,
             sockets,
             dscp,
+            first_hop,
             offloads,
             workers,
         } = setup;
@@ -219,6 +220,7 @@ impl Interface {
             let mut shard = Shard::with_seat(&config, Box::new(OsEntropy), now(), seat);
             let TapOffloads { tso: tcp, uso: udp } = tap.offloads();
             shard.set_joins(Joins { tcp, udp });
+            shard.set_first_hop(first_hop);
             let parts = WorkerParts {
                 shard,
                 tap,

@@ -4,12 +4,12 @@
 //! parcel goes over full and comes back empty: an empty one is the credit for another full one. So that ring is never
 //! full, and a worker that does not keep up is felt by whoever has something for it, who then reads less from the TAP.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use knet_io::eventfd::Waker;
 use knet_proto::{
     ids::{MacAddr, PeerId, SocketId, WorkerId},
-    l2::mac_table::MacNews,
+    l2::{mac_table::MacNews, neighbor::NeighborNews},
     shard::{News, Parcel, PeerFacts},
     time::{Span, Time},
 };
@@ -21,8 +21,8 @@ const PARCELS: usize = 8;
 const LETTERS: usize = 4096;
 /// Hints about paths are not sent where this many letters are under way: anybody can cause them.
 const LETTERS_BEFORE_HINTS: usize = LETTERS / 2;
-/// Addresses of which a worker has not been told yet because the ring is full. More are not told: they will be again.
-const MACS: usize = 65_536;
+/// Addresses of each kind of which a worker has not been told yet because the ring is full. More are not told: they will be again.
+const ADDRESSES: usize = 65_536;
 /// For so long the TAP is not read while a worker takes nothing. After that it must not hold up the others.
 const PATIENCE: Span = Span::from_millis(20);
 
@@ -90,6 +90,7 @@ struct Other<P> {
 #[derive(Default)]
 struct Backlog {
     macs: BTreeMap<MacAddr, MacNews>,
+    neighbors: BTreeMap<IpAddr, NeighborNews>,
     peers: BTreeMap<PeerId, Box<PeerFacts>>,
     sockets: BTreeMap<SocketId, SocketState>,
     tap_mtu: Option<u16>,
@@ -297,14 +298,24 @@ impl<P: Reusable> Other<P> {
 
 impl Backlog {
     fn is_empty(&self) -> bool {
-        self.macs.is_empty() && self.peers.is_empty() && self.sockets.is_empty() && self.tap_mtu.is_none()
+        self.macs.is_empty()
+            && self.neighbors.is_empty()
+            && self.peers.is_empty()
+            && self.sockets.is_empty()
+            && self.tap_mtu.is_none()
     }
 
     fn add(&mut self, letter: Letter) {
         match letter {
             Letter::News(News::Mac(news)) => {
-                if self.macs.len() < MACS || self.macs.contains_key(&news.mac) {
+                if self.macs.len() < ADDRESSES || self.macs.contains_key(&news.mac) {
                     self.macs.insert(news.mac, news);
+                }
+            }
+            Letter::News(News::Neighbor(news)) => {
+                let ip = news.claim.ip;
+                if self.neighbors.len() < ADDRESSES || self.neighbors.contains_key(&ip) {
+                    self.neighbors.insert(ip, news);
                 }
             }
             Letter::News(News::Peer(facts)) => {
@@ -328,8 +339,11 @@ impl Backlog {
         if let Some((_, facts)) = self.peers.pop_first() {
             return Some(Letter::News(News::Peer(facts)));
         }
-        let (_, news) = self.macs.pop_first()?;
-        Some(Letter::News(News::Mac(news)))
+        if let Some((_, news)) = self.macs.pop_first() {
+            return Some(Letter::News(News::Mac(news)));
+        }
+        let (_, news) = self.neighbors.pop_first()?;
+        Some(Letter::News(News::Neighbor(news)))
     }
 }
 

@@ -8,7 +8,7 @@ use knet_proto::{
     event::Event as CoreEvent,
     ids::{LinkId, PeerId, SocketId},
     shard::TapMtuWish,
-    status::{Handover, Holdings, InterfaceStatus, MacEntry, PeerStatus},
+    status::{Handover, Holdings, InterfaceStatus, MacEntry, NeighborEntry, PeerStatus},
     time::Span,
 };
 
@@ -36,18 +36,31 @@ pub enum Query {
         /// At most this many; at most 1000 are given.
         limit: usize,
     },
+    /// IP addresses of stations in pages, as [`Self::Macs`].
+    Neighbors {
+        /// 0 at first, then the `next` of the page before.
+        cursor: u32,
+        /// At most this many; at most 1000 are given.
+        limit: usize,
+    },
     /// Sets all counters to zero.
     ClearCounters,
     /// Forgets the learned MAC addresses; static ones stay.
     ClearMacs,
+    /// Forgets the IP addresses of stations.
+    ClearNeighbors,
 }
 
 impl Query {
     /// Whether all workers have a part in the answer; else the peer's owner has all of it, or any of them.
     pub(crate) fn is_for_all(&self) -> bool {
         match self {
-            Self::Interface | Self::Peers { .. } | Self::ClearCounters | Self::ClearMacs => true,
-            Self::Peer(_) | Self::Macs { .. } => false,
+            Self::Interface
+            | Self::Peers { .. }
+            | Self::ClearCounters
+            | Self::ClearMacs
+            | Self::ClearNeighbors => true,
+            Self::Peer(_) | Self::Macs { .. } | Self::Neighbors { .. } => false,
         }
     }
 }
@@ -73,7 +86,14 @@ pub enum Reply {
         /// The `cursor` of the next page, if there is one.
         next: Option<u32>,
     },
-    /// To [`Query::ClearCounters`] and [`Query::ClearMacs`].
+    /// To [`Query::Neighbors`].
+    Neighbors {
+        /// The page.
+        entries: Vec<NeighborEntry>,
+        /// The `cursor` of the next page, if there is one.
+        next: Option<u32>,
+    },
+    /// To [`Query::ClearCounters`], [`Query::ClearMacs`] and [`Query::ClearNeighbors`].
     Done,
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use knet_proto::{
     config::{InterfaceConfig, MtuPolicy, PeerConfig, TapMtu},
     ids::{MacAddr, PeerId, SocketId, Workers},
+    l2::first_hop::FirstHop,
     time::Span,
 };
 
@@ -28,6 +29,8 @@ pub struct InterfaceSetup {
     pub sockets: Vec<(SocketId, SocketSetup)>,
     /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474). All others have CS6.
     pub dscp: u8,
+    /// What is done at the first hop of stations, besides bridging.
+    pub first_hop: FirstHop,
     /// What may be left to the kernel.
     pub offloads: Offloads,
     /// Data workers, each with a thread, that share the peers. Fixed while the interface runs.
@@ -95,6 +98,8 @@ pub enum Change {
     RemoveSocket(SocketId),
     /// How long learned MAC addresses are kept.
     SetMacAgeing(Span),
+    /// What is done at the first hop of stations, besides bridging.
+    SetFirstHop(FirstHop),
     /// What happens to packets that are too long for the path.
     SetMtuPolicy(MtuPolicy),
     /// Differentiated services code point of the datagrams that carry frames, 0..=63.

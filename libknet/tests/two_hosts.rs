@@ -19,10 +19,11 @@ use libknet::{
     Change, Event, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PresharedKey,
-            PrivateKey, PublicKey, Remote, TapMtu,
+            InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+            PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
         },
         ids::{LinkId, PeerId, SocketId, Workers},
+        l2::first_hop::FirstHop,
         rng::Entropy,
         time::Span,
     },
@@ -737,6 +738,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
         spoke: false,
         shutdown: false,
         lossless: true,
+        rules: PortRules::default(),
         static_macs: Vec::new(),
         links: LinkConfigs::default(),
     };
@@ -770,6 +772,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
         },
         sockets: sockets.clone(),
         dscp: 0,
+        first_hop: FirstHop::default(),
         offloads: Offloads::default(),
         workers,
     };

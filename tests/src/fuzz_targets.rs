@@ -4,6 +4,7 @@
 //! second time, or with a model that is too plain to be wrong. `fuzz/` feeds them with libFuzzer;
 //! `tests/fuzz_replay.rs` feeds them with `corpus/<name>/` and damaged copies of it.
 
+mod first_hop;
 mod hostile;
 mod management;
 mod reassembly;
@@ -32,6 +33,7 @@ use knet_proto::{
     },
 };
 
+pub use first_hop::first_hop;
 pub use hostile::{handshake, hostile_peer};
 pub use management::{config_file, control_codec, grammar_line};
 pub use reassembly::reassembly;
@@ -55,6 +57,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hostile_peer", hostile_peer),
     ("tap_frame", tap_frame),
     ("super_frame", super_frame),
+    ("first_hop", first_hop),
     ("grammar_line", grammar_line),
     ("config_file", config_file),
     ("control_codec", control_codec),

@@ -23,9 +23,9 @@ use knet_api::{
     load::load,
     message::{
         API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LimitRow,
-        LinkRow, LocalRow, LogRow, MacRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply,
-        Request, RequestBody, Response, Rows, SessionRow, Source, SystemCallsRow, Traffic, VersionRow,
-        Welcome, WorkerRow,
+        LinkRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow,
+        Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SystemCallsRow,
+        Traffic, VersionRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -322,6 +322,13 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             rows: macs(),
             next: None,
         })),
+        RequestBody::Neighbors { peer, .. } => {
+            let rows = neighbors()
+                .into_iter()
+                .filter(|row| peer.is_none() || row.peer == peer);
+            let rows = rows.collect();
+            Ok(Reply::Neighbors(Rows { rows, next: None }))
+        }
         RequestBody::Logging { lines } => {
             let rows = log();
             let from = rows.len().saturating_sub(lines as usize);
@@ -329,9 +336,10 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         }
         RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
         RequestBody::ResetPeer { peer, .. } if peer != "ams1" => Err(no_peer(&peer)),
-        RequestBody::ClearCounters { .. } | RequestBody::Cancel { .. } | RequestBody::ResetPeer { .. } => {
-            Ok(Reply::Done)
-        }
+        RequestBody::ClearCounters { .. }
+        | RequestBody::ClearNeighbors { .. }
+        | RequestBody::Cancel { .. }
+        | RequestBody::ResetPeer { .. } => Ok(Reply::Done),
         RequestBody::GenerateKey { file } if file == "fra1.key" => Err(ApiError::new(
             ErrorCode::Invalid,
             "/etc/knet/fra1.key is there already, and stays as it is",
@@ -614,6 +622,15 @@ fn lab2() -> PeerRow {
         state: "down".into(),
         policy: "active".into(),
         isolate: true,
+        storm: StormRow {
+            frames_per_second: 100,
+            dropped_frames: 412,
+            copies_per_second: 20_000,
+            mac_addresses: 1,
+            mac_limit: 8,
+            configured: true,
+            ..StormRow::default()
+        },
         ..PeerRow::default()
     }
 }
@@ -690,6 +707,22 @@ fn macs() -> Vec<MacRow> {
         row("02:00:00:00:00:01", None, false, 1200),
         row("02:00:00:00:00:02", Some("ams1"), false, 61_000),
         row("02:00:00:00:00:03", Some("lab2"), true, 0),
+    ]
+}
+
+fn neighbors() -> Vec<NeighborRow> {
+    let row = |address: &str, mac: &str, router, peer: Option<&str>, age_ms| NeighborRow {
+        interface: "knet0".into(),
+        address: address.into(),
+        mac_address: mac.into(),
+        router,
+        peer: peer.map(str::to_owned),
+        age_ms,
+    };
+    vec![
+        row("10.200.0.1", "02:00:00:00:00:01", false, None, 1200),
+        row("10.200.0.2", "02:00:00:00:00:02", false, Some("ams1"), 61_000),
+        row("fe80::2", "02:00:00:00:00:02", true, Some("ams1"), 500),
     ]
 }
 

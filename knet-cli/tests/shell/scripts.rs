@@ -138,6 +138,8 @@ fn json_is_all_that_is_printed() {
         ("show peer ams1", "peer"),
         ("show links", "links"),
         ("show mac address-table", "mac_address_table"),
+        ("show arp", "arp"),
+        ("show storm-control", "storm_control"),
         ("show running-config", "running_config"),
         ("show startup-config", "startup_config"),
         ("show logging", "logging"),

@@ -141,6 +141,9 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if old.mac_ageing != new.mac_ageing {
         changes.push(Change::SetMacAgeing(new.mac_ageing));
     }
+    if new.first_hop != old.first_hop {
+        changes.push(Change::SetFirstHop(new.first_hop));
+    }
     if new.mtu_policy != old.mtu_policy {
         changes.push(Change::SetMtuPolicy(new.mtu_policy));
     }
@@ -190,9 +193,10 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 #[cfg(test)]
 pub(super) mod tests {
     use libknet::proto::{
-        config::{LinkConfig, MtuPolicy, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
+        config::{LinkConfig, MtuPolicy, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote, TapMtu},
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, PeerId, Workers},
+        l2::first_hop::FirstHop,
         time::Span,
     };
 
@@ -213,6 +217,7 @@ pub(super) mod tests {
             mtu: TapMtu::Fixed(1400),
             addresses: Vec::new(),
             mac_ageing: Span::from_secs(300),
+            first_hop: FirstHop::default(),
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
             suites: libknet::suites_of_this_machine(),
@@ -247,6 +252,7 @@ pub(super) mod tests {
             spoke: false,
             shutdown: false,
             lossless: true,
+            rules: PortRules::default(),
             static_macs: Vec::new(),
             links: LinkId::all().zip(links).collect(),
         }

@@ -18,11 +18,12 @@ use libknet::{
     },
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PresharedKey,
-            PrivateKey, PublicKey, QualityLimits, Remote, TapMtu,
+            InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+            PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote, TapMtu, Trust,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, SocketId, Workers},
+        l2::{first_hop::FirstHop, storm::StormLimits},
         time::Span,
     },
     stable_mac, suites_of_this_machine,
@@ -53,6 +54,8 @@ pub(crate) struct Setup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// How long learned MAC addresses are kept.
     pub mac_ageing: Span,
+    /// What is done at the first hop of stations.
+    pub(crate) first_hop: FirstHop,
     /// What happens to packets that are too long.
     pub(crate) mtu_policy: MtuPolicy,
     /// How datagrams with frames are marked.
@@ -159,6 +162,11 @@ impl Setup {
             },
             addresses: prefixes.map(|p| (p.address, p.length)).collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
+            first_hop: FirstHop {
+                arp_suppression: interface.arp_suppression,
+                dhcp_snooping: interface.dhcp_snooping,
+                ra_guard: interface.ra_guard,
+            },
             mtu_policy: match interface.mtu_policy {
                 model::MtuPolicy::Fragment => MtuPolicy::Fragment,
                 model::MtuPolicy::Signal => MtuPolicy::Signal,
@@ -225,6 +233,7 @@ impl Setup {
                 .map(|(n, s)| (SocketId(*n), s.clone()))
                 .collect(),
             dscp: self.dscp,
+            first_hop: self.first_hop,
             offloads,
             workers,
         }
@@ -328,6 +337,17 @@ fn peer_config(
         isolate: peer.isolate,
         spoke: peer.spoke,
         shutdown: peer.shutdown,
+        rules: PortRules {
+            trust: Trust {
+                dhcp_server: peer.dhcp_trust,
+                router: peer.ra_trust,
+            },
+            storm: StormLimits {
+                frames: peer.storm_frames,
+                copies: peer.storm_copies,
+            },
+            mac_limit: peer.mac_limit,
+        },
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
         links: peer.links.iter().filter_map(with_id).collect(),
     }))

@@ -31,6 +31,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Try { .. }
         | RequestBody::WriteMemory
         | RequestBody::ClearCounters { .. }
+        | RequestBody::ClearNeighbors { .. }
         | RequestBody::Configure(_)
         | RequestBody::EditCandidate { .. }
         | RequestBody::Commit { .. }
@@ -56,6 +57,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Peer { .. }
         | RequestBody::Links { .. }
         | RequestBody::Macs { .. }
+        | RequestBody::Neighbors { .. }
         | RequestBody::Logging { .. }
         | RequestBody::Monitor
         | RequestBody::Ping { .. }

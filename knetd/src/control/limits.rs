@@ -19,6 +19,7 @@ use libknet::{
         ids::MAX_LINKS,
         l2::{
             mac_table::{MAX_MACS, MAX_MACS_PER_PEER, MAX_MOVES},
+            neighbor::{MAX_BINDINGS, MAX_BINDINGS_PER_PEER},
             storm::{COPIES, COPIES_TOTAL, FLOODED_BYTES, FLOODED_FRAMES, NEW_MACS},
         },
         reassembly, resend_ring, resequencer,
@@ -122,6 +123,21 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
             "",
             MAX_MACS_PER_PEER as u64,
             "not learned: frames to it are flooded",
+        ),
+        used(
+            report.status.neighbors,
+            limit(
+                "ip-addresses",
+                "",
+                MAX_BINDINGS as u64,
+                "the one that was confirmed longest ago is forgotten",
+            ),
+        ),
+        limit(
+            "ip-addresses-per-peer",
+            "",
+            MAX_BINDINGS_PER_PEER as u64,
+            "the one that was confirmed longest ago is forgotten",
         ),
         limit(
             "new-mac-addresses",

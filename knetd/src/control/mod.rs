@@ -12,5 +12,6 @@ mod ping;
 mod requests;
 pub(crate) mod server;
 mod show;
+mod tables;
 mod versions;
 mod workspace;

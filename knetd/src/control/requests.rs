@@ -15,7 +15,7 @@ use super::{
     act, authorize, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
-    show,
+    show, tables,
     workspace::Workspace,
 };
 use crate::{account::User, daemon::Daemon};
@@ -185,7 +185,15 @@ impl Session {
                 page,
                 only,
             } => show::links(daemon, interface.as_deref(), peer.as_deref(), &page, &only).await,
-            RequestBody::Macs { interface, page } => show::macs(daemon, interface.as_deref(), &page).await,
+            RequestBody::Macs { interface, page } => tables::macs(daemon, interface.as_deref(), &page).await,
+            RequestBody::Neighbors {
+                interface,
+                peer,
+                page,
+            } => tables::neighbors(daemon, interface.as_deref(), peer.as_deref(), &page).await,
+            RequestBody::ClearNeighbors { interface } => {
+                tables::clear_neighbors(daemon, interface.as_deref()).await
+            }
             RequestBody::Logging { lines } => Ok(Reply::Logging(daemon.borrow().log.latest(lines as usize))),
             RequestBody::History {
                 interface,

@@ -6,8 +6,8 @@ use libknet::{
     Query,
     api::{
         message::{
-            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, MacRow, Only, Page, PeerRow, Reply,
-            Rows, VersionRow,
+            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, Only, Page, PeerRow, Reply, Rows,
+            VersionRow,
         },
         model::Config,
     },
@@ -197,58 +197,6 @@ pub(crate) async fn links(
     Ok(Reply::Links(Rows { rows, next }))
 }
 
-/// `show mac address-table`. The table has no order; each page is sorted by itself.
-pub(crate) async fn macs(
-    daemon: &RefCell<Daemon>,
-    only: Option<&str>,
-    page: &Page,
-) -> Result<Reply, ApiError> {
-    let (config, limit) = (daemon.borrow().in_force().clone(), limit(page)?);
-    let start = page.cursor.as_deref().map(mac_cursor).transpose()?;
-    let interfaces: Vec<&String> = names::interfaces(&config, only)?
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    let mut rows: Vec<MacRow> = Vec::new();
-    let cursor = start.unwrap_or(("", 0));
-    let mut next = None;
-    for name in interfaces.into_iter().filter(|name| name.as_str() >= cursor.0) {
-        if rows.len() >= limit {
-            next = Some(format!("{name} 0"));
-            break;
-        }
-        let mut from = if name == cursor.0 { cursor.1 } else { 0 };
-        loop {
-            let reply = match daemon.borrow().overlay(name) {
-                Some(overlay) => overlay.query(Query::Macs {
-                    cursor: from,
-                    limit: limit - rows.len(),
-                }),
-                None => break,
-            };
-            let libknet::Reply::Macs { entries, next: after } = reply.await? else {
-                return Err(mismatch());
-            };
-            if let Some(overlay) = daemon.borrow().overlay(name) {
-                rows.extend(entries.iter().map(|entry| rows::mac(name, overlay, entry)));
-            }
-            match after {
-                None => break,
-                Some(after) if rows.len() >= limit => {
-                    next = Some(format!("{name} {after}"));
-                    break;
-                }
-                Some(after) => from = after,
-            }
-        }
-        if next.is_some() {
-            break;
-        }
-    }
-    rows.sort_by(|a, b| (&a.interface, &a.mac_address).cmp(&(&b.interface, &b.mac_address)));
-    Ok(Reply::Macs(Rows { rows, next }))
-}
-
 /// `clear counters`.
 pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
     let config = daemon.borrow().in_force().clone();
@@ -349,7 +297,7 @@ async fn peer_rows(
     Ok(rows)
 }
 
-fn limit(page: &Page) -> Result<usize, ApiError> {
+pub(super) fn limit(page: &Page) -> Result<usize, ApiError> {
     match page.limit as usize {
         limit @ 1..=ROWS => Ok(limit),
         other => Err(
@@ -359,7 +307,7 @@ fn limit(page: &Page) -> Result<usize, ApiError> {
     }
 }
 
-fn bad_cursor() -> ApiError {
+pub(super) fn bad_cursor() -> ApiError {
     protocol_error("the page's cursor is none that this daemon gave out")
 }
 
@@ -376,12 +324,7 @@ fn link_cursor(cursor: &str) -> Result<(&str, &str, u8), ApiError> {
     Ok((interface, peer, link))
 }
 
-fn mac_cursor(cursor: &str) -> Result<(&str, u32), ApiError> {
-    let (interface, position) = cursor.split_once(' ').ok_or_else(bad_cursor)?;
-    Ok((interface, position.parse().map_err(|_| bad_cursor())?))
-}
-
-fn mismatch() -> ApiError {
+pub(super) fn mismatch() -> ApiError {
     ApiError::new(ErrorCode::Internal, "the data plane answered something else")
 }
 
@@ -399,8 +342,6 @@ mod tests {
                 "{cursor}"
             );
         }
-        assert_eq!(mac_cursor("knet0 70000").unwrap(), ("knet0", 70_000));
-        assert!(mac_cursor("knet0 zz").is_err());
         assert!(
             limit(&Page {
                 cursor: None,

@@ -233,6 +233,22 @@ pub enum Leaf {
     MeshTimers,
     /// `link` of a member of a mesh
     MemberLink,
+    /// `arp suppression`
+    ArpSuppression,
+    /// `ip dhcp snooping`
+    DhcpSnooping,
+    /// `ipv6 nd raguard`
+    RaGuard,
+    /// `ip dhcp snooping trust`
+    DhcpTrust,
+    /// `ipv6 nd raguard trust`
+    RaTrust,
+    /// `mac limit`
+    MacLimit,
+    /// `storm-control frames`
+    StormFrames,
+    /// `storm-control copies`
+    StormCopies,
 }
 
 /// A place in the configuration's tree, as precise as is known.

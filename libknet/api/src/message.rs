@@ -284,6 +284,20 @@ pub enum RequestBody {
     /// What of the running configuration is in force on this host, without meshes and lines for single hosts. Answer:
     /// [`Reply::Text`] in pieces.
     ExpandedConfig,
+    /// IP addresses of stations. Answer: [`Reply::Neighbors`].
+    Neighbors {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Only behind peers with this name.
+        peer: Option<String>,
+        /// Which part of the list.
+        page: Page,
+    },
+    /// Forget the IP addresses of stations, which are learned again. Answer: [`Reply::Done`].
+    ClearNeighbors {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
 }
 
 /// Some of a list's rows.
@@ -455,6 +469,8 @@ pub enum Reply {
         /// The public half in base64.
         public_key: String,
     },
+    /// See [`RequestBody::Neighbors`].
+    Neighbors(Rows<NeighborRow>),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

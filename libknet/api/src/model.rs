@@ -50,6 +50,12 @@ pub struct InterfaceConfig {
     pub locals: BTreeMap<u8, Local>,
     /// Seconds that a learned MAC address is kept without traffic from it, 10..=3600.
     pub mac_ageing: u32,
+    /// Questions of ARP and IPv6 neighbour discovery are answered here where the answer is known, and not flooded.
+    pub arp_suppression: bool,
+    /// What only DHCP servers say is taken from peers with `ip dhcp snooping trust` only.
+    pub dhcp_snooping: bool,
+    /// What only routers say is taken from peers with `ipv6 nd raguard trust` only.
+    pub ra_guard: bool,
     /// What happens to IP packets that are too long for the path.
     pub mtu_policy: MtuPolicy,
     /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474).
@@ -77,6 +83,9 @@ impl Default for InterfaceConfig {
             ipv6_addresses: Vec::new(),
             locals: BTreeMap::new(),
             mac_ageing: 300,
+            arp_suppression: false,
+            dhcp_snooping: false,
+            ra_guard: false,
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
             cipher: Cipher::default(),
@@ -251,6 +260,16 @@ pub struct PeerConfig {
     pub spoke: bool,
     /// What a dying link takes with it is not sent again over another: saves the memory and the copy that this costs.
     pub lossy: bool,
+    /// DHCP servers may be behind this peer.
+    pub dhcp_trust: bool,
+    /// IPv6 routers may be behind this peer.
+    pub ra_trust: bool,
+    /// MAC addresses learned behind this peer, 1..=1024. `None`: 1024.
+    pub mac_limit: Option<u16>,
+    /// Frames a second that it may flood, 1..=100000. `None`: 1000.
+    pub storm_frames: Option<u32>,
+    /// Copies of these a second, 1..=500000. `None`: 20000.
+    pub storm_copies: Option<u32>,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
     /// Taken out of service.

@@ -210,6 +210,25 @@ pub struct PiecesRow {
     pub joined: u64,
 }
 
+/// What a peer may do to the others of its broadcast domain, and what it was kept from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormRow {
+    /// Frames a second that it may flood.
+    pub frames_per_second: u32,
+    /// Of its frames, those that were not flooded.
+    pub dropped_frames: u64,
+    /// Copies of its flooded frames a second.
+    pub copies_per_second: u32,
+    /// Of these, those that were not made.
+    pub dropped_copies: u64,
+    /// MAC addresses behind it.
+    pub mac_addresses: u32,
+    /// How many of them are learned at most.
+    pub mac_limit: u16,
+    /// Whether any of this is configured for it.
+    pub configured: bool,
+}
+
 /// A peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRow {
@@ -229,6 +248,8 @@ pub struct PeerRow {
     pub policy: String,
     /// Whether it is kept apart from other peers.
     pub isolate: bool,
+    /// How much it may flood.
+    pub storm: StormRow,
     /// The session, if there is one.
     pub session: Option<SessionRow>,
     /// Frames sent to it.
@@ -376,6 +397,23 @@ pub struct MacRow {
     /// Configured, never ages.
     pub is_static: bool,
     /// Milliseconds since it was last heard of.
+    pub age_ms: u64,
+}
+
+/// An IP address of a station, as the station said it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighborRow {
+    /// Of which interface.
+    pub interface: String,
+    /// IPv4 or IPv6.
+    pub address: String,
+    /// Its Ethernet address.
+    pub mac_address: String,
+    /// Whether it is a router, where that is known (IPv6).
+    pub router: bool,
+    /// The peer that it is behind. `None`: this host.
+    pub peer: Option<String>,
+    /// Milliseconds since it was last confirmed.
     pub age_ms: u64,
 }
 

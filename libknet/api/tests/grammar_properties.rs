@@ -396,7 +396,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show",
             Some(
-                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, links, mac, running-config, ... (13 more, see `?`)",
+                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, links, mac, arp, ... (15 more, see `?`)",
             ),
         ),
         (

@@ -108,18 +108,18 @@ fn variants_keep_their_numbers() {
         "Edit RunningConfig StartupConfig WriteMemory Version Interfaces Peers Peer Links Macs Logging ClearCounters \
          Ping Monitor Complete Cancel History Try Configure EditCandidate Commit CommitCheck Update Discard Confirm \
          Revert Rollback Upload Replace Revisions ConfigText ConfigDiff Clients ClearClient Announcements Leave Limits \
-         ResetPeer GenerateKey ReloadConfig ExpandedConfig"
+         ResetPeer GenerateKey ReloadConfig ExpandedConfig Neighbors ClearNeighbors"
     );
     assert_eq!(
         variants::<Reply>(),
         "Done Edited Text Written Version Interfaces Peers Peer Links Macs Logging Ping Events Names History Entered \
-         Committed Impact Problems Revisions Clients Limits KeyMade"
+         Committed Impact Problems Revisions Clients Limits KeyMade Neighbors"
     );
     assert_eq!(
         variants::<Leaf>(),
         "Hostname Description Shutdown PrivateKey MacAddress Mtu IpAddress Ipv6Address Local MacAgeing PublicKey \
          PresharedKey Policy Isolate MacStatic Endpoint Priority Weight Timers PongCount Spoke Lossy MtuPolicy LimitLoss \
-         LimitRtt Cost Dscp Cipher Workers MeshPriority MeshWeight MeshCost MeshTimers MemberLink"
+         LimitRtt Cost Dscp Cipher Workers MeshPriority MeshWeight MeshCost MeshTimers MemberLink ArpSuppression DhcpSnooping RaGuard DhcpTrust RaTrust MacLimit StormFrames StormCopies"
     );
     assert_eq!(
         variants::<Context>(),

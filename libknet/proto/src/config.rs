@@ -9,6 +9,7 @@ use crate::{
     crypto::Secret,
     handshake::message::SuiteSet,
     ids::{LinkId, MacAddr, SocketId},
+    l2::storm::StormLimits,
     time::Span,
 };
 
@@ -153,6 +154,8 @@ pub struct PeerConfig {
     pub lossless: bool,
     /// Taken out of service by the operator: no session, no datagram.
     pub shutdown: bool,
+    /// What it may do to the others.
+    pub rules: PortRules,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
     /// The links by id. A peer without any is *listened for*: links that it opens are accepted on every
@@ -177,9 +180,30 @@ impl PeerConfig {
             generation,
             isolate: self.isolate,
             spoke: self.spoke,
+            rules: self.rules,
             static_macs: self.static_macs.clone(),
         }
     }
+}
+
+/// What a peer may do to the others of its broadcast domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortRules {
+    /// What the stations behind it are trusted to be.
+    pub trust: Trust,
+    /// How much it may flood.
+    pub storm: StormLimits,
+    /// How many MAC addresses are learned behind it, 1..=1024. `None`: as many as there is room for.
+    pub mac_limit: Option<u16>,
+}
+
+/// What stations are trusted to be, where that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// DHCP servers.
+    pub dhcp_server: bool,
+    /// Routers of IPv6.
+    pub router: bool,
 }
 
 /// The configured links of a peer by id. A hub has tens of thousands of peers that open theirs themselves: what is not
@@ -238,6 +262,8 @@ pub struct PortConfig {
     pub isolate: bool,
     /// See [`PeerConfig::spoke`].
     pub spoke: bool,
+    /// See [`PeerConfig::rules`].
+    pub rules: PortRules,
     /// See [`PeerConfig::static_macs`].
     pub static_macs: Vec<MacAddr>,
 }

@@ -1,7 +1,10 @@
 //! Snapshots of the core's state: what `show` prints.
 
 use alloc::vec::Vec;
-use core::{net::SocketAddr, num::NonZeroU8};
+use core::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU8,
+};
 
 use crate::{
     arena,
@@ -103,6 +106,10 @@ pub struct InterfaceStatus {
     pub taken: Handover,
     /// MAC addresses in the table.
     pub macs: u32,
+    /// IP addresses of stations that are known.
+    pub neighbors: u32,
+    /// Questions for such an address that were answered here.
+    pub neighbor_answers: u64,
     /// MTU of the TAP in bytes.
     pub tap_mtu: u16,
     /// Sessions established since start.
@@ -179,6 +186,8 @@ pub struct PeerStatus {
     pub stalls: u32,
     /// Frames waiting for a session.
     pub queued: u32,
+    /// What it does to the others.
+    pub domain: DomainStatus,
     /// What is kept for the case that a link dies.
     pub resend: ResendStatus,
     /// What was done to restore the order of what it sends.
@@ -192,6 +201,17 @@ pub struct PeerStatus {
     pub active_links: Vec<LinkId>,
     /// All links.
     pub links: Vec<LinkStatus>,
+}
+
+/// What a peer does to the others of its broadcast domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DomainStatus {
+    /// Frames of its own that were not flooded, because there were too many of them.
+    pub storm_frames: u64,
+    /// Copies of its flooded frames that were not made, likewise.
+    pub storm_copies: u64,
+    /// MAC addresses behind it.
+    pub macs: u32,
 }
 
 /// The resend ring of a peer.
@@ -335,5 +355,20 @@ pub struct MacEntry {
     /// Whether it is configured and never ages.
     pub is_static: bool,
     /// Time since it was last heard of.
+    pub age: Span,
+}
+
+/// An IP address of a station, as the station said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeighborEntry {
+    /// The address.
+    pub ip: IpAddr,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// Whether it has said that it is a router.
+    pub router: bool,
+    /// Where it is.
+    pub port: Port,
+    /// Time since it was last confirmed.
     pub age: Span,
 }

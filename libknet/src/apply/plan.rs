@@ -171,7 +171,7 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use knet_proto::{
-        config::{LinkConfigs, PolicyKind, PresharedKey, PrivateKey},
+        config::{LinkConfigs, PolicyKind, PortRules, PresharedKey, PrivateKey},
         ids::WorkerId,
     };
 
@@ -187,6 +187,7 @@ mod tests {
             spoke: false,
             shutdown: false,
             lossless: true,
+            rules: PortRules::default(),
             static_macs: macs.iter().map(|n| mac(*n)).collect(),
             links: LinkConfigs::default(),
         }

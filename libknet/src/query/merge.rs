@@ -97,8 +97,10 @@ fn add_status(all: &mut InterfaceStatus, next: &InterfaceStatus) {
         taken,
         // All have the same table, and the same TAP.
         macs: _,
+        neighbors: _,
         tap_mtu: _,
         handshakes,
+        neighbor_answers,
         gaps,
         drops,
     } = next;
@@ -112,6 +114,7 @@ fn add_status(all: &mut InterfaceStatus, next: &InterfaceStatus) {
     add_handover(&mut all.handed, *handed);
     add_handover(&mut all.taken, *taken);
     all.handshakes += handshakes;
+    all.neighbor_answers += neighbor_answers;
     all.gaps += gaps;
     add_drops(&mut all.drops, drops);
 }
@@ -151,7 +154,8 @@ fn add_calls(all: &mut SystemCalls, next: SystemCalls) {
 mod tests {
     use knet_proto::{
         config::{
-            InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, TapMtu,
+            InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
+            PrivateKey, TapMtu,
         },
         ids::{PeerId, Seat, Workers},
         shard::Shard,
@@ -187,6 +191,7 @@ mod tests {
                         spoke: false,
                         shutdown: false,
                         lossless: true,
+                        rules: PortRules::default(),
                         static_macs: Vec::new(),
                         links: LinkConfigs::default(),
                     };

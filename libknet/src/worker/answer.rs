@@ -47,6 +47,10 @@ impl Worker {
                 let (entries, next) = self.shard.macs_page(cursor, limit.min(PAGE));
                 Reply::Macs { entries, next }
             }
+            Query::Neighbors { cursor, limit } => {
+                let (entries, next) = self.shard.neighbors_page(cursor, limit.min(PAGE));
+                Reply::Neighbors { entries, next }
+            }
             Query::ClearCounters => {
                 self.shard.clear_counters();
                 self.calls = SystemCalls::default();
@@ -54,6 +58,10 @@ impl Worker {
             }
             Query::ClearMacs => {
                 self.shard.clear_macs();
+                Reply::Done
+            }
+            Query::ClearNeighbors => {
+                self.shard.clear_neighbors();
                 Reply::Done
             }
         }

@@ -12,6 +12,7 @@ use knet_io::{eventfd::Waker, udp::UdpSocket};
 use knet_proto::{
     config::{MtuPolicy, PeerConfig, PortConfig, TapMtu},
     ids::{LinkId, MacAddr, PeerId, SocketId},
+    l2::first_hop::FirstHop,
     time::{Span, Time},
 };
 
@@ -85,6 +86,7 @@ pub(crate) enum Prepared {
     Enter(PeerId, Box<PeerConfig>),
     Sockets(SocketChange),
     SetMacAgeing(Span),
+    SetFirstHop(FirstHop),
     SetMtuPolicy(MtuPolicy),
     SetMtu(TapMtu),
     SetTapMac(MacAddr),
@@ -155,6 +157,7 @@ impl Worker {
                 Prepared::Enter(peer, config) => self.shard.enter(now, peer, *config),
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
+                Prepared::SetFirstHop(first_hop) => self.shard.set_first_hop(first_hop),
                 Prepared::SetMtuPolicy(policy) => self.shard.set_mtu_policy(policy),
                 Prepared::SetMtu(mtu) => self.shard.configure_tap_mtu(now, mtu),
                 Prepared::SetTapMac(mac) => {

@@ -17,8 +17,8 @@ use std::{
 use clap::{Parser, ValueEnum};
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey,
-        Remote, TapMtu,
+        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
+        PublicKey, Remote, TapMtu,
     },
     crypto::{
         Secret,
@@ -169,6 +169,7 @@ impl Confidant {
             spoke: false,
             lossless: true,
             shutdown: false,
+            rules: PortRules::default(),
             static_macs: Vec::new(),
             links: [(LinkId::default(), link)].into_iter().collect(),
         };

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey,
-        TapMtu,
+        InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
+        PublicKey, TapMtu,
     },
     crypto::{
         Secret,
@@ -209,6 +209,7 @@ impl Attack {
                 spoke: true,
                 shutdown: false,
                 lossless: true,
+                rules: PortRules::default(),
                 static_macs: Vec::new(),
                 links: LinkConfigs::default(),
             };

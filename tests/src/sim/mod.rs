@@ -23,7 +23,7 @@ use std::{
 use health::Health;
 use invariants::Damping;
 use knet_proto::{
-    config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PublicKey, Remote},
+    config::{LinkConfig, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey, Remote},
     event::Event,
     ids::{LinkId, PeerId, SocketId, WorkerId, Workers},
     path::Path,
@@ -411,6 +411,7 @@ impl World {
                     spoke: self.setup.hub && node == 0,
                     shutdown: false,
                     lossless: true,
+                    rules: PortRules::default(),
                     static_macs: Vec::new(),
                     links: configured.map(link).collect(),
                 };

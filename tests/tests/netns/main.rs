@@ -6,6 +6,7 @@ mod attack;
 mod balance;
 mod congestion;
 mod cuts;
+mod domain;
 mod failover;
 mod frames;
 mod idle;

@@ -99,6 +99,11 @@ pub enum Command {
         /// Only of this interface.
         interface: Option<String>,
     },
+    /// Forget the IP addresses of stations.
+    ClearArp {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// Save the running configuration.
     WriteMemory,
     /// Round trips of control messages.
@@ -204,6 +209,7 @@ impl Command {
         match self {
             Self::Transaction(_)
             | Self::ClearCounters { .. }
+            | Self::ClearArp { .. }
             | Self::WriteMemory
             | Self::TestLink { .. }
             | Self::Reset { .. }
@@ -373,6 +379,33 @@ static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
+        "show arp [peer <peer>] [interface <interface>]",
+        |a| {
+            Command::Show(Show::Arp {
+                peer: a.name(0),
+                interface: a.name(1),
+            })
+        },
+        &[
+            SHOW,
+            ("arp", "IP addresses of stations, of both versions"),
+            ("peer", "Behind one peer only"),
+            ONLY,
+        ],
+    ),
+    exec(
+        "show storm-control [interface <interface>]",
+        |a| Command::Show(Show::StormControl { interface: a.name(0) }),
+        &[
+            SHOW,
+            (
+                "storm-control",
+                "Peers with `storm-control` or `mac limit`, and those that flooded too much",
+            ),
+            ONLY,
+        ],
+    ),
+    exec(
         "show running-config [all]",
         |a| {
             Command::Show(Show::RunningConfig {
@@ -492,6 +525,17 @@ static COMMANDS: &[CommandDef] = &[
         &[
             ("clear", "Reset what harms no traffic"),
             ("counters", "Counters to zero (default: of all interfaces)"),
+        ],
+    ),
+    exec(
+        "clear arp [<interface>]",
+        |a| Command::ClearArp { interface: a.name(0) },
+        &[
+            ("clear", "Reset what harms no traffic"),
+            (
+                "arp",
+                "Forget IP addresses of stations (default: of all interfaces)",
+            ),
         ],
     ),
     exec(

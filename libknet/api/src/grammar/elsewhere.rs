@@ -30,7 +30,14 @@ const HABITS: &[(&str, &str)] = &[
         "write erase",
         "`configure replace FILE` with an empty file, then `write memory`",
     ),
-    ("show arp", "of the host: `ip neighbour`, outside this shell"),
+    (
+        "show ip arp",
+        "`show arp` has the addresses of all stations, of both IP versions",
+    ),
+    (
+        "show ipv6 neighbors",
+        "`show arp` has the addresses of all stations, of both IP versions",
+    ),
     ("show ip route", "of the host: `ip route`, outside this shell"),
     ("show clock", "of the host: `date`, outside this shell"),
     (

@@ -279,6 +279,47 @@ static OBJECTS: &[Row] = &[
     ),
     leaf(
         (Mode::Interface, Impact::Live),
+        ("arp suppression", ""),
+        Leaf::ArpSuppression,
+        flag!(Interface.arp_suppression),
+        &[
+            ("arp", "IP addresses and their MAC addresses"),
+            (
+                "suppression",
+                "Answer ARP and IPv6 neighbour discovery here rather than flood them",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("ip dhcp snooping", ""),
+        Leaf::DhcpSnooping,
+        flag!(Interface.dhcp_snooping),
+        &[
+            ("ip", "IPv4"),
+            ("dhcp", "DHCP, of both IP versions"),
+            (
+                "snooping",
+                "Take what DHCP servers say from trusted peers only, and from this host",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("ipv6 nd raguard", ""),
+        Leaf::RaGuard,
+        flag!(Interface.ra_guard),
+        &[
+            ("ipv6", "IPv6"),
+            ("nd", "Neighbour discovery"),
+            (
+                "raguard",
+                "Take what routers say from trusted peers only, and from this host",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
         ("mtu-policy", "<mtu-policy>"),
         Leaf::MtuPolicy,
         Access::Interface(MTU_POLICY),

@@ -158,6 +158,11 @@ fn peer(
                     isolate,
                     spoke,
                     lossy,
+                    dhcp_trust: mac[0] & 1 == 1,
+                    ra_trust: mac[0] & 2 == 2,
+                    mac_limit: (mac[0] & 4 == 4).then_some(u16::from(mac[1]) + 1),
+                    storm_frames: (mac[0] & 8 == 8).then_some(u32::from(mac[2]) + 1),
+                    storm_copies: (mac[0] & 16 == 16).then_some(u32::from(mac[3]) + 1),
                     static_macs: (0..macs)
                         .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
                         .collect(),
@@ -206,6 +211,9 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                     ipv6_addresses: v6,
                     locals,
                     mac_ageing,
+                    arp_suppression: mtu % 7 == 0,
+                    dhcp_snooping: mtu % 11 < 5,
+                    ra_guard: mtu % 13 < 5,
                     mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
                     dscp: (mtu % 64) as u8,
                     cipher: Cipher::ALL[usize::from(mtu % 3)],

@@ -12,6 +12,7 @@ use super::{
     storm::{COPIES_TOTAL, Rate, StormControl, TokenBucket},
 };
 use crate::{
+    config::{PortRules, Trust},
     drop_reason::DropReason,
     ids::{MacAddr, PeerId, Seat, WorkerId},
     status::Port,
@@ -59,6 +60,7 @@ struct PeerPort {
     isolate: bool,
     mesh: bool,
     up: bool,
+    trust: Trust,
     storm: StormControl,
 }
 
@@ -144,6 +146,32 @@ impl Bridge {
     /// Says whether frames can be sent to a peer: those of which this is true are what is flooded to.
     pub fn set_up(&mut self, peer: PeerId, up: bool) {
         self.change_role(peer, |port| port.up = up);
+    }
+
+    /// Says what a peer may do to the others.
+    pub fn set_rules(&mut self, peer: PeerId, rules: PortRules) {
+        if let Some(port) = self.peer_mut(peer) {
+            port.trust = rules.trust;
+            port.storm.set_limits(rules.storm);
+            self.macs.set_limit(Port::Peer(peer), rules.mac_limit);
+        }
+    }
+
+    /// What a peer has flooded too much: frames, and copies of frames.
+    pub fn storm_drops(&self, peer: PeerId) -> (u64, u64) {
+        self.peer(peer).map_or((0, 0), |port| port.storm.dropped())
+    }
+
+    /// Sets that to zero for all peers.
+    pub fn clear_storm_drops(&mut self) {
+        for port in self.peers.iter_mut().flatten() {
+            port.storm.clear_dropped();
+        }
+    }
+
+    /// What the stations behind a peer are trusted to be. Nothing, where there is no such peer.
+    pub fn trust(&self, peer: PeerId) -> Trust {
+        self.peer(peer).map(|port| port.trust).unwrap_or_default()
     }
 
     /// Says which of the peers that have had this slot one after the other has it now. What was learned behind another
@@ -296,7 +324,8 @@ impl Bridge {
         if let Port::Peer(peer) = ingress {
             let Some(port) = self.peer_mut(peer) else { return 0 };
             granted = granted.min(port.storm.copies_available(now) / count);
-            port.storm.take_copies(now, granted * count);
+            port.storm
+                .take_copies(now, granted * count, u64::from(wanted) * count);
         }
         self.copies.take(self.copies_rate, now, granted * count);
         granted as u32
@@ -361,6 +390,7 @@ impl Bridge {
             Learned::New | Learned::Refreshed => {}
             Learned::Moved { .. } => self.counters.moves += 1,
             Learned::Full => self.counters.table_full += 1,
+            Learned::Limited => return Err(DropReason::MacLimit),
             Learned::RateLimited => self.counters.learn_rate += 1,
             Learned::Frozen { port, newly } => {
                 if newly {

@@ -55,6 +55,8 @@ pub enum Learned {
     },
     /// Not learned: the table, or the port's share of it, is full.
     Full,
+    /// Not learned: the port has as many as the operator wants there.
+    Limited,
     /// Not learned: too many new addresses on this port at this time.
     RateLimited,
 }
@@ -129,6 +131,21 @@ impl MacTable {
         self.ageing = ageing;
     }
 
+    /// How many addresses may be learned behind `port`, 1..=[`MAX_MACS_PER_PEER`]; what has been learned stays. `None`: as many
+    /// as the table has room for.
+    pub fn set_limit(&mut self, port: Port, limit: Option<u16>) {
+        if limit.is_some() || self.port_limit(port).is_some() {
+            self.port_mut(port).limit = limit;
+        }
+    }
+
+    fn port_limit(&self, port: Port) -> Option<u16> {
+        match port {
+            Port::Tap => self.tap.limit,
+            Port::Peer(PeerId(peer)) => self.peers.get(peer as usize)?.limit,
+        }
+    }
+
     /// How many addresses are in the table.
     pub fn len(&self) -> usize {
         self.index.len()
@@ -166,6 +183,9 @@ impl MacTable {
             }
             Some(&slot) => self.move_to(slot, now, port),
             None => {
+                if self.is_at_limit(port) {
+                    return Learned::Limited;
+                }
                 if self.len() >= self.capacity || self.is_full(port) {
                     return Learned::Full;
                 }
@@ -335,6 +355,9 @@ impl MacTable {
                 newly: true,
             };
         }
+        if self.is_at_limit(port) {
+            return Learned::Limited;
+        }
         if self.is_full(port) {
             return Learned::Full;
         }
@@ -365,12 +388,18 @@ impl MacTable {
     }
 
     fn is_full(&self, port: Port) -> bool {
+        port != Port::Tap && self.port_learned(port) >= self.per_peer
+    }
+
+    fn is_at_limit(&self, port: Port) -> bool {
+        let limit = self.port_limit(port).map(usize::from);
+        limit.is_some_and(|limit| self.port_learned(port) >= limit)
+    }
+
+    fn port_learned(&self, port: Port) -> usize {
         match port {
-            Port::Tap => false,
-            Port::Peer(PeerId(peer)) => self
-                .peers
-                .get(peer as usize)
-                .is_some_and(|p| p.learned >= self.per_peer),
+            Port::Tap => self.tap.learned,
+            Port::Peer(PeerId(peer)) => self.peers.get(peer as usize).map_or(0, |p| p.learned),
         }
     }
 

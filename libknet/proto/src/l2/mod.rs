@@ -2,11 +2,13 @@
 //! that pass need besides: which flow they belong to, and which packet size the tunnel wishes for.
 
 pub mod bridge;
+pub mod first_hop;
 mod flood_list;
 pub mod flow_hash;
 pub mod ip_packet;
 pub mod mac_table;
 pub mod mss_clamp;
+pub mod neighbor;
 pub mod packet_too_big;
 mod seeded_hash;
 pub mod storm;

@@ -79,30 +79,86 @@ pub const COPIES_TOTAL: Rate = Rate::new(500_000, 500_000);
 /// Addresses learned or moved to one peer (limits: row 32).
 pub const NEW_MACS: Rate = Rate::new(200, 200);
 
+/// How much one peer may flood, where the operator has said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StormLimits {
+    /// Frames a second, and a thousand times as many bytes; twice as much at once. `None`: [`FLOODED_FRAMES`].
+    pub frames: Option<u32>,
+    /// Copies of them a second; five times as many at once. `None`: [`COPIES`].
+    pub copies: Option<u32>,
+}
+
+impl StormLimits {
+    const fn frames(self) -> Rate {
+        match self.frames {
+            Some(n) => Rate::new(n as u64, 2 * n as u64),
+            None => FLOODED_FRAMES,
+        }
+    }
+
+    const fn bytes(self) -> Rate {
+        match self.frames {
+            Some(n) => Rate::new(1_000 * n as u64, 2_000 * n as u64),
+            None => FLOODED_BYTES,
+        }
+    }
+
+    const fn copies(self) -> Rate {
+        match self.copies {
+            Some(n) => Rate::new(n as u64, 5 * n as u64),
+            None => COPIES,
+        }
+    }
+}
+
 /// The buckets of one peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StormControl {
+    limits: StormLimits,
     frames: TokenBucket,
     bytes: TokenBucket,
     copies: TokenBucket,
+    dropped_frames: u64,
+    dropped_copies: u64,
 }
 
 impl StormControl {
+    /// Changes how much there is. What has been taken stays taken.
+    pub fn set_limits(&mut self, limits: StormLimits) {
+        self.limits = limits;
+    }
+
+    /// Frames and copies that were refused.
+    pub const fn dropped(&self) -> (u64, u64) {
+        (self.dropped_frames, self.dropped_copies)
+    }
+
+    /// Sets these to zero.
+    pub fn clear_dropped(&mut self) {
+        (self.dropped_frames, self.dropped_copies) = (0, 0);
+    }
+
     /// Whether `count` frames of `len` bytes together from the peer may be flooded.
     pub fn admit_flood(&mut self, now: Time, count: u32, len: usize) -> bool {
-        self.bytes.available(FLOODED_BYTES, now) >= len as u64
-            && self.frames.take(FLOODED_FRAMES, now, count.into())
-            && self.bytes.take(FLOODED_BYTES, now, len as u64)
+        let (frames, bytes) = (self.limits.frames(), self.limits.bytes());
+        let admitted = self.bytes.available(bytes, now) >= len as u64
+            && self.frames.take(frames, now, count.into())
+            && self.bytes.take(bytes, now, len as u64);
+        if !admitted {
+            self.dropped_frames += u64::from(count);
+        }
+        admitted
     }
 
     /// Copies of the peer's flooded frames that could be made now.
     pub fn copies_available(&self, now: Time) -> u64 {
-        self.copies.available(COPIES, now)
+        self.copies.available(self.limits.copies(), now)
     }
 
-    /// Takes copies; see [`Self::copies_available`].
-    pub fn take_copies(&mut self, now: Time, copies: u64) {
-        self.copies.take(COPIES, now, copies);
+    /// Takes copies, of which so many were wanted; see [`Self::copies_available`].
+    pub fn take_copies(&mut self, now: Time, copies: u64, wanted: u64) {
+        self.copies.take(self.limits.copies(), now, copies);
+        self.dropped_copies += wanted.saturating_sub(copies);
     }
 }
 

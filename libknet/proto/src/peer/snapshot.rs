@@ -8,7 +8,7 @@ use crate::{
     ids::LinkId,
     link::{Link, path_mtu::LimitReason},
     shard::env::Env,
-    status::{LinkStatus, PeerStatus, PieceCounters, ResendStatus, SessionStatus, Traffic},
+    status::{DomainStatus, LinkStatus, PeerStatus, PieceCounters, ResendStatus, SessionStatus, Traffic},
     time::Span,
 };
 
@@ -35,6 +35,8 @@ impl Peer {
             drops: self.drops,
             duplicates: self.duplicates,
             stalls: self.stalls,
+            // The bridge's.
+            domain: DomainStatus::default(),
             queued: self.waiting.len() as u32,
             resend: ResendStatus {
                 held: self.ring.held().0 as u32,

@@ -27,8 +27,10 @@ impl Shard {
         if self.bridge.generation(Port::Peer(id)) != Some(port.generation) {
             self.bridge.set_generation(id, port.generation);
             self.end_floods(Port::Peer(id));
+            self.neighbors.remove_port(Port::Peer(id));
         }
         self.bridge.set_mesh(id, !port.spoke);
+        self.bridge.set_rules(id, port.rules);
         Ok(())
     }
 
@@ -37,6 +39,7 @@ impl Shard {
         self.tick(now);
         self.bridge.remove_peer(id);
         self.end_floods(Port::Peer(id));
+        self.neighbors.remove_port(Port::Peer(id));
     }
 
     /// Adds a peer whose port is there, or changes it. What the change does not touch goes on undisturbed: other peers
@@ -95,9 +98,10 @@ impl Shard {
         self.remove_port(now, id);
     }
 
-    /// Changes how long learned MAC addresses are kept.
+    /// Changes how long learned addresses are kept.
     pub fn set_mac_ageing(&mut self, ageing: Span) {
         self.bridge.set_ageing(ageing);
+        self.neighbors.set_ageing(ageing);
     }
 
     /// Says what the TAP takes in one piece. Until then: single frames.

@@ -142,6 +142,9 @@ impl Shard {
         if self.bridge.has_something_to_tell() {
             self.tell_of_macs();
         }
+        let Some(decision) = self.inspect(from, &frame, decision) else {
+            return false;
+        };
         let to_tap = match decision {
             Decision::Drop(reason) => {
                 self.env.drop(reason);

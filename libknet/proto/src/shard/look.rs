@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::Shard;
 use crate::{
     ids::PeerId,
-    status::{Holdings, InterfaceStatus, MacEntry, PeerStatus},
+    peer::Peer,
+    status::{DomainStatus, Holdings, InterfaceStatus, MacEntry, NeighborEntry, PeerStatus, Port},
 };
 
 impl Shard {
@@ -13,6 +14,7 @@ impl Shard {
     pub fn interface_status(&self) -> InterfaceStatus {
         let mut status = self.env.status.clone();
         status.macs = self.bridge.macs().len() as u32;
+        status.neighbors = self.neighbors.len() as u32;
         status.tap_mtu = self.env.tap_mtu;
         status
     }
@@ -33,19 +35,42 @@ impl Shard {
 
     /// One peer.
     pub fn peer_status(&self, id: PeerId) -> Option<PeerStatus> {
-        self.peer(id).map(|p| p.status(&self.env))
+        self.peer(id).map(|p| self.status_of(p))
+    }
+
+    fn status_of(&self, peer: &Peer) -> PeerStatus {
+        let (storm_frames, storm_copies) = self.bridge.storm_drops(peer.id);
+        let domain = DomainStatus {
+            storm_frames,
+            storm_copies,
+            macs: self.bridge.macs().port_len(Port::Peer(peer.id)) as u32,
+        };
+        PeerStatus {
+            domain,
+            ..peer.status(&self.env)
+        }
     }
 
     /// Peers in ascending order from `from` on, at most `limit`, and where to go on.
     pub fn peers_page(&self, from: PeerId, limit: usize) -> (Vec<PeerStatus>, Option<PeerId>) {
         let mut rest = self.peers.iter().skip(usize::from(from.0)).flatten();
-        let page = rest.by_ref().take(limit).map(|p| p.status(&self.env)).collect();
+        let page = rest.by_ref().take(limit).map(|p| self.status_of(p)).collect();
         (page, rest.next().map(|p| p.id))
     }
 
     /// The MAC table from `cursor` (0 at first) on, and the cursor to go on with.
     pub fn macs_page(&self, cursor: u32, limit: usize) -> (Vec<MacEntry>, Option<u32>) {
         self.bridge.macs().page(self.env.real, cursor, limit)
+    }
+
+    /// The IP addresses of stations from `cursor` (0 at first) on, and the cursor to go on with.
+    pub fn neighbors_page(&self, cursor: u32, limit: usize) -> (Vec<NeighborEntry>, Option<u32>) {
+        self.neighbors.page(self.env.real, cursor, limit)
+    }
+
+    /// Forgets the IP addresses of stations.
+    pub fn clear_neighbors(&mut self) {
+        self.neighbors.clear();
     }
 
     /// Forgets the learned MAC addresses.
@@ -64,5 +89,6 @@ impl Shard {
         for peer in self.peers.iter_mut().flatten() {
             peer.clear_counters();
         }
+        self.bridge.clear_storm_drops();
     }
 }

@@ -6,6 +6,7 @@
 
 mod configure;
 pub mod env;
+mod first_hop;
 mod flood;
 mod forward;
 mod index;
@@ -29,7 +30,7 @@ use crate::{
     event::{Event, SessionDownReason},
     handshake::message::{Input, Output},
     ids::{LinkId, PeerId, Seat, SocketId},
-    l2::{bridge::Bridge, packet_too_big::Answerer},
+    l2::{bridge::Bridge, first_hop::FirstHop, neighbor::NeighborTable, packet_too_big::Answerer},
     offload::{
         Frame,
         checksum::{self, Checksum},
@@ -57,7 +58,7 @@ use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
 const EXPIRIES_PER_TURN: usize = 1024;
-/// Aged MAC addresses removed per call of [`Shard::handle_timeout`].
+/// Aged addresses of each kind removed per call of [`Shard::handle_timeout`].
 const MACS_PER_TURN: usize = 256;
 /// A deadline that has receded by so much is followed by its timer at once.
 const FAR: Span = Span::from_millis(50);
@@ -78,6 +79,8 @@ pub struct Shard {
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
     floods: Floods,
+    neighbors: NeighborTable,
+    first_hop: FirstHop,
     /// Whether frames pass it.
     bridged: bool,
     mtu_policy: MtuPolicy,
@@ -98,6 +101,10 @@ impl Shard {
     /// A shard without peers that shares the work of its interface with others.
     pub fn with_seat(config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, now: Time, seat: Seat) -> Self {
         let seed = [entropy.next_u64(), entropy.next_u64()];
+        let mut neighbors = NeighborTable::new(seed, config.mac_ageing);
+        if !seat.is_alone() {
+            neighbors.share();
+        }
         Self {
             seat,
             env: Env::new(now, config, entropy, seat),
@@ -108,6 +115,8 @@ impl Shard {
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
             floods: Floods::new(|total| seat.workers.share(total)),
+            neighbors,
+            first_hop: FirstHop::default(),
             bridged: true,
             mtu_policy: config.mtu_policy,
             too_big: Answerer::new(seat.workers),
@@ -230,14 +239,15 @@ impl Shard {
         }
         self.wish_tap_mtu();
         self.bridge.expire(now, MACS_PER_TURN);
+        self.neighbors.expire(now, MACS_PER_TURN);
     }
 
     /// When [`Shard::handle_timeout`] wants to be called, in the caller's time.
     pub fn poll_timeout(&self) -> Option<Time> {
         let wheel = self.wheel.next_deadline().map(|at| at + self.stood_still);
-        let macs = self.bridge.next_expiry();
+        let (macs, neighbors) = (self.bridge.next_expiry(), self.neighbors.next_expiry());
         let tap_mtu = self.env.auto_mtu.as_ref().and_then(AutoMtu::deadline);
-        [wheel, macs, tap_mtu].into_iter().flatten().min()
+        [wheel, macs, neighbors, tap_mtu].into_iter().flatten().min()
     }
 
     /// Says goodbye to every peer.

@@ -1,4 +1,4 @@
-//! What workers tell each other: where MAC addresses are, and of each peer what it takes to do for it what needs no keys:
+//! What workers tell each other: where MAC and IP addresses are, and of each peer what it takes to do for it what needs no keys:
 //! to flood to those that are up, and to know whose a network address is.
 //!
 //! It is soft state: what has not arrived yet costs a copy too many or too few.
@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use super::Shard;
 use crate::{
     ids::{PeerId, ReceiverIndex, SocketId},
-    l2::mac_table::MacNews,
+    l2::{mac_table::MacNews, neighbor::NeighborNews},
     path::Path,
     peer::{Peer, Place, path_mtu::Narrowest},
     time::Time,
@@ -21,6 +21,8 @@ pub enum News {
     /// Where an address was seen. If it is lost, that is told again within half a minute, or an eighth of the time for
     /// which addresses are kept.
     Mac(MacNews),
+    /// What a station said of its IP address. If it is lost, that is told again, likewise.
+    Neighbor(NeighborNews),
     /// What there is to know of a peer. Only the latest of each counts, and that must not be lost.
     Peer(Box<PeerFacts>),
     /// The network claims something about the path to one of the receiver's peers. May be lost.
@@ -128,6 +130,11 @@ impl Shard {
                 self.bridge.hear(&news);
                 if let Some(answer) = self.bridge.take_news() {
                     self.env.outbox.news.push((None, News::Mac(answer)));
+                }
+            }
+            News::Neighbor(news) => {
+                if self.bridge.generation(news.port) == Some(news.generation) {
+                    self.neighbors.hear(&news);
                 }
             }
             News::Peer(facts) => self.learn_of(facts),

@@ -10,8 +10,8 @@ use std::{
 use knet_io::clock;
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PresharedKey, PrivateKey, PublicKey,
-        Remote, TapMtu,
+        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
+        PublicKey, Remote, TapMtu,
     },
     event::Event,
     handshake::message::Input,
@@ -182,6 +182,7 @@ impl Swarm {
             spoke: false,
             lossless: true,
             shutdown: false,
+            rules: PortRules::default(),
             static_macs: Vec::new(),
             links: LinkId::all().take(self.links.into()).map(link).collect(),
         };

@@ -51,6 +51,18 @@ pub enum Show {
         /// Only of this interface.
         interface: Option<String>,
     },
+    /// IP addresses of stations.
+    Arp {
+        /// Only behind this peer.
+        peer: Option<String>,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// What peers may flood, and what they were kept from.
+    StormControl {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// The configuration in force.
     RunningConfig {
         /// Settings at their default, too.

@@ -71,6 +71,69 @@ pub(super) static PEERS: &[Row] = &[
             "Do not send again over another link what was on a link that died",
         )],
     ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("ip dhcp snooping trust", ""),
+        Leaf::DhcpTrust,
+        flag!(Peer.dhcp_trust),
+        &[
+            ("ip", "IPv4"),
+            ("dhcp", "DHCP, of both IP versions"),
+            ("snooping", "What only DHCP servers say"),
+            ("trust", "Take it from this peer"),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("ipv6 nd raguard trust", ""),
+        Leaf::RaTrust,
+        flag!(Peer.ra_trust),
+        &[
+            ("ipv6", "IPv6"),
+            ("nd", "Neighbour discovery"),
+            ("raguard", "What only routers say"),
+            ("trust", "Take it from this peer"),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("storm-control frames", "<flooded-frames>"),
+        Leaf::StormFrames,
+        optional_number!(Peer.storm_frames),
+        &[
+            ("storm-control", "How much this peer may flood"),
+            (
+                "frames",
+                "Broadcast, multicast, unknown unicast (default 1000 per second)",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("storm-control copies", "<flood-copies>"),
+        Leaf::StormCopies,
+        optional_number!(Peer.storm_copies),
+        &[
+            ("storm-control", "How much this peer may flood"),
+            (
+                "copies",
+                "Of flooded frames, one for each peer that gets it (default 20000 per second)",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("mac limit", "<mac-limit>"),
+        Leaf::MacLimit,
+        optional_number!(Peer.mac_limit),
+        &[
+            ("mac", "The table of MAC addresses"),
+            (
+                "limit",
+                "How many are learned behind this peer; frames from others are dropped",
+            ),
+        ],
+    ),
     multi(leaf(
         (Mode::Peer, Impact::Live),
         ("mac static", "<mac>"),

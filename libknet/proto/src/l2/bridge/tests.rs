@@ -13,7 +13,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     ids::MAX_PEERS,
-    l2::mac_table::{MAX_MOVES, MOVE_WINDOW},
+    l2::{
+        mac_table::{MAX_MOVES, MOVE_WINDOW},
+        storm::StormLimits,
+    },
     rng::{Entropy, SeededEntropy},
 };
 
@@ -75,6 +78,80 @@ fn a_super_frame_is_rationed_as_its_segments() {
     assert_eq!(bridge.take_copies(at(0), P0, 2_400, 40), 2_400);
     assert_eq!(bridge.take_copies(at(0), P0, 200, 40), 100);
     assert_eq!(bridge.take_copies(at(0), P0, 200, 40), 0);
+}
+
+/// What the operator says of a peer takes the place of what holds for all.
+#[test]
+fn a_peer_may_be_allowed_less_or_more() {
+    let mut bridge = bridge(&[false, false, false]);
+    let limits = |frames, copies| PortRules {
+        storm: StormLimits { frames, copies },
+        ..PortRules::default()
+    };
+    bridge.set_rules(PeerId(0), limits(Some(5), Some(7)));
+    bridge.set_rules(PeerId(1), limits(Some(50_000), Some(100_000)));
+    let flooded = |bridge: &mut Bridge, port: Port, now: Time| {
+        let frame = frame(BROADCAST, station(1));
+        (0..200_000)
+            .take_while(|_| bridge.forward_one(now, port, &frame) == Decision::Flood)
+            .count()
+    };
+    assert_eq!(flooded(&mut bridge, P0, at(0)), 10);
+    assert_eq!(flooded(&mut bridge, P0, at(1_000)), 5);
+    assert_eq!(bridge.take_copies_of_one(at(0), P0, 50), 35);
+    assert_eq!(bridge.take_copies_of_one(at(1_000), P0, 50), 7);
+    assert_eq!(bridge.storm_drops(PeerId(0)), (2, 15 + 43));
+    bridge.clear_dynamic();
+    assert_eq!(flooded(&mut bridge, P1, at(2_000)), 100_000);
+    assert_eq!(bridge.take_copies_of_one(at(2_000), P1, 400_000), 400_000);
+    assert_eq!(bridge.storm_drops(PeerId(2)), (0, 0));
+    bridge.clear_storm_drops();
+    assert_eq!(bridge.storm_drops(PeerId(0)), (0, 0));
+    // And back.
+    bridge.set_rules(PeerId(0), PortRules::default());
+    bridge.clear_dynamic();
+    assert_eq!(flooded(&mut bridge, P0, at(100_000)), 2_000);
+}
+
+#[test]
+fn a_limit_of_addresses_drops_the_others() {
+    let mut bridge = bridge(&[false, false]);
+    let limit = |mac_limit| PortRules {
+        mac_limit,
+        ..PortRules::default()
+    };
+    bridge.set_rules(PeerId(0), limit(Some(2)));
+    let from = |bridge: &mut Bridge, port, n| bridge.forward_one(at(0), port, &frame(BROADCAST, station(n)));
+    let dropped = Decision::Drop(DropReason::MacLimit);
+    assert_eq!(
+        [1, 2, 3, 1].map(|n| from(&mut bridge, P0, n)),
+        [Decision::Flood, Decision::Flood, dropped, Decision::Flood]
+    );
+    assert_eq!(from(&mut bridge, P1, 3), Decision::Flood, "another peer");
+    assert_eq!(from(&mut bridge, P0, 3), dropped, "nor does it move there");
+    assert_eq!(bridge.macs().lookup(station(3)), Some(P1));
+    // Configured addresses are besides.
+    bridge.set_port(at(0), PeerId(0), false, &[station(9)]).unwrap();
+    assert_eq!(from(&mut bridge, P0, 9), Decision::Flood);
+    bridge.set_rules(PeerId(0), limit(Some(1)));
+    assert_eq!(
+        from(&mut bridge, P0, 2),
+        Decision::Flood,
+        "what has been learned stays"
+    );
+    bridge.clear_dynamic_on(P0);
+    assert_eq!(
+        [1, 2].map(|n| from(&mut bridge, P0, n)),
+        [Decision::Flood, dropped]
+    );
+    bridge.set_rules(PeerId(0), limit(None));
+    assert_eq!(from(&mut bridge, P0, 2), Decision::Flood);
+    // Whoever has the slot next begins without.
+    bridge.set_rules(PeerId(0), limit(Some(1)));
+    bridge.remove_peer(PeerId(0));
+    bridge.set_port(at(0), PeerId(0), false, &[]).unwrap();
+    bridge.set_rules(PeerId(0), PortRules::default());
+    assert_eq!([1, 2].map(|n| from(&mut bridge, P0, n)), [Decision::Flood; 2]);
 }
 
 #[test]

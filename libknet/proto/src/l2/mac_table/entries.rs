@@ -49,6 +49,8 @@ pub(super) struct PortEntries {
     pub(super) list: List,
     pub(super) learned: usize,
     pub(super) fixed: usize,
+    /// How many may be learned, where the operator has said so.
+    pub(super) limit: Option<u16>,
     pub(super) new_macs: TokenBucket,
 }
 
@@ -57,6 +59,7 @@ impl PortEntries {
         list: List::EMPTY,
         learned: 0,
         fixed: 0,
+        limit: None,
         new_macs: TokenBucket::FULL,
     };
 

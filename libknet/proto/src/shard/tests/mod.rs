@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod delivered;
+mod first_hop;
 mod flood;
 mod news;
 mod parcels;

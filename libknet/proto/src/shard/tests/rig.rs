@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::SocketAddr, vec::Vec};
 
 use super::super::*;
 use crate::{
-    config::{LinkConfig, PeerConfig, PolicyKind, PresharedKey, PrivateKey, Remote, TapMtu},
+    config::{LinkConfig, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote, TapMtu},
     handshake::{
         Handshaker, HandshakerConfig,
         message::{Suite, SuiteSet},
@@ -138,6 +138,7 @@ impl Net {
             spoke: false,
             lossless: true,
             shutdown: false,
+            rules: PortRules::default(),
             static_macs: Vec::new(),
             links: [(LinkId::default(), link)].into_iter().collect(),
         }

@@ -1,0 +1,99 @@
+//! Addresses of stations, and which port they are behind: `show mac address-table`, `show arp`.
+
+use knet_api::message::{MacRow, NeighborRow, Reply, RequestBody};
+use serde_json::json;
+
+use crate::{
+    client::Client,
+    document::Document,
+    failure::Failure,
+    output::clean,
+    table::{Align, table},
+    units::duration,
+};
+
+/// `show mac address-table`
+pub(super) fn macs(client: &mut Client, interface: Option<&String>) -> Result<Document, Failure> {
+    let request = |page| RequestBody::Macs {
+        interface: interface.cloned(),
+        page,
+    };
+    let rows = client.pages(request, |reply| match reply {
+        Reply::Macs(rows) => Some(rows),
+        _ => None,
+    })?;
+    Ok(Document::table(
+        "mac_address_table",
+        json!(rows),
+        mac_lines(&rows),
+    ))
+}
+
+/// `show arp`
+pub(super) fn neighbors(
+    client: &mut Client,
+    peer: Option<&String>,
+    interface: Option<&String>,
+) -> Result<Document, Failure> {
+    let request = |page| RequestBody::Neighbors {
+        interface: interface.cloned(),
+        peer: peer.cloned(),
+        page,
+    };
+    let rows = client.pages(request, |reply| match reply {
+        Reply::Neighbors(rows) => Some(rows),
+        _ => None,
+    })?;
+    Ok(Document::table("arp", json!(rows), neighbor_lines(&rows)))
+}
+
+fn mac_lines(rows: &[MacRow]) -> Vec<String> {
+    let columns = [
+        ("Interface", Align::Left),
+        ("MAC address", Align::Left),
+        ("Behind", Align::Left),
+        ("Type", Align::Left),
+        ("Age", Align::Right),
+    ];
+    let cells = |row: &MacRow| {
+        let (kind, age) = if row.is_static {
+            ("static", "-".to_owned())
+        } else {
+            ("dynamic", duration(row.age_ms))
+        };
+        vec![
+            clean(&row.interface),
+            clean(&row.mac_address),
+            behind(row.peer.as_deref()),
+            kind.to_owned(),
+            age,
+        ]
+    };
+    table(&columns, &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+fn neighbor_lines(rows: &[NeighborRow]) -> Vec<String> {
+    let columns = [
+        ("Interface", Align::Left),
+        ("Address", Align::Left),
+        ("Age", Align::Right),
+        ("MAC address", Align::Left),
+        ("Behind", Align::Left),
+        ("Router", Align::Left),
+    ];
+    let cells = |row: &NeighborRow| {
+        vec![
+            clean(&row.interface),
+            clean(&row.address),
+            duration(row.age_ms),
+            clean(&row.mac_address),
+            behind(row.peer.as_deref()),
+            if row.router { "yes" } else { "" }.to_owned(),
+        ]
+    };
+    table(&columns, &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+fn behind(peer: Option<&str>) -> String {
+    peer.map_or("this host".to_owned(), |peer| format!("peer {}", clean(peer)))
+}

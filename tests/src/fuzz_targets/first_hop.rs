@@ -1,0 +1,108 @@
+//! What is read of ARP, neighbour discovery, router advertisements and DHCP in a station's frame.
+
+use std::net::IpAddr;
+
+use knet_proto::{
+    ids::MacAddr,
+    l2::{
+        first_hop::{Role, role_of},
+        neighbor::{Claim, Message},
+    },
+};
+
+/// Any frame.
+pub fn first_hop(bytes: &[u8]) {
+    check_role(bytes);
+    check_message(bytes);
+}
+
+/// Neither a priority tag, which stations ignore, nor padding makes another sender of a frame.
+fn check_role(frame: &[u8]) {
+    let role = role_of(frame);
+    let padded = [frame, &[0; 5]].concat();
+    if role.is_some() {
+        assert_eq!(role_of(&padded), role);
+        if frame[12..14] != [0x81, 0x00] && frame[12..14] != [0x88, 0xa8] {
+            let tagged = [&frame[..12], &[0x81, 0, 0xe0, 0], &frame[12..]].concat();
+            assert_eq!(role_of(&tagged), role);
+        }
+    }
+    if role == Some(Role::DhcpServer) {
+        assert!(frame.len() >= 14 + 20 + 8);
+    }
+}
+
+/// What a frame says is true to it; what is answered is short, addressed to the asker, and understood by whoever reads
+/// frames as we do.
+fn check_message(frame: &[u8]) {
+    let Some(message) = Message::parse(frame) else {
+        return;
+    };
+    assert!(Message::may_be_in(frame));
+    if let Some(claim) = message.claim {
+        assert_eq!(claim.mac.0, frame[6..12]);
+        assert!(!claim.ip.is_multicast() && !claim.ip.is_unspecified() && !claim.ip.is_loopback());
+    }
+    let Some(ip) = message.question else { return };
+    let asker = message.claim.expect("who asks has an address");
+    assert!(frame[0] & 1 == 1 && asker.ip != ip && asker.ip.is_ipv4() == ip.is_ipv4());
+    let owner = |router| Claim {
+        ip,
+        mac: MacAddr([2, 0, 0, 0, 0, 9]),
+        router,
+    };
+    if ip.is_ipv6() {
+        assert_eq!(message.answer(&owner(None)), None);
+    }
+    let stranger = match ip {
+        IpAddr::V4(ip) => IpAddr::from((u32::from(ip) ^ 1).to_be_bytes()),
+        IpAddr::V6(ip) => IpAddr::from((u128::from(ip) ^ 1).to_be_bytes()),
+    };
+    let other = Claim {
+        ip: stranger,
+        ..owner(Some(false))
+    };
+    assert_eq!(message.answer(&other), None);
+    for router in [true, false] {
+        let answer = message.answer(&owner(Some(router))).expect("all is known");
+        assert_eq!((&answer[..6], answer.len() <= 86), (&asker.mac.0[..], true));
+        let read = Message::parse(&answer).expect("well-formed");
+        let said = read.claim.expect("of the owner");
+        assert_eq!((said.ip, said.mac, read.question), (ip, owner(None).mac, None));
+        assert_eq!(said.router, ip.is_ipv6().then_some(router));
+        assert_eq!(role_of(&answer), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The corpus gets as far as it should: else the replay would show nothing.
+    #[test]
+    fn the_corpus_asks_says_and_serves() {
+        let read = |name: &str| {
+            let path = format!("{}/corpus/first_hop/{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read(path).expect("a file of the corpus")
+        };
+        let what = |name: &str| {
+            let message = Message::parse(&read(name));
+            message.map(|m| (m.claim.is_some(), m.question.is_some()))
+        };
+        for name in ["arp_request", "solicitation"] {
+            assert_eq!(what(name), Some((true, true)), "{name}");
+        }
+        for name in ["arp_gratuitous", "advertisement"] {
+            assert_eq!(what(name), Some((true, false)), "{name}");
+        }
+        for name in ["arp_probe", "duplicate_address_detection"] {
+            assert_eq!(what(name), Some((false, false)), "{name}");
+        }
+        for name in ["dhcp_offer", "dhcpv6_reply"] {
+            assert_eq!(role_of(&read(name)), Some(Role::DhcpServer), "{name}");
+        }
+        for name in ["router_advertisement", "router_advertisement_in_pieces"] {
+            assert_eq!(role_of(&read(name)), Some(Role::Router), "{name}");
+        }
+    }
+}
