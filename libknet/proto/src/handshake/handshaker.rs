@@ -207,7 +207,7 @@ impl Handshaker {
             Input::RemovePeer(peer) => self.remove_peer(peer),
             Input::Release(index) => self.indices.release(index, self.peers.len(), now),
             Input::Start { peer, paths } => {
-                if let Err(reason) = self.begin(now, wall, peer, paths, out) {
+                if let Err(reason) = self.begin(now, wall, peer, &paths, out) {
                     out.push(Output::Dropped(reason));
                 }
             }

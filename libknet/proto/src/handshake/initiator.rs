@@ -84,7 +84,7 @@ impl Handshaker {
         now: Time,
         wall: WallClock,
         id: PeerId,
-        paths: Vec<Path>,
+        paths: &[Path],
         out: &mut Vec<Output>,
     ) -> Result<(), DropReason> {
         let latest = self.peers.get(&id).and_then(|p| p.attempts.last().copied());
@@ -92,12 +92,12 @@ impl Handshaker {
             && let Some(attempt) = self.attempts.by_index.get_mut(&index)
             && now.since(attempt.started) < REPEATED_FOR
         {
-            for path in &paths {
+            for path in paths {
                 if !attempt.paths.contains(path) {
                     attempt.paths.push(*path);
                 }
             }
-            self.transmit(now, index, &paths, out);
+            self.transmit(now, index, paths, out);
             return Ok(());
         }
         self.begin_anew(now, wall, id, paths, [0; 16], out)
@@ -109,7 +109,7 @@ impl Handshaker {
         now: Time,
         wall: WallClock,
         id: PeerId,
-        paths: Vec<Path>,
+        paths: &[Path],
         echo: [u8; 16],
         out: &mut Vec<Output>,
     ) -> Result<(), DropReason> {
@@ -173,7 +173,7 @@ impl Handshaker {
             started: now,
             mac1,
             message: Box::new(bytes),
-            paths: paths.clone(),
+            paths: paths.to_vec(),
             answers: Bucket::default(),
         };
         self.attempts.by_index.insert(index, attempt);
@@ -183,7 +183,7 @@ impl Handshaker {
             self.attempts.remove(old);
             self.indices.abandon(old);
         }
-        self.transmit(now, index, &paths, out);
+        self.transmit(now, index, paths, out);
         Ok(())
     }
 
@@ -328,7 +328,7 @@ impl Handshaker {
         if !peer.echoes.take(now, ECHO_INTERVAL, 1) {
             return Err(DropReason::HandshakePeerRate);
         }
-        self.begin_anew(now, wall, id, alloc::vec![path], *echo, out)
+        self.begin_anew(now, wall, id, &[path], *echo, out)
     }
 
     /// Opens a COOKIE or RETRY that answers one of our first messages, on a path that we had sent it along.

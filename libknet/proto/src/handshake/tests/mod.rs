@@ -139,10 +139,10 @@ impl Host {
     /// Begins a new handshake with the host at `remote`, even if one is under way, and returns its first message.
     fn start(&mut self, ms: u64, remote: SocketAddr) -> Vec<u8> {
         let mut out = vec![];
-        let (wall, paths) = (self.wall(ms), vec![path_to(0, remote)]);
+        let (wall, paths) = (self.wall(ms), [path_to(0, remote)]);
         self.machine.expire(at(ms));
         self.machine
-            .begin_anew(at(ms), wall, PEER, paths, [0; 16], &mut out)
+            .begin_anew(at(ms), wall, PEER, &paths, [0; 16], &mut out)
             .unwrap();
         let [(path, bytes)] = <[_; 1]>::try_from(transmits(&out)).expect("one datagram");
         assert_eq!(path, path_to(0, remote));
