@@ -305,6 +305,12 @@ impl Link {
         !self.been_down || now.since(self.since) >= SETTLE_TIME
     }
 
+    /// When it will have been, if it is up and has not been for long enough.
+    pub fn settles_at(&self, now: Time) -> Option<Time> {
+        let at = self.since + SETTLE_TIME;
+        (self.state == LinkState::Up && self.been_down && at > now).then_some(at)
+    }
+
     /// Whether it has proven itself lately.
     pub fn warm(&self, now: Time) -> bool {
         now.since(self.last_proof) <= WARM_TIME

@@ -57,6 +57,7 @@ impl Peer {
         if self.is_up() {
             for link in self.links() {
                 at = at.min(link.deadline(env.now, &self.surroundings(link.id)));
+                at = at.min(link.settles_at(env.now).unwrap_or(Time::NEVER));
             }
         }
         at
@@ -113,17 +114,25 @@ impl Peer {
         }
     }
 
-    /// Whether the link exceeds what it is allowed.
-    fn judge_quality(&mut self, env: &mut Env, id: LinkId) {
+    /// Something was learned of what a link is worth: whether it exceeds what it is allowed.
+    pub(super) fn judge_what_was_learned(&mut self, env: &mut Env, id: LinkId) {
+        if self.judge_quality(env, id) {
+            self.choose(env);
+        }
+    }
+
+    /// Whether the link exceeds what it is allowed. Returns true if that has changed.
+    fn judge_quality(&mut self, env: &mut Env, id: LinkId) -> bool {
         let nearest = self.nearest_other(id);
         let Some(link) = self.link_mut(id).filter(|l| l.state() == LinkState::Up) else {
-            return;
+            return false;
         };
         let (loss_ppm, srtt) = (link.tx_loss.recent_ppm(), link.rtt.srtt());
         let mut limits = link.config.limits;
         let too_far = nearest.map(|rtt| rtt + ROUND_ROBIN_SKEW);
         limits.rtt = limits.rtt.into_iter().chain(too_far).min();
-        if link.quality.judge(env.now, &limits, loss_ppm, srtt) {
+        let changed = link.quality.judge(env.now, &limits, loss_ppm, srtt);
+        if changed {
             let poor = link.quality.is_poor();
             let far = poor && too_far.is_some_and(|limit| srtt.is_some_and(|s| s > limit));
             env.event(Event::LinkQuality {
@@ -135,6 +144,7 @@ impl Peer {
                 nearest: nearest.filter(|_| far),
             });
         }
+        changed
     }
 
     /// Where frames take turns over the links: the shortest round trip of the links up besides `id`.

@@ -157,6 +157,7 @@ impl Peer {
                     l.reordered.count(env.now, 1, u32::from(!newest));
                 }
                 self.receive_records(env, link, path, serial, records);
+                self.judge_what_was_learned(env, link);
             }
         }
     }
