@@ -540,6 +540,7 @@ fn place(context: &Context) -> String {
         Context::Link { peer, link, .. } => format!("-link:{peer}:{link}"),
         Context::Mesh { mesh, .. } => format!("-mesh:{mesh}"),
         Context::Member { member, .. } => format!("-member:{member}"),
+        Context::Group { group, .. } => format!("-group:{group}"),
         Context::Host { host, .. } => match context.without_host().1 {
             Context::Global => format!("-host:{host}"),
             inner => format!("{}@{host}", place(&inner)),

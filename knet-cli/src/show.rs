@@ -4,6 +4,7 @@ mod addresses;
 mod commands;
 pub(crate) mod configuration;
 pub(crate) mod drops;
+mod groups;
 mod interface;
 mod limits;
 mod storm;
@@ -53,6 +54,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             Reply::Peer(row) => Document::object("peer", json!(row), self::peer(&row)),
             _ => return Err(unexpected()),
         },
+        Show::Groups { group, interface } => groups::document(client, interface, group)?,
         Show::PeerHistory {
             peer,
             last,
@@ -274,6 +276,7 @@ fn peer(row: &PeerRow) -> Vec<String> {
     if let Some(description) = &row.description {
         lines.push(format!("  Description: {}", clean(description)));
     }
+    lines.extend(groups::of_peer(row));
     lines.push(format!(
         "  Public key {}",
         row.public_key.as_deref().map_or("-".to_owned(), clean)

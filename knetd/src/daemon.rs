@@ -2,6 +2,7 @@
 
 mod confirmation;
 mod in_force;
+mod key_files;
 mod loading;
 mod refusal;
 mod transactions;
@@ -19,7 +20,7 @@ use std::{
 
 use libknet::{
     Event, Offloads, Query, Reply,
-    api::model::Config,
+    api::{group::Lists, model::Config},
     proto::{event::Event as CoreEvent, status::LinkState},
 };
 
@@ -32,6 +33,7 @@ pub(crate) use self::{
 use crate::{
     config::{
         history::History,
+        key_files::{KeyFiles, Patience},
         keys::Keys,
         plan::{self, Setups},
         setup::Setup,
@@ -40,6 +42,7 @@ use crate::{
     },
     control::server::Clients,
     events::{self, EventSink},
+    file_watch::FileWatch,
     flight_recorder::FlightRecorder,
     logging::LogHistory,
     overlay::{EventSender, Overlay, OverlayEvent},
@@ -66,7 +69,9 @@ pub(crate) struct Daemon {
     config_file: PathBuf,
     offloads: Offloads,
     config: Arc<Config>,
-    /// What of it concerns this host.
+    /// What of it concerns this host, with groups of peers.
+    of_this_host: Arc<Config>,
+    /// The same without groups: what is in force.
     in_force: Arc<Config>,
     this_host: ThisHost,
     /// What the configuration file holds.
@@ -78,6 +83,10 @@ pub(crate) struct Daemon {
     lock: Option<Lock>,
     pending: Option<Pending>,
     keys: Keys,
+    key_files: KeyFiles,
+    file_watch: Option<Rc<FileWatch>>,
+    /// With files of keys that cannot be used. While the daemon starts, others than their peers are to come up.
+    patience: Patience,
     names: Resolver,
     overlays: BTreeMap<String, Overlay>,
     /// Interfaces that ought to run and do not. Never one that is in `overlays`.
@@ -114,6 +123,7 @@ impl Daemon {
             config_file: config_file.into(),
             offloads,
             config: Arc::default(),
+            of_this_host: Arc::default(),
             in_force: Arc::default(),
             this_host,
             saved: Arc::default(),
@@ -123,6 +133,9 @@ impl Daemon {
             lock: None,
             pending: None,
             keys: Keys::new(config_file),
+            key_files: KeyFiles::new(config_file),
+            file_watch: None,
+            patience: Patience::Wait,
             names: Resolver::default(),
             overlays: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -141,9 +154,27 @@ impl Daemon {
         &self.in_force
     }
 
+    /// The files of keys of its groups.
+    pub(crate) fn key_files(&self) -> &KeyFiles {
+        &self.key_files
+    }
+
+    /// From now on, who sees to it that [`Self::read_key_files`] is called when they are written.
+    pub(crate) fn watch_key_files(&mut self, watch: Rc<FileWatch>) {
+        watch.follow(self.key_files.paths());
+        self.file_watch = Some(watch);
+    }
+
+    /// The same with groups of peers.
+    pub(crate) fn of_this_host(&self) -> &Arc<Config> {
+        &self.of_this_host
+    }
+
     /// What of `config` would be in force on this host.
     pub(crate) fn part_of(&self, config: &Arc<Config>) -> Arc<Config> {
-        self.this_host.part_of(config).config
+        let part = self.this_host.part_of(config).config;
+        let in_force = self.without_groups(&part, &self.key_files);
+        in_force.unwrap_or_else(|_| Arc::new(part.without_groups(&Lists::new(), None).config))
     }
 
     /// The configuration file.
@@ -376,6 +407,7 @@ impl Daemon {
         self.history.tick(Instant::now());
         self.tick_confirmation(Instant::now());
         self.events.summarize();
+        self.tick_key_files();
         let lost = self.overlay_events.take_lost();
         if lost > 0 {
             tracing::warn!("{lost} events were lost because they came too fast");

@@ -21,6 +21,7 @@ mod config;
 mod control;
 mod daemon;
 mod events;
+mod file_watch;
 mod flight_recorder;
 mod host_check;
 mod key_commands;
@@ -38,9 +39,10 @@ use std::{cell::RefCell, io::Write, path::Path, process::ExitCode, rc::Rc, time:
 
 use args::{Args, KeyCommand};
 use clap::Parser;
-use config::{history::Origin, keys::Keys, load, this_host::ThisHost};
+use config::{history::Origin, load, this_host::ThisHost};
 use control::listener::ControlSocket;
 use daemon::Daemon;
+use file_watch::FileWatch;
 use logging::Log;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -78,7 +80,7 @@ fn this_host(args: &Args) -> ThisHost {
 fn check(path: &Path, host: &ThisHost) -> ExitCode {
     let mut out = std::io::stderr().lock();
     // If standard error is gone the exit status still tells.
-    match load::read(path, host, &mut Keys::new(path)) {
+    match load::check(path, host) {
         Ok(loaded) => {
             for note in &loaded.problems {
                 let _ = writeln!(out, "{}: {note} (incomplete)", path.display());
@@ -149,6 +151,14 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
         sender,
     )));
     start(&mut daemon.borrow_mut(), &args.config)?;
+    let file_watch = FileWatch::new().map(Rc::new);
+    if let Err(error) = &file_watch {
+        tracing::warn!("files of keys are looked at once a second, because they cannot be watched: {error}");
+    }
+    let file_watch = file_watch.ok();
+    if let Some(watch) = &file_watch {
+        daemon.borrow_mut().watch_key_files(Rc::clone(watch));
+    }
     tracing::info!(
         "knetd {} is ready, process {}, control socket {}",
         env!("CARGO_PKG_VERSION"),
@@ -176,6 +186,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                         daemon.borrow_mut().handle_event(&event);
                     }
                 }
+                () = written(file_watch.as_deref()) => daemon.borrow_mut().read_key_files(),
                 () = &mut clients => {}
             }
         }
@@ -188,6 +199,14 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     // Taking a large configuration apart takes longer than ending the process.
     std::mem::forget(daemon);
     stopped.map_err(|_| vec![format!("the interfaces did not stop within {STOP_TIMEOUT:?}")])
+}
+
+/// Waits until a file that is watched may have been changed.
+async fn written(watch: Option<&FileWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The first configuration: what cannot be started now is an error, so that whoever starts us learns of it. A file

@@ -246,7 +246,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         state: state.into(),
         reason,
         public_key: config.public_key.map(|k| k.to_string()),
-        policy: config.policy.name().into(),
+        policy: config.policy().name().into(),
         isolate: config.isolate,
         storm: storm(config),
         links_up: links.iter().filter(|l| l.state == LinkState::Up.name()).count() as u8,
@@ -331,6 +331,8 @@ fn links(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> Vec<LinkRow> {
 fn idle_link(place: PeerPlace<'_>, id: u8, config: &model::LinkConfig) -> LinkRow {
     let admin_down = config.shutdown || place.config.shutdown || place.interface_config.shutdown;
     let local = place.interface_config.local_of(config);
+    let settings = config.settings;
+    let (interval_ms, timeout_ms) = settings.timers_ms();
     LinkRow {
         interface: place.interface.into(),
         peer: place.name.into(),
@@ -351,22 +353,25 @@ fn idle_link(place: PeerPlace<'_>, id: u8, config: &model::LinkConfig) -> LinkRo
         }
         .name()
         .into(),
-        priority: config.priority,
-        weight: match config.weight {
+        priority: settings.priority(),
+        weight: match settings.weight() {
             model::Weight::Fixed(weight) => Some(weight.get()),
             model::Weight::Auto => None,
         },
-        cost: config.cost,
-        interval_ms: config.interval_ms,
-        timeout_ms: config.timeout_ms,
-        pong_count: config.pong_count,
+        cost: settings.cost(),
+        interval_ms,
+        timeout_ms,
+        pong_count: settings.pong_count(),
         ..LinkRow::default()
     }
 }
 
 fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::LinkConfig>) -> LinkRow {
-    let defaults = model::LinkConfig::default();
-    let settings = config.unwrap_or(&defaults);
+    let opened = model::LinkConfig {
+        settings: opened(place.config, link.link.get()),
+        ..model::LinkConfig::default()
+    };
+    let config = config.unwrap_or(&opened);
     let local = link.socket.map(|s| s.0);
     // Without a path there is nothing to be measured.
     let path = link.remote.is_some();
@@ -374,18 +379,18 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         interface: place.interface.into(),
         peer: place.name.into(),
         link: link.link.get(),
-        description: settings.description.clone(),
+        description: config.description.clone(),
         local,
         local_address: local_address(place, local),
         remote: link.remote.map(|r| r.to_string()),
-        remote_configured: link.remote_configured || remote_name(settings).is_some(),
-        remote_name: remote_name(settings),
+        remote_configured: link.remote_configured || remote_name(config).is_some(),
+        remote_name: remote_name(config),
         reason: place.names.reason(&LinkPlace {
             interface: place.interface.into(),
             peer: place.name.into(),
             link: link.link.get(),
         }),
-        state: match (link.state, link.remote, remote_name(settings)) {
+        state: match (link.state, link.remote, remote_name(config)) {
             // Nothing is probed where there is no address.
             (LinkState::Probing, None, Some(_)) => LinkState::Down,
             (state, ..) => state,
@@ -400,8 +405,8 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         percent: link.percent,
         cost: link.cost,
         interval_ms: link.heartbeat.as_millis() as u32,
-        timeout_ms: settings.timeout_ms,
-        pong_count: settings.pong_count,
+        timeout_ms: config.settings.timers_ms().1,
+        pong_count: config.settings.pong_count(),
         rtt_us: link.srtt.map(Span::as_micros),
         rtt_min_us: link.rtt_min.map(Span::as_micros),
         rtt_var_us: link.rttvar.as_micros(),
@@ -428,6 +433,12 @@ fn running_link(place: PeerPlace<'_>, link: &LinkStatus, config: Option<&model::
         inner_mtu: path.then_some(link.inner_mtu),
         narrows: link.narrows,
     }
+}
+
+/// What a link that the peer has opened began with.
+fn opened(peer: &model::PeerConfig, link: u8) -> model::LinkSettings {
+    let known = peer.opened.as_ref().and_then(|links| links.get(&link));
+    known.copied().unwrap_or_default()
 }
 
 fn remote_name(config: &model::LinkConfig) -> Option<String> {

@@ -75,8 +75,8 @@ pub(crate) enum TrustError {
         /// `genkey` or `genpsk`.
         command: &'static str,
     },
-    /// A configuration beyond what is read.
-    #[error("{path}: {size} bytes long; a configuration has at most {most}")]
+    /// A configuration, or a file of keys, beyond what is read.
+    #[error("{path}: {size} bytes long; at most {most} are read")]
     TooLong {
         /// Which file.
         path: PathBuf,

@@ -741,6 +741,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
         rules: PortRules::default(),
         static_macs: Vec::new(),
         links: LinkConfigs::default(),
+        opened: LinkConfigs::default(),
     };
     for (n, link) in links.iter().enumerate() {
         let (local, remote) = link.split_once(',').unwrap();

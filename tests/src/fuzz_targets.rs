@@ -35,7 +35,7 @@ use knet_proto::{
 
 pub use first_hop::first_hop;
 pub use hostile::{handshake, hostile_peer};
-pub use management::{config_file, control_codec, grammar_line};
+pub use management::{authorized_keys, config_file, control_codec, grammar_line};
 pub use reassembly::reassembly;
 pub use super_frame::super_frame;
 pub use tap_frame::tap_frame;
@@ -61,6 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("grammar_line", grammar_line),
     ("config_file", config_file),
     ("control_codec", control_codec),
+    ("authorized_keys", authorized_keys),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.

@@ -20,12 +20,13 @@ use knet_api::{
     codec::{self, Decoder, Message},
     edit::{Context, Place},
     grammar::{spelling::names_instead, table_hash},
+    group::Lists,
     load::load,
     message::{
-        API_VERSION, ApiError, DropRow, ErrorCode, EventRow, Hello, HelloReply, InterfaceRow, LimitRow,
-        LinkRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow,
-        Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SystemCallsRow,
-        Traffic, VersionRow, Welcome, WorkerRow,
+        API_VERSION, ApiError, DropRow, ErrorCode, EventRow, GroupRow, Hello, HelloReply, InterfaceRow,
+        KeyFileRow, LimitRow, LinkRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow,
+        PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source,
+        StormRow, SystemCallsRow, Traffic, VersionRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -256,7 +257,14 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             }
         }
         RequestBody::RunningConfig { all } => return text(render(&state.running, all)),
-        RequestBody::ExpandedConfig => return text(render(&state.running.on_host("fra1").0, false)),
+        RequestBody::ExpandedConfig => {
+            let made = state
+                .running
+                .on_host("fra1")
+                .0
+                .without_groups(&Lists::new(), None);
+            return text(render(&made.config, false));
+        }
         RequestBody::StartupConfig => return text(state.startup.clone()),
         RequestBody::WriteMemory => {
             state.startup = render(&state.running, false);
@@ -293,7 +301,11 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
                 links: links(),
                 ..ams1()
             }))),
-            "lab2" => Ok(Reply::Peer(Box::new(lab2()))),
+            "lab2" => Ok(Reply::Peer(Box::new(PeerRow {
+                group: Some("branches".into()),
+                authorized_keys: Some("branches.keys".into()),
+                ..lab2()
+            }))),
             _ => Err(no_peer(&peer)),
         },
         RequestBody::History { peer, last, .. } => match peer.as_str() {
@@ -334,6 +346,14 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             let from = rows.len().saturating_sub(lines as usize);
             Ok(Reply::Logging(rows[from..].to_vec()))
         }
+        RequestBody::Groups {
+            group: Some(name), ..
+        } if name != "branches" => Err(ApiError::new(
+            ErrorCode::NotFound,
+            format!("there is no group {name}"),
+        )
+        .with_hint("there is branches")),
+        RequestBody::Groups { .. } => Ok(Reply::Groups(vec![branches()])),
         RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
         RequestBody::ResetPeer { peer, .. } if peer != "ams1" => Err(no_peer(&peer)),
         RequestBody::ClearCounters { .. }
@@ -385,6 +405,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
                 Source::Peers { .. } => &["ams1", "amster2", "lab2"],
                 Source::Links { .. } | Source::Locals { .. } => &["0", "1"],
                 Source::Meshes { .. } => &["rhine"],
+                Source::Groups { .. } => &["branches", "phones"],
                 Source::Members { .. } | Source::Hosts => &["bas1", "fra1"],
             };
             let names = names
@@ -611,6 +632,22 @@ fn ams1() -> PeerRow {
             joined: 3,
         },
         ..PeerRow::default()
+    }
+}
+
+fn branches() -> GroupRow {
+    GroupRow {
+        interface: "knet0".into(),
+        group: "branches".into(),
+        description: Some("one line in each branch".into()),
+        policy: "active".into(),
+        peers: 17,
+        authorized_keys: Some(KeyFileRow {
+            file: "branches.keys".into(),
+            peers: 12,
+            read_unix_ms: Some(1_735_689_601_500),
+            problem: Some("/etc/knet/branches.keys: line 3, column 1: there is no `;`\u{1b}[2J".into()),
+        }),
     }
 }
 

@@ -521,7 +521,10 @@ fn everything_that_can_be_typed_can_be_found() {
 fn other_shells_ask_what_may_follow() {
     let daemon = FakeDaemon::start(Temper::Friendly);
     let offered = |line| given(&daemon, &["--complete", line], "");
-    assert_eq!(offered("show pee"), (0, "peer\npeers\n".into(), String::new()));
+    assert_eq!(
+        offered("show pee"),
+        (0, "peer\npeer-group\npeers\n".into(), String::new())
+    );
     assert_eq!(offered("show peer a").1, "ams1\namster2\n");
     assert_eq!(offered("nonsense ").1, "");
     let mut command = shell(&daemon.directory().join("nobody.sock"), daemon.directory());

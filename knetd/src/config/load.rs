@@ -3,11 +3,17 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use libknet::api::{
+    group::Lists,
     load::{self, Loaded, MAX_FILE},
     problem::{Problem, Severity},
 };
 
-use super::{keys::Keys, setup::Setup, this_host::ThisHost};
+use super::{
+    key_files::{KeyFiles, Patience},
+    keys::Keys,
+    setup::{Setup, group_keys},
+    this_host::ThisHost,
+};
 use crate::{
     resolver::Resolver,
     trust::{TrustError, read_config},
@@ -49,6 +55,25 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
+/// The configuration in `path` and what is incomplete in it, as [`read`] does, or what is wrong, the files of keys included.
+pub(crate) fn check(path: &Path, host: &ThisHost) -> Result<Loaded, LoadError> {
+    let mut loaded = read(path, host, &mut Keys::new(path))?;
+    let whole = Arc::new(std::mem::take(&mut loaded.config));
+    let part = host.part_of(&whole);
+    let mut problems = match KeyFiles::new(path).of(&part.config, true, Patience::Refuse) {
+        Ok(files) => {
+            let clashes = part.config.without_groups(files.lists(), None).clashes;
+            clashes.iter().map(|clash| files.problem_of(clash)).collect()
+        }
+        Err(problems) => problems,
+    };
+    if problems.is_empty() {
+        return Ok(loaded);
+    }
+    load::locate(&read_config(path, MAX_FILE as u64)?, &mut problems);
+    Err(LoadError::Problems(problems))
+}
+
 /// The configuration in `path` and what is incomplete in it. Every error is told at once, those of the key files
 /// included; `keys` are read on the way.
 pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Loaded, LoadError> {
@@ -60,13 +85,22 @@ pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Load
     found.extend(host.mistaken(&whole));
     // Only what is in the file is looked at here: nothing is looked up.
     let names = Resolver::default();
+    let in_force = part.config.without_groups(&Lists::new(), None).config;
     for (name, interface) in &part.config.interfaces {
-        if let Err(problems) = Setup::of(name, interface, keys, &names, None) {
-            found.extend(problems.into_iter().map(|problem| Problem {
-                place: problem.place.map(|place| whole.written(&part.host, place)),
-                ..problem
-            }));
+        let mut problems = group_keys(name, interface, keys);
+        // What is wrong with the key of a group is not told again for each of its peers.
+        if problems.is_empty() {
+            let interface = in_force.interfaces.get(name).unwrap_or(interface);
+            problems.extend(
+                Setup::of(name, interface, keys, &names, None)
+                    .err()
+                    .unwrap_or_default(),
+            );
         }
+        found.extend(problems.into_iter().map(|problem| Problem {
+            place: problem.place.map(|place| whole.written(&part.host, place)),
+            ..problem
+        }));
     }
     load::locate(&file, &mut found);
     loaded.problems.extend(found);

@@ -5,6 +5,7 @@
 
 pub(crate) mod history;
 pub(crate) mod impact;
+pub(crate) mod key_files;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod plan;

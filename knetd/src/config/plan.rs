@@ -193,7 +193,10 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 #[cfg(test)]
 pub(super) mod tests {
     use libknet::proto::{
-        config::{LinkConfig, MtuPolicy, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote, TapMtu},
+        config::{
+            LinkConfig, LinkConfigs, MtuPolicy, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote,
+            TapMtu,
+        },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, PeerId, Workers},
         l2::first_hop::FirstHop,
@@ -255,6 +258,7 @@ pub(super) mod tests {
             rules: PortRules::default(),
             static_macs: Vec::new(),
             links: LinkId::all().zip(links).collect(),
+            opened: LinkConfigs::default(),
         }
     }
 

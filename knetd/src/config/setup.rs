@@ -11,7 +11,7 @@ use libknet::{
     InterfaceSetup, Offloads, SocketSetup,
     api::{
         edit::{Context, Leaf, Place},
-        model::{self, Policy},
+        model::{self, LinkSettings, Policy},
         persistent_map::{Difference, PersistentMap},
         problem::{Problem, Severity},
         value::Value,
@@ -240,6 +240,26 @@ impl Setup {
     }
 }
 
+/// What is wrong with the preshared keys of the groups of interface `name`.
+pub(crate) fn group_keys(name: &str, interface: &model::InterfaceConfig, keys: &mut Keys) -> Vec<Problem> {
+    let groups = interface.groups.iter();
+    groups
+        .filter_map(|(group, config)| {
+            let file = config.preshared_key_file.as_deref()?;
+            let error = keys.get(file, KeyKind::Preshared).err()?;
+            let context = Context::Group {
+                interface: name.into(),
+                group: group.clone(),
+            };
+            let place = Place {
+                argument: Some(0),
+                ..Place::leaf(context, Leaf::PresharedKey)
+            };
+            Some(refusal(place, format!("preshared key of group {group}: {error}")))
+        })
+        .collect()
+}
+
 fn refusal(place: Place, text: String) -> Problem {
     Problem {
         severity: Severity::Error,
@@ -326,7 +346,7 @@ fn peer_config(
     Ok(Some(PeerConfig {
         public_key,
         preshared_key,
-        policy: match peer.policy {
+        policy: match peer.policy() {
             Policy::Passive => PolicyKind::Passive,
             Policy::Active => PolicyKind::Active,
             Policy::RoundRobin => PolicyKind::RoundRobin,
@@ -350,6 +370,15 @@ fn peer_config(
         },
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
         links: peer.links.iter().filter_map(with_id).collect(),
+        opened: peer
+            .opened
+            .iter()
+            .flat_map(|links| links.iter())
+            .filter_map(|(id, settings)| {
+                let config = with_settings(None, Remote::Dynamic, settings);
+                Some((LinkId::new(*id)?, config))
+            })
+            .collect(),
     }))
 }
 
@@ -369,24 +398,31 @@ fn link_config(
         ),
         (model::Remote::Named { .. }, None) | (model::Remote::Dynamic, _) => (None, Remote::Dynamic),
     };
+    let local = interface.local_of(link).or(local).map(SocketId);
     LinkConfig {
-        local: interface.local_of(link).or(local).map(SocketId),
-        remote,
-        priority: link.priority,
-        weight: match link.weight {
+        shutdown: link.shutdown,
+        ..with_settings(local, remote, &link.settings)
+    }
+}
+
+fn with_settings(local: Option<SocketId>, remote: Remote, settings: &LinkSettings) -> LinkConfig {
+    let (interval, timeout) = settings.timers_ms();
+    LinkConfig {
+        priority: settings.priority(),
+        weight: match settings.weight() {
             model::Weight::Fixed(weight) => Some(weight),
             model::Weight::Auto => None,
         },
-        cost: link.cost,
+        cost: settings.cost(),
         timers: LinkTimers {
-            interval: Span::from_millis(u64::from(link.interval_ms)),
-            timeout: Span::from_millis(u64::from(link.timeout_ms)),
+            interval: Span::from_millis(u64::from(interval)),
+            timeout: Span::from_millis(u64::from(timeout)),
         },
-        pong_count: link.pong_count,
+        pong_count: settings.pong_count(),
         limits: QualityLimits {
-            loss_ppm: link.limit_loss.map(|percent| u32::from(percent) * 10_000),
-            rtt: link.limit_rtt.map(|ms| Span::from_millis(u64::from(ms))),
+            loss_ppm: settings.limit_loss.map(|percent| u32::from(percent) * 10_000),
+            rtt: settings.limit_rtt.map(|ms| Span::from_millis(u64::from(ms))),
         },
-        shutdown: link.shutdown,
+        ..LinkConfig::new(local, remote)
     }
 }

@@ -63,6 +63,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Ping { .. }
         | RequestBody::History { .. }
         | RequestBody::Limits { .. }
+        | RequestBody::Groups { .. }
         | RequestBody::Complete { .. }
         | RequestBody::Revisions
         | RequestBody::ConfigText(_)

@@ -3,6 +3,7 @@
 mod act;
 mod authorize;
 mod client;
+mod groups;
 mod limits;
 pub(crate) mod listener;
 mod monitor;

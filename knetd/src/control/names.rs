@@ -16,7 +16,7 @@ const NAMES: usize = 1000;
 pub(crate) const fn are_written(source: &Source) -> bool {
     matches!(
         source,
-        Source::Meshes { .. } | Source::Members { .. } | Source::Hosts
+        Source::Meshes { .. } | Source::Members { .. } | Source::Hosts | Source::Groups { .. }
     )
 }
 
@@ -59,6 +59,9 @@ pub(crate) fn complete(config: &Config, source: &Source, prefix: &str, limit: us
             .and_then(|meshes| meshes.get(mesh))
             .into_iter()
             .flat_map(|mesh| mesh.members.keys().cloned())
+            .collect(),
+        Source::Groups { interface } => interfaces(interface)
+            .flat_map(|(_, i)| i.groups.keys().cloned())
             .collect(),
         Source::Hosts => config.named_hosts().into_iter().map(str::to_owned).collect(),
     };

@@ -12,7 +12,7 @@ use libknet::api::{
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
-    act, authorize, limits, monitor, names,
+    act, authorize, groups, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
     show, tables,
@@ -213,6 +213,9 @@ impl Session {
             ),
             RequestBody::GenerateKey { file } => act::generate_key(&daemon.borrow(), &file),
             RequestBody::ReloadConfig => act::reload(&mut daemon.borrow_mut(), &self.user.name),
+            RequestBody::Groups { interface, group } => {
+                groups::rows(&daemon.borrow(), interface.as_deref(), group.as_deref())
+            }
             RequestBody::Limits { interface } => limits::rows(daemon, interface.as_deref()).await,
             RequestBody::ClearCounters { interface } => {
                 show::clear_counters(daemon, interface.as_deref()).await

@@ -15,7 +15,7 @@ use libknet::{
     suites_of_this_machine,
 };
 
-use super::{names, output::protocol_error};
+use super::{groups, names, output::protocol_error};
 use crate::{
     daemon::Daemon,
     rows::{self, InterfaceState, PeerPlace, suite_name},
@@ -292,7 +292,9 @@ async fn peer_rows(
             config,
             names: daemon.names(),
         };
-        rows.push(rows::peer(place, status.as_deref()));
+        let mut row = rows::peer(place, status.as_deref());
+        (row.group, row.authorized_keys) = groups::origin_of(&daemon, interface, name);
+        rows.push(row);
     }
     Ok(rows)
 }

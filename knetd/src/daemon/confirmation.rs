@@ -66,7 +66,7 @@ impl Watched {
         let to_come_up = config
             .links
             .values()
-            .map(|link| u64::from(link.interval_ms) * u64::from(link.pong_count))
+            .map(|link| u64::from(link.settings.timers_ms().0) * u64::from(link.settings.pong_count()))
             .max()
             .unwrap_or_default();
         Self {

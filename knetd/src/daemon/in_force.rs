@@ -4,7 +4,9 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use libknet::api::{
     diff::peer_differences,
+    group::{Before, Clash, WithoutGroups},
     model::{Config, PeerConfig},
+    problem::Problem,
 };
 
 use super::{
@@ -12,13 +14,19 @@ use super::{
     refusal::{CommitError, refused},
 };
 use crate::{
-    config::{keys::Keys, plan::Setups, setup::Setup},
+    config::{
+        key_files::{KeyFiles, Patience},
+        keys::Keys,
+        plan::Setups,
+        setup::{Setup, group_keys},
+    },
     host_check, workers,
 };
 
 /// What is to run with a configuration.
 pub(super) struct Prepared {
-    /// What of it concerns this host.
+    of_this_host: Arc<Config>,
+    key_files: KeyFiles,
     pub(super) in_force: Arc<Config>,
     pub(super) setups: Setups,
     keys: Option<Keys>,
@@ -28,28 +36,37 @@ impl Daemon {
     /// Puts `config` into force: nothing that it leaves as it is gets disturbed, and after an error everything is
     /// as it was. `keys`: just read, and to be used instead of those known.
     pub(super) fn apply(&mut self, config: Arc<Config>, keys: Option<Keys>) -> Result<(), CommitError> {
-        let result = self.prepare(&config, keys).and_then(|prepared| {
-            let sizes = prepared.setups.values().map(|s| {
-                let workers = s.workers.unwrap_or_else(|| workers::automatic(0));
-                (workers, s.sockets.len())
-            });
-            host_check::enough_descriptors(sizes).map_err(CommitError::System)?;
-            self.transform(&prepared.setups)?;
-            Ok(prepared)
-        });
-        let applied = result.map(|prepared| {
+        let applied = self.prepare(&config, keys).and_then(|prepared| {
+            self.put(prepared)?;
             self.config = config;
-            let before = std::mem::replace(&mut self.in_force, prepared.in_force);
-            self.recorder.forget_gone(&before, &self.in_force);
             self.revision += 1;
-            self.names.follow(&before, &self.in_force, Instant::now());
-            match prepared.keys {
-                Some(keys) => self.keys = keys,
-                None => self.doubt_keys_of(&before),
-            }
+            Ok(())
         });
         self.erase_other_keys();
         applied
+    }
+
+    /// Puts into force what was prepared; after an error everything is as it was.
+    pub(super) fn put(&mut self, prepared: Prepared) -> Result<(), CommitError> {
+        let sizes = prepared.setups.values().map(|s| {
+            let workers = s.workers.unwrap_or_else(|| workers::automatic(0));
+            (workers, s.sockets.len())
+        });
+        host_check::enough_descriptors(sizes).map_err(CommitError::System)?;
+        self.transform(&prepared.setups)?;
+        self.of_this_host = prepared.of_this_host;
+        self.key_files = prepared.key_files;
+        if let Some(watch) = &self.file_watch {
+            watch.follow(self.key_files.paths());
+        }
+        let before = std::mem::replace(&mut self.in_force, prepared.in_force);
+        self.recorder.forget_gone(&before, &self.in_force);
+        self.names.follow(&before, &self.in_force, Instant::now());
+        match prepared.keys {
+            Some(keys) => self.keys = keys,
+            None => self.doubt_keys_of(&before),
+        }
+        Ok(())
     }
 
     /// Erases the keys that the running configuration does not name.
@@ -85,20 +102,107 @@ impl Daemon {
         }
     }
 
+    /// What is in force with a configuration of this host, which may have groups of peers, and with the peers of their
+    /// files; or who of these cannot be a peer.
+    pub(super) fn without_groups(
+        &self,
+        of_this_host: &Arc<Config>,
+        files: &KeyFiles,
+    ) -> Result<Arc<Config>, Vec<Clash>> {
+        if !of_this_host.has_groups() {
+            return Ok(Arc::clone(of_this_host));
+        }
+        let before = Before {
+            written: &self.of_this_host,
+            lists: self.key_files.lists(),
+            in_force: &self.in_force,
+        };
+        let WithoutGroups { config, clashes } = of_this_host.without_groups(files.lists(), Some(before));
+        if clashes.is_empty() {
+            Ok(Arc::new(config))
+        } else {
+            Err(clashes)
+        }
+    }
+
+    /// What is to run with a configuration of this host and its files of keys. `fresh`: keys to be read, and used instead
+    /// of those known.
+    pub(super) fn prepare_with(
+        &mut self,
+        of_this_host: Arc<Config>,
+        mut key_files: KeyFiles,
+        mut fresh: Option<Keys>,
+    ) -> Result<Prepared, Vec<Problem>> {
+        loop {
+            let made = match self.without_groups(&of_this_host, &key_files) {
+                Ok(in_force) => self
+                    .setups_of(&of_this_host, &in_force, fresh.as_mut())
+                    .map(|setups| (in_force, setups)),
+                Err(clashes) => Err(clashes.iter().map(|clash| key_files.problem_of(clash)).collect()),
+            };
+            let problems: Vec<Problem> = match made {
+                Ok((in_force, setups)) => {
+                    return Ok(Prepared {
+                        of_this_host,
+                        key_files,
+                        in_force,
+                        setups,
+                        keys: fresh,
+                    });
+                }
+                Err(problems) => problems,
+            };
+            let blamed: Vec<_> = problems
+                .iter()
+                .filter_map(|problem| Some((key_files.blamed_for(problem)?, problem.to_string())))
+                .collect();
+            if self.patience == Patience::Refuse || blamed.is_empty() {
+                return Err(problems);
+            }
+            // Then these files list nobody.
+            for (group, text) in blamed {
+                key_files.empty(&group, &text);
+            }
+        }
+    }
+
     /// What is to run with `config`, or all for which it is refused, placed where it is written. What did not change is
     /// not even looked at, unless all keys are read again.
     pub(super) fn prepare(
         &mut self,
         config: &Arc<Config>,
-        mut fresh: Option<Keys>,
+        fresh: Option<Keys>,
     ) -> Result<Prepared, CommitError> {
         let part = self.this_host.part_of(config);
         if let Some(problems) = refused(&part.problems) {
             return Err(CommitError::Problems(problems));
         }
+        let refuse = |problems| CommitError::Problems(problems).written(config, &part.host);
+        let files = self.key_files.of(&part.config, fresh.is_some(), self.patience);
+        files
+            .and_then(|files| self.prepare_with(part.config, files, fresh))
+            .map_err(refuse)
+    }
+
+    /// What is to run with `in_force`, which was made of `of_this_host`. `fresh`: keys to be read, and used instead of
+    /// those known.
+    fn setups_of(
+        &mut self,
+        of_this_host: &Config,
+        in_force: &Config,
+        mut fresh: Option<&mut Keys>,
+    ) -> Result<Setups, Vec<Problem>> {
         let running = self.setups();
         let (mut setups, mut problems) = (Setups::new(), Vec::new());
-        for (name, interface) in &part.config.interfaces {
+        for (name, interface) in &of_this_host.interfaces {
+            let keys = fresh.as_deref_mut().unwrap_or(&mut self.keys);
+            problems.extend(group_keys(name, interface, keys));
+        }
+        // What is wrong with the key of a group is not told again for each of its peers.
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        for (name, interface) in &in_force.interfaces {
             if fresh.is_none()
                 && self.in_force.interfaces.get(name) == Some(interface)
                 && let Some(setup) = running.get(name)
@@ -114,7 +218,7 @@ impl Daemon {
                     .get(name)
                     .zip(running.get(name).map(Rc::as_ref)),
             };
-            let keys = fresh.as_mut().unwrap_or(&mut self.keys);
+            let keys = fresh.as_deref_mut().unwrap_or(&mut self.keys);
             match Setup::of(name, interface, keys, &self.names, before) {
                 Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
                 Ok(None) => {}
@@ -122,13 +226,9 @@ impl Daemon {
             }
         }
         if problems.is_empty() {
-            Ok(Prepared {
-                in_force: part.config,
-                setups,
-                keys: fresh,
-            })
+            Ok(setups)
         } else {
-            Err(CommitError::Problems(problems).written(config, &part.host))
+            Err(problems)
         }
     }
 }

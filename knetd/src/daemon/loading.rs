@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::{Author, Daemon, refusal::CommitError};
 use crate::config::{
     history::{Change, Origin},
+    key_files::Patience,
     keys::Keys,
     load::{self, LoadError},
     unconfirmed::{self, Mark},
@@ -14,6 +15,12 @@ impl Daemon {
     /// The first configuration: that of the file, which is empty where there is none; or what was in force before a
     /// change that nobody had confirmed when the last daemon ended.
     pub(crate) fn start(&mut self, file_is_there: bool) -> Result<(), LoadError> {
+        let started = self.start_configured(file_is_there);
+        self.patience = Patience::Refuse;
+        started
+    }
+
+    fn start_configured(&mut self, file_is_there: bool) -> Result<(), LoadError> {
         if let Some(mark) = unconfirmed::read(self.history.directory()) {
             let went_back = self.start_before(&mark);
             self.forget_mark();
@@ -59,6 +66,10 @@ impl Daemon {
         let before = Arc::clone(&self.config);
         self.apply(Arc::new(loaded.config), Some(keys))
             .map_err(as_load_error)?;
+        let unusable: Vec<_> = self.key_files.problems().collect();
+        for change in &unusable {
+            self.tell_key_file(change);
+        }
         for note in loaded.problems {
             tracing::warn!("{}: {note}", self.config_file.display());
         }

@@ -12,6 +12,7 @@ mod configuration;
 mod confirmations;
 mod control;
 mod crowd;
+mod groups;
 mod host;
 mod keys;
 mod lifecycle;

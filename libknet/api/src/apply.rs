@@ -127,6 +127,9 @@ impl Config {
                     .members
                     .get(member)?,
             ),
+            Context::Group { interface, group } => {
+                Object::Group(self.interfaces.get(interface)?.groups.get(group)?)
+            }
             // Not an object of the model but lines about one.
             Context::Host { .. } => return None,
         })
@@ -166,6 +169,9 @@ impl Config {
                     .members
                     .get_mut(member)?,
             ),
+            Context::Group { interface, group } => {
+                ObjectMut::Group(self.interfaces.get_mut(interface)?.groups.get_mut(group)?)
+            }
             Context::Host { .. } => return None,
         })
     }
@@ -194,6 +200,9 @@ impl Config {
             (ObjectMut::Interface(holder), Context::Mesh { mesh, .. }) => {
                 vacant(holder.meshes.entry(mesh.clone()));
             }
+            (ObjectMut::Interface(holder), Context::Group { group, .. }) => {
+                vacant(holder.groups.entry(group.clone()));
+            }
             (ObjectMut::Mesh(holder), Context::Member { member, .. }) => {
                 vacant(holder.members.entry(member.clone()));
             }
@@ -218,6 +227,9 @@ impl Config {
             }
             (Some(ObjectMut::Interface(holder)), Context::Mesh { mesh, .. }) => {
                 holder.meshes.remove(mesh).is_some()
+            }
+            (Some(ObjectMut::Interface(holder)), Context::Group { group, .. }) => {
+                holder.groups.remove(group).is_some()
             }
             (Some(ObjectMut::Mesh(holder)), Context::Member { member, .. }) => {
                 holder.members.remove(member).is_some()
@@ -307,6 +319,12 @@ impl Config {
                     .get(interface)
                     .and_then(|holder| one_of(names_instead(mesh, holder.meshes.keys().map(String::as_str)))),
             ),
+            Context::Group { interface, group } => (
+                format!("there is no group {group} of interface {interface}"),
+                self.interfaces.get(interface).and_then(|holder| {
+                    one_of(names_instead(group, holder.groups.keys().map(String::as_str)))
+                }),
+            ),
             Context::Member {
                 interface,
                 mesh,
@@ -377,6 +395,7 @@ fn key_of(context: &Context) -> Option<(Mode, Value)> {
         Context::Link { link, .. } => (Mode::Link, Value::Number(u32::from(link))),
         Context::Mesh { mesh, .. } => (Mode::Mesh, Value::Word(mesh)),
         Context::Member { member, .. } => (Mode::Member, Value::Word(member)),
+        Context::Group { group, .. } => (Mode::Group, Value::Word(group)),
         Context::Host { .. } => return None,
     })
 }
@@ -425,6 +444,7 @@ fn misfit(op: &Op) -> Box<Problem> {
         Mode::Link => "link setting",
         Mode::Mesh => "mesh setting",
         Mode::Member => "member setting",
+        Mode::Group => "group setting",
     };
     let expected = Some("what the configuration's grammar allows".to_owned());
     problem(

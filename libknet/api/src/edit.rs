@@ -60,10 +60,17 @@ pub enum Context {
         /// Id of the link.
         link: Option<u8>,
     },
+    /// A group of peers of an interface.
+    Group {
+        /// Name of the TAP.
+        interface: String,
+        /// Name of the group.
+        group: String,
+    },
 }
 
 impl Context {
-    /// `inner` among the lines of `host`. Meshes and other hosts do not stand there: `None`.
+    /// `inner` among the lines of `host`. Meshes, groups and other hosts do not stand there: `None`.
     pub fn on_host(host: &str, inner: Self) -> Option<Self> {
         let (interface, peer, link) = match inner {
             Self::Global => (None, None, None),
@@ -74,7 +81,7 @@ impl Context {
                 peer,
                 link,
             } => (Some(interface), Some(peer), Some(link)),
-            Self::Mesh { .. } | Self::Member { .. } | Self::Host { .. } => return None,
+            Self::Mesh { .. } | Self::Member { .. } | Self::Group { .. } | Self::Host { .. } => return None,
         };
         Some(Self::Host {
             host: host.to_owned(),
@@ -124,9 +131,11 @@ impl Context {
             }),
             Self::Global => None,
             Self::Interface { .. } => Some(Self::Global),
-            Self::Peer { interface, .. } | Self::Mesh { interface, .. } => Some(Self::Interface {
-                interface: interface.clone(),
-            }),
+            Self::Peer { interface, .. } | Self::Mesh { interface, .. } | Self::Group { interface, .. } => {
+                Some(Self::Interface {
+                    interface: interface.clone(),
+                })
+            }
             Self::Link { interface, peer, .. } => Some(Self::Peer {
                 interface: interface.clone(),
                 peer: peer.clone(),
@@ -154,6 +163,7 @@ impl fmt::Display for Context {
                 mesh,
                 member,
             } => write!(f, "interface {interface}, mesh {mesh}, member {member}"),
+            Self::Group { interface, group } => write!(f, "interface {interface}, group {group}"),
             Self::Host { host, .. } => match self.without_host().1 {
                 Self::Global => write!(f, "host {host}"),
                 inner => write!(f, "host {host}, {inner}"),
@@ -223,14 +233,14 @@ pub enum Leaf {
     Cipher,
     /// `workers`
     Workers,
-    /// `link N priority` of a mesh
-    MeshPriority,
-    /// `link N weight` of a mesh
-    MeshWeight,
-    /// `link N cost` of a mesh
-    MeshCost,
-    /// `link N timers` of a mesh
-    MeshTimers,
+    /// `link N priority` of a mesh or a group
+    LinksPriority,
+    /// `link N weight` of a mesh or a group
+    LinksWeight,
+    /// `link N cost` of a mesh or a group
+    LinksCost,
+    /// `link N timers` of a mesh or a group
+    LinksTimers,
     /// `link` of a member of a mesh
     MemberLink,
     /// `arp suppression`
@@ -249,6 +259,16 @@ pub enum Leaf {
     StormFrames,
     /// `storm-control copies`
     StormCopies,
+    /// `link N pong-count` of a mesh or a group
+    LinksPongCount,
+    /// `link N limit loss` of a mesh or a group
+    LinksLimitLoss,
+    /// `link N limit rtt` of a mesh or a group
+    LinksLimitRtt,
+    /// `group` of a peer
+    Group,
+    /// `authorized-keys`
+    AuthorizedKeys,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -360,6 +360,10 @@ fn nameless(around: &Context, mode: Mode) -> Context {
             interface: interface.clone(),
             mesh: name(),
         },
+        (Context::Interface { interface }, Mode::Group) => Context::Group {
+            interface: interface.clone(),
+            group: name(),
+        },
         (Context::Mesh { interface, mesh }, Mode::Member) => Context::Member {
             interface: interface.clone(),
             mesh: mesh.clone(),

@@ -18,7 +18,7 @@ use crate::{
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
-pub const API_VERSION: u16 = 6;
+pub const API_VERSION: u16 = 7;
 
 /// First message of the client, and part of the daemon's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,7 +281,7 @@ pub enum RequestBody {
     },
     /// Read the configuration file again and put it into force, or refuse it whole. Answer: [`Reply::Edited`].
     ReloadConfig,
-    /// What of the running configuration is in force on this host, without meshes and lines for single hosts. Answer:
+    /// What of the running configuration is in force on this host, without meshes, groups and lines for single hosts. Answer:
     /// [`Reply::Text`] in pieces.
     ExpandedConfig,
     /// IP addresses of stations. Answer: [`Reply::Neighbors`].
@@ -297,6 +297,13 @@ pub enum RequestBody {
     ClearNeighbors {
         /// Only of this interface.
         interface: Option<String>,
+    },
+    /// Groups of peers. Answer: [`Reply::Groups`].
+    Groups {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+        /// Only those of this name ([`ErrorCode::NotFound`] if there is none).
+        group: Option<String>,
     },
 }
 
@@ -354,6 +361,11 @@ pub enum Source {
     },
     /// Hosts that the configuration speaks of: with lines of their own, or as members of meshes.
     Hosts,
+    /// Groups of peers of an interface, or of all.
+    Groups {
+        /// Of which one.
+        interface: Option<String>,
+    },
 }
 
 /// An answer.
@@ -471,6 +483,8 @@ pub enum Reply {
     },
     /// See [`RequestBody::Neighbors`].
     Neighbors(Rows<NeighborRow>),
+    /// See [`RequestBody::Groups`]; by interface and name.
+    Groups(Vec<GroupRow>),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

@@ -5,10 +5,13 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU8,
+    sync::Arc,
 };
 
 pub use crate::{
+    group::GroupConfig,
     host::lines::HostLines,
+    link_settings::LinkSettings,
     persistent_map::PersistentMap,
     value::{IpPrefix, MacAddr, PublicKey},
 };
@@ -70,6 +73,8 @@ pub struct InterfaceConfig {
     pub peers: PersistentMap<String, PeerConfig>,
     /// Full meshes by name, which become peers on each of their hosts: see [`Config::on_host`].
     pub meshes: BTreeMap<String, MeshConfig>,
+    /// What peers have in common, by the name of the group: see [`Config::without_groups`].
+    pub groups: BTreeMap<String, GroupConfig>,
 }
 
 impl Default for InterfaceConfig {
@@ -93,6 +98,7 @@ impl Default for InterfaceConfig {
             shutdown: false,
             peers: PersistentMap::default(),
             meshes: BTreeMap::new(),
+            groups: BTreeMap::new(),
         }
     }
 }
@@ -251,8 +257,10 @@ pub struct PeerConfig {
     pub public_key: Option<PublicKey>,
     /// File with the preshared key, as written: relative paths are relative to the configuration file.
     pub preshared_key_file: Option<String>,
-    /// How frames to this peer choose links.
-    pub policy: Policy,
+    /// The group that says what is not said here.
+    pub group: Option<String>,
+    /// How frames to this peer choose links. `None`: as the group says, or the default.
+    pub policy: Option<Policy>,
     /// No frames between this peer and other peers, only between it and the TAP.
     pub isolate: bool,
     /// A client of this node: frames are relayed between it and all other peers. Between two peers that are no
@@ -276,6 +284,22 @@ pub struct PeerConfig {
     pub shutdown: bool,
     /// The links by id, 0..=7. A peer without any is listened for: it opens links to us.
     pub links: BTreeMap<u8, LinkConfig>,
+    /// What links that the peer opens have, by their id. No line of its own says it: it comes from the group.
+    pub opened: Option<Arc<BTreeMap<u8, LinkSettings>>>,
+}
+
+impl PeerConfig {
+    /// The policy, or the default.
+    pub fn policy(&self) -> Policy {
+        self.policy.unwrap_or_default()
+    }
+
+    /// The same with every default of its own lines said.
+    #[must_use]
+    pub fn spelled_out(mut self) -> Self {
+        self.policy = Some(self.policy());
+        self
+    }
 }
 
 /// Where the other end of a link is.
@@ -316,7 +340,7 @@ impl Default for Weight {
 }
 
 /// One link of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkConfig {
     /// For people.
     pub description: Option<String>,
@@ -324,42 +348,18 @@ pub struct LinkConfig {
     pub local: Option<u8>,
     /// The far end.
     pub remote: Remote,
-    /// For the passive policy: the highest wins, 0..=255.
-    pub priority: u8,
-    /// Share of frames under round-robin, 1..=255.
-    pub weight: Weight,
-    /// What it costs to use it, 0..=255: it carries frames only while no link that costs less is up.
-    pub cost: u8,
-    /// Milliseconds between heartbeats of the idle link, 100..=60000.
-    pub interval_ms: u32,
-    /// Milliseconds of silence after which the last usable link is down: at least three intervals.
-    pub timeout_ms: u32,
-    /// Answers in a row that bring the link back up, 1..=100.
-    pub pong_count: u8,
-    /// Percent of loss beyond which it is avoided while another link is up, 1..=99.
-    pub limit_loss: Option<u8>,
-    /// Milliseconds of round trip beyond which it is avoided while another link is up, 1..=10000.
-    pub limit_rtt: Option<u16>,
+    /// How it is used and judged.
+    pub settings: LinkSettings,
     /// Taken out of service.
     pub shutdown: bool,
 }
 
-impl Default for LinkConfig {
-    fn default() -> Self {
-        Self {
-            description: None,
-            local: None,
-            remote: Remote::Dynamic,
-            priority: 100,
-            weight: Weight::default(),
-            cost: 0,
-            interval_ms: 1000,
-            timeout_ms: 3000,
-            pong_count: 5,
-            limit_loss: None,
-            limit_rtt: None,
-            shutdown: false,
-        }
+impl LinkConfig {
+    /// The same with every default said.
+    #[must_use]
+    pub fn spelled_out(mut self) -> Self {
+        self.settings = self.settings.spelled_out();
+        self
     }
 }
 
@@ -375,22 +375,9 @@ pub struct MeshConfig {
     /// Of every peer.
     pub lossy: bool,
     /// What links of an id have in common, by that id, 0..=7.
-    pub links: BTreeMap<u8, MeshLink>,
+    pub links: BTreeMap<u8, LinkSettings>,
     /// The hosts by name.
     pub members: BTreeMap<String, MemberConfig>,
-}
-
-/// What the links of one id of a mesh have in common; what is not given is the default of a link.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MeshLink {
-    /// See [`LinkConfig::priority`].
-    pub priority: Option<u8>,
-    /// See [`LinkConfig::weight`].
-    pub weight: Option<Weight>,
-    /// See [`LinkConfig::cost`].
-    pub cost: Option<u8>,
-    /// See [`LinkConfig::interval_ms`] and [`LinkConfig::timeout_ms`].
-    pub timers_ms: Option<(u32, u32)>,
 }
 
 /// A host of a mesh.

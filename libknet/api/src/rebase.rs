@@ -110,6 +110,7 @@ fn name(context: &Context) -> String {
         Context::Link { link, .. } => format!("link {link}"),
         Context::Mesh { mesh, .. } => format!("mesh {mesh}"),
         Context::Member { member, .. } => format!("member {member}"),
+        Context::Group { group, .. } => format!("peer-group {group}"),
         Context::Host { host, .. } => match context.without_host().1 {
             Context::Global => format!("host {host}"),
             inner => name(&inner),

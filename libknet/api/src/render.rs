@@ -54,13 +54,26 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Whether what is not said in the object is not at its default, but as a group says.
+    fn in_group(&self, context: &Context) -> bool {
+        let (Context::Peer { interface, peer } | Context::Link { interface, peer, .. }) = context else {
+            return false;
+        };
+        let peer = self
+            .config
+            .interfaces
+            .get(interface)
+            .and_then(|i| i.peers.get(peer));
+        peer.is_some_and(|peer| peer.group.is_some())
+    }
+
     fn object(&mut self, context: &Context, depth: usize) {
         let Some(contents) = Contents::of(self.config, context) else {
             return;
         };
         for row in rows_in(Mode::of(context).rows()) {
             let Kind::Object(opens, _) = row.kind else {
-                for line in contents.lines(context, row, self.all) {
+                for line in contents.lines(context, row, self.all && !self.in_group(context)) {
                     (self.emit)(depth, &line);
                 }
                 continue;
@@ -164,17 +177,18 @@ fn setting_lines(row: &'static Row, object: Object<'_>, all: bool) -> Vec<String
         return Vec::new();
     };
     let lines = access.get(object);
-    if lines.is_empty() {
-        // Only a flag has a line that says that it is off.
-        return if all && row.tail.is_empty() && !row.multi {
-            vec![format!("no {}", row.key)]
-        } else {
-            Vec::new()
-        };
-    }
-    if !all && lines == access.defaults() {
+    if !all && lines == access.unsaid() {
         return Vec::new();
     }
+    // A flag has a line that says that it is off.
+    if lines.is_empty() && row.tail.is_empty() && !row.multi {
+        return vec![format!("no {}", row.key)];
+    }
+    let lines = if lines.is_empty() {
+        access.defaults()
+    } else {
+        lines
+    };
     lines.iter().filter_map(|values| line_of(row, values)).collect()
 }
 
@@ -204,6 +218,7 @@ fn name_of(context: &Context) -> Value {
         Context::Link { link, .. } => Value::Number(u32::from(*link)),
         Context::Mesh { mesh, .. } => Value::Word(mesh.clone()),
         Context::Member { member, .. } => Value::Word(member.clone()),
+        Context::Group { group, .. } => Value::Word(group.clone()),
         Context::Host { host, .. } => match context.without_host().1 {
             Context::Global => Value::Word(host.clone()),
             object => name_of(&object),
@@ -230,7 +245,12 @@ pub(crate) fn children(context: &Context, object: Object<'_>) -> Vec<Context> {
                 interface: interface.clone(),
                 mesh: mesh.clone(),
             });
-            peers.chain(meshes).collect()
+            let groups = holder.groups.keys().map(|group| Context::Group {
+                interface: interface.clone(),
+                group: group.clone(),
+            });
+            // A group is there before its peers.
+            groups.chain(peers).chain(meshes).collect()
         }
         (Object::Mesh(holder), Context::Mesh { interface, mesh }) => holder
             .members

@@ -283,6 +283,40 @@ pub struct PeerRow {
     pub order: OrderRow,
     /// What went or came in pieces.
     pub pieces: PiecesRow,
+    /// The group that it is in.
+    pub group: Option<String>,
+    /// The file of keys that lists it, where it is not configured itself.
+    pub authorized_keys: Option<String>,
+}
+
+/// A group of peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Its name.
+    pub group: String,
+    /// As configured.
+    pub description: Option<String>,
+    /// Of its peers that say none themselves.
+    pub policy: String,
+    /// Peers that are in it, those of its file included.
+    pub peers: u32,
+    /// Its file of keys.
+    pub authorized_keys: Option<KeyFileRow>,
+}
+
+/// A file of the keys of a group's peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFileRow {
+    /// As configured.
+    pub file: String,
+    /// Peers that count of it.
+    pub peers: u32,
+    /// When it listed them, in milliseconds since 1970.
+    pub read_unix_ms: Option<u64>,
+    /// Why what it holds now does not count.
+    pub problem: Option<String>,
 }
 
 /// A link.

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     edit::{Context, Leaf, Op, Place},
+    group,
     model::{Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote},
     problem::{Problem, Severity},
     value::{MacAddr, Value},
@@ -114,6 +115,14 @@ fn touched<'a>(
             macs.extend(&peer.static_macs);
         }
     }
+    let gone = |group: &String| before.groups.contains_key(group) && !interface.groups.contains_key(group);
+    if before.groups.keys().any(gone) {
+        let lost = interface
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.group.as_ref().is_some_and(gone));
+        names.extend(lost.map(|(name, _)| name.as_str()));
+    }
     // One look at all peers is a millisecond where there are many, and only a new key or address needs it.
     if !keys.is_empty() || !macs.is_empty() {
         let rivals = interface.peers.iter().filter(|(_, peer)| {
@@ -219,6 +228,9 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         let text = format!("the kernel has no IPv6 on an MTU of {mtu}");
         report.add(Severity::Error, place, text, "mtu 1280 or more, or mtu auto");
     }
+    for (name, config) in &interface.groups {
+        group::check(report.interface, name, config, report.problems);
+    }
     if interface.peers.len() > MAX_PEERS {
         let place = Place::object(report.context());
         let text = format!("{} peers", interface.peers.len());
@@ -236,6 +248,7 @@ fn check_peers<'a>(
     for (name, peer) in peers {
         check_keys(report, &mut keys, name, peer);
         check_macs(report, &mut macs, name, peer, interface.mac_address);
+        group::check_member(report.interface, interface, name, peer, report.problems);
         for (id, link) in &peer.links {
             check_link(report, interface, name, *id, link);
         }
@@ -367,19 +380,17 @@ fn check_link(report: &mut Report<'_>, interface: &InterfaceConfig, peer: &str, 
             report.add(Severity::Error, place, text, "a unicast address, or dynamic");
         }
     }
-    if link.timeout_ms < link.interval_ms.saturating_mul(3) {
+    let (interval, timeout) = link.settings.timers_ms();
+    let least = interval.saturating_mul(3);
+    if timeout < least {
         let place = Place {
             argument: Some(1),
             ..Place::leaf(report.link(peer, id), Leaf::Timers)
         };
         let text = format!(
-            "link {id} of peer {peer} would give up after {} ms with a heartbeat every {} ms",
-            link.timeout_ms, link.interval_ms
+            "link {id} of peer {peer} would give up after {timeout} ms with a heartbeat every {interval} ms"
         );
-        let expected = format!(
-            "a timeout of at least three intervals, {} ms",
-            link.interval_ms.saturating_mul(3)
-        );
+        let expected = format!("a timeout of at least three intervals, {least} ms");
         report.add(Severity::Error, place, text, &expected);
     }
 }

@@ -54,14 +54,18 @@ fn a_mesh_becomes_peers_locals_and_addresses() {
         (7700, 7701)
     );
     let link = &interface.peers["lon1"].links[&1];
-    assert_eq!((link.local, link.cost, link.priority), (Some(1), 10, 100));
+    let settings = link.settings;
+    assert_eq!(
+        (link.local, settings.cost(), settings.priority()),
+        (Some(1), 10, 100)
+    );
     let remote = Remote::Static {
         address: [198, 51, 100, 2].into(),
         port: 7701,
     };
     assert_eq!(link.remote, remote);
-    assert_eq!(interface.peers["ams1"].links[&0].priority, 200);
-    assert_eq!(interface.peers["ams1"].policy.name(), "adaptive");
+    assert_eq!(interface.peers["ams1"].links[&0].settings.priority(), 200);
+    assert_eq!(interface.peers["ams1"].policy().name(), "adaptive");
     assert!(
         fra1.is_plain() && fra1.validate().is_empty(),
         "{:?}",
@@ -81,9 +85,9 @@ fn lines_of_one_host_are_added_there_only() {
     let interface = &lon1.interfaces["knet0"];
     assert_eq!(interface.mtu, knet_api::model::Mtu::Fixed(1300));
     let peer = &interface.peers["fra1"];
-    assert_eq!(peer.policy.name(), "active");
-    assert_eq!((peer.links[&0].priority, peer.links.len()), (7, 3));
-    assert_eq!(interface.peers["ams1"].links[&0].priority, 200);
+    assert_eq!(peer.policy().name(), "active");
+    assert_eq!((peer.links[&0].settings.priority(), peer.links.len()), (7, 3));
+    assert_eq!(interface.peers["ams1"].links[&0].settings.priority(), 200);
     let (stranger, _) = config.on_host("vie1");
     assert!(stranger.interfaces["knet0"].peers.is_empty());
 }
@@ -109,7 +113,10 @@ fn a_line_that_refines_what_a_mesh_makes_needs_no_other() {
         config = edited.map_or(config, |edited| edited.config);
     }
     let peer = &config.on_host("lon1").0.interfaces["knet0"].peers["ams1"];
-    assert_eq!((peer.links[&1].priority, peer.policy.name()), (9, "active"));
+    assert_eq!(
+        (peer.links[&1].settings.priority(), peer.policy().name()),
+        (9, "active")
+    );
     assert_eq!(loaded(&render(&config, false)), config);
 }
 

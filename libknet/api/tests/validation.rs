@@ -39,6 +39,7 @@ fn line() -> impl Strategy<Value = Vec<String>> {
         }),
         (0..2, 1..4).prop_map(|(link, n)| format!("link {link} timers 1000 {n}000")),
         Just("description text".to_owned()),
+        (0..2).prop_map(|group| format!("group g{group}")),
     ];
     let of_interface = prop_oneof![
         Just(String::new()),
@@ -50,6 +51,8 @@ fn line() -> impl Strategy<Value = Vec<String>> {
         (1..3).prop_map(|n| format!("mtu {n}279")),
         Just("ipv6 address fd00::1/64".to_owned()),
         Just("shutdown".to_owned()),
+        (0..2).prop_map(|group| format!("peer-group g{group}")),
+        (0..2, 1..4).prop_map(|(group, n)| format!("peer-group g{group} link 0 timers 1000 {n}000")),
     ];
     let gone = [
         "local 0",
@@ -59,6 +62,8 @@ fn line() -> impl Strategy<Value = Vec<String>> {
         "peer p1",
         "peer p2",
         "peer p3 public-key",
+        "peer-group g0",
+        "peer p1 group",
     ];
     prop_oneof![
         12 => (peer, of_peer).prop_map(|((n, peer), line)| {

@@ -161,6 +161,9 @@ pub struct PeerConfig {
     /// The links by id. A peer without any is *listened for*: links that it opens are accepted on every
     /// socket, under the ids that it chooses.
     pub links: LinkConfigs,
+    /// What the links of a peer that is listened for begin with, by id; without local and with a dynamic remote. Those of
+    /// other ids begin with the defaults.
+    pub opened: LinkConfigs,
 }
 
 impl PeerConfig {
@@ -172,6 +175,12 @@ impl PeerConfig {
     /// The configuration of `link`, if it has one.
     pub fn link(&self, link: LinkId) -> Option<&LinkConfig> {
         self.links.get(link)
+    }
+
+    /// What `link` begins with when the peer opens it.
+    pub fn opened(&self, link: LinkId) -> LinkConfig {
+        let known = self.opened.get(link).cloned();
+        known.unwrap_or_else(|| LinkConfig::new(None, Remote::Dynamic))
     }
 
     /// What the bridge has to know of it.

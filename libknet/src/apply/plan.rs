@@ -190,6 +190,7 @@ mod tests {
             rules: PortRules::default(),
             static_macs: macs.iter().map(|n| mac(*n)).collect(),
             links: LinkConfigs::default(),
+            opened: LinkConfigs::default(),
         }
     }
 

@@ -194,6 +194,7 @@ mod tests {
                         rules: PortRules::default(),
                         static_macs: Vec::new(),
                         links: LinkConfigs::default(),
+                        opened: LinkConfigs::default(),
                     };
                     let _ = shard.set_port(Time::ZERO, PeerId(*peer), &config.port(0));
                     shard.enter(Time::ZERO, PeerId(*peer), config);

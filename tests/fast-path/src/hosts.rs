@@ -5,8 +5,8 @@ use std::{hint::black_box, net::SocketAddr};
 
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
-        PublicKey, Remote, TapMtu,
+        InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
+        PrivateKey, PublicKey, Remote, TapMtu,
     },
     handshake::{
         Handshaker, HandshakerConfig,
@@ -285,6 +285,7 @@ fn peer_config(public_key: PublicKey, policy: PolicyKind, other: u8, as_hub: boo
         rules: PortRules::default(),
         static_macs: Vec::new(),
         links: configured.map(link).collect(),
+        opened: LinkConfigs::default(),
     }
 }
 

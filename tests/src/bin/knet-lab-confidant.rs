@@ -17,8 +17,8 @@ use std::{
 use clap::{Parser, ValueEnum};
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
-        PublicKey, Remote, TapMtu,
+        InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
+        PrivateKey, PublicKey, Remote, TapMtu,
     },
     crypto::{
         Secret,
@@ -172,6 +172,7 @@ impl Confidant {
             rules: PortRules::default(),
             static_macs: Vec::new(),
             links: [(LinkId::default(), link)].into_iter().collect(),
+            opened: LinkConfigs::default(),
         };
         shard.set_peer(Time::ZERO, PEER, peer).map_err(io::Error::other)?;
         let diary = Arc::default();

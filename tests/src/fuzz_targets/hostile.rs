@@ -212,6 +212,7 @@ impl Attack {
                 rules: PortRules::default(),
                 static_macs: Vec::new(),
                 links: LinkConfigs::default(),
+                opened: LinkConfigs::default(),
             };
             shard
                 .set_peer(START, peer, config)

@@ -23,7 +23,7 @@ use std::{
 use health::Health;
 use invariants::Damping;
 use knet_proto::{
-    config::{LinkConfig, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey, Remote},
+    config::{LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey, Remote},
     event::Event,
     ids::{LinkId, PeerId, SocketId, WorkerId, Workers},
     path::Path,
@@ -414,6 +414,7 @@ impl World {
                     rules: PortRules::default(),
                     static_macs: Vec::new(),
                     links: configured.map(link).collect(),
+                    opened: LinkConfigs::default(),
                 };
                 (PeerId(other as u16), config)
             })

@@ -1,7 +1,7 @@
 //! How a row of the schema reads and writes its field of the model.
 
 use crate::{
-    model::{Config, InterfaceConfig, LinkConfig, MemberConfig, MeshConfig, PeerConfig},
+    model::{Config, GroupConfig, InterfaceConfig, LinkConfig, MemberConfig, MeshConfig, PeerConfig},
     value::Value,
 };
 
@@ -32,6 +32,8 @@ pub enum Access {
     Mesh(Accessor<MeshConfig>),
     /// Of a host of a mesh.
     Member(Accessor<MemberConfig>),
+    /// Of a group of peers.
+    Group(Accessor<GroupConfig>),
 }
 
 /// An object of the model.
@@ -49,6 +51,8 @@ pub enum Object<'a> {
     Mesh(&'a MeshConfig),
     /// A host of a mesh.
     Member(&'a MemberConfig),
+    /// A group of peers.
+    Group(&'a GroupConfig),
 }
 
 /// An object of the model that can be changed.
@@ -66,6 +70,8 @@ pub enum ObjectMut<'a> {
     Mesh(&'a mut MeshConfig),
     /// A host of a mesh.
     Member(&'a mut MemberConfig),
+    /// A group of peers.
+    Group(&'a mut GroupConfig),
 }
 
 impl Access {
@@ -78,12 +84,13 @@ impl Access {
             (Self::Link(a), Object::Link(o)) => (a.get)(o),
             (Self::Mesh(a), Object::Mesh(o)) => (a.get)(o),
             (Self::Member(a), Object::Member(o)) => (a.get)(o),
+            (Self::Group(a), Object::Group(o)) => (a.get)(o),
             _ => Vec::new(),
         }
     }
 
     /// The lines of an object in which nothing is configured.
-    pub fn defaults(&self) -> Vec<Vec<Value>> {
+    pub fn unsaid(&self) -> Vec<Vec<Value>> {
         match self {
             Self::Global(a) => (a.get)(&Config::default()),
             Self::Interface(a) => (a.get)(&InterfaceConfig::default()),
@@ -91,6 +98,16 @@ impl Access {
             Self::Link(a) => (a.get)(&LinkConfig::default()),
             Self::Mesh(a) => (a.get)(&MeshConfig::default()),
             Self::Member(a) => (a.get)(&MemberConfig::default()),
+            Self::Group(a) => (a.get)(&GroupConfig::default()),
+        }
+    }
+
+    /// The lines that would say what counts where nothing is configured.
+    pub fn defaults(&self) -> Vec<Vec<Value>> {
+        match self {
+            Self::Peer(a) => (a.get)(&PeerConfig::default().spelled_out()),
+            Self::Link(a) => (a.get)(&LinkConfig::default().spelled_out()),
+            _ => self.unsaid(),
         }
     }
 
@@ -103,6 +120,7 @@ impl Access {
             (Self::Link(a), ObjectMut::Link(o)) => (a.set)(o, values),
             (Self::Mesh(a), ObjectMut::Mesh(o)) => (a.set)(o, values),
             (Self::Member(a), ObjectMut::Member(o)) => (a.set)(o, values),
+            (Self::Group(a), ObjectMut::Group(o)) => (a.set)(o, values),
             _ => false,
         }
     }
@@ -116,6 +134,7 @@ impl Access {
             (Self::Link(a), ObjectMut::Link(o)) => (a.clear)(o, values),
             (Self::Mesh(a), ObjectMut::Mesh(o)) => (a.clear)(o, values),
             (Self::Member(a), ObjectMut::Member(o)) => (a.clear)(o, values),
+            (Self::Group(a), ObjectMut::Group(o)) => (a.clear)(o, values),
             _ => false,
         }
     }

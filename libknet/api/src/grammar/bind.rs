@@ -231,6 +231,10 @@ fn child(holder: &Context, mode: Mode, name: Option<&Value>) -> Option<Context> 
             interface: interface.clone(),
             mesh: name.clone(),
         }),
+        (Context::Interface { interface }, Mode::Group, Value::Word(name)) => Some(Context::Group {
+            interface: interface.clone(),
+            group: name.clone(),
+        }),
         (Context::Mesh { interface, mesh }, Mode::Member, Value::Word(name)) => Some(Context::Member {
             interface: interface.clone(),
             mesh: mesh.clone(),

@@ -334,6 +334,16 @@ static COMMANDS: &[CommandDef] = &[
         &[SHOW, ("peer", "Everything about one peer"), ONLY],
     ),
     exec(
+        "show peer-group [<group>] [interface <interface>]",
+        |a| {
+            Command::Show(Show::Groups {
+                group: a.name(0),
+                interface: a.name(1),
+            })
+        },
+        &[SHOW, ("peer-group", "Groups of peers, one line each"), ONLY],
+    ),
+    exec(
         "show peer <peer> history [last <lines>] [interface <interface>]",
         |a| {
             Command::Show(Show::PeerHistory {
@@ -441,7 +451,7 @@ static COMMANDS: &[CommandDef] = &[
             ("running-config", "The configuration in force"),
             (
                 "expanded",
-                "What it is on this host: meshes as peers, without other hosts",
+                "What it is on this host: meshes as peers, without groups and other hosts",
             ),
         ],
     ),

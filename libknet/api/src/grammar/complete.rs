@@ -81,7 +81,8 @@ fn source(here: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Source>
         | Context::Peer { interface, .. }
         | Context::Link { interface, .. }
         | Context::Mesh { interface, .. }
-        | Context::Member { interface, .. } => Some(interface.clone()),
+        | Context::Member { interface, .. }
+        | Context::Group { interface, .. } => Some(interface.clone()),
     });
     Some(match live {
         Live::Interfaces => Source::Interfaces,
@@ -110,5 +111,6 @@ fn source(here: Option<&Context>, walk: &Walk<'_>, live: Live) -> Option<Source>
             }
         }
         Live::Hosts => Source::Hosts,
+        Live::Groups => Source::Groups { interface },
     })
 }

@@ -68,6 +68,7 @@ fn belongs_elsewhere(context: Option<&Context>, line: &str, depth: usize) -> Opt
         Mode::Link => "of a link",
         Mode::Mesh => "of a mesh",
         Mode::Member => "of a member of a mesh",
+        Mode::Group => "of a group of peers",
         Mode::Exec | Mode::Global | Mode::Host => "of the configuration",
     };
     Some(format!("a line {holder}: give {first} first"))

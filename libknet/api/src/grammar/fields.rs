@@ -1,13 +1,10 @@
 //! Accessors of settings that are more than one plain field.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    num::NonZeroU8,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::access::Accessor;
 use crate::{
-    model::{Cipher, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, PeerConfig, Policy, Remote, Weight},
+    model::{Cipher, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, Remote},
     value::Value,
 };
 
@@ -114,41 +111,6 @@ pub(super) const CIPHER: Accessor<InterfaceConfig> = Accessor {
     },
 };
 
-pub(in crate::grammar) const POLICY: Accessor<PeerConfig> = Accessor {
-    get: |peer| vec![vec![Value::Word(peer.policy.name().to_owned())]],
-    set: |peer, values| {
-        let [Value::Word(name)] = values else { return false };
-        let policy = Policy::ALL.into_iter().find(|p| p.name() == name);
-        policy.map(|policy| peer.policy = policy).is_some()
-    },
-    clear: |peer, _| {
-        peer.policy = Policy::default();
-        true
-    },
-};
-
-pub(in crate::grammar) const WEIGHT: Accessor<LinkConfig> = Accessor {
-    get: |link| {
-        let weight = match link.weight {
-            Weight::Fixed(weight) => Value::Number(u32::from(weight.get())),
-            Weight::Auto => Value::Word("auto".to_owned()),
-        };
-        vec![vec![weight]]
-    },
-    set: |link, values| {
-        let weight = match values {
-            [Value::Number(n)] => u8::try_from(*n).ok().and_then(NonZeroU8::new).map(Weight::Fixed),
-            [Value::Word(word)] if word == "auto" => Some(Weight::Auto),
-            _ => None,
-        };
-        weight.map(|weight| link.weight = weight).is_some()
-    },
-    clear: |link, _| {
-        link.weight = Weight::default();
-        true
-    },
-};
-
 /// The first value is the link's id, which is known from the context.
 pub(in crate::grammar) const ENDPOINT: Accessor<LinkConfig> = Accessor {
     get: |link| {
@@ -195,31 +157,6 @@ pub(in crate::grammar) const ENDPOINT: Accessor<LinkConfig> = Accessor {
     clear: |link, _| {
         let LinkConfig { local, remote, .. } = LinkConfig::default();
         (link.local, link.remote) = (local, remote);
-        true
-    },
-};
-
-pub(in crate::grammar) const TIMERS: Accessor<LinkConfig> = Accessor {
-    get: |link| {
-        vec![vec![
-            Value::Number(link.interval_ms),
-            Value::Number(link.timeout_ms),
-        ]]
-    },
-    set: |link, values| {
-        let [Value::Number(interval), Value::Number(timeout)] = values else {
-            return false;
-        };
-        (link.interval_ms, link.timeout_ms) = (*interval, *timeout);
-        true
-    },
-    clear: |link, _| {
-        let LinkConfig {
-            interval_ms,
-            timeout_ms,
-            ..
-        } = LinkConfig::default();
-        (link.interval_ms, link.timeout_ms) = (interval_ms, timeout_ms);
         true
     },
 };

@@ -40,7 +40,7 @@ enum Rank {
 pub(crate) struct Walk<'a> {
     line: &'a str,
     mode: Mode,
-    /// Whether the line is typed among the lines of one host, where there are no meshes and hosts.
+    /// Whether the line is typed among the lines of one host, where there are no meshes, groups and hosts.
     on_host: bool,
     pub(crate) readings: Vec<Reading>,
 }
@@ -249,7 +249,7 @@ impl<'a> Walk<'a> {
                 _ => None,
             };
             let in_tail = node.named && node.opens.is_none();
-            let of_all = matches!(object, Some(Mode::Mesh | Mode::Host));
+            let of_all = matches!(object, Some(Mode::Mesh | Mode::Group | Mode::Host));
             // The name of the host itself is read where it is begun.
             let begins = |step: &Step| ARENA.nodes[step.node].sentence.is_of(node.sentence);
             let inside = on_host && of_all && !reading.last().is_some_and(begins);

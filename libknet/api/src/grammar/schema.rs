@@ -30,17 +30,20 @@ pub enum Mode {
     Member,
     /// Among the lines of one host.
     Host,
+    /// In a group of peers.
+    Group,
 }
 
 impl Mode {
     /// All modes of the configuration; one that is in another comes after it.
-    pub const CONFIG: [Self; 7] = [
+    pub const CONFIG: [Self; 8] = [
         Self::Global,
         Self::Interface,
         Self::Peer,
         Self::Link,
         Self::Mesh,
         Self::Member,
+        Self::Group,
         Self::Host,
     ];
 
@@ -57,6 +60,7 @@ impl Mode {
             Context::Host { .. } => Self::Host,
             Context::Mesh { .. } => Self::Mesh,
             Context::Member { .. } => Self::Member,
+            Context::Group { .. } => Self::Group,
         }
     }
 
@@ -71,7 +75,10 @@ impl Mode {
 
     /// Whether a comment sets its objects apart where they are written.
     pub(crate) const fn is_large(self) -> bool {
-        matches!(self, Self::Interface | Self::Peer | Self::Mesh | Self::Host)
+        matches!(
+            self,
+            Self::Interface | Self::Peer | Self::Mesh | Self::Group | Self::Host
+        )
     }
 
     /// The mode that this one is in.
@@ -186,6 +193,8 @@ const fn object(
     }
 }
 
+mod groups;
+mod links;
 mod meshes;
 mod peers;
 
@@ -371,6 +380,13 @@ static OBJECTS: &[Row] = &[
         &[("shutdown", "Take the interface out of service")],
     ),
     object(
+        (Mode::Interface, Impact::Live),
+        ("peer-group <group>", ""),
+        Mode::Group,
+        None,
+        &[("peer-group", "What peers have in common")],
+    ),
+    object(
         (Mode::Interface, Impact::Rehandshake),
         ("peer <peer>", ""),
         Mode::Peer,
@@ -388,7 +404,11 @@ static OBJECTS: &[Row] = &[
 
 /// Every line of the configuration.
 pub fn all() -> impl Iterator<Item = &'static Row> {
-    OBJECTS.iter().chain(peers::PEERS).chain(meshes::MESHES)
+    OBJECTS
+        .iter()
+        .chain(peers::PEERS)
+        .chain(meshes::MESHES)
+        .chain(groups::GROUPS)
 }
 
 /// The row of a setting.

@@ -78,6 +78,8 @@ pub enum Live {
     Members,
     /// Hosts.
     Hosts,
+    /// Groups of the interface at hand, or of all.
+    Groups,
 }
 
 /// The type of this name.

@@ -37,7 +37,7 @@ pub(super) fn expand(mesh: &MeshConfig, host: &str, interface: &mut InterfaceCon
         let peer = interface
             .peers
             .get_or_insert_with(name, || crate::model::PeerConfig {
-                policy: mesh.policy,
+                policy: Some(mesh.policy),
                 lossy: mesh.lossy,
                 preshared_key_file: mesh.preshared_key_file.clone(),
                 ..Default::default()
@@ -51,24 +51,12 @@ pub(super) fn expand(mesh: &MeshConfig, host: &str, interface: &mut InterfaceCon
                         address: remote.address,
                         port: remote.port,
                     },
-                    ..of_id(mesh, *id)
+                    settings: mesh.links.get(id).copied().unwrap_or_default(),
+                    ..LinkConfig::default()
                 });
             }
         }
     }
-}
-
-/// What all links of this id have in common.
-fn of_id(mesh: &MeshConfig, id: u8) -> LinkConfig {
-    let mut link = LinkConfig::default();
-    let Some(common) = mesh.links.get(&id) else {
-        return link;
-    };
-    link.priority = common.priority.unwrap_or(link.priority);
-    link.weight = common.weight.unwrap_or(link.weight);
-    link.cost = common.cost.unwrap_or(link.cost);
-    (link.interval_ms, link.timeout_ms) = common.timers_ms.unwrap_or((link.interval_ms, link.timeout_ms));
-    link
 }
 
 /// What is wrong with a mesh, whichever host it is on.

@@ -33,6 +33,7 @@ pub(super) fn example(name: &str) -> &'static str {
         "rtt-limit" => "80",
         "lines" => "50",
         "mesh" => "rhine",
+        "group" => "branches",
         "words" => "loss",
         "workers" => "4",
         "mac-limit" => "8",

@@ -29,6 +29,7 @@ pub fn markdown() -> String {
             Mode::Link => "In a link",
             Mode::Mesh => "In a mesh",
             Mode::Member => "In a member of a mesh",
+            Mode::Group => "In a group of peers",
         };
         let _ = write!(
             page,

@@ -105,6 +105,7 @@ impl Entry {
             (Mode::Link, false) => "in a link",
             (Mode::Mesh, false) => "in a mesh",
             (Mode::Member, false) => "in a member of a mesh",
+            (Mode::Group, false) => "in a group of peers",
             (Mode::Host, false) => "among the lines of a host",
         }
     }
@@ -260,6 +261,10 @@ mod tests {
                 interface,
                 mesh: "rhine".to_owned(),
                 member: "fra1".to_owned(),
+            }),
+            Mode::Group => Some(Context::Group {
+                interface,
+                group: "branches".to_owned(),
             }),
             Mode::Host => Context::on_host("fra1", Context::Global),
             Mode::Link => Some(Context::Link {

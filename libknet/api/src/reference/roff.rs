@@ -34,6 +34,7 @@ pub fn configuration_page(version: &str) -> String {
         (Mode::Link, "IN A LINK"),
         (Mode::Mesh, "IN A MESH"),
         (Mode::Member, "IN A MEMBER OF A MESH"),
+        (Mode::Group, "IN A GROUP OF PEERS"),
     ] {
         let _ = writeln!(page, ".SH {title}");
         let lines = entries

@@ -10,8 +10,8 @@ use knet_api::{
     diff::diff,
     edit::{Context, Op},
     model::{
-        Cipher, Config, InterfaceConfig, IpPrefix, LinkConfig, Local, MacAddr, MemberConfig, MemberLink,
-        MeshConfig, MeshLink, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote, Weight,
+        Cipher, Config, GroupConfig, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings, Local, MacAddr,
+        MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote, Weight,
     },
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -95,32 +95,38 @@ fn link(locals: Vec<(u8, bool)>) -> impl Strategy<Value = LinkConfig> {
             })
             .boxed()
     };
-    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed),];
+    (option::of(text()), endpoint, settings(), any::<bool>()).prop_map(
+        |(description, (local, remote), settings, shutdown)| LinkConfig {
+            description,
+            local,
+            remote,
+            settings,
+            shutdown,
+        },
+    )
+}
+
+fn settings() -> impl Strategy<Value = LinkSettings> {
+    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed)];
+    let timers = (100..=60_000_u32, 0..1000_u32);
     (
-        (option::of(text()), endpoint, any::<u8>(), weight, any::<u8>()),
-        (100..=60_000_u32, 0..1000_u32, 1..=100_u8, any::<bool>()),
-        (option::of(1..=99_u8), option::of(1..=10_000_u16)),
+        option::of(any::<u8>()),
+        option::of(weight),
+        option::of(any::<u8>()),
+        option::of(timers),
+        option::of(1..=100_u8),
+        option::of(1..=99_u8),
+        option::of(1..=10_000_u16),
     )
         .prop_map(
-            |(
-                (description, (local, remote), priority, weight, cost),
-                (interval_ms, more, pong_count, shutdown),
-                (limit_loss, limit_rtt),
-            )| {
-                LinkConfig {
-                    description,
-                    local,
-                    remote,
-                    priority,
-                    weight,
-                    cost,
-                    interval_ms,
-                    timeout_ms: interval_ms * 3 + more,
-                    pong_count,
-                    limit_loss,
-                    limit_rtt,
-                    shutdown,
-                }
+            |(priority, weight, cost, timers, pong_count, limit_loss, limit_rtt)| LinkSettings {
+                priority,
+                weight,
+                cost,
+                timers_ms: timers.map(|(interval, more)| (interval, interval * 3 + more)),
+                pong_count,
+                limit_loss,
+                limit_rtt,
             },
         )
 }
@@ -135,7 +141,7 @@ fn peer(
             option::of(text()),
             any::<[u8; 30]>(),
             option::of(path),
-            sample::select(Policy::ALL.to_vec()),
+            option::of(sample::select(Policy::ALL.to_vec())),
         ),
         (any::<[bool; 4]>(), any::<[u8; 4]>(), 0..3_u8),
         collection::btree_map(0..8_u8, link(locals), 0..4),
@@ -154,6 +160,7 @@ fn peer(
                     description,
                     public_key: (key[0] & 7 != 0).then_some(PublicKey(public_key)),
                     preshared_key_file,
+                    group: None,
                     policy,
                     isolate,
                     spoke,
@@ -168,6 +175,7 @@ fn peer(
                         .collect(),
                     shutdown,
                     links,
+                    opened: None,
                 }
             },
         )
@@ -196,10 +204,21 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                 Just(locals),
                 option::of(("[A-Za-z0-9._-]{1,20}", peer(0, families.clone(), path.clone()))),
                 option::of(("[A-Za-z0-9._-]{21,64}", peer(1, families, path.clone()))),
+                option::of(("[A-Za-z0-9._-]{1,64}", group(path.clone()))),
             )
         })
         .prop_map(
-            |((description, private_key_file, shutdown, mtu), (v4, v6, mac_ageing), locals, one, two)| {
+            |(
+                (description, private_key_file, shutdown, mtu),
+                (v4, v6, mac_ageing),
+                locals,
+                mut one,
+                two,
+                group,
+            )| {
+                if let (Some((_, peer)), Some((group, _))) = (&mut one, &group) {
+                    peer.group = Some(group.clone());
+                }
                 InterfaceConfig {
                     description,
                     private_key_file,
@@ -221,26 +240,50 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                     shutdown,
                     peers: one.into_iter().chain(two).collect(),
                     meshes: BTreeMap::new(),
+                    groups: group.into_iter().collect(),
                 }
             },
         )
 }
 
-fn mesh_link() -> impl Strategy<Value = MeshLink> {
-    let weight = prop_oneof![Just(Weight::Auto), any::<NonZeroU8>().prop_map(Weight::Fixed)];
-    let timers = (100..=60_000_u32, 0..1000_u32);
+/// Of all links of an id. One is said at least: a link of which nothing is said is not kept.
+fn of_links() -> impl Strategy<Value = BTreeMap<u8, LinkSettings>> {
+    let some = (settings(), any::<u8>()).prop_map(|(settings, priority)| LinkSettings {
+        priority: Some(priority),
+        ..settings
+    });
+    collection::btree_map(0..8_u8, some, 0..3)
+}
+
+fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
+    let policy = sample::select(Policy::ALL.to_vec());
     (
-        any::<u8>(),
-        option::of(weight),
-        option::of(any::<u8>()),
-        option::of(timers),
+        option::of(text()),
+        option::of(path),
+        policy,
+        any::<[bool; 6]>(),
+        of_links(),
+        option::of(1..200_u32),
     )
-        .prop_map(|(priority, weight, cost, timers)| MeshLink {
-            // One is there at least: a link of which nothing is said is not kept.
-            priority: Some(priority),
-            weight,
-            cost,
-            timers_ms: timers.map(|(interval, more)| (interval, interval * 3 + more)),
+        .prop_map(|(description, preshared_key_file, policy, flags, links, limit)| {
+            let [isolate, spoke, lossy, shutdown, dhcp_trust, ra_trust] = flags;
+            GroupConfig {
+                description,
+                // A daemon would read it.
+                authorized_keys_file: None,
+                preshared_key_file,
+                policy,
+                isolate,
+                spoke,
+                lossy,
+                dhcp_trust,
+                ra_trust,
+                storm_frames: limit.filter(|n| n % 2 == 0),
+                storm_copies: limit.filter(|n| n % 3 == 0),
+                mac_limit: limit.filter(|n| n % 5 == 0).map(|n| n as u16),
+                shutdown,
+                links: links.into(),
+            }
         })
 }
 
@@ -282,7 +325,7 @@ fn mesh(path: &BoxedStrategy<String>) -> impl Strategy<Value = MeshConfig> + use
     (
         (option::of(text()), option::of(path.clone()), any::<bool>()),
         sample::select(Policy::ALL.to_vec()),
-        collection::btree_map(0..8_u8, mesh_link(), 0..3),
+        of_links(),
         collection::btree_map(host(), member(), 0..4),
     )
         .prop_map(
@@ -309,6 +352,13 @@ fn on_host(host: &str, mut interface: InterfaceConfig, into: &mut Config) {
     // Of another interface's sockets none may be taken.
     for local in interface.locals.values_mut() {
         local.port |= 1 << 14;
+    }
+    // Groups do not stand there.
+    for group in std::mem::take(&mut interface.groups).into_keys() {
+        for name in interface.peers.keys().cloned().collect::<Vec<_>>() {
+            let peer = interface.peers.get_mut(&name).expect("it is there");
+            peer.group.take_if(|of| *of == group);
+        }
     }
     let part = Config {
         hostname: Some("elsewhere".to_owned()),

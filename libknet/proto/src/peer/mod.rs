@@ -20,7 +20,7 @@ use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::net::SocketAddr;
 
 use crate::{
-    config::{LinkConfig, PeerConfig, Remote},
+    config::{LinkConfig, PeerConfig},
     event::{Event, LinkReason, SessionDownReason},
     ids::{LinkId, LinkSet, MAX_LINKS, PeerId, ReceiverIndex, SocketId},
     link::{Link, PingDue, Transition},
@@ -177,7 +177,7 @@ impl Peer {
         }
         let was_down = self.config.shutdown;
         let opened_by_peer = self.config.accepts_any_link();
-        self.config = config;
+        let before = core::mem::replace(&mut self.config, config);
         if self.config.shutdown && !was_down {
             self.close(env, SessionDownReason::Configured);
         } else if was_down && !self.config.shutdown {
@@ -200,6 +200,9 @@ impl Peer {
                     let t = self.link_mut(link).and_then(|l| l.local(env.now, local_up));
                     self.after(env, link, t);
                 }
+                (None, true) if before.opened(link) != self.config.opened(link) => {
+                    self.reconfigure_opened(env, link);
+                }
                 (None, _) => {}
             }
         }
@@ -208,6 +211,22 @@ impl Peer {
             self.attempt.begin(env.now);
         }
         true
+    }
+
+    /// What links that the peer opens begin with is another from now on, also for those that it has opened. Priority and
+    /// weight are as the peer has said.
+    fn reconfigure_opened(&mut self, env: &mut Env, link: LinkId) {
+        let config = self.config.opened(link);
+        let t = self.link_mut(link).and_then(|l| {
+            let LinkConfig { priority, weight, .. } = l.config;
+            let config = LinkConfig {
+                priority,
+                weight,
+                ..config
+            };
+            l.reconfigure(env.now, config)
+        });
+        self.after(env, link, t);
     }
 
     /// The session ends, at both ends: the peer is removed, shut down, or the daemon stops.
@@ -303,7 +322,7 @@ impl Peer {
 
     /// The peer sent on a link that it may open: from now on there is one.
     fn open_link(&mut self, env: &mut Env, id: LinkId) {
-        self.add_link(env, id, LinkConfig::new(None, Remote::Dynamic));
+        self.add_link(env, id, self.config.opened(id));
     }
 
     /// The local address or interface of a socket came or went.

@@ -1,5 +1,7 @@
 //! How long the shell lets somebody wait where a hub has many peers configured. None of them is there.
 
+mod authorized;
+
 use std::{fmt::Write, path::Path, time::Duration};
 
 use knet_proto::{
@@ -141,15 +143,6 @@ fn measure(args: &Args, called: bool, findings: &mut Findings) -> Result<()> {
     hub.configure_blocks(args.links, blocks)?;
 
     let mut start = Row::new("start, until it answers", 5_000);
-    let go = |hub: &mut Hub, row: &mut Row| -> Result<()> {
-        hub.kill();
-        let started = hub.start(|| {
-            std::thread::sleep(Duration::from_millis(5));
-            Ok(())
-        })?;
-        row.add(started.after);
-        Ok(())
-    };
     go(&mut hub, &mut start)?;
     let mut terminal = hub.terminal()?;
     questions(&mut terminal, findings, peers)?;
@@ -183,6 +176,18 @@ fn measure(args: &Args, called: bool, findings: &mut Findings) -> Result<()> {
         shown.contains(&format!("saved-{}", FEW - 1)),
         &format!("what was saved is not there after a new start: {shown}"),
     );
+    drop(hub);
+    authorized::measure(args, findings, &mut key)
+}
+
+/// A new start, until it answers.
+fn go(hub: &mut Hub, row: &mut Row) -> Result<()> {
+    hub.kill();
+    let started = hub.start(|| {
+        std::thread::sleep(Duration::from_millis(5));
+        Ok(())
+    })?;
+    row.add(started.after);
     Ok(())
 }
 

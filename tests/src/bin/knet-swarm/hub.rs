@@ -1,6 +1,9 @@
 //! The hub: a real knetd in a namespace of its own, with a block of its configuration for each peer.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use knet_proto::config::{PrivateKey, PublicKey};
 use knet_tests::lab::{
@@ -27,6 +30,7 @@ pub(crate) struct Hub {
     // Before the laboratory, so that it ends before its namespace goes.
     daemon: Daemon,
     lab: Lab,
+    directory: PathBuf,
     public_key: PublicKey,
 }
 
@@ -46,13 +50,19 @@ impl Hub {
         let host = lab.add_host("hub", &[])?;
         network::connect(&lab, host)?;
         let private_key = PrivateKey::generate(&mut OsEntropy);
-        let file = lab.host_directory(host).join("hub.key");
-        write_secret(&file, &base64_encode(&private_key.0))?;
+        let directory = lab.host_directory(host);
+        write_secret(&directory.join("hub.key"), &base64_encode(&private_key.0))?;
         Ok(Self {
             daemon: Daemon::new(&lab, host),
             public_key: private_key.public_key(),
+            directory,
             lab,
         })
+    }
+
+    /// The path of a file beside its configuration.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     /// Its public key.

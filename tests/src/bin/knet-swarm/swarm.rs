@@ -10,8 +10,8 @@ use std::{
 use knet_io::clock;
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
-        PublicKey, Remote, TapMtu,
+        InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
+        PrivateKey, PublicKey, Remote, TapMtu,
     },
     event::Event,
     handshake::message::Input,
@@ -185,6 +185,7 @@ impl Swarm {
             rules: PortRules::default(),
             static_macs: Vec::new(),
             links: LinkId::all().take(self.links.into()).map(link).collect(),
+            opened: LinkConfigs::default(),
         };
         // Fails only where static addresses are taken, and there are none.
         let _ = self.shard.set_peer(now, PeerId(number), config);

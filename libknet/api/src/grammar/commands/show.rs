@@ -28,6 +28,13 @@ pub enum Show {
         /// Of which interface.
         interface: Option<String>,
     },
+    /// Groups of peers.
+    Groups {
+        /// Only those of this name.
+        group: Option<String>,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// What happened to one peer.
     PeerHistory {
         /// Its name.

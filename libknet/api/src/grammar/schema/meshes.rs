@@ -1,13 +1,12 @@
 //! The lines of meshes and their hosts.
 
-use super::{Impact, Mode, Row, leaf, multi, object, secret};
+use super::{Impact, Mode, Row, leaf, links, multi, object, secret};
 use crate::{
     edit::Leaf,
     grammar::{
         access::{Access, Accessor, flag, list, optional},
-        mesh_fields::{
-            MEMBER_KEY, MEMBER_LINK, MESH_COST, MESH_POLICY, MESH_PRIORITY, MESH_TIMERS, MESH_WEIGHT,
-        },
+        common_fields::{self, MESH_POLICY},
+        member_fields::{MEMBER_KEY, MEMBER_LINK},
     },
     value::Value,
 };
@@ -54,42 +53,51 @@ pub(super) static MESHES: &[Row] = &[
     multi(leaf(
         (Mode::Mesh, Impact::Live),
         ("link <link> priority", "<priority>"),
-        Leaf::MeshPriority,
-        Access::Mesh(MESH_PRIORITY),
-        &[LINKS, ("priority", "Preference under the passive policy")],
+        Leaf::LinksPriority,
+        Access::Mesh(common_fields::priority::MESH),
+        &[LINKS, links::PRIORITY],
     )),
     multi(leaf(
         (Mode::Mesh, Impact::Live),
         ("link <link> weight", "<weight>"),
-        Leaf::MeshWeight,
-        Access::Mesh(MESH_WEIGHT),
-        &[
-            LINKS,
-            (
-                "weight",
-                "Share where links share the traffic (round-robin, flow-hash)",
-            ),
-        ],
+        Leaf::LinksWeight,
+        Access::Mesh(common_fields::weight::MESH),
+        &[LINKS, links::WEIGHT],
     )),
     multi(leaf(
         (Mode::Mesh, Impact::Live),
         ("link <link> cost", "<cost>"),
-        Leaf::MeshCost,
-        Access::Mesh(MESH_COST),
-        &[
-            LINKS,
-            (
-                "cost",
-                "What its bytes cost: used only while no link that costs less is up",
-            ),
-        ],
+        Leaf::LinksCost,
+        Access::Mesh(common_fields::cost::MESH),
+        &[LINKS, links::COST],
     )),
     multi(leaf(
         (Mode::Mesh, Impact::Live),
         ("link <link> timers", "<interval> <timeout>"),
-        Leaf::MeshTimers,
-        Access::Mesh(MESH_TIMERS),
-        &[LINKS, ("timers", "Heartbeats: interval and timeout")],
+        Leaf::LinksTimers,
+        Access::Mesh(common_fields::timers::MESH),
+        &[LINKS, links::TIMERS],
+    )),
+    multi(leaf(
+        (Mode::Mesh, Impact::Live),
+        ("link <link> pong-count", "<pong-count>"),
+        Leaf::LinksPongCount,
+        Access::Mesh(common_fields::pong_count::MESH),
+        &[LINKS, links::PONG_COUNT],
+    )),
+    multi(leaf(
+        (Mode::Mesh, Impact::Live),
+        ("link <link> limit loss", "<loss-limit>"),
+        Leaf::LinksLimitLoss,
+        Access::Mesh(common_fields::limit_loss::MESH),
+        &[LINKS, links::LIMIT, links::LOSS],
+    )),
+    multi(leaf(
+        (Mode::Mesh, Impact::Live),
+        ("link <link> limit rtt", "<rtt-limit>"),
+        Leaf::LinksLimitRtt,
+        Access::Mesh(common_fields::limit_rtt::MESH),
+        &[LINKS, links::LIMIT, links::RTT],
     )),
     object(
         (Mode::Mesh, Impact::Rehandshake),

@@ -1,13 +1,13 @@
 //! The lines of peers and links.
 
-use super::{Impact, Mode, Row, leaf, multi, object, secret};
+use super::{Impact, Mode, Row, leaf, links, multi, object, secret};
 use crate::{
     edit::Leaf,
     grammar::{
-        access::{Access, Accessor, flag, list, number, optional, optional_number},
-        fields::{ENDPOINT, POLICY, TIMERS, WEIGHT},
+        access::{Access, Accessor, flag, list, optional, optional_number},
+        common_fields::{self, PEER_POLICY},
+        fields::ENDPOINT,
     },
-    model::LinkConfig,
     value::Value,
 };
 
@@ -39,9 +39,16 @@ pub(super) static PEERS: &[Row] = &[
     )),
     leaf(
         (Mode::Peer, Impact::Live),
+        ("group", "<group>"),
+        Leaf::Group,
+        optional!(Peer.group: Word),
+        &[("group", "What this peer does not say itself, its group says")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
         ("policy", "<policy>"),
         Leaf::Policy,
-        Access::Peer(POLICY),
+        Access::Peer(PEER_POLICY),
         &[("policy", "How frames to this peer choose links")],
     ),
     leaf(
@@ -181,68 +188,50 @@ pub(super) static PEERS: &[Row] = &[
         (Mode::Link, Impact::Live),
         ("priority", "<priority>"),
         Leaf::Priority,
-        number!(Link(LinkConfig).priority),
-        &[("priority", "Preference under the passive policy")],
+        Access::Link(common_fields::priority::LINK),
+        &[links::PRIORITY],
     ),
     leaf(
         (Mode::Link, Impact::Live),
         ("weight", "<weight>"),
         Leaf::Weight,
-        Access::Link(WEIGHT),
-        &[(
-            "weight",
-            "Share where links share the traffic (round-robin, flow-hash)",
-        )],
+        Access::Link(common_fields::weight::LINK),
+        &[links::WEIGHT],
     ),
     leaf(
         (Mode::Link, Impact::Live),
         ("cost", "<cost>"),
         Leaf::Cost,
-        number!(Link(LinkConfig).cost),
-        &[(
-            "cost",
-            "What its bytes cost: used only while no link that costs less is up",
-        )],
+        Access::Link(common_fields::cost::LINK),
+        &[links::COST],
     ),
     leaf(
         (Mode::Link, Impact::Live),
         ("timers", "<interval> <timeout>"),
         Leaf::Timers,
-        Access::Link(TIMERS),
-        &[("timers", "Heartbeats: interval and timeout")],
+        Access::Link(common_fields::timers::LINK),
+        &[links::TIMERS],
     ),
     leaf(
         (Mode::Link, Impact::Live),
         ("pong-count", "<pong-count>"),
         Leaf::PongCount,
-        number!(Link(LinkConfig).pong_count),
-        &[("pong-count", "Answers that bring the link back up")],
+        Access::Link(common_fields::pong_count::LINK),
+        &[links::PONG_COUNT],
     ),
     leaf(
         (Mode::Link, Impact::Live),
         ("limit loss", "<loss-limit>"),
         Leaf::LimitLoss,
-        optional_number!(Link.limit_loss),
-        &[
-            ("limit", "When the link is avoided while another one is up"),
-            (
-                "loss",
-                "Loss above this for two seconds; used again after thirty clean ones",
-            ),
-        ],
+        Access::Link(common_fields::limit_loss::LINK),
+        &[links::LIMIT, links::LOSS],
     ),
     leaf(
         (Mode::Link, Impact::Live),
         ("limit rtt", "<rtt-limit>"),
         Leaf::LimitRtt,
-        optional_number!(Link.limit_rtt),
-        &[
-            ("limit", "When the link is avoided while another one is up"),
-            (
-                "rtt",
-                "Round trip above this for two seconds; used again after thirty good ones",
-            ),
-        ],
+        Access::Link(common_fields::limit_rtt::LINK),
+        &[links::LIMIT, links::RTT],
     ),
     leaf(
         (Mode::Link, Impact::Relink),

@@ -342,6 +342,12 @@ pub const TYPES: &[ArgumentType] = &[
         live: Some(Live::Meshes),
     },
     ArgumentType {
+        name: "group",
+        forms: &[Form::PeerName],
+        help: "Name of the group",
+        live: Some(Live::Groups),
+    },
+    ArgumentType {
         name: "member",
         forms: &[Form::HostName],
         help: "Name of the host, and of the peer on the others",

@@ -6,6 +6,7 @@ mod delivered;
 mod first_hop;
 mod flood;
 mod news;
+mod opened;
 mod parcels;
 mod ports;
 mod rig;

@@ -4,7 +4,9 @@ use std::{collections::VecDeque, net::SocketAddr, vec::Vec};
 
 use super::super::*;
 use crate::{
-    config::{LinkConfig, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote, TapMtu},
+    config::{
+        LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote, TapMtu,
+    },
     handshake::{
         Handshaker, HandshakerConfig,
         message::{Suite, SuiteSet},
@@ -141,6 +143,7 @@ impl Net {
             rules: PortRules::default(),
             static_macs: Vec::new(),
             links: [(LinkId::default(), link)].into_iter().collect(),
+            opened: LinkConfigs::default(),
         }
     }
 

@@ -1,0 +1,87 @@
+//! Files of keys that were written since they were read.
+
+use std::sync::Arc;
+
+use libknet::api::problem::Problem;
+
+use super::{Daemon, refusal::CommitError};
+use crate::{
+    config::key_files::{Change, KeyFiles},
+    events::{self, Loudness},
+};
+
+impl Daemon {
+    /// Reads the files of keys again that were written since, and puts the difference into force: who is listed no more
+    /// has no session any more, and nobody else is touched. What cannot be used is told, and what it listed before goes on
+    /// to count.
+    pub(crate) fn read_key_files(&mut self) {
+        if let Some((files, changes)) = self.key_files.changed() {
+            self.take_key_files(files, changes);
+        }
+    }
+
+    /// The same for those that nothing has told of: once they have been as they are for a second.
+    pub(super) fn tick_key_files(&mut self) {
+        if let Some(watch) = &self.file_watch {
+            watch.follow(self.key_files.paths());
+        }
+        if self.key_files.have_settled() {
+            self.read_key_files();
+        }
+    }
+
+    fn take_key_files(&mut self, mut files: KeyFiles, mut changes: Vec<Change>) {
+        if let Err(found) = self.put_key_files(&files) {
+            for change in changes.iter_mut().filter(|change| change.problem.is_none()) {
+                *change = files.take_back(&self.key_files, change, &found);
+            }
+            self.key_files = files;
+        }
+        self.erase_other_keys();
+        for change in changes {
+            self.tell_key_file(&change);
+        }
+    }
+
+    /// Puts into force what `files` list now, or says why that cannot be.
+    fn put_key_files(&mut self, files: &KeyFiles) -> Result<(), Vec<String>> {
+        let texts =
+            |problems: Vec<Problem>| -> Vec<String> { problems.iter().map(ToString::to_string).collect() };
+        let prepared = self
+            .prepare_with(Arc::clone(&self.of_this_host), files.clone(), None)
+            .map_err(texts)?;
+        self.put(prepared).map_err(|error| match error {
+            CommitError::Problems(problems) => texts(problems),
+            CommitError::System(text) => vec![text],
+            CommitError::Refused(error) => vec![error.message],
+        })
+    }
+
+    /// Tells what became of a file.
+    pub(super) fn tell_key_file(&mut self, change: &Change) {
+        let (interface, group) = &change.group;
+        let (text, loudness) = match &change.problem {
+            Some(problem) => (
+                format!(
+                    "{interface}: group {group} stays with {} listed: {problem}",
+                    super::peers(change.peers)
+                ),
+                Loudness::Warn,
+            ),
+            None if (change.come, change.gone) == (0, 0) => return,
+            None => (
+                format!(
+                    "{interface}: group {group} has {} listed in {}: {} came, {} went",
+                    super::peers(change.peers),
+                    change.path,
+                    change.come,
+                    change.gone
+                ),
+                Loudness::Info,
+            ),
+        };
+        let row = events::own("authorized-keys", &text);
+        self.events
+            .publish(&format!("authorized-keys {interface} {group}"), loudness, row);
+    }
+}

@@ -1,0 +1,201 @@
+//! The lines of groups of peers.
+
+use super::{Impact, Mode, Row, leaf, links, multi, secret};
+use crate::{
+    edit::Leaf,
+    grammar::{
+        access::{Access, Accessor, flag, optional, optional_number},
+        common_fields::{self, GROUP_POLICY},
+    },
+    value::Value,
+};
+
+/// Help for the links of a group.
+const LINKS: (&str, &str) = ("link", "Of the links of this id of all its peers");
+
+/// Every line, in the order in which an object is written.
+pub(super) static GROUPS: &[Row] = &[
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("description", "<description>"),
+        Leaf::Description,
+        optional!(Group.description: Text),
+        &[("description", "Text about this group")],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("authorized-keys", "<path>"),
+        Leaf::AuthorizedKeys,
+        optional!(Group.authorized_keys_file: Word),
+        &[(
+            "authorized-keys",
+            "A file of more of its peers, a line NAME;KEY for each; it is read whenever it is written",
+        )],
+    ),
+    secret(leaf(
+        (Mode::Group, Impact::Rehandshake),
+        ("preshared-key", "file <path>"),
+        Leaf::PresharedKey,
+        optional!(Group.preshared_key_file: Word),
+        &[
+            (
+                "preshared-key",
+                "A secret that its peers and this node have, for peers without one of their own",
+            ),
+            ("file", "It is in a file, as `knetd genpsk` writes it"),
+        ],
+    )),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("policy", "<policy>"),
+        Leaf::Policy,
+        Access::Group(GROUP_POLICY),
+        &[("policy", "How frames to its peers choose links")],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("isolate", ""),
+        Leaf::Isolate,
+        flag!(Group.isolate),
+        &[("isolate", "No frames between its peers and other peers")],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("spoke", ""),
+        Leaf::Spoke,
+        flag!(Group.spoke),
+        &[(
+            "spoke",
+            "Its peers are clients of this node: relay frames between them and other peers",
+        )],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("lossy", ""),
+        Leaf::Lossy,
+        flag!(Group.lossy),
+        &[(
+            "lossy",
+            "Do not send again over another link what was on a link that died",
+        )],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("ip dhcp snooping trust", ""),
+        Leaf::DhcpTrust,
+        flag!(Group.dhcp_trust),
+        &[
+            ("ip", "IPv4"),
+            ("dhcp", "DHCP, of both IP versions"),
+            ("snooping", "What only DHCP servers say"),
+            ("trust", "Take it from each of its peers"),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("ipv6 nd raguard trust", ""),
+        Leaf::RaTrust,
+        flag!(Group.ra_trust),
+        &[
+            ("ipv6", "IPv6"),
+            ("nd", "Neighbour discovery"),
+            ("raguard", "What only routers say"),
+            ("trust", "Take it from each of its peers"),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("storm-control frames", "<flooded-frames>"),
+        Leaf::StormFrames,
+        optional_number!(Group.storm_frames),
+        &[
+            ("storm-control", "How much each of its peers may flood"),
+            (
+                "frames",
+                "Broadcast, multicast, unknown unicast (default 1000 per second)",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("storm-control copies", "<flood-copies>"),
+        Leaf::StormCopies,
+        optional_number!(Group.storm_copies),
+        &[
+            ("storm-control", "How much each of its peers may flood"),
+            (
+                "copies",
+                "Of flooded frames, one for each peer that gets it (default 20000 per second)",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("mac limit", "<mac-limit>"),
+        Leaf::MacLimit,
+        optional_number!(Group.mac_limit),
+        &[
+            ("mac", "The table of MAC addresses"),
+            (
+                "limit",
+                "How many are learned behind each of its peers; frames from others are dropped",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Rehandshake),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Group.shutdown),
+        &[("shutdown", "Take all its peers out of service")],
+    ),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> priority", "<priority>"),
+        Leaf::LinksPriority,
+        Access::Group(common_fields::priority::GROUP),
+        &[LINKS, links::PRIORITY],
+    )),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> weight", "<weight>"),
+        Leaf::LinksWeight,
+        Access::Group(common_fields::weight::GROUP),
+        &[LINKS, links::WEIGHT],
+    )),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> cost", "<cost>"),
+        Leaf::LinksCost,
+        Access::Group(common_fields::cost::GROUP),
+        &[LINKS, links::COST],
+    )),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> timers", "<interval> <timeout>"),
+        Leaf::LinksTimers,
+        Access::Group(common_fields::timers::GROUP),
+        &[LINKS, links::TIMERS],
+    )),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> pong-count", "<pong-count>"),
+        Leaf::LinksPongCount,
+        Access::Group(common_fields::pong_count::GROUP),
+        &[LINKS, links::PONG_COUNT],
+    )),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> limit loss", "<loss-limit>"),
+        Leaf::LinksLimitLoss,
+        Access::Group(common_fields::limit_loss::GROUP),
+        &[LINKS, links::LIMIT, links::LOSS],
+    )),
+    multi(leaf(
+        (Mode::Group, Impact::Live),
+        ("link <link> limit rtt", "<rtt-limit>"),
+        Leaf::LinksLimitRtt,
+        Access::Group(common_fields::limit_rtt::GROUP),
+        &[LINKS, links::LIMIT, links::RTT],
+    )),
+];
