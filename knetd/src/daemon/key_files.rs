@@ -57,8 +57,16 @@ impl Daemon {
         })
     }
 
+    /// Tells which files cannot be used.
+    pub(super) fn tell_unusable_key_files(&mut self) {
+        let unusable: Vec<Change> = self.key_files.problems().collect();
+        for change in &unusable {
+            self.tell_key_file(change);
+        }
+    }
+
     /// Tells what became of a file.
-    pub(super) fn tell_key_file(&mut self, change: &Change) {
+    fn tell_key_file(&mut self, change: &Change) {
         let (interface, group) = &change.group;
         let (text, loudness) = match &change.problem {
             Some(problem) => (

@@ -66,10 +66,7 @@ impl Daemon {
         let before = Arc::clone(&self.config);
         self.apply(Arc::new(loaded.config), Some(keys))
             .map_err(as_load_error)?;
-        let unusable: Vec<_> = self.key_files.problems().collect();
-        for change in &unusable {
-            self.tell_key_file(change);
-        }
+        self.tell_unusable_key_files();
         for note in loaded.problems {
             tracing::warn!("{}: {note}", self.config_file.display());
         }
@@ -107,6 +104,7 @@ impl Daemon {
             .config(mark.back_to)
             .map_err(|error| LoadError::System(error.to_string()))?;
         self.apply(config, None).map_err(as_load_error)?;
+        self.tell_unusable_key_files();
         if self.history.latest() == mark.back_to {
             self.revision = mark.back_to;
         } else {

@@ -1,7 +1,5 @@
 //! Files of the keys of a group's peers: a line `NAME;KEY` for each of them.
 
-use std::collections::{BTreeMap, HashMap};
-
 use crate::{
     grammar::{lexer::is_comment, types::Form},
     model::{MAX_PEERS, PublicKey},
@@ -24,29 +22,55 @@ pub type AuthorizedKeys = PersistentMap<String, PublicKey>;
 /// Each line is `NAME;KEY`, a name of a peer and its public key in base64; white space around both does not count. Lines
 /// that are empty, or begin with `#` or `!`, are comments.
 pub fn parse(file: &[u8]) -> Result<AuthorizedKeys, Vec<Problem>> {
-    let mut reader = Reader::default();
     if file.len() > MAX_FILE {
-        reader.refuse(
-            1,
-            1,
-            "the file is too large",
-            &format!("at most {MAX_FILE} bytes"),
-        );
-        return Err(reader.problems);
+        let most = format!("at most {MAX_FILE} bytes");
+        return Err(vec![*mistake(1, 1, "the file is too large", &most)]);
     }
     let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
-    for (index, line) in file.split(|byte| *byte == b'\n').enumerate() {
-        if reader.problems.len() >= MAX_PROBLEMS {
+    let (mut peers, mut problems) = (Vec::new(), Vec::new());
+    for (index, bytes) in file.split(|byte| *byte == b'\n').enumerate() {
+        match read_line(index + 1, bytes) {
+            Ok(Some(_)) if peers.len() == MAX_PEERS => {
+                let (text, most) = (
+                    format!("more than {MAX_PEERS} peers"),
+                    format!("at most {MAX_PEERS}"),
+                );
+                problems.push(*mistake(index + 1, 1, &text, &most));
+                break;
+            }
+            Ok(peer) => peers.extend(peer),
+            Err(problem) => problems.push(*problem),
+        }
+        if problems.len() >= MAX_PROBLEMS {
             break;
         }
-        reader.line(index + 1, line);
     }
-    if reader.problems.is_empty() {
-        let peers = reader.names.into_iter();
-        Ok(peers.map(|(name, (key, _))| (name.to_owned(), key)).collect())
-    } else {
-        Err(reader.problems)
+    // In order, what is there twice stands side by side. Most files are in the order of their names already.
+    peers.sort_by_key(|peer: &Peer<'_>| peer.name);
+    let mut by_key: Vec<&Peer<'_>> = peers.iter().collect();
+    by_key.sort_by_key(|peer| (peer.key, peer.line));
+    let names = twice(peers.iter(), |a, b| a.name == b.name).map(|(first, second)| {
+        let text = format!("{} is the name in line {}, too", second.name, first.line);
+        let column = 1 + second.text.chars().take_while(|c| c.is_whitespace()).count();
+        *mistake(second.line, column, &text, "a name of its own for each peer")
+    });
+    let keys = twice(by_key.into_iter(), |a, b| a.key == b.key).map(|(first, second)| {
+        let text = format!("{} has the same public key as {}", second.name, first.name);
+        *mistake(
+            second.line,
+            key_column(second.text),
+            &text,
+            "a key of its own for each peer",
+        )
+    });
+    problems.extend(names.chain(keys));
+    if problems.is_empty() {
+        let peers = peers.into_iter();
+        return Ok(peers.map(|peer| (peer.name.to_owned(), peer.key)).collect());
     }
+    problems.sort_by_key(|problem| problem.span);
+    problems.truncate(MAX_PROBLEMS);
+    Err(problems)
 }
 
 /// The number of the line of `name` in a file without mistakes.
@@ -63,79 +87,84 @@ pub fn line_of(file: &[u8], name: &str) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-#[derive(Default)]
-struct Reader<'a> {
-    /// Keys and lines.
-    names: BTreeMap<&'a str, (PublicKey, usize)>,
-    /// Whose they are.
-    keys: HashMap<PublicKey, &'a str>,
-    problems: Vec<Problem>,
+/// A line of a peer.
+#[derive(Clone, Copy)]
+struct Peer<'a> {
+    name: &'a str,
+    key: PublicKey,
+    line: usize,
+    text: &'a str,
 }
 
-impl<'a> Reader<'a> {
-    fn line(&mut self, number: usize, bytes: &'a [u8]) {
-        const EXPECTED: &str = "a line NAME;KEY, as in `ams1;` and 44 characters of base64";
-        let line = match std::str::from_utf8(bytes) {
-            Ok(line) => line,
-            Err(error) => {
-                let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-                let column = before.chars().count() + 1;
-                return self.refuse(number, column, "a byte that is not UTF-8", "UTF-8 text");
-            }
-        };
-        if is_comment(line) {
-            return;
-        }
-        let column = |rest: &str| line.chars().count() - rest.chars().count() + 1;
-        let Some((name, key)) = line.split_once(';') else {
-            return self.refuse(number, column(line.trim_start()), "there is no `;`", EXPECTED);
-        };
-        let name_column = column(line.trim_start());
-        let key_column = column(key.trim_start());
-        let (name, key) = (name.trim(), key.trim());
-        if let Err(reason) = Form::PeerName.parse(name) {
-            let reason = reason.unwrap_or_else(|| "there is no name before the `;`".to_owned());
-            let expected = Form::PeerName.requirement().unwrap_or_default();
-            return self.refuse(number, name_column, &reason, &format!("a name: {expected}"));
-        }
-        let key = match key.parse::<PublicKey>() {
-            Ok(key) => key,
-            Err(_) if key.is_empty() => {
-                return self.refuse(number, key_column, "there is no key behind the `;`", EXPECTED);
-            }
-            Err(error) => {
-                let expected = "a public key as `knetd pubkey` prints it: 44 characters of base64";
-                return self.refuse(number, key_column, &error.to_string(), expected);
-            }
-        };
-        if let Some((_, other)) = self.names.get(name) {
-            let text = format!("{name} is the name in line {other}, too");
-            return self.refuse(number, name_column, &text, "a name of its own for each peer");
-        }
-        if let Some(other) = self.keys.insert(key, name) {
-            let text = format!("{name} has the same public key as {other}");
-            return self.refuse(number, key_column, &text, "a key of its own for each peer");
-        }
-        self.names.insert(name, (key, number));
-        if self.names.len() > MAX_PEERS {
-            let text = format!("{} peers", self.names.len());
-            self.refuse(number, 1, &text, &format!("at most {MAX_PEERS}"));
-        }
-    }
+/// Neighbours that are the same.
+fn twice<'a, 'b: 'a>(
+    peers: impl Iterator<Item = &'a Peer<'b>> + Clone,
+    same: impl Fn(&Peer<'b>, &Peer<'b>) -> bool,
+) -> impl Iterator<Item = (&'a Peer<'b>, &'a Peer<'b>)> {
+    let next = peers.clone().skip(1);
+    peers
+        .zip(next)
+        .filter(move |(a, b)| same(a, b))
+        .take(MAX_PROBLEMS)
+}
 
-    fn refuse(&mut self, line: usize, column: usize, text: &str, expected: &str) {
-        self.problems.push(Problem {
-            severity: Severity::Error,
-            place: None,
-            span: Some(Span {
-                line: line as u32,
-                column: column as u32,
-                length: 1,
-            }),
-            text: text.to_owned(),
-            expected: Some(expected.to_owned()),
-        });
+/// The peer of a line; `None` where it is a comment.
+fn read_line(line: usize, bytes: &[u8]) -> Result<Option<Peer<'_>>, Box<Problem>> {
+    const EXPECTED: &str = "a line NAME;KEY, as in `ams1;` and 44 characters of base64";
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let column = before.chars().count() + 1;
+        mistake(line, column, "a byte that is not UTF-8", "UTF-8 text")
+    })?;
+    if is_comment(text) {
+        return Ok(None);
     }
+    // Where something is wrong only: there are many lines.
+    let name_column = || 1 + text.chars().take_while(|c| c.is_whitespace()).count();
+    let Some((name, key)) = text.split_once(';') else {
+        return Err(mistake(line, name_column(), "there is no `;`", EXPECTED));
+    };
+    let (name, key) = (name.trim(), key.trim());
+    Form::PeerName.parse(name).map_err(|reason| {
+        let reason = reason.unwrap_or_else(|| "there is no name before the `;`".to_owned());
+        let expected = format!("a name: {}", Form::PeerName.requirement().unwrap_or_default());
+        mistake(line, name_column(), &reason, &expected)
+    })?;
+    if key.is_empty() {
+        let reason = "there is no key behind the `;`";
+        return Err(mistake(line, key_column(text), reason, EXPECTED));
+    }
+    let key = key.parse::<PublicKey>().map_err(|error| {
+        let expected = "a public key as `knetd pubkey` prints it: 44 characters of base64";
+        mistake(line, key_column(text), &error.to_string(), expected)
+    })?;
+    Ok(Some(Peer {
+        name,
+        key,
+        line,
+        text,
+    }))
+}
+
+/// The column behind the `;` and white space.
+fn key_column(line: &str) -> usize {
+    let (name, rest) = line.split_once(';').unwrap_or_default();
+    let space = rest.chars().take_while(|c| c.is_whitespace()).count();
+    name.chars().count() + space + 2
+}
+
+fn mistake(line: usize, column: usize, text: &str, expected: &str) -> Box<Problem> {
+    Box::new(Problem {
+        severity: Severity::Error,
+        place: None,
+        span: Some(Span {
+            line: line as u32,
+            column: column as u32,
+            length: 1,
+        }),
+        text: text.to_owned(),
+        expected: Some(expected.to_owned()),
+    })
 }
 
 #[cfg(test)]
@@ -219,7 +248,7 @@ mod tests {
         let more = full + &line(MAX_PEERS);
         assert_eq!(
             mistakes(&more),
-            ["line 65537, column 1: 65537 peers; expected: at most 65536"]
+            ["line 65537, column 1: more than 65536 peers; expected: at most 65536"]
         );
     }
 }

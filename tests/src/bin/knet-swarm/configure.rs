@@ -176,8 +176,7 @@ fn measure(args: &Args, called: bool, findings: &mut Findings) -> Result<()> {
         shown.contains(&format!("saved-{}", FEW - 1)),
         &format!("what was saved is not there after a new start: {shown}"),
     );
-    drop(hub);
-    authorized::measure(args, findings, &mut key)
+    authorized::measure(&mut hub, args, findings, &mut key)
 }
 
 /// A new start, until it answers.

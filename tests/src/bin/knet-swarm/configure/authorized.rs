@@ -1,4 +1,4 @@
-//! The same for a hub whose peers are in a file of keys.
+//! The same where the peers of the hub are in a file of keys.
 
 use std::{
     fs,
@@ -17,21 +17,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lines come and go in a file of as many keys as there may be.
 pub(super) fn measure(
+    hub: &mut Hub,
     args: &Args,
     findings: &mut Findings,
     key: &mut impl FnMut() -> PublicKey,
 ) -> Result<()> {
-    let mut hub = Hub::new()?;
     let group = " peer-group members\n  authorized-keys members.keys\n  spoke\n".to_owned();
     hub.configure_blocks(args.links, [group].into_iter())?;
     let line = |name: &str, key: &PublicKey| format!("{name};{}\n", base64_encode(key.as_bytes()));
     let members: String = (1..args.peers())
         .map(|number| line(&super::name(number), &key()))
         .collect();
-    list(&hub, &members)?;
+    list(hub, &members)?;
     let mut start = Row::new("start with a file of as many keys, until it answers", 5_000);
     for _ in 0..FEW {
-        go(&mut hub, &mut start)?;
+        go(hub, &mut start)?;
     }
     let mut terminal = hub.terminal()?;
     let mut come = Row::new("a line more in the file, until its peer is there", 100);
@@ -44,8 +44,8 @@ pub(super) fn measure(
         let (end_of_line, rear) = rear.split_at(at);
         let more = format!("{front}{end_of_line}{}{rear}", line(&name, &key()));
         let wait = |terminal: &mut Terminal, there: bool| until(terminal, &name, there);
-        come.add(wait_from(list(&hub, &more)?, wait(&mut terminal, true)?));
-        gone.add(wait_from(list(&hub, &members)?, wait(&mut terminal, false)?));
+        come.add(wait_from(list(hub, &more)?, wait(&mut terminal, true)?));
+        gone.add(wait_from(list(hub, &members)?, wait(&mut terminal, false)?));
     }
     let (_, shown) = terminal.enter("show peer-group")?;
     let all = format!(" {} ", args.peers() - 1);
