@@ -42,7 +42,8 @@ impl SealKey {
         let nonce = self.0.nonce(space, counter);
         let sealed = self
             .0
-            .with(|key| key.seal_in_place_separate_tag(nonce, Aad::from(aad), in_out));
+            .key(&mut None)
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), in_out);
         let mut tag = [0; TAG_LEN];
         match sealed {
             Ok(t) => tag.copy_from_slice(t.as_ref()),
@@ -77,7 +78,8 @@ impl OpenKey {
     ) -> Option<&'a mut [u8]> {
         let nonce = self.0.nonce(space, counter);
         self.0
-            .with(|key| key.open_in_place(nonce, Aad::from(aad), in_out))
+            .key(&mut None)
+            .open_in_place(nonce, Aad::from(aad), in_out)
             .ok()
     }
 }
@@ -156,14 +158,20 @@ impl Keyed {
         }));
     }
 
-    /// Does `work` with the expanded key. What it leaves on the stack is erased when a key comes to its end, as what the
-    /// cipher itself leaves there.
+    /// The expanded key: the one that is kept, or one made for this time, in `place`. What that leaves on the stack is
+    /// erased when a key comes to its end, as what the cipher itself leaves there.
     #[inline]
-    fn with<T>(&self, work: impl FnOnce(&LessSafeKey) -> T) -> T {
+    fn key<'a>(&'a self, place: &'a mut Option<LessSafeKey>) -> &'a LessSafeKey {
         match &self.expanded {
-            Some(key) => work(&key.0),
-            None => work(&expand(self.algorithm, &self.secret.key)),
+            Some(key) => &key.0,
+            None => self.expand_into(place),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn expand_into<'a>(&self, place: &'a mut Option<LessSafeKey>) -> &'a LessSafeKey {
+        place.insert(expand(self.algorithm, &self.secret.key))
     }
 
     /// `iv XOR (space || 0^7 || counter)`, the counter big-endian.
