@@ -244,8 +244,7 @@ impl KeyFiles {
 
     fn change(&self, before: &Self, name: &GroupName) -> Change {
         let (mut come, mut gone) = (0, 0);
-        let none = AuthorizedKeys::new();
-        let list = |of: &'_ Self| of.lists.get(name).cloned().unwrap_or_else(|| none.clone());
+        let list = |of: &Self| of.lists.get(name).cloned().unwrap_or_default();
         let (old, new) = (list(before), list(self));
         for difference in old.differences(&new) {
             come += usize::from(difference.new.is_some());

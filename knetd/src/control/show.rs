@@ -18,6 +18,7 @@ use libknet::{
 use super::{groups, names, output::protocol_error};
 use crate::{
     daemon::Daemon,
+    overlay::Overlay,
     rows::{self, InterfaceState, PeerPlace, suite_name},
 };
 
@@ -199,6 +200,19 @@ pub(crate) async fn links(
 
 /// `clear counters`.
 pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
+    clear(daemon, only, |overlay| {
+        overlay.counting_since = Instant::now();
+        Query::ClearCounters
+    })
+    .await
+}
+
+/// Has every interface, or the one of this name, clear something.
+pub(super) async fn clear(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    mut what: impl FnMut(&mut Overlay) -> Query,
+) -> Result<Reply, ApiError> {
     let config = daemon.borrow().in_force().clone();
     names::interfaces(&config, only)?;
     let replies: Vec<_> = daemon
@@ -206,8 +220,8 @@ pub(crate) async fn clear_counters(daemon: &RefCell<Daemon>, only: Option<&str>)
         .overlays_mut()
         .filter(|(name, _)| only.is_none_or(|only| only == *name))
         .map(|(_, overlay)| {
-            overlay.counting_since = Instant::now();
-            overlay.query(Query::ClearCounters)
+            let query = what(overlay);
+            overlay.query(query)
         })
         .collect();
     for reply in replies {

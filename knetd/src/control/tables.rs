@@ -10,7 +10,7 @@ use libknet::{
 
 use super::{
     names,
-    show::{bad_cursor, limit, mismatch},
+    show::{bad_cursor, clear, limit, mismatch},
 };
 use crate::{daemon::Daemon, overlay::Overlay, rows};
 
@@ -73,18 +73,7 @@ pub(crate) async fn neighbors(
 
 /// `clear arp`.
 pub(crate) async fn clear_neighbors(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
-    let config = daemon.borrow().in_force().clone();
-    names::interfaces(&config, only)?;
-    let replies: Vec<_> = daemon
-        .borrow_mut()
-        .overlays_mut()
-        .filter(|(name, _)| only.is_none_or(|only| only == *name))
-        .map(|(_, overlay)| overlay.query(Query::ClearNeighbors))
-        .collect();
-    for reply in replies {
-        reply.await?;
-    }
-    Ok(Reply::Done)
+    clear(daemon, only, |_| Query::ClearNeighbors).await
 }
 
 /// A page of the tables of all interfaces. They have no order: whatever order there is is that of a part.

@@ -274,7 +274,8 @@ impl Handshaker {
         }
     }
 
-    fn give_up(&mut self, attempts: Vec<ReceiverIndex>) {
+    /// These first messages are answered no more.
+    pub(super) fn give_up(&mut self, attempts: Vec<ReceiverIndex>) {
         for index in attempts {
             self.attempts.remove(index);
             self.indices.abandon(index);

@@ -54,7 +54,6 @@ struct Attempt {
     peer: PeerId,
     noise: Initiator,
     started: Time,
-    mac1: [u8; 16],
     /// Without MAC2.
     message: Box<[u8; HS_INIT_LEN]>,
     /// Where it was sent.
@@ -161,7 +160,7 @@ impl Handshaker {
             mac2: &[0; 16],
         }
         .emit();
-        let mac1 = Mac1Key::new(&public_key).put(&mut bytes);
+        Mac1Key::new(&public_key).put(&mut bytes);
 
         let Some(peer) = self.peers.get_mut(&id) else {
             return Ok(());
@@ -171,7 +170,6 @@ impl Handshaker {
             peer: id,
             noise,
             started: now,
-            mac1,
             message: Box::new(bytes),
             paths: paths.to_vec(),
             answers: Bucket::default(),
@@ -179,10 +177,8 @@ impl Handshaker {
         self.attempts.by_index.insert(index, attempt);
         self.attempts.order.push_back((now + ATTEMPT_LIFETIME, index));
         let surplus = peer.attempts.len().saturating_sub(ATTEMPTS_PER_PEER);
-        for old in peer.attempts.drain(..surplus) {
-            self.attempts.remove(old);
-            self.indices.abandon(old);
-        }
+        let oldest = peer.attempts.drain(..surplus).collect();
+        self.give_up(oldest);
         self.transmit(now, index, paths, out);
         Ok(())
     }
@@ -282,15 +278,10 @@ impl Handshaker {
             .iter()
             .position(|i| *i == resp.receiver)
             .unwrap_or(0);
-        for old in peer
-            .attempts
-            .drain(..=done.min(peer.attempts.len().saturating_sub(1)))
-        {
-            if old != resp.receiver {
-                self.attempts.remove(old);
-                self.indices.abandon(old);
-            }
-        }
+        let last = done.min(peer.attempts.len().saturating_sub(1));
+        let older = peer.attempts.drain(..=last).filter(|i| *i != resp.receiver);
+        let older = older.collect();
+        self.give_up(older);
         Ok(())
     }
 
@@ -357,7 +348,7 @@ impl Handshaker {
             .get(&attempt.peer)
             .ok_or(DropReason::HandshakeUnexpected)?;
         let secret = super::cookie::ReplySeal::new(&peer.public_key)
-            .open(&reply, &attempt.mac1)
+            .open(&reply, HsInit::parse(&*attempt.message)?.mac1)
             .ok_or(DropReason::HandshakeCrypto)?;
         Ok((attempt.peer, secret))
     }

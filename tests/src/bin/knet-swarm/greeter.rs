@@ -103,11 +103,7 @@ impl Greeter {
     ) {
         let made = *self.stands_still.get_or_insert(now);
         let mut engaged = Engaged::new(identity, self.hub, self.suites);
-        let mut paths = paths;
-        for path in &mut paths {
-            path.local = Some(network::peer(number).into());
-        }
-        let start = Input::Start { peer: HUB, paths };
+        let start = start(number, paths);
         engaged.handshaker.handle(made, wall, 0, start, &mut Vec::new());
         engaged.until = made + FORGET_AFTER;
         self.order.push(Reverse((engaged.until, number)));
@@ -165,13 +161,10 @@ impl Greeter {
                 return;
             }
             (peer, Input::Datagram { path, bytes })
-        } else if let Some((peer, mut paths)) = self.starts.pop_front() {
+        } else if let Some((peer, paths)) = self.starts.pop_front() {
             self.waiting.remove(&peer);
             self.attempts += 1;
-            for path in &mut paths {
-                path.local = Some(network::peer(peer).into());
-            }
-            (peer, Input::Start { peer: HUB, paths })
+            (peer, start(peer, paths))
         } else {
             return;
         };
@@ -215,6 +208,14 @@ impl Greeter {
             }
         }
     }
+}
+
+/// Peer `number` wants a session, along these paths from its own address.
+fn start(number: u16, mut paths: Vec<Path>) -> Input {
+    for path in &mut paths {
+        path.local = Some(network::peer(number).into());
+    }
+    Input::Start { peer: HUB, paths }
 }
 
 impl Engaged {
