@@ -139,6 +139,11 @@ pub(crate) enum Flood {
 }
 
 impl Mode {
+    /// Whether frames beside it are looked at by [witnesses](crate::witness).
+    pub(crate) fn has_witnesses(self) -> bool {
+        matches!(self, Self::Broadcast { .. } | Self::Misbehave { .. })
+    }
+
     /// Its name, as it is typed.
     pub(crate) fn name(self) -> &'static str {
         match self {

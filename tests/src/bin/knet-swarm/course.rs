@@ -10,8 +10,10 @@ use knet_tests::lab::{LabError, Result};
 
 use crate::{
     hub::{Hub, Started},
+    network::PORT,
     swarm::{Counts, Swarm, now},
     usage::Usage,
+    witness::Witnesses,
 };
 
 /// Between two samples, and between two progress lines where these are no terminal's.
@@ -63,6 +65,8 @@ impl Phase {
 pub(crate) struct Course {
     pub(crate) hub: Hub,
     pub(crate) swarm: Swarm,
+    /// Two more peers, if they are wanted.
+    pub(crate) witnesses: Option<Witnesses>,
     /// Moments, in order.
     pub(crate) samples: Vec<Sample>,
     /// Parts, in order.
@@ -73,11 +77,15 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    /// A hub that runs and knows all peers, none of which has joined.
-    pub(crate) fn start(peers: u32, links: u8) -> Result<Self> {
+    /// A hub that runs and knows all peers, none of which has joined but the witnesses.
+    pub(crate) fn start(peers: u32, links: u8, with_witnesses: bool) -> Result<Self> {
         let mut hub = Hub::new()?;
-        let swarm = Swarm::new(peers, links, hub.public_key())?;
-        let bytes = hub.configure(links, swarm.public_keys())?;
+        let swarm = Swarm::new(peers, links, hub.public_key(), PORT)?;
+        let witnesses = with_witnesses
+            .then(|| Witnesses::start(links, hub.public_key()))
+            .transpose()?;
+        let others = witnesses.iter().flat_map(Witnesses::public_keys).copied();
+        let bytes = hub.configure(links, swarm.public_keys().chain((0..=u16::MAX).rev().zip(others)))?;
         let began = Instant::now();
         let started = hub.start(|| {
             std::thread::sleep(Duration::from_millis(10));
@@ -93,6 +101,7 @@ impl Course {
         let mut course = Self {
             hub,
             swarm,
+            witnesses,
             samples: Vec::new(),
             phases: Vec::new(),
             began,
@@ -175,6 +184,7 @@ impl Course {
             if done(&mut self.swarm, at) {
                 break false;
             }
+            self.swarm.flush();
             if at.since(self.sampled) >= SAMPLE {
                 self.sampled = at;
                 let sample = self.take_sample();

@@ -19,15 +19,18 @@ mod talk;
 mod terminal;
 mod usage;
 mod wire;
+mod witness;
 
 use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
+use knet_proto::ids::MAX_PEERS;
 use knet_tests::lab::{self, LabError, Result};
 
 use args::{Args, Mode};
 use course::Course;
 use modes::Findings;
+use witness::WITNESSES;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -57,13 +60,25 @@ fn run(args: &Args) -> Result<bool> {
             args.mode.name()
         )));
     }
+    let most = if args.mode.has_witnesses() {
+        MAX_PEERS as u32 - WITNESSES
+    } else {
+        MAX_PEERS as u32
+    };
+    if args.peers() > most {
+        return Err(LabError::new(format!(
+            "--peers {}: {} has at most {most}, and {WITNESSES} more to look at what happens to their frames",
+            args.peers(),
+            args.mode.name()
+        )));
+    }
     if !args.inside {
         return Err(network::enter_own_namespace());
     }
     if let Mode::Configure { called } = args.mode {
         return configure::run(args, called, &args.output);
     }
-    let mut course = Course::start(args.peers(), args.links)?;
+    let mut course = Course::start(args.peers(), args.links, args.mode.has_witnesses())?;
     let mut findings = Findings::default();
     let played = modes::play(&mut course, args, &mut findings);
     if let Err(error) = &played {

@@ -37,7 +37,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    fn add(&mut self, name: &str, value: Value, line: String) {
+    pub(crate) fn add(&mut self, name: &str, value: Value, line: String) {
         self.fields.insert(name.to_owned(), value);
         self.lines.push(line);
     }
@@ -277,6 +277,9 @@ fn converse(
     mut meanwhile: impl FnMut(&mut Swarm, Time),
 ) -> Result<Phase> {
     talk.begin();
+    if let Some(witnesses) = &course.witnesses {
+        witnesses.begin();
+    }
     let until = now() + Span::from_secs(seconds.into());
     // What is on its way then may still arrive.
     let end = until + Span::from_millis(200);
@@ -325,6 +328,13 @@ fn tell_talk(findings: &mut Findings, name: &str, talk: &Talk, phase: &Phase) {
     );
 }
 
+fn tell_witnesses(course: &mut Course, findings: &mut Findings, beside: &str) -> Result<()> {
+    if let Some(witnesses) = &mut course.witnesses {
+        witnesses.end()?.tell(findings, beside);
+    }
+    Ok(())
+}
+
 fn broadcast(
     course: &mut Course,
     args: &Args,
@@ -336,6 +346,7 @@ fn broadcast(
     introduce(course, &mut talk, args.peers())?;
     let phase = converse(course, &mut talk, "before", seconds, |_, _| {})?;
     tell_talk(findings, "before", &talk, &phase);
+    tell_witnesses(course, findings, "before")?;
     let mut crier = Talk::new(args.peers().max(2), 64, None);
     let (began, mut cried) = (now(), 0);
     let phase = converse(course, &mut talk, "broadcast", seconds, |swarm, at| {
@@ -347,6 +358,7 @@ fn broadcast(
         }
     })?;
     tell_talk(findings, "beside broadcasts", &talk, &phase);
+    tell_witnesses(course, findings, "beside broadcasts")?;
     let (copies, spread) = (talk.copy_count(), talk.copies());
     let wanted = cried * u64::from(args.peers() - 1);
     findings.add(
@@ -423,6 +435,7 @@ fn misbehave(
     introduce(course, &mut talk, talkers)?;
     let phase = converse(course, &mut talk, "calm", seconds, |_, _| {})?;
     tell_talk(findings, "calm", &talk, &phase);
+    tell_witnesses(course, findings, "calm")?;
     let (began, key) = (now(), course.hub.public_key());
     let insider = newcomer.saturating_sub(1);
     let mut flooder = Flooder::new((flood, rate), &key, args.links, insider, began);
@@ -435,6 +448,7 @@ fn misbehave(
         }
     })?;
     tell_talk(findings, "beside the flood", &talk, &phase);
+    tell_witnesses(course, findings, "beside the flood")?;
     let newcomer_took = course.swarm.complete_after(began);
     demand_all_up(course, findings);
     let spread = Spread::of(newcomer_took);

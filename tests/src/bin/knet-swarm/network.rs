@@ -17,6 +17,8 @@ const PEERS: Ipv4Addr = Ipv4Addr::new(10, 72, 0, 0);
 const STRANGERS: Ipv4Addr = Ipv4Addr::new(10, 73, 0, 0);
 /// The UDP port of link 0 at both ends; those of the others follow.
 pub(crate) const PORT: u16 = 7700;
+/// That of those who have sockets of their own.
+pub(crate) const WITNESS_PORT: u16 = 7800;
 
 /// The address of a peer.
 pub(crate) fn peer(number: u16) -> Ipv4Addr {

@@ -91,8 +91,9 @@ pub(crate) struct Counts {
 pub(crate) type Arrived<'a> = &'a mut dyn FnMut(Time, &[u8]);
 
 impl Swarm {
-    /// `count` peers with new keys, none of which has joined.
-    pub(crate) fn new(count: u32, links: u8, hub: PublicKey) -> Result<Self> {
+    /// `count` peers with new keys, none of which has joined. They use this UDP port for link 0, and those that follow it for
+    /// the others.
+    pub(crate) fn new(count: u32, links: u8, hub: PublicKey, port: u16) -> Result<Self> {
         let mut entropy = OsEntropy;
         let suites = suites_of_this_machine();
         let config = InterfaceConfig {
@@ -112,7 +113,7 @@ impl Swarm {
         });
         Ok(Self {
             shard,
-            wire: Wire::new(links)?,
+            wire: Wire::new(links, port)?,
             greeter: Greeter::new(hub, suites),
             identities: identities.collect(),
             peers: vec![Peer::default(); count as usize],
@@ -347,8 +348,8 @@ impl Swarm {
         self.by_index.insert(index, number);
     }
 
-    /// Empties the core's outbox.
-    fn flush(&mut self) {
+    /// Empties the core's outbox: what was to be sent is under way.
+    pub(crate) fn flush(&mut self) {
         if self.shard.outbox().is_empty() {
             return;
         }

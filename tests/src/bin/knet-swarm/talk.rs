@@ -35,6 +35,8 @@ pub(crate) enum Kind {
 /// Counts frames, and what they took.
 pub(crate) struct Talk {
     talkers: u64,
+    /// Where their addresses begin.
+    first: u16,
     size: usize,
     rate: Option<u32>,
     rng: SeededEntropy,
@@ -53,6 +55,7 @@ impl Talk {
     pub(crate) fn new(talkers: u32, size: u16, rate: Option<u32>) -> Self {
         Self {
             talkers: u64::from(talkers),
+            first: 0,
             size: usize::from(size).max(LEAST),
             rate,
             rng: SeededEntropy::new([7; 32]),
@@ -64,6 +67,12 @@ impl Talk {
             took: Vec::new(),
             copies: Vec::new(),
         }
+    }
+
+    /// The same of peers whose addresses begin with that of number `first`.
+    pub(crate) fn behind(mut self, first: u16) -> Self {
+        self.first = first;
+        self
     }
 
     /// Everything from now on counts, and nothing before.
@@ -117,6 +126,8 @@ impl Talk {
     /// Sends one frame from a peer to another or to all.
     pub(crate) fn send(&mut self, swarm: &mut Swarm, from: u16, to: Option<u16>, kind: Kind) {
         self.frame.clear();
+        let first = self.first;
+        let mac = |number: u16| mac(first.wrapping_add(number));
         self.frame.extend_from_slice(&to.map_or([0xff; 6], mac));
         self.frame.extend_from_slice(&mac(from));
         self.frame.extend_from_slice(&ETHERTYPE);

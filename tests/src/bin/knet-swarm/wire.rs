@@ -41,8 +41,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Binds the sockets for `links` links.
-    pub(crate) fn new(links: u8) -> Result<Self> {
+    /// Binds the sockets for `links` links, to `port` and those that follow it.
+    pub(crate) fn new(links: u8, port: u16) -> Result<Self> {
         let epoll = Epoll::new()?;
         let mut sockets = Vec::new();
         for link in 0..links {
@@ -52,7 +52,7 @@ impl Wire {
                 gro: false,
                 ..UdpOptions::default()
             };
-            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT + u16::from(link)));
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port + u16::from(link)));
             let socket = UdpSocket::bind(address, &options).map_err(|e| LabError::new(e.to_string()))?;
             epoll.add(&socket, u64::from(link), Interest::READ)?;
             sockets.push(socket);
