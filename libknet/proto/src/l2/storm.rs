@@ -62,9 +62,14 @@ impl TokenBucket {
     pub fn take(&mut self, rate: Rate, now: Time, units: u64) -> bool {
         let enough = self.available(rate, now) >= units;
         if enough {
-            self.full_at = self.full_at.max(now) + rate.interval.times(units);
+            self.overdraw(rate, now, units);
         }
         enough
+    }
+
+    /// Takes `units`, also where there are not as many: then there are none until what is owed has come back.
+    pub fn overdraw(&mut self, rate: Rate, now: Time, units: u64) {
+        self.full_at = self.full_at.max(now) + rate.interval.times(units);
     }
 }
 
@@ -72,8 +77,10 @@ impl TokenBucket {
 pub const FLOODED_FRAMES: Rate = Rate::new(1_000, 2_000);
 /// Bytes in them: 8 Mb/s, and as long a burst as of the frames.
 pub const FLOODED_BYTES: Rate = Rate::new(1_000_000, 2_000_000);
-/// Copies made of one peer's flooded frames (limits: row 34).
-pub const COPIES: Rate = Rate::new(20_000, 100_000);
+/// Copies made of one peer's flooded frames (limits: row 34), and see [`StormControl::copies_available`].
+pub const COPIES: Rate = Rate::new(20_000, 5_000);
+/// For so long a time ahead one frame may use up the budget of copies: enough for one to every peer there can be.
+pub const OVERDRAFT: Span = Span::from_secs(5);
 /// Copies made of everybody's flooded frames, the TAP's included (limits: row 34).
 pub const COPIES_TOTAL: Rate = Rate::new(500_000, 500_000);
 /// Addresses learned or moved to one peer (limits: row 32).
@@ -84,7 +91,7 @@ pub const NEW_MACS: Rate = Rate::new(200, 200);
 pub struct StormLimits {
     /// Frames a second, and a thousand times as many bytes; twice as much at once. `None`: [`FLOODED_FRAMES`].
     pub frames: Option<u32>,
-    /// Copies of them a second; five times as many at once. `None`: [`COPIES`].
+    /// Copies of them a second, a quarter as many at once, and five times as many of one frame. `None`: [`COPIES`].
     pub copies: Option<u32>,
 }
 
@@ -105,7 +112,7 @@ impl StormLimits {
 
     const fn copies(self) -> Rate {
         match self.copies {
-            Some(n) => Rate::new(n as u64, 5 * n as u64),
+            Some(n) => Rate::new(n as u64, (n as u64).div_ceil(4)),
             None => COPIES,
         }
     }
@@ -150,14 +157,22 @@ impl StormControl {
         admitted
     }
 
-    /// Copies of the peer's flooded frames that could be made now.
+    /// Copies of the peer's next flooded frame that could be made now. Whoever has not flooded for a moment may use the budget
+    /// of the next seconds for one frame, and waits then: so a broadcast reaches everybody, and hundreds of broadcasts do
+    /// not come at once.
     pub fn copies_available(&self, now: Time) -> u64 {
-        self.copies.available(self.limits.copies(), now)
+        let rate = self.limits.copies();
+        let available = self.copies.available(rate, now);
+        if available == rate.burst {
+            OVERDRAFT.as_nanos() / rate.interval.as_nanos()
+        } else {
+            available
+        }
     }
 
     /// Takes copies, of which so many were wanted; see [`Self::copies_available`].
     pub fn take_copies(&mut self, now: Time, copies: u64, wanted: u64) {
-        self.copies.take(self.limits.copies(), now, copies);
+        self.copies.overdraw(self.limits.copies(), now, copies);
         self.dropped_copies += wanted.saturating_sub(copies);
     }
 }
@@ -167,7 +182,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ids::MAX_WORKERS, l2::packet_too_big::ANSWERS};
+    use crate::{
+        ids::{MAX_PEERS, MAX_WORKERS},
+        l2::packet_too_big::ANSWERS,
+    };
 
     const ALL: [Rate; 5] = [FLOODED_FRAMES, FLOODED_BYTES, COPIES, COPIES_TOTAL, NEW_MACS];
 
@@ -226,6 +244,27 @@ mod tests {
         // Too many bytes: the frames that were refused were not counted as frames.
         let rest = (0..10_000).filter(|_| storm.admit_flood(now, 1, 1)).count();
         assert_eq!(rest, 2_000 - long);
+    }
+
+    /// One frame reaches everybody, the next waits until that is paid.
+    #[test]
+    fn one_flood_may_overdraw() {
+        let mut storm = StormControl::default();
+        let all = MAX_PEERS as u64;
+        let at = |ms| Time::ZERO + Span::from_millis(ms);
+        assert!(storm.copies_available(at(0)) >= all);
+        storm.take_copies(at(0), all, all);
+        let paid = (all - COPIES.burst) * 1_000 / COPIES.per_second();
+        assert_eq!(storm.copies_available(at(paid - 1)), 0);
+        assert!((1..=20).contains(&storm.copies_available(at(paid + 1))));
+        assert!(storm.copies_available(at(paid + 249)) < COPIES.burst);
+        assert!(storm.copies_available(at(paid + 251)) >= all);
+        // Many small ones have no more than the burst.
+        for _ in 0..50 {
+            storm.take_copies(at(10_000), 100, 100);
+        }
+        assert_eq!(storm.copies_available(at(10_000)), 0);
+        assert_eq!(storm.copies_available(at(10_125)), COPIES.burst / 2);
     }
 
     proptest! {

@@ -26,9 +26,9 @@ use crate::{
     wire::virtio_net_header::VirtioNetHeader,
 };
 
-/// Copies made at one instant: half a millisecond of work, most of which is the system call that each needs. One of a long
-/// frame, or of a super-frame, counts as several.
-const SLICE: u32 = 128;
+/// Copies made at one instant: a quarter of a millisecond of work, most of which is the system call that each needs, and as
+/// much for the kernel. One of a long frame, or of a super-frame, counts as several.
+const SLICE: u32 = 64;
 /// Of these for one port, before another one has its turn.
 const TURN: u32 = 32;
 /// A copy of so many bytes counts as one.
@@ -244,7 +244,7 @@ impl Shard {
         !self.floods.is_empty()
     }
 
-    /// Goes on with what is to be flooded, for half a millisecond at most. To be called once in each turn, and again when
+    /// Goes on with what is to be flooded, for a quarter of a millisecond at most. To be called once in each turn, and again when
     /// all else that is due has been done, while [`Self::has_floods`].
     pub fn continue_floods(&mut self, now: Time) {
         self.tick(now);

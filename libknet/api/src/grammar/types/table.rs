@@ -229,7 +229,7 @@ pub const TYPES: &[ArgumentType] = &[
             high: 500_000,
             unit: "per second",
         }],
-        help: "Five times as many may be made at once",
+        help: "A quarter as many may be made at once, and five times as many of one frame",
         live: None,
     },
     ArgumentType {

@@ -7,8 +7,8 @@ use crate::{config::PortConfig, ids::WorkerId};
 
 const W0: WorkerId = WorkerId(0);
 /// More than a slice.
-const MANY: u16 = 150;
-const SLICE: usize = 128;
+const MANY: u16 = 100;
+const SLICE: usize = 64;
 
 /// Many spokes, of which the last one's station is known; what is flooded waits for [`slice`], and begins with the first.
 fn hub_of_many() -> Net {
@@ -112,12 +112,12 @@ fn what_one_port_floods_stays_in_order() {
 fn an_instant_has_one_slice_for_all() {
     let mut net = Net::hub(1, 10);
     net.hosts[HUB].holds_floods = true;
-    for n in 0..20 {
+    for n in 0..12 {
         give(&mut net, &frame(BROADCAST, station(HUB), &[n]));
     }
     assert_eq!(carry(&mut net).len(), SLICE);
-    assert_eq!(slice(&mut net).len(), 200 - SLICE);
-    let order: Vec<[u8; 1]> = (0..20).map(|n| [n]).collect();
+    assert_eq!(slice(&mut net).len(), 120 - SLICE);
+    let order: Vec<[u8; 1]> = (0..12).map(|n| [n]).collect();
     net.take()[1..]
         .iter()
         .for_each(|w| assert_eq!(payloads(w), order));
@@ -231,12 +231,12 @@ fn a_port_that_goes_takes_its_floods_along() {
 #[test]
 fn the_next_flood_begins_where_the_last_one_ended() {
     let mut net = hub_of_many();
-    copies(&mut net, 100);
-    copies(&mut net, 20);
-    assert_eq!(carry(&mut net), (1..=120).collect::<Vec<_>>());
+    copies(&mut net, 50);
+    copies(&mut net, 10);
+    assert_eq!(carry(&mut net), (1..=60).collect::<Vec<_>>());
     copies(&mut net, 50);
     let rest = [carry(&mut net), slice(&mut net)].concat();
-    let around = (121..=usize::from(MANY)).chain(1..=20);
+    let around = (61..=usize::from(MANY)).chain(1..=10);
     assert_eq!(rest, around.collect::<Vec<_>>());
 }
 
