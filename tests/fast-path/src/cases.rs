@@ -1,6 +1,6 @@
 //! What is measured: ways to send frames that together pass every part of the fast path.
 
-use knet_proto::{config::PolicyKind, status::Traffic, time::Span};
+use knet_proto::{config::PolicyKind, ids::Workers, status::Traffic, time::Span};
 
 use crate::{
     frames::{self, Frame},
@@ -18,6 +18,8 @@ pub struct Case {
     /// What is sent.
     pub about: &'static str,
     hosts: u8,
+    /// Of the first host.
+    workers: u8,
     policy: PolicyKind,
     partial_checksums: bool,
     from: u8,
@@ -32,6 +34,7 @@ const PAIR: Case = Case {
     name: "",
     about: "",
     hosts: 2,
+    workers: 1,
     policy: PolicyKind::Passive,
     partial_checksums: true,
     from: 0,
@@ -87,6 +90,15 @@ pub const CASES: &[Case] = &[
         to: 2,
         ..PAIR
     },
+    Case {
+        name: "parcels",
+        about: "the same through a hub with two workers: one opens, the other seals",
+        hosts: 3,
+        workers: 2,
+        from: 1,
+        to: 2,
+        ..PAIR
+    },
 ];
 
 /// The case of this name.
@@ -99,7 +111,12 @@ impl Case {
     pub fn begin(&'static self) -> Run {
         Run {
             case: self,
-            hosts: Hosts::connected(self.hosts, self.policy, self.partial_checksums),
+            hosts: Hosts::connected(
+                self.hosts,
+                Workers::new(self.workers).expect("there is at least one"),
+                self.policy,
+                self.partial_checksums,
+            ),
             frame: (self.frame)(self.from, self.to),
         }
     }
@@ -165,6 +182,10 @@ impl Run {
     }
 
     fn written(&self) -> Traffic {
-        self.hosts.status(self.case.to).tap_tx
+        let written = self.hosts.status(self.case.to).map(|status| status.tap_tx);
+        written.fold(Traffic::default(), |sum, part| Traffic {
+            packets: sum.packets + part.packets,
+            bytes: sum.bytes + part.bytes,
+        })
     }
 }

@@ -12,13 +12,14 @@ use knet_proto::{
         Handshaker, HandshakerConfig,
         message::{Suite, SuiteSet},
     },
-    ids::{LinkId, PeerId, SocketId, Workers},
+    ids::{LinkId, PeerId, Seat, SocketId, Workers},
     offload::join::Joins,
     path::Path,
     rng::{Entropy, SeededEntropy},
-    shard::{Class, Shard},
+    shard::{Class, Parcel, Shard},
     status::{InterfaceStatus, LinkState, PeerStatus},
     time::{Span, Time, WallClock},
+    wire::header::TransportHeader,
 };
 
 use crate::frames::{self, Frame};
@@ -46,23 +47,26 @@ pub struct Hosts {
 }
 
 struct Host {
-    shard: Shard,
+    workers: Workers,
+    shards: Vec<Shard>,
     handshaker: Handshaker,
+    /// What goes back when a parcel has been emptied.
+    spare: Parcel,
 }
 
 impl Hosts {
     /// Two hosts, or for more the first one as a hub that knows no addresses, and spokes that know only it. They have
-    /// sessions, and know where everybody's frames go. `partial_checksums`: those of their frames are left for the last
-    /// TAP to do.
-    pub fn connected(count: u8, policy: PolicyKind, partial_checksums: bool) -> Self {
+    /// sessions, and know where everybody's frames go. The first one has so many `workers`, the others one.
+    /// `partial_checksums`: those of their frames are left for the last TAP to do.
+    pub fn connected(count: u8, workers: Workers, policy: PolicyKind, partial_checksums: bool) -> Self {
         let keys: Vec<PrivateKey> = (0..count)
             .map(|n| PrivateKey::generate(&mut SeededEntropy::new([n; 32])))
             .collect();
         let public_keys: Vec<PublicKey> = keys.iter().map(PrivateKey::public_key).collect();
-        let hosts = keys
-            .into_iter()
-            .zip(0..)
-            .map(|(key, n)| Host::new(key, n, partial_checksums));
+        let hosts = keys.into_iter().zip(0..).map(|(key, n)| {
+            let workers = if n == 0 { workers } else { Workers::ONE };
+            Host::new(key, n, workers, partial_checksums)
+        });
         let mut all = Self {
             now: BEGIN,
             hosts: hosts.collect(),
@@ -75,9 +79,7 @@ impl Hosts {
                     continue;
                 }
                 let config = peer_config(*public_key, policy, other, is_hub(n));
-                host.shard
-                    .set_peer(BEGIN, PeerId(other.into()), config)
-                    .expect("no addresses are configured");
+                host.enter(PeerId(other.into()), &config);
             }
         }
         all.pass(SETTLED);
@@ -91,20 +93,22 @@ impl Hosts {
         all
     }
 
-    /// The TAP of `from` gives a frame.
+    /// The TAP of `from` gives its first worker a frame.
     pub fn send(&mut self, from: u8, frame: &mut Frame) {
         frame.undo_checksum();
-        let shard = &mut self.hosts[usize::from(from)].shard;
+        let shard = &mut self.hosts[usize::from(from)].shards[0];
         shard.handle_frame(self.now, &frame.header, &mut frame.bytes);
     }
 
     /// Carries datagrams until none is left, and their frames to the TAPs.
     fn exchange(&mut self) {
-        while self.hosts.iter_mut().any(|h| !h.shard.outbox().is_empty()) {
+        while self.hosts.iter_mut().any(Host::is_busy) {
             for from in 0..self.hosts.len() {
                 self.now = self.now + DELAY;
-                self.shake_hands(from);
-                self.carry(from);
+                self.hosts[from].mail(self.now);
+                for worker in 0..self.hosts[from].shards.len() {
+                    self.carry(from, worker);
+                }
             }
         }
     }
@@ -114,30 +118,37 @@ impl Hosts {
         let end = self.now + span;
         loop {
             self.exchange();
-            let next = self.hosts.iter().filter_map(|h| h.shard.poll_timeout()).min();
+            let shards = self.hosts.iter().flat_map(|h| &h.shards);
+            let next = shards.filter_map(Shard::poll_timeout).min();
             let Some(at) = next.filter(|at| *at <= end) else {
                 break;
             };
             self.now = self.now.max(at);
-            for host in &mut self.hosts {
-                if host.shard.poll_timeout().is_some_and(|at| at <= self.now) {
-                    host.shard.handle_timeout(self.now);
-                    host.write(&[]);
+            for shard in self.hosts.iter_mut().flat_map(|h| &mut h.shards) {
+                if shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                    shard.handle_timeout(self.now);
+                    write(shard, &[]);
                 }
             }
         }
         self.now = self.now.max(end);
     }
 
-    /// What `host` has counted.
-    pub fn status(&self, host: u8) -> InterfaceStatus {
-        self.hosts[usize::from(host)].shard.interface_status()
+    /// What the workers of `host` have counted, each for itself.
+    pub fn status(&self, host: u8) -> impl Iterator<Item = InterfaceStatus> {
+        self.hosts[usize::from(host)]
+            .shards
+            .iter()
+            .map(Shard::interface_status)
     }
 
     /// The peers of `host`.
     pub fn peers(&self, host: u8) -> Vec<PeerStatus> {
-        let shard = &self.hosts[usize::from(host)].shard;
-        shard.peers_page(PeerId(0), usize::MAX).0
+        let shards = &self.hosts[usize::from(host)].shards;
+        shards
+            .iter()
+            .flat_map(|shard| shard.peers_page(PeerId(0), usize::MAX).0)
+            .collect()
     }
 
     /// Without links that are all in use as they should be, something else would be measured.
@@ -155,22 +166,10 @@ impl Hosts {
         }
     }
 
-    /// What the handshake thread does.
-    fn shake_hands(&mut self, host: usize) {
-        let Host { shard, handshaker } = &mut self.hosts[host];
-        let wall = WallClock::from_unix(1_800_000_000, 0).plus(self.now.since(BEGIN));
-        let mut outputs = Vec::new();
-        for input in std::mem::take(&mut shard.outbox().handshake) {
-            handshaker.handle(self.now, wall, 0, input, &mut outputs);
-        }
-        for output in outputs {
-            shard.handle_handshake(self.now, output);
-        }
-    }
-
-    /// Carries what `from` has for the others, socket by socket. What goes to one peer as one packet arrives as one.
-    fn carry(&mut self, from: usize) {
-        let transmits = std::mem::take(&mut self.hosts[from].shard.outbox().transmits);
+    /// Carries what a worker of `from` has for other hosts, socket by socket. What goes to one peer as one packet arrives as
+    /// one.
+    fn carry(&mut self, from: usize, worker: usize) {
+        let transmits = std::mem::take(&mut self.hosts[from].shards[worker].outbox().transmits);
         for link in 0..LINKS {
             let mut packet = None;
             for transmit in transmits.iter().filter(|t| t.path.socket == SocketId(link)) {
@@ -182,7 +181,7 @@ impl Hosts {
                 if let Some(before) = packet.take_if(|before| !self.follows(before, &datagram)) {
                     self.arrive(from, link, &before);
                 }
-                let outbox = self.hosts[from].shard.outbox();
+                let outbox = self.hosts[from].shards[worker].outbox();
                 self.buffer.extend_from_slice(outbox.bytes(transmit));
                 packet.get_or_insert(datagram);
             }
@@ -190,7 +189,7 @@ impl Hosts {
                 self.arrive(from, link, &packet);
             }
         }
-        let outbox = self.hosts[from].shard.outbox();
+        let outbox = self.hosts[from].shards[worker].outbox();
         outbox.transmits = transmits;
         outbox.clear();
     }
@@ -207,7 +206,7 @@ impl Hosts {
             && len + datagram.piece <= MERGED_BYTES
     }
 
-    /// What is in the buffer arrives.
+    /// What is in the buffer arrives: at the worker that its receiver index names.
     fn arrive(&mut self, from: usize, link: u8, packet: &Packet) {
         let path = Path {
             socket: SocketId(link),
@@ -215,9 +214,11 @@ impl Hosts {
             remote: address(from, link),
         };
         let host = &mut self.hosts[packet.to];
-        host.shard
-            .handle_datagrams(self.now, &path, &mut self.buffer, packet.piece);
-        host.write(&self.buffer);
+        let header = TransportHeader::parse(&self.buffer).ok();
+        let worker = header.and_then(|header| host.workers.of(header.receiver));
+        let shard = &mut host.shards[worker.unwrap_or_default().index()];
+        shard.handle_datagrams(self.now, &path, &mut self.buffer, packet.piece);
+        write(shard, &self.buffer);
         self.buffer.clear();
     }
 }
@@ -231,7 +232,7 @@ struct Packet {
 }
 
 impl Host {
-    fn new(key: PrivateKey, number: u8, partial_checksums: bool) -> Self {
+    fn new(key: PrivateKey, number: u8, workers: Workers, partial_checksums: bool) -> Self {
         let mut entropy = SeededEntropy::new([100 + number; 32]);
         let instance = entropy.next_u64();
         let config = InterfaceConfig {
@@ -250,21 +251,87 @@ impl Host {
             partial_checksums,
             lanes_max: 1,
             hb_min_ms: 0,
-            workers: Workers::ONE,
+            workers,
         };
-        let mut shard = Shard::new(&config, Box::new(entropy), BEGIN);
-        shard.set_joins(Joins::ALL);
+        let shard = |me| {
+            let entropy = Box::new(SeededEntropy::new([100 + number + 50 * me.0; 32]));
+            let mut shard = Shard::with_seat(&config, entropy, BEGIN, Seat { me, workers });
+            shard.set_joins(Joins::ALL);
+            shard
+        };
         Self {
-            shard,
+            workers,
+            shards: workers.all().map(shard).collect(),
             handshaker: Handshaker::new(handshaker, Box::new(SeededEntropy::new([200 + number; 32]))),
+            spare: Parcel::default(),
         }
     }
 
-    /// The TAP takes what the shard has for it.
-    fn write(&mut self, received: &[u8]) {
-        for frame in self.shard.outbox().frames.drain(..) {
-            black_box((frame.header.emit(), frame.bytes(received)));
+    /// Another host becomes its peer: first all workers get the port, then the owner gets the peer.
+    fn enter(&mut self, peer: PeerId, config: &PeerConfig) {
+        for shard in &mut self.shards {
+            shard
+                .set_port(BEGIN, peer, &config.port(0))
+                .expect("no addresses are configured");
         }
+        for shard in &mut self.shards {
+            shard.enter(BEGIN, peer, config.clone());
+        }
+    }
+
+    /// Whether there is something to carry.
+    fn is_busy(&mut self) -> bool {
+        self.shards.iter_mut().any(|shard| {
+            let outbox = shard.outbox();
+            !outbox.is_empty()
+                || !outbox.news.is_empty()
+                || outbox.parcels.iter().any(|parcel| !parcel.is_empty())
+        })
+    }
+
+    /// What goes from worker to worker, and to the handshake thread and back.
+    fn mail(&mut self, now: Time) {
+        let wall = WallClock::from_unix(1_800_000_000, 0).plus(now.since(BEGIN));
+        for from in self.workers.all() {
+            let outbox = self.shards[from.index()].outbox();
+            let (inputs, news) = (
+                std::mem::take(&mut outbox.handshake),
+                std::mem::take(&mut outbox.news),
+            );
+            for (to, news) in news {
+                for other in self.workers.all().filter(|other| *other != from) {
+                    if to.is_none_or(|to| to == other) {
+                        self.shards[other.index()].handle_news(now, news.clone());
+                        write(&mut self.shards[other.index()], &[]);
+                    }
+                }
+            }
+            for to in self.workers.all().filter(|to| *to != from) {
+                let spare = std::mem::take(&mut self.spare);
+                let parcels = &mut self.shards[from.index()].outbox().parcels;
+                let mut parcel = std::mem::replace(&mut parcels[to.index()], spare);
+                let shard = &mut self.shards[to.index()];
+                shard.handle_parcel(now, &mut parcel);
+                write(shard, parcel.bytes());
+                parcel.clear();
+                self.spare = parcel;
+            }
+            let mut outputs = Vec::new();
+            for input in inputs {
+                self.handshaker.handle(now, wall, 0, input, &mut outputs);
+            }
+            for output in outputs {
+                let to = output.route(from, self.workers);
+                self.shards[to.index()].handle_handshake(now, output);
+            }
+        }
+    }
+}
+
+/// The TAP takes what a worker has for it.
+fn write(shard: &mut Shard, received: &[u8]) {
+    for frame in shard.outbox().frames.drain(..) {
+        black_box((frame.header.emit(), frame.bytes(received)));
     }
 }
 
