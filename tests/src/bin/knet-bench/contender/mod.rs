@@ -141,6 +141,10 @@ pub(crate) static CONTENDERS: &[Contender] = &[
     links("round-robin-2", "round-robin", 2),
     links("round-robin-4", "round-robin", 4),
     links("round-robin-8", "round-robin", 8),
+    links("flow-hash-2", "flow-hash", 2),
+    links("flow-hash-4", "flow-hash", 4),
+    links("adaptive-2", "adaptive", 2),
+    links("adaptive-4", "adaptive", 4),
 ];
 
 impl Contender {
