@@ -45,6 +45,47 @@ const HABITS: &[(&str, &str)] = &[
         "`show memory` and `show limits` have what knetd uses, `show interfaces` what its threads do",
     ),
     (
+        "banner",
+        "the shell greets with version, host and revision; a text of your own: `description`, or the host's `/etc/motd`",
+    ),
+    (
+        "router",
+        "routing is the host's: FRR or BIRD on it, over the interface that the overlay has there",
+    ),
+    (
+        "line",
+        "this shell is local: who may use it is told by groups knet and knetop, how long by `terminal exec-timeout`",
+    ),
+    (
+        "access-list",
+        "filters are the host's: `nft`, on its bridge or on the interface of the overlay",
+    ),
+    (
+        "ip access-list",
+        "filters are the host's: `nft`, on its bridge or on the interface of the overlay",
+    ),
+    (
+        "ip access-group",
+        "filters are the host's: `nft`, on its bridge or on the interface of the overlay",
+    ),
+    (
+        "spanning-tree",
+        "the overlay needs none between its peers; beyond them it is the host's: `ip link set BRIDGE type bridge stp_state 1`",
+    ),
+    (
+        "snmp-server",
+        "`show ... | json` has everything that can be asked for",
+    ),
+    ("ntp", "the clock is the host's: chrony, for one"),
+    (
+        "enable secret",
+        "there is no password: group knet may change, group knetop may look",
+    ),
+    (
+        "enable password",
+        "there is no password: group knet may change, group knetop may look",
+    ),
+    (
         "username",
         "users are those of the host: group knet may change, group knetop may look",
     ),

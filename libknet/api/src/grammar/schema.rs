@@ -229,6 +229,14 @@ static OBJECTS: &[Row] = &[
         optional!(Interface.description: Text),
         &[("description", "Text about this interface")],
     ),
+    // Here and elsewhere before what could start: of a configuration that is pasted each line is in force at once.
+    leaf(
+        (Mode::Interface, Impact::Restart),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Interface.shutdown),
+        &[("shutdown", "Take the interface out of service")],
+    ),
     secret(leaf(
         (Mode::Interface, Impact::Restart),
         ("private-key", "file <path>"),
@@ -236,7 +244,7 @@ static OBJECTS: &[Row] = &[
         optional!(Interface.private_key_file: Word),
         &[
             ("private-key", "This node's key in the overlay"),
-            ("file", "It is in a file, as `knetd genkey` writes it"),
+            ("file", "It is in a file: `crypto key generate FILE` makes one"),
         ],
     )),
     leaf(
@@ -372,13 +380,6 @@ static OBJECTS: &[Row] = &[
             ("device", "Use this network device only"),
         ],
     )),
-    leaf(
-        (Mode::Interface, Impact::Restart),
-        ("shutdown", ""),
-        Leaf::Shutdown,
-        flag!(Interface.shutdown),
-        &[("shutdown", "Take the interface out of service")],
-    ),
     object(
         (Mode::Interface, Impact::Live),
         ("peer-group <group>", ""),

@@ -23,6 +23,13 @@ pub(super) static GROUPS: &[Row] = &[
         &[("description", "Text about this group")],
     ),
     leaf(
+        (Mode::Group, Impact::Rehandshake),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Group.shutdown),
+        &[("shutdown", "Take all its peers out of service")],
+    ),
+    leaf(
         (Mode::Group, Impact::Live),
         ("authorized-keys", "<path>"),
         Leaf::AuthorizedKeys,
@@ -141,13 +148,6 @@ pub(super) static GROUPS: &[Row] = &[
                 "How many are learned behind each of its peers; frames from others are dropped",
             ),
         ],
-    ),
-    leaf(
-        (Mode::Group, Impact::Rehandshake),
-        ("shutdown", ""),
-        Leaf::Shutdown,
-        flag!(Group.shutdown),
-        &[("shutdown", "Take all its peers out of service")],
     ),
     multi(leaf(
         (Mode::Group, Impact::Live),

@@ -22,6 +22,13 @@ pub(super) static PEERS: &[Row] = &[
     ),
     leaf(
         (Mode::Peer, Impact::Rehandshake),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Peer.shutdown),
+        &[("shutdown", "Take the peer out of service")],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Rehandshake),
         ("public-key", "<key>"),
         Leaf::PublicKey,
         optional!(Peer.public_key: Key),
@@ -151,13 +158,6 @@ pub(super) static PEERS: &[Row] = &[
             ("static", "An address that is always behind this peer"),
         ],
     )),
-    leaf(
-        (Mode::Peer, Impact::Rehandshake),
-        ("shutdown", ""),
-        Leaf::Shutdown,
-        flag!(Peer.shutdown),
-        &[("shutdown", "Take the peer out of service")],
-    ),
     object(
         (Mode::Peer, Impact::Relink),
         (
@@ -183,6 +183,13 @@ pub(super) static PEERS: &[Row] = &[
         Leaf::Description,
         optional!(Link.description: Text),
         &[("description", "Text about this link")],
+    ),
+    leaf(
+        (Mode::Link, Impact::Relink),
+        ("shutdown", ""),
+        Leaf::Shutdown,
+        flag!(Link.shutdown),
+        &[("shutdown", "Take the link out of service")],
     ),
     leaf(
         (Mode::Link, Impact::Live),
@@ -232,12 +239,5 @@ pub(super) static PEERS: &[Row] = &[
         Leaf::LimitRtt,
         Access::Link(common_fields::limit_rtt::LINK),
         &[links::LIMIT, links::RTT],
-    ),
-    leaf(
-        (Mode::Link, Impact::Relink),
-        ("shutdown", ""),
-        Leaf::Shutdown,
-        flag!(Link.shutdown),
-        &[("shutdown", "Take the link out of service")],
     ),
 ];
