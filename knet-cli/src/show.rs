@@ -9,6 +9,7 @@ mod interface;
 mod limits;
 mod storm;
 mod topology;
+mod vlan;
 
 use knet_api::{
     grammar::Show,
@@ -85,6 +86,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             let rows = all_peers(client, interface.as_ref(), &Only::default())?;
             storm::document(rows)
         }
+        Show::Vlans { vlan, interface } => vlan::document(client, vlan, interface.as_ref())?,
         Show::MacTable { interface } => addresses::macs(client, interface.as_ref())?,
         Show::Arp { peer, interface } => addresses::neighbors(client, peer.as_ref(), interface.as_ref())?,
         Show::RunningConfig { all, interface } => {
@@ -291,6 +293,8 @@ fn peer(row: &PeerRow) -> Vec<String> {
         clean(&row.policy),
         numbers(&row.active_links)
     ));
+    let vlans = row.switchport.as_ref().map(vlan::phrase);
+    lines.extend(vlans.map(|vlans| format!("  {vlans}")));
     let narrowest = row.links.iter().find(|l| Some(l.link) == row.narrowest);
     lines.extend(narrowest.and_then(whole_frames).map(|line| format!("  {line}")));
     lines.push(match &row.session {

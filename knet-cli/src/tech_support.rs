@@ -115,6 +115,13 @@ fn collect(client: &mut Client) -> Result<Vec<Section>, Failure> {
             },
         ),
         (
+            "show vlan",
+            Show::Vlans {
+                vlan: None,
+                interface: None,
+            },
+        ),
+        (
             "show running-config",
             Show::RunningConfig {
                 all: true,

@@ -7,7 +7,7 @@ use libknet::{
     api::{
         message::{
             DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, NeighborRow, OrderRow, PeerRow, PiecesRow,
-            ResendRow, SessionRow, StormRow, SystemCallsRow, Traffic, WorkerRow,
+            ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow, Traffic, VlanRow, WorkerRow,
         },
         model,
     },
@@ -17,9 +17,10 @@ use libknet::{
         l2::{
             mac_table::MAX_MACS_PER_PEER,
             storm::{COPIES, FLOODED_FRAMES},
+            vlan::VlanId,
         },
         link::path_mtu::LimitReason,
-        status::{self, LinkState, LinkStatus, MacEntry, NeighborEntry, PeerStatus, Port},
+        status::{self, LinkState, LinkStatus, MacEntry, NeighborEntry, PeerStatus, Port, VlanEntry},
         time::Span,
     },
 };
@@ -143,6 +144,7 @@ pub(crate) fn interface(
             .map(|(n, local)| configured_local(*n, local))
             .collect(),
         peers: config.peers.len() as u32,
+        switchport: switchport(config, config.switchport.as_ref()),
         workers_auto: config.workers.is_none(),
         ..InterfaceRow::default()
     };
@@ -249,6 +251,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         policy: config.policy().name().into(),
         isolate: config.isolate,
         storm: storm(config),
+        switchport: switchport(place.interface_config, config.switchport.as_ref()),
         links_up: links.iter().filter(|l| l.state == LinkState::Up.name()).count() as u8,
         links_total: links.len() as u8,
         links,
@@ -461,6 +464,7 @@ pub(crate) fn mac(interface: &str, overlay: &Overlay, entry: &MacEntry) -> MacRo
         peer: peer_at(overlay, entry.port),
         is_static: entry.is_static,
         age_ms: entry.age.as_millis(),
+        vlan: known(entry.vlan),
     }
 }
 
@@ -472,7 +476,44 @@ pub(crate) fn neighbor(interface: &str, overlay: &Overlay, entry: &NeighborEntry
         router: entry.router,
         peer: peer_at(overlay, entry.port),
         age_ms: entry.age.as_millis(),
+        vlan: known(entry.vlan),
     }
+}
+
+pub(crate) fn vlan(interface: &str, entry: &VlanEntry) -> VlanRow {
+    VlanRow {
+        interface: interface.into(),
+        vlan: entry.vlan.0,
+        tap: entry
+            .tap
+            .map(|tagged| if tagged { "tagged" } else { "untagged" }.into()),
+        untagged: entry.untagged,
+        tagged: entry.tagged,
+        up: entry.up,
+        macs: entry.macs,
+    }
+}
+
+fn known(vlan: VlanId) -> Option<u16> {
+    (vlan != VlanId::NONE).then_some(vlan.0)
+}
+
+/// The VLANs of a port of `interface`, where that tells them apart.
+fn switchport(
+    interface: &model::InterfaceConfig,
+    switchport: Option<&model::Switchport>,
+) -> Option<SwitchportRow> {
+    let row = |mode: &str, untagged, allowed| SwitchportRow {
+        mode: mode.into(),
+        untagged,
+        allowed,
+    };
+    interface
+        .vlan_filtering
+        .then(|| match switchport.cloned().unwrap_or_default() {
+            model::Switchport::Access(vlan) => row("access", Some(vlan), vlan.to_string()),
+            model::Switchport::Trunk { allowed, native } => row("trunk", native, allowed.to_string()),
+        })
 }
 
 /// The name of the peer that is a port; none for the TAP.

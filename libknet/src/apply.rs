@@ -88,7 +88,7 @@ impl Control {
                     new_sockets.insert(id, None);
                 }
                 Change::SetMacAgeing(ageing) => settings.push(Prepared::SetMacAgeing(ageing)),
-                Change::SetFirstHop(first_hop) => settings.push(Prepared::SetFirstHop(first_hop)),
+                Change::SetDomain(domain) => settings.push(Prepared::SetDomain(domain)),
                 Change::SetMtuPolicy(policy) => settings.push(Prepared::SetMtuPolicy(policy)),
                 Change::AddAddress(ip, prefix) => {
                     wanted.addresses.insert((ip, prefix));

@@ -136,7 +136,7 @@ impl Interface {
             config,
             sockets,
             dscp,
-            first_hop,
+            domain,
             offloads,
             workers,
         } = setup;
@@ -220,7 +220,7 @@ impl Interface {
             let mut shard = Shard::with_seat(&config, Box::new(OsEntropy), now(), seat);
             let TapOffloads { tso: tcp, uso: udp } = tap.offloads();
             shard.set_joins(Joins { tcp, udp });
-            shard.set_first_hop(first_hop);
+            shard.set_domain(now(), &domain);
             let parts = WorkerParts {
                 shard,
                 tap,

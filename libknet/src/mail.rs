@@ -8,8 +8,12 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use knet_io::eventfd::Waker;
 use knet_proto::{
-    ids::{MacAddr, PeerId, SocketId, WorkerId},
-    l2::{mac_table::MacNews, neighbor::NeighborNews},
+    ids::{PeerId, SocketId, WorkerId},
+    l2::{
+        mac_table::{MacNews, Station},
+        neighbor::NeighborNews,
+        vlan::VlanId,
+    },
     shard::{News, Parcel, PeerFacts},
     time::{Span, Time},
 };
@@ -89,8 +93,8 @@ struct Other<P> {
 /// Letters that the ring has no room for: of each matter the last one, so that they are bounded.
 #[derive(Default)]
 struct Backlog {
-    macs: BTreeMap<MacAddr, MacNews>,
-    neighbors: BTreeMap<IpAddr, NeighborNews>,
+    macs: BTreeMap<Station, MacNews>,
+    neighbors: BTreeMap<(VlanId, IpAddr), NeighborNews>,
     peers: BTreeMap<PeerId, Box<PeerFacts>>,
     sockets: BTreeMap<SocketId, SocketState>,
     tap_mtu: Option<u16>,
@@ -308,14 +312,14 @@ impl Backlog {
     fn add(&mut self, letter: Letter) {
         match letter {
             Letter::News(News::Mac(news)) => {
-                if self.macs.len() < ADDRESSES || self.macs.contains_key(&news.mac) {
-                    self.macs.insert(news.mac, news);
+                if self.macs.len() < ADDRESSES || self.macs.contains_key(&news.station) {
+                    self.macs.insert(news.station, news);
                 }
             }
             Letter::News(News::Neighbor(news)) => {
-                let ip = news.claim.ip;
-                if self.neighbors.len() < ADDRESSES || self.neighbors.contains_key(&ip) {
-                    self.neighbors.insert(ip, news);
+                let whose = (news.vlan, news.claim.ip);
+                if self.neighbors.len() < ADDRESSES || self.neighbors.contains_key(&whose) {
+                    self.neighbors.insert(whose, news);
                 }
             }
             Letter::News(News::Peer(facts)) => {

@@ -8,7 +8,7 @@ use knet_proto::{
     event::Event as CoreEvent,
     ids::{LinkId, PeerId, SocketId},
     shard::TapMtuWish,
-    status::{Handover, Holdings, InterfaceStatus, MacEntry, NeighborEntry, PeerStatus},
+    status::{Handover, Holdings, InterfaceStatus, MacEntry, NeighborEntry, PeerStatus, VlanEntry},
     time::Span,
 };
 
@@ -43,6 +43,13 @@ pub enum Query {
         /// At most this many; at most 1000 are given.
         limit: usize,
     },
+    /// VLANs in pages, in ascending order.
+    Vlans {
+        /// 0 at first, then the `next` of the page before.
+        cursor: u32,
+        /// At most this many; at most 1000 are given.
+        limit: usize,
+    },
     /// Sets all counters to zero.
     ClearCounters,
     /// Forgets the learned MAC addresses; static ones stay.
@@ -60,7 +67,7 @@ impl Query {
             | Self::ClearCounters
             | Self::ClearMacs
             | Self::ClearNeighbors => true,
-            Self::Peer(_) | Self::Macs { .. } | Self::Neighbors { .. } => false,
+            Self::Peer(_) | Self::Macs { .. } | Self::Neighbors { .. } | Self::Vlans { .. } => false,
         }
     }
 }
@@ -90,6 +97,13 @@ pub enum Reply {
     Neighbors {
         /// The page.
         entries: Vec<NeighborEntry>,
+        /// The `cursor` of the next page, if there is one.
+        next: Option<u32>,
+    },
+    /// To [`Query::Vlans`].
+    Vlans {
+        /// The page.
+        entries: Vec<VlanEntry>,
         /// The `cursor` of the next page, if there is one.
         next: Option<u32>,
     },

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use knet_proto::{
-    config::{InterfaceConfig, MtuPolicy, PeerConfig, TapMtu},
+    config::{DomainConfig, InterfaceConfig, MtuPolicy, PeerConfig, TapMtu},
     ids::{MacAddr, PeerId, SocketId, Workers},
-    l2::first_hop::FirstHop,
     time::Span,
 };
 
@@ -29,8 +28,8 @@ pub struct InterfaceSetup {
     pub sockets: Vec<(SocketId, SocketSetup)>,
     /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474). All others have CS6.
     pub dscp: u8,
-    /// What is done at the first hop of stations, besides bridging.
-    pub first_hop: FirstHop,
+    /// What is done for the broadcast domain, besides bridging.
+    pub domain: DomainConfig,
     /// What may be left to the kernel.
     pub offloads: Offloads,
     /// Data workers, each with a thread, that share the peers. Fixed while the interface runs.
@@ -98,8 +97,8 @@ pub enum Change {
     RemoveSocket(SocketId),
     /// How long learned MAC addresses are kept.
     SetMacAgeing(Span),
-    /// What is done at the first hop of stations, besides bridging.
-    SetFirstHop(FirstHop),
+    /// What is done for the broadcast domain, besides bridging.
+    SetDomain(Box<DomainConfig>),
     /// What happens to packets that are too long for the path.
     SetMtuPolicy(MtuPolicy),
     /// Differentiated services code point of the datagrams that carry frames, 0..=63.

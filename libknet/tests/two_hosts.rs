@@ -19,11 +19,10 @@ use libknet::{
     Change, Event, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
-            PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
+            DomainConfig, InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind,
+            PortRules, PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
         },
         ids::{LinkId, PeerId, SocketId, Workers},
-        l2::first_hop::FirstHop,
         rng::Entropy,
         time::Span,
     },
@@ -773,7 +772,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
         },
         sockets: sockets.clone(),
         dscp: 0,
-        first_hop: FirstHop::default(),
+        domain: DomainConfig::default(),
         offloads: Offloads::default(),
         workers,
     };

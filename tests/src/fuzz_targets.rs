@@ -10,6 +10,7 @@ mod management;
 mod reassembly;
 mod super_frame;
 mod tap_frame;
+mod vlan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use knet_proto::{
         bridge::{Bridge, Decision},
         mac_table::MacTable,
     },
+    offload::Frame,
     replay_window::{CTRL_BITS, CtrlWindow, INITIAL_BITS, MAX_BITS, ReplayWindow},
     status::Port,
     time::{Span, Time},
@@ -39,6 +41,7 @@ pub use management::{authorized_keys, config_file, control_codec, grammar_line};
 pub use reassembly::reassembly;
 pub use super_frame::super_frame;
 pub use tap_frame::tap_frame;
+pub use vlan::vlan;
 
 /// A function to be fed with any bytes.
 pub type Target = fn(&[u8]);
@@ -58,6 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tap_frame", tap_frame),
     ("super_frame", super_frame),
     ("first_hop", first_hop),
+    ("vlan", vlan),
     ("grammar_line", grammar_line),
     ("config_file", config_file),
     ("control_codec", control_codec),
@@ -212,7 +216,7 @@ pub fn bridge(bytes: &[u8]) {
                 let len = usize::from(input.byte().unwrap_or(0)) % 32;
                 let frame = input.take(len);
                 let count = u32::from(op >> 4);
-                let decision = bridge.forward(now, ingress, frame, count);
+                let decision = bridge.forward(now, ingress, &Frame::plain(frame));
                 check_decision(&bridge, &peers, ingress, frame, decision);
                 let wanted = u32::from(op) * 100;
                 assert!(bridge.take_copies(now, ingress, wanted, count) <= wanted);

@@ -48,8 +48,10 @@ pub(super) fn neighbors(
 }
 
 fn mac_lines(rows: &[MacRow]) -> Vec<String> {
+    let has_vlans = rows.iter().any(|row| row.vlan.is_some());
     let columns = [
         ("Interface", Align::Left),
+        ("VLAN", Align::Right),
         ("MAC address", Align::Left),
         ("Behind", Align::Left),
         ("Type", Align::Left),
@@ -63,18 +65,36 @@ fn mac_lines(rows: &[MacRow]) -> Vec<String> {
         };
         vec![
             clean(&row.interface),
+            row.vlan.map_or("all".to_owned(), |vlan| vlan.to_string()),
             clean(&row.mac_address),
             behind(row.peer.as_deref()),
             kind.to_owned(),
             age,
         ]
     };
-    table(&columns, &rows.iter().map(cells).collect::<Vec<_>>())
+    with_vlans(has_vlans, &columns, rows.iter().map(cells))
+}
+
+/// The table, without its second column where no VLANs are told apart.
+fn with_vlans(
+    has_vlans: bool,
+    columns: &[(&str, Align)],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Vec<String> {
+    let mut columns = columns.to_vec();
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    if !has_vlans {
+        columns.remove(1);
+        rows.iter_mut().for_each(|row| drop(row.remove(1)));
+    }
+    table(&columns, &rows)
 }
 
 fn neighbor_lines(rows: &[NeighborRow]) -> Vec<String> {
+    let has_vlans = rows.iter().any(|row| row.vlan.is_some());
     let columns = [
         ("Interface", Align::Left),
+        ("VLAN", Align::Right),
         ("Address", Align::Left),
         ("Age", Align::Right),
         ("MAC address", Align::Left),
@@ -84,6 +104,7 @@ fn neighbor_lines(rows: &[NeighborRow]) -> Vec<String> {
     let cells = |row: &NeighborRow| {
         vec![
             clean(&row.interface),
+            row.vlan.map_or(String::new(), |vlan| vlan.to_string()),
             clean(&row.address),
             duration(row.age_ms),
             clean(&row.mac_address),
@@ -91,9 +112,10 @@ fn neighbor_lines(rows: &[NeighborRow]) -> Vec<String> {
             if row.router { "yes" } else { "" }.to_owned(),
         ]
     };
-    table(&columns, &rows.iter().map(cells).collect::<Vec<_>>())
+    with_vlans(has_vlans, &columns, rows.iter().map(cells))
 }
 
-fn behind(peer: Option<&str>) -> String {
+/// The port in words; `None`: the TAP.
+pub(super) fn behind(peer: Option<&str>) -> String {
     peer.map_or("this host".to_owned(), |peer| format!("peer {}", clean(peer)))
 }

@@ -78,6 +78,8 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
         row.mtu
     ));
     lines.push(format!("  Public key {}", known(&row.public_key)));
+    let vlans = row.switchport.as_ref().map(super::vlan::phrase);
+    lines.extend(vlans.map(|vlans| format!("  VLANs are told apart; of this host: {vlans}")));
     if !row.addresses.is_empty() {
         lines.push(format!("  Addresses: {}", clean(&row.addresses.join(", "))));
     }

@@ -26,7 +26,7 @@ use knet_api::{
         API_VERSION, ApiError, DropRow, ErrorCode, EventRow, GroupRow, Hello, HelloReply, InterfaceRow,
         KeyFileRow, LimitRow, LinkRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow,
         PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source,
-        StormRow, SystemCallsRow, Traffic, VersionRow, Welcome, WorkerRow,
+        StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -332,6 +332,10 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         }
         RequestBody::Macs { .. } => Ok(Reply::Macs(Rows {
             rows: macs(),
+            next: None,
+        })),
+        RequestBody::Vlans { .. } => Ok(Reply::Vlans(Rows {
+            rows: vlans(),
             next: None,
         })),
         RequestBody::Neighbors { peer, .. } => {
@@ -659,6 +663,11 @@ fn lab2() -> PeerRow {
         state: "down".into(),
         policy: "active".into(),
         isolate: true,
+        switchport: Some(SwitchportRow {
+            mode: "trunk".into(),
+            untagged: Some(10),
+            allowed: "10,20-29".into(),
+        }),
         storm: StormRow {
             frames_per_second: 100,
             dropped_frames: 412,
@@ -739,6 +748,7 @@ fn macs() -> Vec<MacRow> {
         peer: peer.map(str::to_owned),
         is_static,
         age_ms,
+        vlan: (!is_static).then_some(10),
     };
     vec![
         row("02:00:00:00:00:01", None, false, 1200),
@@ -755,11 +765,29 @@ fn neighbors() -> Vec<NeighborRow> {
         router,
         peer: peer.map(str::to_owned),
         age_ms,
+        vlan: None,
     };
     vec![
         row("10.200.0.1", "02:00:00:00:00:01", false, None, 1200),
         row("10.200.0.2", "02:00:00:00:00:02", false, Some("ams1"), 61_000),
         row("fe80::2", "02:00:00:00:00:02", true, Some("ams1"), 500),
+    ]
+}
+
+fn vlans() -> Vec<VlanRow> {
+    let row = |vlan, tap: Option<&str>, untagged, tagged| VlanRow {
+        interface: "knet0".into(),
+        vlan,
+        tap: tap.map(str::to_owned),
+        untagged,
+        tagged,
+        up: untagged,
+        macs: 2,
+    };
+    vec![
+        row(10, Some("tagged"), 1, 0),
+        row(20, None, 65_000, 2),
+        row(4094, Some("untagged"), 0, 0),
     ]
 }
 

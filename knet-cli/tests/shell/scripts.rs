@@ -140,6 +140,7 @@ fn json_is_all_that_is_printed() {
         ("show mac address-table", "mac_address_table"),
         ("show arp", "arp"),
         ("show storm-control", "storm_control"),
+        ("show vlan", "vlans"),
         ("show running-config", "running_config"),
         ("show startup-config", "startup_config"),
         ("show logging", "logging"),

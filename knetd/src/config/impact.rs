@@ -65,7 +65,9 @@ fn change(interface: String, old: &Setup, new: &Setup) -> ImpactRow {
                 settings.push(format!("local {}", id.0));
             }
             Change::SetMacAgeing(_) => settings.push("MAC ageing time".into()),
-            Change::SetFirstHop(_) => settings.push("ARP suppression, DHCP snooping or RA guard".into()),
+            Change::SetDomain(_) => {
+                settings.push("VLANs, ARP suppression, DHCP snooping or RA guard".into());
+            }
             Change::SetMtuPolicy(_) => settings.push("MTU policy".into()),
             Change::SetDscp(_) => settings.push("DSCP".into()),
             Change::AddAddress(address, length) => settings.push(format!("new address {address}/{length}")),

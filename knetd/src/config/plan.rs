@@ -141,8 +141,8 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if old.mac_ageing != new.mac_ageing {
         changes.push(Change::SetMacAgeing(new.mac_ageing));
     }
-    if new.first_hop != old.first_hop {
-        changes.push(Change::SetFirstHop(new.first_hop));
+    if new.domain != old.domain {
+        changes.push(Change::SetDomain(Box::new(new.domain.clone())));
     }
     if new.mtu_policy != old.mtu_policy {
         changes.push(Change::SetMtuPolicy(new.mtu_policy));
@@ -194,12 +194,11 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 pub(super) mod tests {
     use libknet::proto::{
         config::{
-            LinkConfig, LinkConfigs, MtuPolicy, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote,
-            TapMtu,
+            DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PolicyKind, PortRules, PresharedKey,
+            PrivateKey, Remote, TapMtu,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, PeerId, Workers},
-        l2::first_hop::FirstHop,
         time::Span,
     };
 
@@ -220,7 +219,7 @@ pub(super) mod tests {
             mtu: TapMtu::Fixed(1400),
             addresses: Vec::new(),
             mac_ageing: Span::from_secs(300),
-            first_hop: FirstHop::default(),
+            domain: DomainConfig::default(),
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
             suites: libknet::suites_of_this_machine(),

@@ -18,12 +18,16 @@ use libknet::{
     },
     proto::{
         config::{
-            InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PortRules,
-            PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote, TapMtu, Trust,
+            DomainConfig, InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind,
+            PortRules, PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote, TapMtu, Trust,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, SocketId, Workers},
-        l2::{first_hop::FirstHop, storm::StormLimits},
+        l2::{
+            first_hop::FirstHop,
+            storm::StormLimits,
+            vlan::{Switchport, VlanId},
+        },
         time::Span,
     },
     stable_mac, suites_of_this_machine,
@@ -54,8 +58,8 @@ pub(crate) struct Setup {
     pub addresses: Vec<(IpAddr, u8)>,
     /// How long learned MAC addresses are kept.
     pub mac_ageing: Span,
-    /// What is done at the first hop of stations.
-    pub(crate) first_hop: FirstHop,
+    /// What is done for the broadcast domain.
+    pub(crate) domain: DomainConfig,
     /// What happens to packets that are too long.
     pub(crate) mtu_policy: MtuPolicy,
     /// How datagrams with frames are marked.
@@ -162,11 +166,7 @@ impl Setup {
             },
             addresses: prefixes.map(|p| (p.address, p.length)).collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
-            first_hop: FirstHop {
-                arp_suppression: interface.arp_suppression,
-                dhcp_snooping: interface.dhcp_snooping,
-                ra_guard: interface.ra_guard,
-            },
+            domain: domain(interface),
             mtu_policy: match interface.mtu_policy {
                 model::MtuPolicy::Fragment => MtuPolicy::Fragment,
                 model::MtuPolicy::Signal => MtuPolicy::Signal,
@@ -233,7 +233,7 @@ impl Setup {
                 .map(|(n, s)| (SocketId(*n), s.clone()))
                 .collect(),
             dscp: self.dscp,
-            first_hop: self.first_hop,
+            domain: self.domain.clone(),
             offloads,
             workers,
         }
@@ -279,6 +279,30 @@ fn suites_of(cipher: model::Cipher) -> Option<SuiteSet> {
         model::Cipher::ChaCha20Poly1305 => Suite::ChaCha20Poly1305,
     };
     can.contains(wanted).then_some(SuiteSet::of(wanted))
+}
+
+fn domain(interface: &model::InterfaceConfig) -> DomainConfig {
+    DomainConfig {
+        first_hop: FirstHop {
+            arp_suppression: interface.arp_suppression,
+            dhcp_snooping: interface.dhcp_snooping,
+            ra_guard: interface.ra_guard,
+        },
+        vlan_filtering: interface.vlan_filtering,
+        tap: switchport(interface.switchport.as_ref()),
+    }
+}
+
+/// A list of VLANs is shared by all who have it from one line.
+fn switchport(switchport: Option<&model::Switchport>) -> Switchport {
+    match switchport {
+        None => Switchport::default(),
+        Some(model::Switchport::Access(vlan)) => Switchport::Access(VlanId(*vlan)),
+        Some(model::Switchport::Trunk { allowed, native }) => Switchport::Trunk {
+            allowed: allowed.ranges(),
+            native: native.map(VlanId),
+        },
+    }
 }
 
 fn socket_setup(local: &model::Local) -> SocketSetup {
@@ -367,6 +391,7 @@ fn peer_config(
                 copies: peer.storm_copies,
             },
             mac_limit: peer.mac_limit,
+            switchport: switchport(peer.switchport.as_ref()),
         },
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
         links: peer.links.iter().filter_map(with_id).collect(),

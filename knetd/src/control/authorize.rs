@@ -58,6 +58,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Links { .. }
         | RequestBody::Macs { .. }
         | RequestBody::Neighbors { .. }
+        | RequestBody::Vlans { .. }
         | RequestBody::Logging { .. }
         | RequestBody::Monitor
         | RequestBody::Ping { .. }

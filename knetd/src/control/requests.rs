@@ -191,6 +191,9 @@ impl Session {
                 peer,
                 page,
             } => tables::neighbors(daemon, interface.as_deref(), peer.as_deref(), &page).await,
+            RequestBody::Vlans { interface, page } => {
+                tables::vlans(daemon, interface.as_deref(), &page).await
+            }
             RequestBody::ClearNeighbors { interface } => {
                 tables::clear_neighbors(daemon, interface.as_deref()).await
             }

@@ -71,6 +71,23 @@ pub(crate) async fn neighbors(
     Ok(Reply::Neighbors(page.await?))
 }
 
+/// `show vlan`.
+pub(crate) async fn vlans(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    page: &Page,
+) -> Result<Reply, ApiError> {
+    let query = |cursor, limit| Query::Vlans { cursor, limit };
+    let page = collect(daemon, only, page, query, |name, _, reply| match reply {
+        libknet::Reply::Vlans { entries, next } => {
+            let rows = entries.iter().map(|entry| rows::vlan(name, entry));
+            Some((rows.collect(), next))
+        }
+        _ => None,
+    });
+    Ok(Reply::Vlans(page.await?))
+}
+
 /// `clear arp`.
 pub(crate) async fn clear_neighbors(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
     clear(daemon, only, |_| Query::ClearNeighbors).await

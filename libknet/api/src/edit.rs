@@ -269,6 +269,10 @@ pub enum Leaf {
     Group,
     /// `authorized-keys`
     AuthorizedKeys,
+    /// `vlan filtering`
+    VlanFiltering,
+    /// `switchport`
+    Switchport,
 }
 
 /// A place in the configuration's tree, as precise as is known.

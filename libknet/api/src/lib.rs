@@ -29,6 +29,7 @@ pub mod rebase;
 pub mod reference;
 pub mod render;
 pub mod rows;
+pub mod switchport;
 pub mod text_diff;
 pub mod transaction;
 pub mod validate;

@@ -305,6 +305,13 @@ pub enum RequestBody {
         /// Only those of this name ([`ErrorCode::NotFound`] if there is none).
         group: Option<String>,
     },
+    /// VLANs, where they are told apart. Answer: [`Reply::Vlans`].
+    Vlans {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+        /// Which part of the list.
+        page: Page,
+    },
 }
 
 /// Some of a list's rows.
@@ -485,6 +492,8 @@ pub enum Reply {
     Neighbors(Rows<NeighborRow>),
     /// See [`RequestBody::Groups`]; by interface and name.
     Groups(Vec<GroupRow>),
+    /// See [`RequestBody::Vlans`]; by interface and number.
+    Vlans(Rows<VlanRow>),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

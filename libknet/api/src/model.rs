@@ -13,6 +13,7 @@ pub use crate::{
     host::lines::HostLines,
     link_settings::LinkSettings,
     persistent_map::PersistentMap,
+    switchport::{Switchport, VlanList},
     value::{IpPrefix, MacAddr, PublicKey},
 };
 
@@ -59,6 +60,10 @@ pub struct InterfaceConfig {
     pub dhcp_snooping: bool,
     /// What only routers say is taken from peers with `ipv6 nd raguard trust` only.
     pub ra_guard: bool,
+    /// VLANs are told apart, each a broadcast domain of its own.
+    pub vlan_filtering: bool,
+    /// The VLANs that the TAP is in, then. `None`: VLAN 1, without tags.
+    pub switchport: Option<Switchport>,
     /// What happens to IP packets that are too long for the path.
     pub mtu_policy: MtuPolicy,
     /// Differentiated services code point of the datagrams that carry frames, 0..=63 (RFC 2474).
@@ -91,6 +96,8 @@ impl Default for InterfaceConfig {
             arp_suppression: false,
             dhcp_snooping: false,
             ra_guard: false,
+            vlan_filtering: false,
+            switchport: None,
             mtu_policy: MtuPolicy::default(),
             dscp: 0,
             cipher: Cipher::default(),
@@ -278,6 +285,8 @@ pub struct PeerConfig {
     pub storm_frames: Option<u32>,
     /// Copies of these a second, 1..=500000. `None`: 20000.
     pub storm_copies: Option<u32>,
+    /// The VLANs that it is in, where the interface tells them apart. `None`: VLAN 1, without tags.
+    pub switchport: Option<Switchport>,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
     /// Taken out of service.

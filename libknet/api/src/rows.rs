@@ -112,6 +112,8 @@ pub struct InterfaceRow {
     pub mtu_auto: bool,
     /// System calls of its workers.
     pub system_calls: SystemCallsRow,
+    /// The VLANs that the TAP is in, where they are told apart.
+    pub switchport: Option<SwitchportRow>,
     /// As many workers as the machine suggests.
     pub workers_auto: bool,
     /// Its workers, in the order of their numbers.
@@ -229,6 +231,36 @@ pub struct StormRow {
     pub configured: bool,
 }
 
+/// The VLANs that a port is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchportRow {
+    /// `access` or `trunk`.
+    pub mode: String,
+    /// The VLAN of frames without a tag.
+    pub untagged: Option<u16>,
+    /// All VLANs, as `10,20-29` or `all`.
+    pub allowed: String,
+}
+
+/// A VLAN.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VlanRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Which, 1..=4094.
+    pub vlan: u16,
+    /// Whether the TAP is in it: `untagged`, `tagged`, or not.
+    pub tap: Option<String>,
+    /// Peers that are in it without tags.
+    pub untagged: u32,
+    /// Peers that are in it with tags.
+    pub tagged: u32,
+    /// Those of all these that have a session.
+    pub up: u32,
+    /// MAC addresses learned in it.
+    pub macs: u32,
+}
+
 /// A peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRow {
@@ -250,6 +282,8 @@ pub struct PeerRow {
     pub isolate: bool,
     /// How much it may flood.
     pub storm: StormRow,
+    /// The VLANs that it is in, where the interface tells them apart.
+    pub switchport: Option<SwitchportRow>,
     /// The session, if there is one.
     pub session: Option<SessionRow>,
     /// Frames sent to it.
@@ -432,6 +466,8 @@ pub struct MacRow {
     pub is_static: bool,
     /// Milliseconds since it was last heard of.
     pub age_ms: u64,
+    /// Its VLAN. `None` where VLANs are not told apart, and for what is configured: that is the same in all of them.
+    pub vlan: Option<u16>,
 }
 
 /// An IP address of a station, as the station said it.
@@ -449,6 +485,8 @@ pub struct NeighborRow {
     pub peer: Option<String>,
     /// Milliseconds since it was last confirmed.
     pub age_ms: u64,
+    /// Its VLAN, where VLANs are told apart.
+    pub vlan: Option<u16>,
 }
 
 /// A line of the daemon's log.

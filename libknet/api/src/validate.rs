@@ -8,8 +8,11 @@ use std::{
 use crate::{
     edit::{Context, Leaf, Op, Place},
     group,
-    model::{Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote},
+    model::{
+        Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote, Switchport,
+    },
     problem::{Problem, Severity},
+    switchport::{self, MAX_TRUNK_LISTS},
     value::{MacAddr, Value},
 };
 
@@ -97,7 +100,9 @@ fn touched<'a>(
     named: impl Iterator<Item = &'a str>,
     sound: bool,
 ) -> Option<BTreeSet<&'a str>> {
-    if (&interface.locals, interface.mac_address) != (&before.locals, before.mac_address) {
+    let of_all =
+        |interface: &'a InterfaceConfig| (&interface.locals, interface.mac_address, interface.vlan_filtering);
+    if of_all(interface) != of_all(before) {
         return None;
     }
     let changed = before.peers.differences(&interface.peers).map(|d| d.key.as_str());
@@ -230,7 +235,29 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
     }
     for (name, config) in &interface.groups {
         group::check(report.interface, name, config, report.problems);
+        let context = Context::Group {
+            interface: report.interface.to_owned(),
+            group: name.clone(),
+        };
+        let whose = || format!("group {name}");
+        let place = switchport::place(context);
+        switchport::check(
+            interface,
+            place,
+            whose,
+            config.switchport.as_ref(),
+            report.problems,
+        );
     }
+    let place = switchport::place(report.context());
+    let whose = || "the TAP".to_owned();
+    switchport::check(
+        interface,
+        place,
+        whose,
+        interface.switchport.as_ref(),
+        report.problems,
+    );
     if interface.peers.len() > MAX_PEERS {
         let place = Place::object(report.context());
         let text = format!("{} peers", interface.peers.len());
@@ -245,13 +272,29 @@ fn check_peers<'a>(
 ) {
     let mut keys: HashMap<PublicKey, &str> = HashMap::new();
     let mut macs: HashMap<MacAddr, &str> = HashMap::new();
+    let mut trunk = None;
     for (name, peer) in peers {
         check_keys(report, &mut keys, name, peer);
         check_macs(report, &mut macs, name, peer, interface.mac_address);
         group::check_member(report.interface, interface, name, peer, report.problems);
+        let place = switchport::place(report.peer(name));
+        let whose = || format!("peer {name}");
+        switchport::check(interface, place, whose, peer.switchport.as_ref(), report.problems);
+        if let Some(Switchport::Trunk { .. }) = &peer.switchport {
+            trunk = Some(name);
+        }
         for (id, link) in &peer.links {
             check_link(report, interface, name, *id, link);
         }
+    }
+    // Only where one of them has a list of its own: that of a group is one for all of its peers.
+    if let Some(name) = trunk
+        && let Some(lists) = switchport::too_many_lists(interface)
+    {
+        let place = switchport::place(report.peer(name));
+        let text = format!("trunks with {lists} different lists of VLANs");
+        let expected = format!("at most {MAX_TRUNK_LISTS} different ones");
+        report.add(Severity::Error, place, text, &expected);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     crypto::Secret,
     handshake::message::SuiteSet,
     ids::{LinkId, MacAddr, SocketId},
-    l2::storm::StormLimits,
+    l2::{first_hop::FirstHop, storm::StormLimits, vlan::Switchport},
     time::Span,
 };
 
@@ -189,14 +189,25 @@ impl PeerConfig {
             generation,
             isolate: self.isolate,
             spoke: self.spoke,
-            rules: self.rules,
+            rules: self.rules.clone(),
             static_macs: self.static_macs.clone(),
         }
     }
 }
 
+/// What an interface does for its broadcast domain, besides to bridge it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainConfig {
+    /// What is done at the first hop of stations.
+    pub first_hop: FirstHop,
+    /// Whether VLANs are told apart, each a domain of its own.
+    pub vlan_filtering: bool,
+    /// Which of them the TAP is in, then.
+    pub tap: Switchport,
+}
+
 /// What a peer may do to the others of its broadcast domain.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortRules {
     /// What the stations behind it are trusted to be.
     pub trust: Trust,
@@ -204,6 +215,8 @@ pub struct PortRules {
     pub storm: StormLimits,
     /// How many MAC addresses are learned behind it, 1..=1024. `None`: as many as there is room for.
     pub mac_limit: Option<u16>,
+    /// Which VLANs it is in, where they are told apart.
+    pub switchport: Switchport,
 }
 
 /// What stations are trusted to be, where that is asked for.

@@ -11,6 +11,7 @@ use crate::{
     drop_reason::DropCounters,
     handshake::message::{Role, Suite},
     ids::{LinkId, MAX_LINKS, MAX_PEERS, MacAddr, PeerId, SocketId},
+    l2::vlan::VlanId,
     link::path_mtu::LimitReason,
     reassembly,
     resend_ring::RingStats,
@@ -348,6 +349,8 @@ pub struct Verdicts {
 /// One entry of the MAC table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacEntry {
+    /// Its VLAN; [`VlanId::NONE`] for all of them, or where they are not told apart.
+    pub vlan: VlanId,
     /// The address.
     pub mac: MacAddr,
     /// Where it is.
@@ -358,9 +361,28 @@ pub struct MacEntry {
     pub age: Span,
 }
 
+/// A VLAN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VlanEntry {
+    /// Which.
+    pub vlan: VlanId,
+    /// Whether the TAP is in it, and then whether with tags.
+    pub tap: Option<bool>,
+    /// Peers that are in it without tags.
+    pub untagged: u32,
+    /// Peers that are in it with tags.
+    pub tagged: u32,
+    /// Those of all these that are up.
+    pub up: u32,
+    /// MAC addresses learned in it.
+    pub macs: u32,
+}
+
 /// An IP address of a station, as the station said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighborEntry {
+    /// Its VLAN; [`VlanId::NONE`] where they are not told apart.
+    pub vlan: VlanId,
     /// The address.
     pub ip: IpAddr,
     /// Its Ethernet address.

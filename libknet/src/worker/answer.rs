@@ -2,6 +2,7 @@
 
 use knet_proto::{
     ids::{LinkId, PeerId},
+    l2::vlan::VlanId,
     time::{Span, Time},
 };
 
@@ -50,6 +51,12 @@ impl Worker {
             Query::Neighbors { cursor, limit } => {
                 let (entries, next) = self.shard.neighbors_page(cursor, limit.min(PAGE));
                 Reply::Neighbors { entries, next }
+            }
+            Query::Vlans { cursor, limit } => {
+                let from = VlanId(cursor.try_into().unwrap_or(u16::MAX));
+                let (entries, next) = self.shard.vlans_page(from, limit.min(PAGE));
+                let next = next.map(|vlan| vlan.0.into());
+                Reply::Vlans { entries, next }
             }
             Query::ClearCounters => {
                 self.shard.clear_counters();

@@ -10,9 +10,8 @@ use std::{
 
 use knet_io::{eventfd::Waker, udp::UdpSocket};
 use knet_proto::{
-    config::{MtuPolicy, PeerConfig, PortConfig, TapMtu},
+    config::{DomainConfig, MtuPolicy, PeerConfig, PortConfig, TapMtu},
     ids::{LinkId, MacAddr, PeerId, SocketId},
-    l2::first_hop::FirstHop,
     time::{Span, Time},
 };
 
@@ -86,7 +85,7 @@ pub(crate) enum Prepared {
     Enter(PeerId, Box<PeerConfig>),
     Sockets(SocketChange),
     SetMacAgeing(Span),
-    SetFirstHop(FirstHop),
+    SetDomain(Box<DomainConfig>),
     SetMtuPolicy(MtuPolicy),
     SetMtu(TapMtu),
     SetTapMac(MacAddr),
@@ -157,7 +156,7 @@ impl Worker {
                 Prepared::Enter(peer, config) => self.shard.enter(now, peer, *config),
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
-                Prepared::SetFirstHop(first_hop) => self.shard.set_first_hop(first_hop),
+                Prepared::SetDomain(domain) => self.shard.set_domain(now, &domain),
                 Prepared::SetMtuPolicy(policy) => self.shard.set_mtu_policy(policy),
                 Prepared::SetMtu(mtu) => self.shard.configure_tap_mtu(now, mtu),
                 Prepared::SetTapMac(mac) => {

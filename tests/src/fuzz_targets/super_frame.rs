@@ -151,7 +151,7 @@ fn check_joined(checksum: Checksum, frames: &[Vec<u8>]) -> (usize, Vec<Vec<u8>>)
         };
         if header.gso_type == gso::NONE {
             let bytes = &buffer[range];
-            seen.push(Frame { header, bytes }.complete().into_owned());
+            seen.push(Frame::new(header, bytes).complete().into_owned());
             continue;
         }
         let plan = Segments::plan(&header, &buffer[range], usize::MAX).expect("what was joined can be cut");

@@ -9,6 +9,7 @@ use crate::{
     value::Value,
 };
 
+mod domain;
 mod exec;
 mod show;
 
@@ -282,7 +283,11 @@ pub(super) const fn config(
 
 /// Every command.
 pub fn all() -> impl Iterator<Item = &'static CommandDef> + Clone {
-    let about_the_daemon = COMMANDS.iter().chain(exec::COMMANDS).chain(exec::ACTIONS);
+    let about_the_daemon = COMMANDS
+        .iter()
+        .chain(domain::COMMANDS)
+        .chain(exec::COMMANDS)
+        .chain(exec::ACTIONS);
     about_the_daemon.chain(TRANSACTIONS)
 }
 
@@ -375,43 +380,6 @@ static COMMANDS: &[CommandDef] = &[
             ("peer", "Of one peer only"),
             STATE,
             NAME,
-            ONLY,
-        ],
-    ),
-    exec(
-        "show mac address-table [interface <interface>]",
-        |a| Command::Show(Show::MacTable { interface: a.name(0) }),
-        &[
-            SHOW,
-            ("mac", "MAC addresses"),
-            ("address-table", "Which address is behind which peer"),
-            ONLY,
-        ],
-    ),
-    exec(
-        "show arp [peer <peer>] [interface <interface>]",
-        |a| {
-            Command::Show(Show::Arp {
-                peer: a.name(0),
-                interface: a.name(1),
-            })
-        },
-        &[
-            SHOW,
-            ("arp", "IP addresses of stations, of both versions"),
-            ("peer", "Behind one peer only"),
-            ONLY,
-        ],
-    ),
-    exec(
-        "show storm-control [interface <interface>]",
-        |a| Command::Show(Show::StormControl { interface: a.name(0) }),
-        &[
-            SHOW,
-            (
-                "storm-control",
-                "Peers with `storm-control` or `mac limit`, and those that flooded too much",
-            ),
             ONLY,
         ],
     ),

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, num::NonZeroU8, sync::Arc};
 
 use super::access::Accessor;
 use crate::{
-    model::{GroupConfig, LinkConfig, LinkSettings, MeshConfig, PeerConfig, Policy, Weight},
+    model::{
+        GroupConfig, InterfaceConfig, LinkConfig, LinkSettings, MeshConfig, PeerConfig, Policy, Switchport,
+        Weight,
+    },
     value::Value,
 };
 
@@ -194,6 +197,61 @@ macro_rules! policy_of_all {
         }
     };
 }
+
+fn of_switchport(switchport: &Switchport) -> Vec<Value> {
+    let number = |vlan: &u16| Value::Number(u32::from(*vlan));
+    match switchport {
+        Switchport::Access(vlan) => vec![number(vlan), Value::Absent, Value::Absent],
+        Switchport::Trunk { allowed, native } => vec![
+            Value::Absent,
+            Value::Word(allowed.to_string()),
+            native.as_ref().map_or(Value::Absent, number),
+        ],
+    }
+}
+
+fn switchport(values: &[Value]) -> Option<Switchport> {
+    match values {
+        [Value::Number(vlan), Value::Absent, Value::Absent] => {
+            (*vlan).try_into().ok().map(Switchport::Access)
+        }
+        [Value::Absent, Value::Word(allowed), native] => Some(Switchport::Trunk {
+            allowed: allowed.parse().ok()?,
+            native: match native {
+                Value::Absent => None,
+                Value::Number(vlan) => Some((*vlan).try_into().ok()?),
+                _ => return None,
+            },
+        }),
+        _ => None,
+    }
+}
+
+/// Which VLANs a port is in.
+macro_rules! switchport_of {
+    ($object:ident) => {
+        Accessor {
+            get: |object: &$object| object.switchport.iter().map(of_switchport).collect(),
+            set: |object: &mut $object, values| {
+                let switchport = switchport(values);
+                let fits = switchport.is_some();
+                if fits {
+                    object.switchport = switchport;
+                }
+                fits
+            },
+            clear: |object: &mut $object, _| {
+                object.switchport = None;
+                true
+            },
+        }
+    };
+}
+
+pub(in crate::grammar) const INTERFACE_SWITCHPORT: Accessor<InterfaceConfig> =
+    switchport_of!(InterfaceConfig);
+pub(in crate::grammar) const PEER_SWITCHPORT: Accessor<PeerConfig> = switchport_of!(PeerConfig);
+pub(in crate::grammar) const GROUP_SWITCHPORT: Accessor<GroupConfig> = switchport_of!(GroupConfig);
 
 pub(in crate::grammar) const MESH_POLICY: Accessor<MeshConfig> = policy_of_all!(MeshConfig);
 pub(in crate::grammar) const GROUP_POLICY: Accessor<GroupConfig> = policy_of_all!(GroupConfig);

@@ -38,6 +38,22 @@ const HABITS: &[(&str, &str)] = &[
         "show ipv6 neighbors",
         "`show arp` has the addresses of all stations, of both IP versions",
     ),
+    (
+        "switchport mode",
+        "`switchport access vlan N` or `switchport trunk allowed vlan LIST` says it all",
+    ),
+    (
+        "switchport trunk native",
+        "`switchport trunk allowed vlan LIST native vlan N`: one line says it all",
+    ),
+    (
+        "show vlan brief",
+        "`show vlan` is brief; `show vlan id N` tells who is in a VLAN",
+    ),
+    (
+        "show interfaces trunk",
+        "`show vlan` has the VLANs, `show peer NAME` those of a peer",
+    ),
     ("show ip route", "of the host: `ip route`, outside this shell"),
     ("show clock", "of the host: `date`, outside this shell"),
     (

@@ -3,6 +3,7 @@
 
 use super::{
     access::{Access, Accessor, flag, list, number, optional, optional_number},
+    common_fields::INTERFACE_SWITCHPORT,
     fields::{CIPHER, LOCAL, MTU, MTU_POLICY},
 };
 use crate::{
@@ -332,6 +333,39 @@ static OBJECTS: &[Row] = &[
             (
                 "raguard",
                 "Take what routers say from trusted peers only, and from this host",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("vlan filtering", ""),
+        Leaf::VlanFiltering,
+        flag!(Interface.vlan_filtering),
+        &[
+            ("vlan", "VLANs (IEEE 802.1Q)"),
+            (
+                "filtering",
+                "Tell VLANs apart: each is a broadcast domain of its own, for the ports that are in it",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        (
+            "switchport",
+            "(access vlan <vlan> | trunk allowed vlan <vlan-list> [native vlan <vlan>])",
+        ),
+        Leaf::Switchport,
+        Access::Interface(INTERFACE_SWITCHPORT),
+        &[
+            ("switchport", "The VLANs that the TAP is in (default: VLAN 1)"),
+            ("access", "One VLAN, whose frames have no tag"),
+            ("vlan", "VLANs (IEEE 802.1Q)"),
+            ("trunk", "Several VLANs, whose frames have tags"),
+            ("allowed", "Which VLANs"),
+            (
+                "native",
+                "The one of them whose frames have no tag (default: none)",
             ),
         ],
     ),

@@ -45,6 +45,8 @@ pub enum Form {
     Ipv6Prefix,
     /// `H:H:H:H:H:H` of a single host.
     HostMac,
+    /// VLANs: numbers and ranges with commas between them, or `all`.
+    VlanList,
     /// A public key in base64.
     Key,
     /// A peer's name.

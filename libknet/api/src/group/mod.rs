@@ -12,7 +12,7 @@ use crate::{
     edit::{Context, Leaf, Place},
     grammar::spelling::names_instead,
     link_settings::LinkSettings,
-    model::{InterfaceConfig, PeerConfig, Policy},
+    model::{InterfaceConfig, PeerConfig, Policy, Switchport},
     problem::{Problem, Severity},
     value::Value,
 };
@@ -46,6 +46,8 @@ pub struct GroupConfig {
     pub storm_copies: Option<u32>,
     /// See [`PeerConfig::mac_limit`]; of every peer that says none.
     pub mac_limit: Option<u16>,
+    /// See [`PeerConfig::switchport`]; of every peer that says none.
+    pub switchport: Option<Switchport>,
     /// All of its peers are taken out of service.
     pub shutdown: bool,
     /// What links of an id have in common, by that id, 0..=7: those that are configured, and those that peers open.
@@ -72,6 +74,7 @@ impl PeerConfig {
         peer.storm_frames = peer.storm_frames.or(group.storm_frames);
         peer.storm_copies = peer.storm_copies.or(group.storm_copies);
         peer.mac_limit = peer.mac_limit.or(group.mac_limit);
+        peer.switchport = peer.switchport.or_else(|| group.switchport.clone());
         peer.shutdown |= group.shutdown;
         for (id, link) in &mut peer.links {
             link.settings = link.settings.or(group.links.get(id).copied().unwrap_or_default());

@@ -37,6 +37,8 @@ pub(super) fn example(name: &str) -> &'static str {
         "words" => "loss",
         "workers" => "4",
         "mac-limit" => "8",
+        "vlan" => "10",
+        "vlan-list" => "10,20-29",
         "flooded-frames" => "100",
         "flood-copies" => "5000",
         "revision" | "session" => "12",

@@ -11,7 +11,8 @@ use knet_api::{
     edit::{Context, Op},
     model::{
         Cipher, Config, GroupConfig, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings, Local, MacAddr,
-        MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote, Weight,
+        MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote,
+        Switchport, Weight,
     },
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -167,6 +168,7 @@ fn peer(
                     lossy,
                     dhcp_trust: mac[0] & 1 == 1,
                     ra_trust: mac[0] & 2 == 2,
+                    switchport: switchport(mac),
                     mac_limit: (mac[0] & 4 == 4).then_some(u16::from(mac[1]) + 1),
                     storm_frames: (mac[0] & 8 == 8).then_some(u32::from(mac[2]) + 1),
                     storm_copies: (mac[0] & 16 == 16).then_some(u32::from(mac[3]) + 1),
@@ -179,6 +181,23 @@ fn peer(
                 }
             },
         )
+}
+
+/// One of all forms, or none.
+fn switchport([kind, a, b, c]: [u8; 4]) -> Option<Switchport> {
+    let [a, b, c] = [a, b, c].map(|n| u16::from(n) + 1);
+    match kind % 5 {
+        0 => None,
+        1 => Some(Switchport::Access(16 * a - 15)),
+        2 => Some(Switchport::Trunk {
+            allowed: "all".parse().unwrap(),
+            native: Some(a),
+        }),
+        kind => Some(Switchport::Trunk {
+            allowed: format!("{a},{}-{}", 300 + b, 600 + c).parse().unwrap(),
+            native: (kind == 4).then_some(a),
+        }),
+    }
 }
 
 fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceConfig> + use<> {
@@ -233,6 +252,10 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                     arp_suppression: mtu % 7 == 0,
                     dhcp_snooping: mtu % 11 < 5,
                     ra_guard: mtu % 13 < 5,
+                    vlan_filtering: mtu % 17 < 9,
+                    switchport: switchport(
+                        (mtu % 251).to_be_bytes().repeat(2).try_into().unwrap_or_default(),
+                    ),
                     mtu_policy: MtuPolicy::ALL[usize::from(mtu % 3 == 0)],
                     dscp: (mtu % 64) as u8,
                     cipher: Cipher::ALL[usize::from(mtu % 3)],
@@ -281,6 +304,7 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 storm_frames: limit.filter(|n| n % 2 == 0),
                 storm_copies: limit.filter(|n| n % 3 == 0),
                 mac_limit: limit.filter(|n| n % 5 == 0).map(|n| n as u16),
+                switchport: limit.and_then(|n| switchport([n as u8; 4])),
                 shutdown,
                 links: links.into(),
             }

@@ -3,18 +3,22 @@
 //! There is no spanning tree. Frames are relayed between two peers only if one of them is a spoke: neighbours in
 //! a full mesh have a session of their own, and what is relayed between them would come twice, or for ever.
 
+mod vlans;
+
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{
     flood_list::{FloodList, Role},
-    mac_table::{Learned, MacNews, MacTable, StaticMacError},
+    mac_table::{Learned, MacNews, MacTable, StaticMacError, Station},
     storm::{COPIES_TOTAL, Rate, StormControl, TokenBucket},
+    vlan::{Switchport, VlanId, membership::Membership},
 };
 use crate::{
     config::{PortRules, Trust},
     drop_reason::DropReason,
     ids::{MacAddr, PeerId, Seat, WorkerId},
+    offload::Frame,
     status::Port,
     time::{Span, Time},
     wire::ethernet::EthernetFrame,
@@ -54,7 +58,7 @@ pub struct FrozenMac {
     pub port: Port,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct PeerPort {
     generation: u16,
     isolate: bool,
@@ -62,6 +66,7 @@ struct PeerPort {
     up: bool,
     trust: Trust,
     storm: StormControl,
+    switchport: Switchport,
 }
 
 impl PeerPort {
@@ -80,6 +85,9 @@ pub struct Bridge {
     macs: MacTable,
     peers: Vec<Option<PeerPort>>,
     flood_list: FloodList,
+    tap: Switchport,
+    /// Where VLANs are told apart: the peers of the flood list, by their VLANs.
+    membership: Option<Membership>,
     copies: TokenBucket,
     copies_rate: Rate,
     counters: BridgeCounters,
@@ -98,6 +106,8 @@ impl Bridge {
             macs,
             peers: Vec::new(),
             flood_list: FloodList::new(Seat::ALONE),
+            tap: Switchport::default(),
+            membership: None,
             copies: TokenBucket::FULL,
             copies_rate: COPIES_TOTAL,
             counters: BridgeCounters::default(),
@@ -148,13 +158,24 @@ impl Bridge {
         self.change_role(peer, |port| port.up = up);
     }
 
-    /// Says what a peer may do to the others.
-    pub fn set_rules(&mut self, peer: PeerId, rules: PortRules) {
-        if let Some(port) = self.peer_mut(peer) {
-            port.trust = rules.trust;
-            port.storm.set_limits(rules.storm);
-            self.macs.set_limit(Port::Peer(peer), rules.mac_limit);
+    /// Says what a peer may do to the others. Whether it is in other VLANs than before, so that what was learned behind it is
+    /// forgotten.
+    pub fn set_rules(&mut self, peer: PeerId, rules: &PortRules) -> bool {
+        let Some(port) = self.peer_mut(peer) else {
+            return false;
+        };
+        port.trust = rules.trust;
+        port.storm.set_limits(rules.storm);
+        let is_elsewhere = port.switchport != rules.switchport;
+        self.macs.set_limit(Port::Peer(peer), rules.mac_limit);
+        if is_elsewhere {
+            self.change_role(peer, |port| port.switchport = rules.switchport.clone());
         }
+        let forget = is_elsewhere && self.membership.is_some();
+        if forget {
+            self.macs.clear_dynamic_on(Port::Peer(peer));
+        }
+        forget
     }
 
     /// What a peer has flooded too much: frames, and copies of frames.
@@ -215,15 +236,14 @@ impl Bridge {
         self.macs.set_ageing(ageing);
     }
 
-    /// Decides where a frame from `ingress` goes, and learns from it. A super-frame counts as the `count` frames that it
-    /// is made of.
-    pub fn forward(&mut self, now: Time, ingress: Port, frame: &[u8], count: u32) -> Decision {
-        self.decide(now, ingress, frame, count)
-            .unwrap_or_else(Decision::Drop)
+    /// Decides where a frame from `ingress` goes, and learns from it. A super-frame counts as the frames that it is made of.
+    pub fn forward(&mut self, now: Time, ingress: Port, frame: &Frame<'_>) -> Decision {
+        self.decide(now, ingress, frame).unwrap_or_else(Decision::Drop)
     }
 
-    fn decide(&mut self, now: Time, ingress: Port, bytes: &[u8], count: u32) -> Result<Decision, DropReason> {
-        let frame = EthernetFrame::new(bytes)?;
+    fn decide(&mut self, now: Time, ingress: Port, whole: &Frame<'_>) -> Result<Decision, DropReason> {
+        let vlan = whole.vlan;
+        let frame = EthernetFrame::new(whole.bytes)?;
         let isolated = match ingress {
             Port::Tap => false,
             Port::Peer(peer) => self.peer(peer).ok_or(DropReason::PeerShutdown)?.isolate,
@@ -234,14 +254,16 @@ impl Bridge {
         if frame.is_reserved_group() {
             return Err(DropReason::FrameReserved);
         }
-        self.learn(now, ingress, frame.src())?;
+        let station = |mac| Station { vlan, mac };
+        self.learn(now, ingress, station(frame.src()))?;
         let known = if frame.dst().is_group() {
             None
         } else {
-            self.macs.lookup(frame.dst())
+            self.macs.lookup(station(frame.dst()))
         };
         match known {
             Some(port) if port == ingress => Err(DropReason::SplitHorizon),
+            Some(port) if !self.is_in(port, vlan) => Err(DropReason::VlanEgress),
             Some(Port::Tap) => Ok(Decision::Tap),
             Some(Port::Peer(peer)) if ingress == Port::Tap || self.may_flood_to(ingress, peer) => {
                 Ok(Decision::Peer(peer))
@@ -251,8 +273,12 @@ impl Bridge {
             }
             Some(Port::Peer(_)) => Err(DropReason::SplitHorizon),
             None => {
-                self.admit_flood(now, ingress, count, bytes.len())?;
-                Ok(if isolated { Decision::Tap } else { Decision::Flood })
+                self.admit_flood(now, ingress, whole.count(), whole.bytes.len())?;
+                match isolated {
+                    false => Ok(Decision::Flood),
+                    true if self.is_in(Port::Tap, vlan) => Ok(Decision::Tap),
+                    true => Err(DropReason::VlanEgress),
+                }
             }
         }
     }
@@ -264,15 +290,20 @@ impl Bridge {
         ingress != Port::Peer(peer) && from.zip(to).is_some_and(|(from, to)| from.relays_to(to))
     }
 
-    /// To how many peers of `worker` a frame from `ingress` is flooded: those that are up, and that
+    /// To how many peers of `worker` a frame of `vlan` from `ingress` is flooded: those that are up, and that
     /// [`Self::may_flood_to`] allows.
-    pub fn flood_targets(&self, ingress: Port, worker: WorkerId) -> u32 {
+    pub fn flood_targets(&self, ingress: Port, vlan: VlanId, worker: WorkerId) -> u32 {
         let Some(from) = self.role(ingress) else { return 0 };
-        let reached = self.flood_list.reached(from, worker);
+        let reached = match &self.membership {
+            None => self.flood_list.reached(from, worker),
+            Some(members) => members.reached(vlan, from, worker),
+        };
         // Not back to where it came from.
         let itself = match ingress {
             Port::Peer(peer) if self.flood_list.owner(peer) == worker => {
-                from.relays_to(from) && self.peer(peer).is_some_and(|port| port.up)
+                from.relays_to(from)
+                    && self.peer(peer).is_some_and(|port| port.up)
+                    && self.is_in(ingress, vlan)
             }
             _ => false,
         };
@@ -280,11 +311,15 @@ impl Bridge {
     }
 
     /// The first of them with its slot in `slots`, of those that belong to this worker.
-    pub fn next_target(&self, ingress: Port, slots: Range<usize>) -> Option<PeerId> {
+    pub fn next_target(&self, ingress: Port, vlan: VlanId, slots: Range<usize>) -> Option<PeerId> {
         let from = self.role(ingress)?;
-        let found = self.flood_list.first(from, slots.clone())?;
+        let first = |slots| match &self.membership {
+            None => self.flood_list.first(from, slots),
+            Some(members) => members.first(vlan, from, slots),
+        };
+        let found = first(slots.clone())?;
         if Port::Peer(found) == ingress {
-            return self.flood_list.first(from, usize::from(found.0) + 1..slots.end);
+            return first(usize::from(found.0) + 1..slots.end);
         }
         Some(found)
     }
@@ -301,17 +336,24 @@ impl Bridge {
         let Some(port) = self.peers.get_mut(peer.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        let before = port.up.then(|| port.role());
+        let place = |port: &PeerPort| port.up.then(|| (port.role(), port.switchport.clone()));
+        let before = place(port);
         change(port);
-        let after = port.up.then(|| port.role());
+        let after = place(port);
         if before == after {
             return;
         }
-        if let Some(role) = before {
+        if let Some((role, switchport)) = before {
             self.flood_list.leave(peer, role);
+            if let Some(members) = &mut self.membership {
+                members.leave(&switchport, peer, role);
+            }
         }
-        if let Some(role) = after {
+        if let Some((role, switchport)) = after {
             self.flood_list.enter(peer, role);
+            if let Some(members) = &mut self.membership {
+                members.enter(&switchport, peer, role);
+            }
         }
     }
 
@@ -385,8 +427,8 @@ impl Bridge {
         }
     }
 
-    fn learn(&mut self, now: Time, ingress: Port, mac: MacAddr) -> Result<(), DropReason> {
-        match self.macs.learn(now, mac, ingress) {
+    fn learn(&mut self, now: Time, ingress: Port, station: Station) -> Result<(), DropReason> {
+        match self.macs.learn(now, station, ingress) {
             Learned::New | Learned::Refreshed => {}
             Learned::Moved { .. } => self.counters.moves += 1,
             Learned::Full => self.counters.table_full += 1,
@@ -394,6 +436,7 @@ impl Bridge {
             Learned::RateLimited => self.counters.learn_rate += 1,
             Learned::Frozen { port, newly } => {
                 if newly {
+                    let mac = station.mac;
                     self.frozen = Some(FrozenMac { mac, port });
                 }
                 return Err(DropReason::MacFrozen);

@@ -3,7 +3,7 @@
 //! Peers are a bit each, in the order of their slots: how many there are needs no look at any of them, and whoever is on his
 //! way through the list is not disturbed by peers that come and go.
 
-use alloc::{vec, vec::Vec};
+use alloc::{collections::BTreeSet, vec, vec::Vec};
 use core::ops::Range;
 
 use crate::ids::{MAX_PEERS, PeerId, Seat, WorkerId};
@@ -40,17 +40,17 @@ impl Role {
     }
 }
 
-/// The peers that are up.
+/// The peers that are up: all, or some of them.
 #[derive(Debug)]
-pub(super) struct FloodList {
+pub(super) struct FloodList<S = PeerSet> {
     seat: Seat,
     /// How many there are, by worker and role.
     counts: Vec<[u32; Role::PEERS.len()]>,
     /// Those of this worker, by role.
-    own: [PeerSet; Role::PEERS.len()],
+    own: [S; Role::PEERS.len()],
 }
 
-impl FloodList {
+impl<S: SlotSet> FloodList<S> {
     pub(super) fn new(seat: Seat) -> Self {
         Self {
             seat,
@@ -75,6 +75,12 @@ impl FloodList {
         }
     }
 
+    /// The same as [`Self::leave`]. Whether nobody is left.
+    pub(super) fn leave_empty(&mut self, peer: PeerId, role: Role) -> bool {
+        self.leave(peer, role);
+        self.counts.iter().flatten().all(|count| *count == 0)
+    }
+
     /// How many peers of `worker` get what a port of role `from` floods; itself included.
     pub(super) fn reached(&self, from: Role, worker: WorkerId) -> u32 {
         let counts = self.counts.get(worker.index());
@@ -87,6 +93,11 @@ impl FloodList {
         own.filter_map(|peers| peers.first(slots.clone())).min()
     }
 
+    /// Which worker's it is.
+    pub(super) const fn seat(&self) -> Seat {
+        self.seat
+    }
+
     /// Whose the peer is.
     pub(super) const fn owner(&self, peer: PeerId) -> WorkerId {
         self.seat.workers.owner(peer)
@@ -97,11 +108,36 @@ impl FloodList {
     }
 }
 
-/// A set of peers: a bit for each slot up to the highest one that was ever in it.
-#[derive(Debug, Default)]
-struct PeerSet(Vec<u64>);
+/// A set of peers, in the order of their slots.
+pub(super) trait SlotSet: Default {
+    fn insert(&mut self, peer: PeerId);
+    fn remove(&mut self, peer: PeerId);
+    /// The first one in `slots`.
+    fn first(&self, slots: Range<usize>) -> Option<PeerId>;
+}
 
-impl PeerSet {
+/// For sets of which there are many, most of them small.
+impl SlotSet for BTreeSet<PeerId> {
+    fn insert(&mut self, peer: PeerId) {
+        self.insert(peer);
+    }
+
+    fn remove(&mut self, peer: PeerId) {
+        self.remove(&peer);
+    }
+
+    fn first(&self, slots: Range<usize>) -> Option<PeerId> {
+        let first = u16::try_from(slots.start).ok()?;
+        let found = self.range(PeerId(first)..).next().copied()?;
+        (usize::from(found.0) < slots.end).then_some(found)
+    }
+}
+
+/// For the one of all peers: a bit for each slot up to the highest one that was ever in it.
+#[derive(Debug, Default)]
+pub(super) struct PeerSet(Vec<u64>);
+
+impl SlotSet for PeerSet {
     fn insert(&mut self, peer: PeerId) {
         let (word, bit) = place(peer);
         if word >= self.0.len() {
@@ -117,7 +153,6 @@ impl PeerSet {
         }
     }
 
-    /// The first one in `slots`.
     fn first(&self, slots: Range<usize>) -> Option<PeerId> {
         let end = slots.end.min(MAX_PEERS);
         let mut word = slots.start / 64;
@@ -147,7 +182,12 @@ mod tests {
 
     #[test]
     fn the_last_slot_is_one_like_all_others() {
-        let mut set = PeerSet::default();
+        has_a_last_slot::<PeerSet>();
+        has_a_last_slot::<BTreeSet<PeerId>>();
+    }
+
+    fn has_a_last_slot<S: SlotSet>() {
+        let mut set = S::default();
         assert_eq!(set.first(0..MAX_PEERS), None);
         set.insert(PeerId(u16::MAX));
         assert_eq!(set.first(0..MAX_PEERS), Some(PeerId(u16::MAX)));
@@ -167,15 +207,18 @@ mod tests {
         ) {
             let workers = Workers::new(workers).expect("a few");
             let seat = Seat { me: WorkerId(me % workers.get()), workers };
-            let mut list = FloodList::new(seat);
+            let mut list = FloodList::<PeerSet>::new(seat);
+            let mut sparse = FloodList::<BTreeSet<PeerId>>::new(seat);
             let mut model: BTreeMap<u16, Role> = BTreeMap::new();
             for (peer, role) in steps {
                 if let Some(was) = model.remove(&peer) {
                     list.leave(PeerId(peer), was);
+                    prop_assert_eq!(sparse.leave_empty(PeerId(peer), was), model.is_empty());
                 }
                 if let Some(role) = Role::PEERS.get(role) {
                     model.insert(peer, *role);
                     list.enter(PeerId(peer), *role);
+                    sparse.enter(PeerId(peer), *role);
                 }
             }
             for from in Role::PEERS.into_iter().chain([Role::Tap]) {
@@ -187,6 +230,7 @@ mod tests {
                 let mut own = model.iter().filter(reached).filter(|(p, _)| seat.owns(PeerId(**p)));
                 let first = own.find(|(p, _)| (slots.0..slots.1).contains(&usize::from(**p)));
                 prop_assert_eq!(list.first(from, slots.0..slots.1), first.map(|(p, _)| PeerId(*p)));
+                prop_assert_eq!(sparse.first(from, slots.0..slots.1), first.map(|(p, _)| PeerId(*p)));
             }
         }
     }

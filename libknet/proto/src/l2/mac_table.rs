@@ -7,11 +7,12 @@ mod entries;
 mod replica;
 
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use hashbrown::HashMap;
 use thiserror::Error;
 
-use super::{seeded_hash::SeededHash, storm::NEW_MACS};
+use super::{seeded_hash::SeededHash, storm::NEW_MACS, vlan::VlanId};
 use crate::{
     ids::{MacAddr, PeerId, WorkerId},
     intrusive_list::List,
@@ -33,6 +34,28 @@ pub const MOVE_WINDOW: Span = Span::from_secs(180);
 
 /// An entry is refreshed at most this often, so that a busy address costs nothing.
 const REFRESH_INTERVAL: Span = Span::from_secs(1);
+
+/// An address within its VLAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Station {
+    /// [`VlanId::NONE`] where VLANs are not told apart, and for what is configured: that is the same in all of them.
+    pub vlan: VlanId,
+    /// The address.
+    pub mac: MacAddr,
+}
+
+impl From<MacAddr> for Station {
+    fn from(mac: MacAddr) -> Self {
+        let vlan = VlanId::NONE;
+        Self { vlan, mac }
+    }
+}
+
+impl Hash for Station {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.vlan.0) << 48 | self.mac.to_u64());
+    }
+}
 
 /// What came of an attempt to learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +109,7 @@ pub struct MacTable {
     ageing: Span,
     capacity: usize,
     per_peer: usize,
-    index: HashMap<MacAddr, u32, SeededHash>,
+    index: HashMap<Station, u32, SeededHash>,
     entries: Vec<Entry>,
     free: List,
     /// Learned entries, the one that was refreshed longest ago first.
@@ -95,6 +118,8 @@ pub struct MacTable {
     static_count: usize,
     tap: PortEntries,
     peers: Vec<PortEntries>,
+    /// How many were learned in each VLAN; none where VLANs are not told apart.
+    by_vlan: Vec<u32>,
     /// Whose it is, where every worker has one.
     me: Option<WorkerId>,
     news: Option<MacNews>,
@@ -121,6 +146,7 @@ impl MacTable {
             static_count: 0,
             tap: PortEntries::EMPTY,
             peers: Vec::new(),
+            by_vlan: Vec::new(),
             me: None,
             news: None,
         }
@@ -169,19 +195,36 @@ impl MacTable {
         }
     }
 
-    /// The port that `mac` is behind.
-    pub fn lookup(&self, mac: MacAddr) -> Option<Port> {
-        self.index.get(&mac).map(|slot| self.entries[*slot as usize].port)
+    /// How many were learned in `vlan`.
+    pub fn vlan_len(&self, vlan: VlanId) -> u32 {
+        self.by_vlan.get(usize::from(vlan.0)).copied().unwrap_or_default()
     }
 
-    /// A frame from `mac`, which is no group address, came in by `port`.
-    pub fn learn(&mut self, now: Time, mac: MacAddr, port: Port) -> Learned {
-        match self.index.get(&mac) {
-            Some(&slot) if self.entries[slot as usize].port == port => {
+    /// The port that it is behind.
+    pub fn lookup(&self, station: impl Into<Station>) -> Option<Port> {
+        let slot = self.slot_of(station.into())?;
+        Some(self.entries[slot as usize].port)
+    }
+
+    /// What is configured is behind its port in every VLAN, and comes before what was learned.
+    fn slot_of(&self, station: Station) -> Option<u32> {
+        if station.vlan != VlanId::NONE
+            && let Some(slot) = self.index.get(&Station::from(station.mac))
+        {
+            return Some(*slot);
+        }
+        self.index.get(&station).copied()
+    }
+
+    /// A frame from a station, whose address is no group address, came in by `port`.
+    pub fn learn(&mut self, now: Time, station: impl Into<Station>, port: Port) -> Learned {
+        let station = station.into();
+        match self.slot_of(station) {
+            Some(slot) if self.entries[slot as usize].port == port => {
                 self.refresh(slot, now);
                 Learned::Refreshed
             }
-            Some(&slot) => self.move_to(slot, now, port),
+            Some(slot) => self.move_to(slot, now, port),
             None => {
                 if self.is_at_limit(port) {
                     return Learned::Limited;
@@ -192,7 +235,7 @@ impl MacTable {
                 if !self.admit_new(now, port) {
                     return Learned::RateLimited;
                 }
-                let slot = self.add(now, mac, port, State::Dynamic);
+                let slot = self.add(now, station, port, State::Dynamic);
                 self.seen_here(slot, true);
                 Learned::New
             }
@@ -219,7 +262,7 @@ impl MacTable {
             if mac.is_group() {
                 return Err(StaticMacError::Group(mac));
             }
-            if let Some(&slot) = self.index.get(&mac) {
+            if let Some(&slot) = self.index.get(&Station::from(mac)) {
                 let entry = &self.entries[slot as usize];
                 if entry.state == State::Static && entry.port != port {
                     return Err(StaticMacError::Taken {
@@ -233,13 +276,13 @@ impl MacTable {
             self.drop_entry(slot);
         }
         for &mac in macs {
-            match self.index.get(&mac) {
+            match self.index.get(&Station::from(mac)) {
                 Some(&slot) if self.state(slot) == State::Static => continue,
                 Some(&slot) => self.drop_entry(slot),
                 None if self.len() >= self.capacity => self.drop_entry(self.by_age.head()),
                 None => {}
             }
-            self.add(now, mac, port, State::Static);
+            self.add(now, mac.into(), port, State::Static);
         }
         Ok(())
     }
@@ -269,16 +312,17 @@ impl MacTable {
         let mut kept = Vec::with_capacity(self.static_count);
         while let Some(slot) = self.statics.pop_front(&mut self.entries, state_links) {
             let entry = &self.entries[slot as usize];
-            kept.push((entry.refreshed, entry.mac, entry.port));
+            kept.push((entry.refreshed, entry.station, entry.port));
         }
         self.index.clear();
         self.entries.clear();
         (self.free, self.by_age, self.static_count) = (List::EMPTY, List::EMPTY, 0);
+        self.by_vlan = Vec::new();
         for port in self.peers.iter_mut().chain([&mut self.tap]) {
             (port.list, port.learned, port.fixed) = (List::EMPTY, 0, 0);
         }
-        for (since, mac, port) in kept {
-            self.add(since, mac, port, State::Static);
+        for (since, station, port) in kept {
+            self.add(since, station, port, State::Static);
         }
     }
 
@@ -309,7 +353,8 @@ impl MacTable {
             .iter()
             .filter(|entry| entry.state != State::Free)
             .map(|entry| MacEntry {
-                mac: entry.mac,
+                vlan: entry.station.vlan,
+                mac: entry.station.mac,
                 port: entry.port,
                 is_static: entry.state == State::Static,
                 age: now.since(entry.refreshed),

@@ -12,3 +12,4 @@ pub mod neighbor;
 pub mod packet_too_big;
 mod seeded_hash;
 pub mod storm;
+pub mod vlan;

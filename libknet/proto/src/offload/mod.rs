@@ -6,7 +6,10 @@
 
 use alloc::borrow::Cow;
 
-use crate::wire::virtio_net_header::{VirtioNetHeader, flags, gso};
+use crate::{
+    l2::vlan::VlanId,
+    wire::virtio_net_header::{VirtioNetHeader, flags, gso},
+};
 
 pub mod checksum;
 pub mod join;
@@ -20,6 +23,9 @@ pub(crate) mod tests;
 pub struct Frame<'a> {
     /// What is left to be done: to cut it up, or nothing.
     pub header: VirtioNetHeader,
+    /// The VLAN that it is in, whatever tag it has now; [`VlanId::NONE`] where VLANs are not told apart, or once it is as its
+    /// port is to have it.
+    pub vlan: VlanId,
     /// From the Ethernet header on, without FCS.
     pub bytes: &'a [u8],
 }
@@ -27,8 +33,14 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// A finished frame.
     pub fn plain(bytes: &'a [u8]) -> Self {
+        Self::new(VirtioNetHeader::default(), bytes)
+    }
+
+    /// What came in.
+    pub const fn new(header: VirtioNetHeader, bytes: &'a [u8]) -> Self {
         Self {
-            header: VirtioNetHeader::default(),
+            header,
+            vlan: VlanId::NONE,
             bytes,
         }
     }

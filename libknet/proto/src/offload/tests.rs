@@ -249,7 +249,7 @@ pub(super) fn seen(written: &[(VirtioNetHeader, Vec<u8>)]) -> Vec<Vec<u8>> {
     let frames = written.iter().flat_map(|(header, frame)| {
         if header.gso_type == gso::NONE {
             let header = *header;
-            vec![Frame { header, bytes: frame }.complete().into_owned()]
+            vec![Frame::new(header, frame).complete().into_owned()]
         } else {
             cut(header, frame, usize::MAX)
         }

@@ -330,13 +330,7 @@ impl Peer {
         while let Some(w) = self.waiting.pop_front() {
             self.waiting_bytes -= w.frame.len();
             env.waiting = env.waiting.saturating_sub(w.frame.len());
-            self.send_now(
-                env,
-                Frame {
-                    header: w.header,
-                    bytes: &w.frame,
-                },
-            );
+            self.send_now(env, Frame::new(w.header, &w.frame));
         }
     }
 }

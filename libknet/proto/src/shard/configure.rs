@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::Shard;
 use crate::{
-    config::{MtuPolicy, PeerConfig, PortConfig},
+    config::{DomainConfig, MtuPolicy, PeerConfig, PortConfig},
     event::SessionDownReason,
     handshake::message::Input,
     ids::{MacAddr, PeerId, SocketId},
@@ -30,7 +30,9 @@ impl Shard {
             self.neighbors.remove_port(Port::Peer(id));
         }
         self.bridge.set_mesh(id, !port.spoke);
-        self.bridge.set_rules(id, port.rules);
+        if self.bridge.set_rules(id, &port.rules) {
+            self.neighbors.remove_port(Port::Peer(id));
+        }
         Ok(())
     }
 
@@ -96,6 +98,12 @@ impl Shard {
     pub fn remove_peer(&mut self, now: Time, id: PeerId) {
         self.leave(now, id);
         self.remove_port(now, id);
+    }
+
+    /// Changes what is done for the broadcast domain.
+    pub fn set_domain(&mut self, now: Time, domain: &DomainConfig) {
+        self.set_first_hop(domain.first_hop);
+        self.set_vlans(now, domain.vlan_filtering, domain.tap.clone());
     }
 
     /// Changes how long learned addresses are kept.

@@ -1,20 +1,23 @@
 //! What the hub does besides bridging for the stations behind its ports: it answers questions of ARP and neighbour
 //! discovery, so that these need not go to everybody, and drops what only a router or a DHCP server may say.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::{News, Shard, outbox::TapFrame};
+use super::{News, Shard};
 use crate::{
     drop_reason::DropReason,
     ids::PeerId,
     l2::{
         bridge::Decision,
         first_hop::{self, FirstHop, Role},
+        mac_table::Station,
         neighbor::{Claim, Message},
+        vlan::{VlanId, tag},
     },
     offload::Frame,
     status::Port,
-    wire::virtio_net_header::{VirtioNetHeader, flags},
+    wire::virtio_net_header::flags,
 };
 
 impl Shard {
@@ -38,10 +41,27 @@ impl Shard {
             return None;
         }
         let is_dropped = matches!(decision, Decision::Drop(_));
+        if frame.vlan != VlanId::NONE {
+            return (is_dropped || !self.answer_in_vlan(from, frame, decision)).then_some(decision);
+        }
         if Message::may_be_in(frame.bytes) && !is_dropped && self.answer_neighbor(from, frame, decision) {
             return None;
         }
         Some(decision)
+    }
+
+    /// The same as [`Self::answer_neighbor`] for a frame that may have a tag.
+    #[inline(never)]
+    fn answer_in_vlan(&mut self, from: Port, frame: &Frame<'_>, decision: Decision) -> bool {
+        let Some(tag_len) = tag::tci(frame.bytes).map(|_| tag::TAG_LEN) else {
+            return Message::may_be_in(frame.bytes) && self.answer_neighbor(from, frame, decision);
+        };
+        // It looks behind the addresses only.
+        let shifted = frame.bytes.get(tag_len..).unwrap_or_default();
+        let mut buffer = Vec::new();
+        Message::may_be_in(shifted)
+            && tag::retag(*frame, false, &mut buffer)
+                .is_ok_and(|bare| self.answer_neighbor(from, &bare, decision))
     }
 
     /// Whether a peer says what it is not trusted to say; that is counted.
@@ -75,36 +95,37 @@ impl Shard {
             return false;
         };
         if let Some(claim) = message.claim {
-            self.neighbors.learn(self.env.real, claim, from);
+            self.neighbors.learn(self.env.real, frame.vlan, claim, from);
             self.tell_of_neighbor();
         }
         let wanted = message
             .question
             .filter(|_| self.first_hop.arp_suppression && decision == Decision::Flood);
         let answer = wanted
-            .and_then(|ip| self.owner_for(from, ip))
+            .and_then(|ip| self.owner_for(from, frame.vlan, ip))
             .and_then(|owner| message.answer(&owner));
         let Some(answer) = answer else { return false };
         self.env.status.neighbor_answers += 1;
         match from {
-            Port::Tap => {
-                self.env.status.tap_tx.count(answer.len());
-                let answer = TapFrame::own(VirtioNetHeader::default(), answer.into_boxed_slice());
-                self.env.outbox.frames.push(answer);
+            Port::Tap => self.answer_tap(frame.vlan, answer),
+            Port::Peer(peer) => {
+                let vlan = frame.vlan;
+                let answer = Frame::plain(&answer);
+                self.send(peer, Port::Tap, Frame { vlan, ..answer });
             }
-            Port::Peer(peer) => self.send(peer, Port::Tap, Frame::plain(&answer)),
         }
         true
     }
 
     /// Who has the address, if the question would reach him behind another port, and he is there still.
-    fn owner_for(&self, from: Port, ip: IpAddr) -> Option<Claim> {
-        let (owner, port) = self.neighbors.lookup(self.env.real, ip)?;
+    fn owner_for(&self, from: Port, vlan: VlanId, ip: IpAddr) -> Option<Claim> {
+        let (owner, port) = self.neighbors.lookup(self.env.real, vlan, ip)?;
         let is_reached = match port {
             Port::Tap => from != Port::Tap,
             Port::Peer(peer) => self.bridge.may_flood_to(from, peer),
         };
-        (is_reached && self.bridge.macs().lookup(owner.mac) == Some(port)).then_some(owner)
+        let station = Station { vlan, mac: owner.mac };
+        (is_reached && self.bridge.macs().lookup(station) == Some(port)).then_some(owner)
     }
 
     fn tell_of_neighbor(&mut self) {

@@ -20,6 +20,7 @@ use super::{Shard, env::FLOODS_TOTAL};
 use crate::{
     drop_reason::DropReason,
     ids::{MAX_PEERS, MAX_WORKERS, PeerId},
+    l2::vlan::VlanId,
     offload::Frame,
     status::Port,
     time::Time,
@@ -70,6 +71,7 @@ struct Queue {
 #[derive(Debug)]
 struct Flood {
     header: VirtioNetHeader,
+    vlan: VlanId,
     frame: Box<[u8]>,
     cursor: Cursor,
 }
@@ -146,6 +148,7 @@ impl Floods {
         }
         let flood = Flood {
             header: frame.header,
+            vlan: frame.vlan,
             frame: frame.bytes.into(),
             cursor,
         };
@@ -185,14 +188,14 @@ impl Floods {
         }
     }
 
-    /// Takes out what waits of a port and is for the station `to`.
-    fn take_unicast(&mut self, from: Port, to: [u8; 6]) -> VecDeque<Flood> {
+    /// Takes out what waits of a port and is for the station `to` of a VLAN.
+    fn take_unicast(&mut self, from: Port, vlan: VlanId, to: [u8; 6]) -> VecDeque<Flood> {
         let mut taken = VecDeque::new();
         let Some(queue) = self.ports.get_mut(&from).filter(|queue| queue.unicast > 0) else {
             return taken;
         };
         for flood in core::mem::take(&mut queue.floods) {
-            if flood.frame.starts_with(&to) {
+            if flood.vlan == vlan && flood.frame.starts_with(&to) {
                 taken.push_back(flood);
             } else {
                 queue.floods.push_back(flood);
@@ -225,6 +228,7 @@ impl Flood {
     fn frame(&self) -> Frame<'_> {
         Frame {
             header: self.header,
+            vlan: self.vlan,
             bytes: &self.frame,
         }
     }
@@ -264,10 +268,10 @@ impl Shard {
         let mut elsewhere = [0; MAX_WORKERS as usize];
         for (there, worker) in elsewhere.iter_mut().zip(self.seat.workers.all()) {
             if worker != self.seat.me {
-                *there = self.bridge.flood_targets(from, worker);
+                *there = self.bridge.flood_targets(from, frame.vlan, worker);
             }
         }
-        let here = self.bridge.flood_targets(from, self.seat.me);
+        let here = self.bridge.flood_targets(from, frame.vlan, self.seat.me);
         let mut targets = here + elsewhere.iter().sum::<u32>();
         if targets == 0 {
             if from == Port::Tap {
@@ -322,7 +326,7 @@ impl Shard {
             }
             *slice = slice.saturating_sub(cost);
             left = left.saturating_sub(cost);
-            let Some(peer) = self.next_target(from, cursor) else {
+            let Some(peer) = self.next_target(from, frame.vlan, cursor) else {
                 break;
             };
             cursor.copies -= 1;
@@ -332,11 +336,14 @@ impl Shard {
     }
 
     /// The next peer on the way of a flood.
-    fn next_target(&self, from: Port, cursor: &mut Cursor) -> Option<PeerId> {
+    fn next_target(&self, from: Port, vlan: VlanId, cursor: &mut Cursor) -> Option<PeerId> {
         let begin = usize::from(cursor.next);
         let end = begin + cursor.slots as usize;
-        let upwards = self.bridge.next_target(from, begin..end.min(MAX_PEERS));
-        let found = upwards.or_else(|| self.bridge.next_target(from, 0..end.saturating_sub(MAX_PEERS)));
+        let upwards = self.bridge.next_target(from, vlan, begin..end.min(MAX_PEERS));
+        let found = upwards.or_else(|| {
+            self.bridge
+                .next_target(from, vlan, 0..end.saturating_sub(MAX_PEERS))
+        });
         let Some(peer) = found else {
             cursor.slots = 0;
             return None;
@@ -351,7 +358,7 @@ impl Shard {
         if self.has_floods()
             && let Some(station) = frame.bytes.first_chunk()
         {
-            for flood in self.floods.take_unicast(from, *station) {
+            for flood in self.floods.take_unicast(from, frame.vlan, *station) {
                 if flood.cursor.is_before(to) {
                     self.send(to, from, flood.frame());
                 }

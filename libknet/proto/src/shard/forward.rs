@@ -17,6 +17,7 @@ use crate::{
         ip_packet::{Addresses, IpPacket, Part, protocol},
         mss_clamp,
         packet_too_big::OwnAddresses,
+        vlan::VlanId,
     },
     offload::{Frame, checksum::Checksum, join::Join, segment::Segments},
     status::Port,
@@ -103,7 +104,11 @@ impl Shard {
             return;
         }
         self.forward_run(run, buffer);
-        let join = Join::begin(buffer, at, checksum, self.joins);
+        let joins = match buffer.get(at.clone()) {
+            Some(frame) if self.bridge.filters_vlans() => self.joins_for(frame),
+            _ => self.joins,
+        };
+        let join = Join::begin(buffer, at, checksum, joins);
         *run = Some(Run { from, join, keep });
     }
 
@@ -117,7 +122,7 @@ impl Shard {
             Err(reason) => return self.env.drop(reason),
         };
         let bytes = buffer.get(at.clone()).unwrap_or_default();
-        if self.forward(Port::Peer(from), Frame { header, bytes }) {
+        if self.forward(Port::Peer(from), Frame::new(header, bytes)) {
             let frame = keep(header, at, buffer);
             self.env.outbox.frames.push(frame);
         }
@@ -127,15 +132,25 @@ impl Shard {
     pub fn send_frame_to(&mut self, now: Time, to: PeerId, frame: &[u8]) {
         self.tick(now);
         self.env.status.tap_rx.count(frame.len());
-        let header = VirtioNetHeader::default();
-        self.send(to, Port::Tap, Frame { header, bytes: frame });
+        self.send(to, Port::Tap, Frame::plain(frame));
     }
 
-    /// Sends a frame where the bridge says. Returns whether it is (also) for the TAP.
+    /// Sends a frame that has come in where the bridge says. Returns whether it is (also) for the TAP, as it is.
     pub(super) fn forward(&mut self, from: Port, frame: Frame<'_>) -> bool {
+        if self.bridge.filters_vlans() {
+            return self.forward_in_vlan(from, frame);
+        }
+        let to_tap = self.forward_where(from, frame);
+        if to_tap {
+            self.env.status.tap_tx.count(frame.bytes.len());
+        }
+        to_tap
+    }
+
+    /// The same with a frame whose VLAN is known, whatever the TAP wants it to look like.
+    pub(super) fn forward_where(&mut self, from: Port, frame: Frame<'_>) -> bool {
         let decision = if self.bridged {
-            self.bridge
-                .forward(self.env.real, from, frame.bytes, frame.count())
+            self.bridge.forward(self.env.real, from, &frame)
         } else {
             Decision::Tap
         };
@@ -145,7 +160,7 @@ impl Shard {
         let Some(decision) = self.inspect(from, &frame, decision) else {
             return false;
         };
-        let to_tap = match decision {
+        match decision {
             Decision::Drop(reason) => {
                 self.env.drop(reason);
                 false
@@ -157,13 +172,9 @@ impl Shard {
             }
             Decision::Flood => {
                 self.flood(from, frame);
-                from != Port::Tap
+                from != Port::Tap && self.bridge.is_in(Port::Tap, frame.vlan)
             }
-        };
-        if to_tap {
-            self.env.status.tap_tx.count(frame.bytes.len());
         }
-        to_tap
     }
 
     #[cold]
@@ -179,7 +190,16 @@ impl Shard {
         }
     }
 
+    /// Sends a frame to a peer, in the VLAN that it says.
     pub(super) fn send(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
+        if frame.vlan == VlanId::NONE {
+            self.send_as_it_is(to, from, frame);
+        } else {
+            self.send_in_vlan(to, from, frame);
+        }
+    }
+
+    pub(super) fn send_as_it_is(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
         let Some(peer) = self.peers.get_mut(usize::from(to.0)).and_then(Option::as_mut) else {
             return self.hand_over_frame(to, from, &frame);
         };
@@ -232,10 +252,7 @@ impl Shard {
             return false;
         }
         self.count_drops(DropReason::PacketTooBig, u64::from(frame.count()));
-        self.env.outbox.frames.push(TapFrame::own(
-            VirtioNetHeader::default(),
-            answer.into_boxed_slice(),
-        ));
+        self.answer_tap(frame.vlan, answer);
         true
     }
 }

@@ -17,6 +17,7 @@ mod parcel;
 pub mod tap_mtu;
 #[cfg(test)]
 mod tests;
+mod vlan;
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use core::{
@@ -88,6 +89,8 @@ pub struct Shard {
     joins: Joins,
     /// Where frames that a peer delivered together are made one.
     delivered: Vec<u8>,
+    /// Where a frame gets another VLAN tag.
+    retagged: Vec<u8>,
     /// How long our own loop has stood still in all: judged time is real time less this.
     stood_still: Span,
 }
@@ -122,6 +125,7 @@ impl Shard {
             too_big: Answerer::new(seat.workers),
             joins: Joins::default(),
             delivered: Vec::new(),
+            retagged: Vec::new(),
             stood_still: Span::ZERO,
         }
     }
@@ -158,7 +162,7 @@ impl Shard {
         if self.is_own_datagram(frame) {
             return self.env.drop(DropReason::OwnDatagram);
         }
-        self.forward(Port::Tap, Frame { header, bytes: frame });
+        self.forward(Port::Tap, Frame::new(header, frame));
     }
 
     /// The handshake thread says something.

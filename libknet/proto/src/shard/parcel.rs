@@ -10,6 +10,7 @@ use super::Shard;
 use crate::{
     drop_reason::DropReason,
     ids::{PeerId, WorkerId},
+    l2::vlan::VlanId,
     offload::Frame,
     path::Path,
     status::Port,
@@ -47,6 +48,7 @@ enum Item {
         generation: u16,
         from: Port,
         header: VirtioNetHeader,
+        vlan: VlanId,
         at: Place,
     },
     /// A frame for all of the worker's peers that may have it.
@@ -57,6 +59,7 @@ enum Item {
         /// To so many at most.
         copies: u32,
         header: VirtioNetHeader,
+        vlan: VlanId,
         at: Place,
     },
     /// A datagram whose receiver index names the worker.
@@ -120,9 +123,10 @@ impl Shard {
                     generation,
                     from,
                     header,
+                    vlan,
                     at,
                 } => {
-                    let frame = self.take_frame(header, bytes, &at);
+                    let frame = self.take_frame(header, vlan, bytes, &at);
                     if self.bridge.generation(Port::Peer(to)) == Some(generation) {
                         self.send_known(to, from, frame);
                     } else {
@@ -134,11 +138,12 @@ impl Shard {
                     generation,
                     copies,
                     header,
+                    vlan,
                     at,
                 } => {
-                    let frame = self.take_frame(header, bytes, &at);
+                    let frame = self.take_frame(header, vlan, bytes, &at);
                     if self.bridge.generation(from) == Some(generation)
-                        && self.bridge.flood_targets(from, self.seat.me) > 0
+                        && self.bridge.flood_targets(from, vlan, self.seat.me) > 0
                     {
                         self.flood_here(from, frame, copies);
                     } else {
@@ -149,10 +154,16 @@ impl Shard {
         }
     }
 
-    fn take_frame<'a>(&mut self, header: VirtioNetHeader, bytes: &'a [u8], at: &Place) -> Frame<'a> {
+    fn take_frame<'a>(
+        &mut self,
+        header: VirtioNetHeader,
+        vlan: VlanId,
+        bytes: &'a [u8],
+        at: &Place,
+    ) -> Frame<'a> {
         let bytes = bytes.get(range(at)).unwrap_or_default();
         self.env.status.taken.frames.count(bytes.len());
-        Frame { header, bytes }
+        Frame { header, vlan, bytes }
     }
 
     /// Hands a frame for a peer that is not here to its owner.
@@ -163,12 +174,13 @@ impl Shard {
         let (Some(generation), false) = (generation, owner == self.seat.me) else {
             return self.count_drops(DropReason::NoPort, frame.count().into());
         };
-        let header = frame.header;
+        let (header, vlan) = (frame.header, frame.vlan);
         let handed = self.hand_over(owner, frame.bytes, |at| Item::Frame {
             to,
             generation,
             from,
             header,
+            vlan,
             at,
         });
         if handed {
@@ -183,12 +195,13 @@ impl Shard {
         let Some(generation) = self.bridge.generation(from) else {
             return;
         };
-        let header = frame.header;
+        let (header, vlan) = (frame.header, frame.vlan);
         let handed = self.hand_over(to, frame.bytes, |at| Item::Flood {
             from,
             generation,
             copies,
             header,
+            vlan,
             at,
         });
         if handed {

@@ -65,6 +65,13 @@ pub enum Show {
         /// Only of this interface.
         interface: Option<String>,
     },
+    /// VLANs.
+    Vlans {
+        /// Only this one, and who is in it.
+        vlan: Option<u32>,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// What peers may flood, and what they were kept from.
     StormControl {
         /// Only of this interface.

@@ -138,6 +138,29 @@ pub(super) static GROUPS: &[Row] = &[
     ),
     leaf(
         (Mode::Group, Impact::Live),
+        (
+            "switchport",
+            "(access vlan <vlan> | trunk allowed vlan <vlan-list> [native vlan <vlan>])",
+        ),
+        Leaf::Switchport,
+        Access::Group(common_fields::GROUP_SWITCHPORT),
+        &[
+            (
+                "switchport",
+                "The VLANs that each of its peers is in (default: VLAN 1)",
+            ),
+            ("access", "One VLAN, whose frames have no tag"),
+            ("vlan", "VLANs (IEEE 802.1Q)"),
+            ("trunk", "Several VLANs, whose frames have tags"),
+            ("allowed", "Which VLANs"),
+            (
+                "native",
+                "The one of them whose frames have no tag (default: none)",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
         ("mac limit", "<mac-limit>"),
         Leaf::MacLimit,
         optional_number!(Group.mac_limit),

@@ -137,6 +137,26 @@ pub(super) static PEERS: &[Row] = &[
     ),
     leaf(
         (Mode::Peer, Impact::Live),
+        (
+            "switchport",
+            "(access vlan <vlan> | trunk allowed vlan <vlan-list> [native vlan <vlan>])",
+        ),
+        Leaf::Switchport,
+        Access::Peer(common_fields::PEER_SWITCHPORT),
+        &[
+            ("switchport", "The VLANs that this peer is in (default: VLAN 1)"),
+            ("access", "One VLAN, whose frames have no tag"),
+            ("vlan", "VLANs (IEEE 802.1Q)"),
+            ("trunk", "Several VLANs, whose frames have tags"),
+            ("allowed", "Which VLANs"),
+            (
+                "native",
+                "The one of them whose frames have no tag (default: none)",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
         ("mac limit", "<mac-limit>"),
         Leaf::MacLimit,
         optional_number!(Peer.mac_limit),

@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Form;
-use crate::value::{IpPrefix, MacAddr, PublicKey, Value, base64_decode};
+use crate::{
+    switchport::VlanList,
+    value::{IpPrefix, MacAddr, PublicKey, Value, base64_decode},
+};
 
 /// Longest path of a file, in bytes: in quotation marks, each character escaped, it still fits a line.
 const LONGEST_PATH: usize = 400;
@@ -38,6 +41,12 @@ impl Form {
                 Ok(MacAddr([0, 0, 0, 0, 0, 0])) => Err(Some("the address of no host".to_owned())),
                 Ok(mac) => Ok(Value::Mac(mac)),
                 Err(_) => Err(None),
+            },
+            Self::VlanList => match text.parse::<VlanList>() {
+                Ok(list) => Ok(Value::Word(list.to_string())),
+                // Words are looked for elsewhere.
+                Err(_) if !text.bytes().any(|b| b.is_ascii_digit()) => Err(None),
+                Err(e) => Err(Some(e.to_string())),
             },
             Self::Key => text
                 .parse::<PublicKey>()
@@ -87,6 +96,7 @@ impl Form {
             Self::Ipv4Prefix => "A.B.C.D/M".to_owned(),
             Self::Ipv6Prefix => "X:X::X/M".to_owned(),
             Self::HostMac => "H:H:H:H:H:H".to_owned(),
+            Self::VlanList => "LIST".to_owned(),
             Self::Key => "KEY".to_owned(),
             Self::PeerName | Self::DeviceName | Self::HostName => "NAME".to_owned(),
             Self::DnsName => "HOST".to_owned(),
@@ -101,6 +111,7 @@ impl Form {
             Self::Range { unit: "", .. } => None,
             Self::Range { unit, .. } => Some((*unit).to_owned()),
             Self::Seconds(_) => Some("seconds".to_owned()),
+            Self::VlanList => Some("as 1,10-20, or all".to_owned()),
             Self::Key => Some("44 characters of base64".to_owned()),
             Self::PeerName => Some("1-64 of A-Z a-z 0-9 . _ -".to_owned()),
             Self::DeviceName => Some("1-15 of A-Z a-z 0-9 . _ - + @".to_owned()),

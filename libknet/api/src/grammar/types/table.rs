@@ -203,6 +203,22 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "vlan",
+        forms: &[Form::Range {
+            low: 1,
+            high: 4094,
+            unit: "",
+        }],
+        help: "A VLAN",
+        live: None,
+    },
+    ArgumentType {
+        name: "vlan-list",
+        forms: &[Form::VlanList],
+        help: "VLANs",
+        live: None,
+    },
+    ArgumentType {
         name: "mac-limit",
         forms: &[Form::Range {
             low: 1,

@@ -18,6 +18,7 @@ use crate::{
         storm::StormLimits,
     },
     rng::{Entropy, SeededEntropy},
+    wire::virtio_net_header::{VirtioNetHeader, gso},
 };
 
 const AGEING: Span = Span::from_secs(300);
@@ -50,7 +51,7 @@ fn bridge(isolated: &[bool]) -> Bridge {
 
 impl Bridge {
     fn forward_one(&mut self, now: Time, ingress: Port, frame: &[u8]) -> Decision {
-        self.forward(now, ingress, frame, 1)
+        self.forward(now, ingress, &Frame::plain(frame))
     }
 
     fn take_copies_of_one(&mut self, now: Time, ingress: Port, wanted: u32) -> u32 {
@@ -67,10 +68,16 @@ fn a_super_frame_is_rationed_as_its_segments() {
             .set_port(at(0), PeerId(peer), false, &[])
             .expect("no address");
     }
-    let flooded = |bridge: &mut Bridge, count| {
-        let frame = frame(BROADCAST, station(1));
+    let flooded = |bridge: &mut Bridge, count: u32| {
+        let mut frame = frame(BROADCAST, station(1));
+        frame.resize(100 * count as usize, 0);
+        let header = VirtioNetHeader {
+            gso_type: gso::UDP_L4,
+            gso_size: 100,
+            ..VirtioNetHeader::default()
+        };
         (0..3_000)
-            .take_while(|_| bridge.forward(at(0), P0, &frame, count) == Decision::Flood)
+            .take_while(|_| bridge.forward(at(0), P0, &Frame::new(header, &frame)) == Decision::Flood)
             .count()
     };
     assert_eq!(flooded(&mut bridge, 40), 2_000 / 40);
@@ -88,8 +95,8 @@ fn a_peer_may_be_allowed_less_or_more() {
         storm: StormLimits { frames, copies },
         ..PortRules::default()
     };
-    bridge.set_rules(PeerId(0), limits(Some(5), Some(7)));
-    bridge.set_rules(PeerId(1), limits(Some(50_000), Some(100_000)));
+    bridge.set_rules(PeerId(0), &limits(Some(5), Some(7)));
+    bridge.set_rules(PeerId(1), &limits(Some(50_000), Some(100_000)));
     let flooded = |bridge: &mut Bridge, port: Port, now: Time| {
         let frame = frame(BROADCAST, station(1));
         (0..200_000)
@@ -109,7 +116,7 @@ fn a_peer_may_be_allowed_less_or_more() {
     bridge.clear_storm_drops();
     assert_eq!(bridge.storm_drops(PeerId(0)), (0, 0));
     // And back.
-    bridge.set_rules(PeerId(0), PortRules::default());
+    bridge.set_rules(PeerId(0), &PortRules::default());
     bridge.clear_dynamic();
     assert_eq!(flooded(&mut bridge, P0, at(100_000)), 2_000);
 }
@@ -121,7 +128,7 @@ fn a_limit_of_addresses_drops_the_others() {
         mac_limit,
         ..PortRules::default()
     };
-    bridge.set_rules(PeerId(0), limit(Some(2)));
+    bridge.set_rules(PeerId(0), &limit(Some(2)));
     let from = |bridge: &mut Bridge, port, n| bridge.forward_one(at(0), port, &frame(BROADCAST, station(n)));
     let dropped = Decision::Drop(DropReason::MacLimit);
     assert_eq!(
@@ -134,7 +141,7 @@ fn a_limit_of_addresses_drops_the_others() {
     // Configured addresses are besides.
     bridge.set_port(at(0), PeerId(0), false, &[station(9)]).unwrap();
     assert_eq!(from(&mut bridge, P0, 9), Decision::Flood);
-    bridge.set_rules(PeerId(0), limit(Some(1)));
+    bridge.set_rules(PeerId(0), &limit(Some(1)));
     assert_eq!(
         from(&mut bridge, P0, 2),
         Decision::Flood,
@@ -145,13 +152,13 @@ fn a_limit_of_addresses_drops_the_others() {
         [1, 2].map(|n| from(&mut bridge, P0, n)),
         [Decision::Flood, dropped]
     );
-    bridge.set_rules(PeerId(0), limit(None));
+    bridge.set_rules(PeerId(0), &limit(None));
     assert_eq!(from(&mut bridge, P0, 2), Decision::Flood);
     // Whoever has the slot next begins without.
-    bridge.set_rules(PeerId(0), limit(Some(1)));
+    bridge.set_rules(PeerId(0), &limit(Some(1)));
     bridge.remove_peer(PeerId(0));
     bridge.set_port(at(0), PeerId(0), false, &[]).unwrap();
-    bridge.set_rules(PeerId(0), PortRules::default());
+    bridge.set_rules(PeerId(0), &PortRules::default());
     assert_eq!([1, 2].map(|n| from(&mut bridge, P0, n)), [Decision::Flood; 2]);
 }
 
@@ -669,10 +676,10 @@ impl Pair {
         for ingress in ports.filter(|port| *port == Port::Tap || self.bridge.generation(*port).is_some()) {
             let may_have = |peer: &u16| self.bridge.may_flood_to(ingress, PeerId(*peer));
             let expected: Vec<u16> = self.model.up.iter().copied().filter(may_have).collect();
-            let next = |slot: usize| self.bridge.next_target(ingress, slot..MAX_PEERS);
+            let next = |slot: usize| self.bridge.next_target(ingress, VlanId::NONE, slot..MAX_PEERS);
             let found = core::iter::successors(next(0), |peer| next(usize::from(peer.0) + 1));
             assert_eq!(found.map(|peer| peer.0).collect::<Vec<_>>(), expected);
-            let count = self.bridge.flood_targets(ingress, WorkerId(0));
+            let count = self.bridge.flood_targets(ingress, VlanId::NONE, WorkerId(0));
             assert_eq!(count as usize, expected.len());
         }
     }

@@ -1,10 +1,10 @@
 //! The entries of a table, and the lists that each of them is in.
 
-use super::MacTable;
+use super::{MacTable, Station};
 use crate::{
-    ids::{MacAddr, PeerId, WorkerId},
+    ids::{PeerId, WorkerId},
     intrusive_list::{Links, List},
-    l2::storm::TokenBucket,
+    l2::{storm::TokenBucket, vlan::VlanId},
     status::Port,
     time::Time,
 };
@@ -19,7 +19,7 @@ pub(super) enum State {
 /// 64 bytes or less: 16 MiB for a full table.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) mac: MacAddr,
+    pub(super) station: Station,
     pub(super) port: Port,
     pub(super) state: State,
     pub(super) moves: u8,
@@ -82,9 +82,9 @@ impl MacTable {
         self.entries[slot as usize].state
     }
 
-    pub(super) fn add(&mut self, now: Time, mac: MacAddr, port: Port, state: State) -> u32 {
+    pub(super) fn add(&mut self, now: Time, station: Station, port: Port, state: State) -> u32 {
         let entry = Entry {
-            mac,
+            station,
             port,
             state,
             moves: 0,
@@ -103,7 +103,10 @@ impl MacTable {
             self.entries.push(entry);
             self.entries.len() as u32 - 1
         };
-        self.index.insert(mac, slot);
+        self.index.insert(station, slot);
+        if let Some(count) = self.vlan_count(station.vlan) {
+            *count += 1;
+        }
         if state == State::Static {
             self.static_count += 1;
             self.statics.push_back(&mut self.entries, state_links, slot);
@@ -118,7 +121,8 @@ impl MacTable {
         let Some(entry) = self.entries.get(slot as usize) else {
             return;
         };
-        self.index.remove(&entry.mac);
+        let station = entry.station;
+        self.index.remove(&station);
         self.unlink_from_port(slot);
         match self.state(slot) {
             State::Free => return,
@@ -128,8 +132,22 @@ impl MacTable {
                 self.statics.remove(&mut self.entries, state_links, slot);
             }
         }
+        if let Some(count) = self.vlan_count(station.vlan) {
+            *count -= 1;
+        }
         self.entries[slot as usize].state = State::Free;
         self.free.push_back(&mut self.entries, state_links, slot);
+    }
+
+    fn vlan_count(&mut self, vlan: VlanId) -> Option<&mut u32> {
+        if vlan == VlanId::NONE {
+            return None;
+        }
+        let at = usize::from(vlan.0);
+        if at >= self.by_vlan.len() {
+            self.by_vlan.resize(at + 1, 0);
+        }
+        self.by_vlan.get_mut(at)
     }
 
     pub(super) fn port_mut(&mut self, port: Port) -> &mut PortEntries {

@@ -8,9 +8,9 @@
 //! What is configured is not told: every worker is told by the operator. Nor is what is forgotten: each table ages by
 //! itself.
 
-use super::{MacTable, State, entries::Entry};
+use super::{MacTable, State, Station, entries::Entry};
 use crate::{
-    ids::{MacAddr, WorkerId},
+    ids::WorkerId,
     status::Port,
     time::{Span, Time},
 };
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacNews {
     /// The address.
-    pub mac: MacAddr,
+    pub station: Station,
     /// Where it is.
     pub port: Port,
     /// Which of the peers that had this slot one after the other.
@@ -67,9 +67,9 @@ impl MacTable {
     /// Another worker says this of a port that is there.
     pub fn hear(&mut self, news: &MacNews) {
         let told = news.stamp();
-        let Some(slot) = self.index.get(&news.mac).copied() else {
+        let Some(slot) = self.slot_of(news.station) else {
             if self.len() < self.capacity {
-                let slot = self.add(news.seen, news.mac, news.port, State::Dynamic);
+                let slot = self.add(news.seen, news.station, news.port, State::Dynamic);
                 self.set_stamp(slot, news);
             }
             return;
@@ -133,7 +133,7 @@ impl MacTable {
         let entry = &mut self.entries[slot as usize];
         entry.told = entry.stamp().0;
         self.news = Some(MacNews {
-            mac: entry.mac,
+            station: entry.station,
             port: entry.port,
             generation: 0,
             seen: entry.refreshed,

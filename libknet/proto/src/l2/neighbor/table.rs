@@ -12,7 +12,7 @@ use super::Claim;
 use crate::{
     ids::PeerId,
     intrusive_list::{Links, List},
-    l2::seeded_hash::SeededHash,
+    l2::{seeded_hash::SeededHash, vlan::VlanId},
     status::{NeighborEntry, Port},
     time::{Span, Time},
 };
@@ -27,6 +27,8 @@ const REFRESH_INTERVAL: Span = Span::from_secs(1);
 /// What one worker tells the others of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighborNews {
+    /// In which VLAN.
+    pub vlan: VlanId,
     /// What was said.
     pub claim: Claim,
     /// Behind which port.
@@ -43,7 +45,8 @@ pub struct NeighborTable {
     ageing: Span,
     capacity: usize,
     per_peer: usize,
-    index: HashMap<IpAddr, u32, SeededHash>,
+    /// Addresses of different VLANs have nothing to do with each other.
+    index: HashMap<(VlanId, IpAddr), u32, SeededHash>,
     entries: Vec<Entry>,
     free: List,
     by_age: List,
@@ -56,6 +59,7 @@ pub struct NeighborTable {
 
 #[derive(Debug)]
 struct Entry {
+    vlan: VlanId,
     claim: Claim,
     port: Port,
     is_free: bool,
@@ -138,16 +142,16 @@ impl NeighborTable {
         }
     }
 
-    /// What was said last of `ip`, and behind which port, unless that is too long ago.
-    pub fn lookup(&self, now: Time, ip: IpAddr) -> Option<(Claim, Port)> {
-        let entry = self.entries.get(*self.index.get(&ip)? as usize)?;
+    /// What was said last of `ip` in `vlan`, and behind which port, unless that is too long ago.
+    pub fn lookup(&self, now: Time, vlan: VlanId, ip: IpAddr) -> Option<(Claim, Port)> {
+        let entry = self.entries.get(*self.index.get(&(vlan, ip))? as usize)?;
         (now.since(entry.confirmed) < self.ageing).then_some((entry.claim, entry.port))
     }
 
-    /// A station behind `port` says this.
-    pub fn learn(&mut self, now: Time, claim: Claim, port: Port) {
+    /// A station behind `port` says this in `vlan`.
+    pub fn learn(&mut self, now: Time, vlan: VlanId, claim: Claim, port: Port) {
         let known = self
-            .known(claim, port)
+            .known(vlan, claim, port)
             .map(|entry| (entry.confirmed, entry.told, entry.claim.router));
         let is_new = known.is_none_or(|(.., router)| claim.router.is_some_and(|new| router != Some(new)));
         if known.is_some_and(|(confirmed, ..)| !is_new && now.since(confirmed) < REFRESH_INTERVAL) {
@@ -158,7 +162,7 @@ impl NeighborTable {
             .divided_by(8)
             .clamp(Span::from_secs(1), Span::from_secs(30));
         let tell = is_new || known.is_some_and(|(_, told, _)| now.since(told) >= interval);
-        let slot = self.confirm(now, claim, port);
+        let slot = self.confirm(now, vlan, claim, port);
         if let Some(entry) = self
             .entries
             .get_mut(slot as usize)
@@ -166,6 +170,7 @@ impl NeighborTable {
         {
             entry.told = now;
             self.news = Some(NeighborNews {
+                vlan,
                 claim: entry.claim,
                 port,
                 generation: 0,
@@ -181,11 +186,11 @@ impl NeighborTable {
 
     /// Another worker says this of a port that is there. What was said later wins, in whatever order news comes.
     pub fn hear(&mut self, news: &NeighborNews) {
-        let known = self.index.get(&news.claim.ip).copied();
+        let known = self.index.get(&(news.vlan, news.claim.ip)).copied();
         let entry = known.and_then(|slot| self.entries.get(slot as usize));
         if entry.is_none_or(|e| (e.confirmed, e.port, e.claim.mac) <= (news.seen, news.port, news.claim.mac))
         {
-            let slot = self.confirm(news.seen, news.claim, news.port);
+            let slot = self.confirm(news.seen, news.vlan, news.claim, news.port);
             if let Some(entry) = self.entries.get_mut(slot as usize) {
                 entry.told = news.seen;
             }
@@ -231,6 +236,7 @@ impl NeighborTable {
         let end = start.saturating_add(limit.max(1)).min(self.entries.len());
         let entries = self.entries.get(start..end).unwrap_or_default().iter();
         let page = entries.filter(|entry| !entry.is_free).map(|entry| NeighborEntry {
+            vlan: entry.vlan,
             ip: entry.claim.ip,
             mac: entry.claim.mac,
             router: entry.claim.router == Some(true),
@@ -241,20 +247,20 @@ impl NeighborTable {
     }
 
     /// The entry, if exactly this is known.
-    fn known(&self, claim: Claim, port: Port) -> Option<&Entry> {
-        let entry = self.entries.get(*self.index.get(&claim.ip)? as usize)?;
+    fn known(&self, vlan: VlanId, claim: Claim, port: Port) -> Option<&Entry> {
+        let entry = self.entries.get(*self.index.get(&(vlan, claim.ip))? as usize)?;
         (entry.claim.mac == claim.mac && entry.port == port).then_some(entry)
     }
 
     /// Puts it in its place, as said at that time.
-    fn confirm(&mut self, at: Time, mut claim: Claim, port: Port) -> u32 {
+    fn confirm(&mut self, at: Time, vlan: VlanId, mut claim: Claim, port: Port) -> u32 {
         let mut told = at;
-        if let Some(entry) = self.known(claim, port) {
+        if let Some(entry) = self.known(vlan, claim, port) {
             // Not everything that a station says tells whether it is a router.
             claim.router = claim.router.or(entry.claim.router);
             told = entry.told;
         }
-        if let Some(slot) = self.index.get(&claim.ip).copied() {
+        if let Some(slot) = self.index.get(&(vlan, claim.ip)).copied() {
             self.remove(slot);
         }
         if port != Port::Tap && self.port_len(port) >= self.per_peer {
@@ -264,6 +270,7 @@ impl NeighborTable {
             self.remove(self.by_age.head());
         }
         self.add(Entry {
+            vlan,
             claim,
             port,
             is_free: false,
@@ -275,7 +282,7 @@ impl NeighborTable {
     }
 
     fn add(&mut self, entry: Entry) -> u32 {
-        let (ip, port) = (entry.claim.ip, entry.port);
+        let (station, port) = ((entry.vlan, entry.claim.ip), entry.port);
         let slot = if let Some(slot) = self.free.pop_front(&mut self.entries, age_links) {
             self.entries[slot as usize] = entry;
             slot
@@ -283,7 +290,7 @@ impl NeighborTable {
             self.entries.push(entry);
             self.entries.len() as u32 - 1
         };
-        self.index.insert(ip, slot);
+        self.index.insert(station, slot);
         self.by_age.push_back(&mut self.entries, age_links, slot);
         let mut of_port = *self.port_mut(port);
         of_port.list.push_back(&mut self.entries, port_links, slot);
@@ -297,8 +304,8 @@ impl NeighborTable {
             return;
         };
         entry.is_free = true;
-        let (ip, port) = (entry.claim.ip, entry.port);
-        self.index.remove(&ip);
+        let (station, port) = ((entry.vlan, entry.claim.ip), entry.port);
+        self.index.remove(&station);
         let mut of_port = *self.port_mut(port);
         of_port.list.remove(&mut self.entries, port_links, slot);
         of_port.len -= 1;

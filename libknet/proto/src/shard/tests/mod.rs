@@ -10,3 +10,4 @@ mod opened;
 mod parcels;
 mod ports;
 mod rig;
+mod vlan;

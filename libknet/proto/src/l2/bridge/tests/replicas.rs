@@ -93,7 +93,7 @@ impl Network {
         };
         let bridge = &mut self.bridges[worker.index()];
         let frozen = Decision::Drop(DropReason::MacFrozen);
-        if bridge.forward(now, port, &frame(mac), 1) != frozen {
+        if bridge.forward(now, port, &Frame::plain(&frame(mac))) != frozen {
             self.sightings
                 .insert((mac, port, bridge.generation(port).unwrap()));
             self.last.insert(mac, port);

@@ -12,7 +12,7 @@ use super::{
     super::{Learned, MAX_MOVES, MOVE_WINDOW},
     *,
 };
-use crate::ids::{PeerId, Workers};
+use crate::ids::{MacAddr, PeerId, Workers};
 
 const AGEING: Span = Span::from_secs(3_000);
 const MACS: u32 = 4;
@@ -78,7 +78,7 @@ impl Replicas {
 
     fn place(&self, worker: u8, mac: MacAddr) -> Option<(Stamp, Port)> {
         let table = &self.tables[usize::from(worker)];
-        let entry = &table.entries[*table.index.get(&mac)? as usize];
+        let entry = &table.entries[*table.index.get(&Station::from(mac))? as usize];
         Some((entry.stamp(), entry.port))
     }
 

@@ -33,14 +33,21 @@ fn table(capacity: usize, per_peer: usize) -> NeighborTable {
 #[test]
 fn the_last_word_counts() {
     let mut table = table(10, 10);
-    table.learn(at(0), claim(1, 1), port(1));
-    assert_eq!(table.lookup(at(0), claim(1, 0).ip), Some((claim(1, 1), port(1))));
-    table.learn(at(0), claim(1, 2), port(2));
+    table.learn(at(0), VlanId::NONE, claim(1, 1), port(1));
     assert_eq!(
-        table.lookup(at(299), claim(1, 0).ip),
+        table.lookup(at(0), VlanId::NONE, claim(1, 0).ip),
+        Some((claim(1, 1), port(1)))
+    );
+    table.learn(at(0), VlanId::NONE, claim(1, 2), port(2));
+    assert_eq!(
+        table.lookup(at(299), VlanId::NONE, claim(1, 0).ip),
         Some((claim(1, 2), port(2)))
     );
-    assert_eq!(table.lookup(at(300), claim(1, 0).ip), None, "too long ago");
+    assert_eq!(
+        table.lookup(at(300), VlanId::NONE, claim(1, 0).ip),
+        None,
+        "too long ago"
+    );
     assert_eq!(
         (table.port_len(port(1)), table.port_len(port(2)), table.len()),
         (0, 1, 1)
@@ -55,16 +62,22 @@ fn a_router_stays_one_until_it_says_otherwise() {
         router,
         ..claim(1, 1)
     };
-    let is_router = |table: &NeighborTable| table.lookup(at(2), claim(1, 0).ip).unwrap().0.router;
-    table.learn(at(0), says(None), port(1));
+    let is_router = |table: &NeighborTable| {
+        table
+            .lookup(at(2), VlanId::NONE, claim(1, 0).ip)
+            .unwrap()
+            .0
+            .router
+    };
+    table.learn(at(0), VlanId::NONE, says(None), port(1));
     assert_eq!(is_router(&table), None);
-    table.learn(at(0), says(Some(true)), port(1));
+    table.learn(at(0), VlanId::NONE, says(Some(true)), port(1));
     assert_eq!(is_router(&table), Some(true), "told at once");
-    table.learn(at(2), says(None), port(1));
+    table.learn(at(2), VlanId::NONE, says(None), port(1));
     assert_eq!(is_router(&table), Some(true));
-    table.learn(at(2), says(Some(false)), port(1));
+    table.learn(at(2), VlanId::NONE, says(Some(false)), port(1));
     assert_eq!(is_router(&table), Some(false));
-    table.learn(at(2), claim(1, 2), port(1));
+    table.learn(at(2), VlanId::NONE, claim(1, 2), port(1));
     assert_eq!(is_router(&table), None);
 }
 
@@ -72,18 +85,18 @@ fn a_router_stays_one_until_it_says_otherwise() {
 fn who_was_confirmed_longest_ago_makes_room() {
     let mut table = table(6, 3);
     for ip in 1..=3 {
-        table.learn(at(ip.into()), claim(ip, ip), port(1));
+        table.learn(at(ip.into()), VlanId::NONE, claim(ip, ip), port(1));
     }
-    table.learn(at(5), claim(1, 1), port(1));
-    table.learn(at(6), claim(4, 4), port(1));
+    table.learn(at(5), VlanId::NONE, claim(1, 1), port(1));
+    table.learn(at(6), VlanId::NONE, claim(4, 4), port(1));
     let known = |table: &NeighborTable| -> Vec<u8> {
         (0..=9)
-            .filter(|ip| table.lookup(at(20), claim(*ip, 0).ip).is_some())
+            .filter(|ip| table.lookup(at(20), VlanId::NONE, claim(*ip, 0).ip).is_some())
             .collect()
     };
     assert_eq!(known(&table), [1, 3, 4], "of the same peer");
     for ip in 5..=8 {
-        table.learn(at(ip.into()), claim(ip, ip), port(0));
+        table.learn(at(ip.into()), VlanId::NONE, claim(ip, ip), port(0));
     }
     assert_eq!(known(&table), [1, 4, 5, 6, 7, 8], "of all");
 }
@@ -96,19 +109,23 @@ fn others_are_told() {
     there.share();
     let mut told = Vec::new();
     for second in 0..61 {
-        here.learn(at(second), claim(1, 1), port(1));
+        here.learn(at(second), VlanId::NONE, claim(1, 1), port(1));
         if let Some(news) = here.take_news() {
             there.hear(&news);
             told.push(second);
         }
     }
     assert_eq!(told, [0, 30, 60]);
-    assert_eq!(there.lookup(at(60), claim(1, 0).ip), Some((claim(1, 1), port(1))));
+    assert_eq!(
+        there.lookup(at(60), VlanId::NONE, claim(1, 0).ip),
+        Some((claim(1, 1), port(1)))
+    );
     assert_eq!(there.take_news(), None, "nobody tells what he was told");
     // An old word does not undo a new one.
-    there.learn(at(70), claim(1, 2), port(2));
+    there.learn(at(70), VlanId::NONE, claim(1, 2), port(2));
     here.learn(
         at(69),
+        VlanId::NONE,
         Claim {
             router: Some(true),
             ..claim(1, 1)
@@ -118,7 +135,10 @@ fn others_are_told() {
     there.hear(&here.take_news().unwrap());
     here.hear(&there.take_news().unwrap());
     for table in [&here, &there] {
-        assert_eq!(table.lookup(at(70), claim(1, 0).ip), Some((claim(1, 2), port(2))));
+        assert_eq!(
+            table.lookup(at(70), VlanId::NONE, claim(1, 0).ip),
+            Some((claim(1, 2), port(2)))
+        );
     }
 }
 
@@ -143,7 +163,7 @@ proptest! {
                 }
                 _ => {
                     let claim = claim(ip, mac);
-                    table.learn(now, claim, port(n));
+                    table.learn(now, VlanId::NONE, claim, port(n));
                     model.remove(&claim.ip);
                     let full = port(n) != Port::Tap && model.values().filter(|e| e.1 == port(n)).count() >= per_peer;
                     if full || model.len() >= capacity {
