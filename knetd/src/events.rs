@@ -7,6 +7,7 @@ use libknet::{
     api::message::EventRow,
     proto::{
         event::{Event as CoreEvent, LinkReason, SessionDownReason},
+        hub_group::TakeOverReason,
         ids::{LinkId, PeerId},
         shard::TapMtuWish,
         status::Port,
@@ -265,6 +266,8 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
             CoreEvent::Roamed { .. } => "roamed",
             CoreEvent::Gap { .. } => "gap",
             CoreEvent::MacFrozen { .. } => "mac-frozen",
+            CoreEvent::HubTakeOver { .. } => "hub-take-over",
+            CoreEvent::HubResent { .. } => "hub-resent",
         };
         self.row.kind = kind.into();
         match event {
@@ -390,6 +393,35 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
                 self.detail("mac_address", &mac);
                 return Loudness::Warn;
             }
+            CoreEvent::HubTakeOver {
+                group,
+                from,
+                to,
+                reason,
+            } => {
+                let before = from.map(|id| self.name(id));
+                self.peer(*to);
+                let (name, why) = take_over_reason(*reason);
+                let from = before.as_deref().map_or(String::new(), |b| format!(" from {b}"));
+                self.say(&format!("takes over hub-group {group}{from}: {why}"));
+                self.detail("group", group);
+                self.detail("from", &before.unwrap_or_default());
+                self.detail("reason", &name);
+                return if matches!(reason, TakeOverReason::InDoubt | TakeOverReason::Down) {
+                    Loudness::Warn
+                } else {
+                    Loudness::Info
+                };
+            }
+            CoreEvent::HubResent { from, to, frames } => {
+                let to = self.name(*to);
+                self.peer(*from);
+                self.say(&format!(
+                    "{frames} frames that it had not reported sent again to {to}"
+                ));
+                self.detail("to", &to);
+                self.detail("frames", frames);
+            }
         }
         Loudness::Info
     }
@@ -398,6 +430,16 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
 fn millis(span: Span) -> String {
     let micros = span.as_micros();
     format!("{}.{:01} ms", micros / 1000, micros % 1000 / 100)
+}
+
+/// Why a hub is the one in use, as JSON and as people have it.
+pub(crate) const fn take_over_reason(reason: TakeOverReason) -> (&'static str, &'static str) {
+    match reason {
+        TakeOverReason::First => ("first", "no other was in use"),
+        TakeOverReason::InDoubt => ("in-doubt", "all links of the one before were in doubt"),
+        TakeOverReason::Down => ("down", "the one before was down"),
+        TakeOverReason::Preferred => ("preferred", "it is preferred, and has been up for long enough"),
+    }
 }
 
 const fn session_down_reason(reason: SessionDownReason) -> (&'static str, &'static str) {
@@ -499,6 +541,17 @@ mod tests {
             CoreEvent::MacFrozen {
                 mac: libknet::proto::ids::MacAddr([2; 6]),
                 port: Port::Peer(peer),
+            },
+            CoreEvent::HubTakeOver {
+                group: "hubs".into(),
+                from: Some(peer),
+                to: PeerId(1),
+                reason: TakeOverReason::InDoubt,
+            },
+            CoreEvent::HubResent {
+                from: peer,
+                to: PeerId(1),
+                frames: 3,
             },
         ];
         for event in events {

@@ -4,10 +4,11 @@
 //! parcel goes over full and comes back empty: an empty one is the credit for another full one. So that ring is never
 //! full, and a worker that does not keep up is felt by whoever has something for it, who then reads less from the TAP.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use knet_io::eventfd::Waker;
 use knet_proto::{
+    hub_group::TakeOverReason,
     ids::{PeerId, SocketId, WorkerId},
     l2::{
         mac_table::{MacNews, Station},
@@ -96,6 +97,9 @@ struct Backlog {
     macs: BTreeMap<Station, MacNews>,
     neighbors: BTreeMap<(VlanId, IpAddr), NeighborNews>,
     peers: BTreeMap<PeerId, Box<PeerFacts>>,
+    take_overs: BTreeMap<Arc<str>, (PeerId, TakeOverReason)>,
+    questions: BTreeMap<PeerId, u32>,
+    attached: BTreeMap<PeerId, bool>,
     sockets: BTreeMap<SocketId, SocketState>,
     tap_mtu: Option<u16>,
 }
@@ -245,7 +249,7 @@ impl<P: Reusable> Other<P> {
     }
 
     fn tell(&mut self, letter: Letter) {
-        let is_hint = matches!(letter, Letter::News(News::Hint { .. }));
+        let is_hint = matches!(letter, Letter::News(News::Hint { .. } | News::Ask(_)));
         if is_hint && self.letters_out.slots() <= LETTERS - LETTERS_BEFORE_HINTS {
             return;
         }
@@ -305,6 +309,9 @@ impl Backlog {
         self.macs.is_empty()
             && self.neighbors.is_empty()
             && self.peers.is_empty()
+            && self.attached.is_empty()
+            && self.take_overs.is_empty()
+            && self.questions.is_empty()
             && self.sockets.is_empty()
             && self.tap_mtu.is_none()
     }
@@ -325,7 +332,16 @@ impl Backlog {
             Letter::News(News::Peer(facts)) => {
                 self.peers.insert(facts.peer, facts);
             }
-            Letter::News(News::Hint { .. }) => {}
+            Letter::News(News::Attached { peer, attached }) => {
+                self.attached.insert(peer, attached);
+            }
+            Letter::News(News::TakeOver { group, to, reason }) => {
+                self.take_overs.insert(group, (to, reason));
+            }
+            Letter::News(News::Prove { peer, question }) => {
+                self.questions.insert(peer, question);
+            }
+            Letter::News(News::Hint { .. } | News::Ask(_)) => {}
             Letter::Socket(id, state) => {
                 self.sockets.insert(id, state);
             }
@@ -342,6 +358,15 @@ impl Backlog {
         }
         if let Some((_, facts)) = self.peers.pop_first() {
             return Some(Letter::News(News::Peer(facts)));
+        }
+        if let Some((group, (to, reason))) = self.take_overs.pop_first() {
+            return Some(Letter::News(News::TakeOver { group, to, reason }));
+        }
+        if let Some((peer, question)) = self.questions.pop_first() {
+            return Some(Letter::News(News::Prove { peer, question }));
+        }
+        if let Some((peer, attached)) = self.attached.pop_first() {
+            return Some(Letter::News(News::Attached { peer, attached }));
         }
         if let Some((_, news)) = self.macs.pop_first() {
             return Some(Letter::News(News::Mac(news)));

@@ -739,6 +739,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
         lossless: true,
         rules: PortRules::default(),
         static_macs: Vec::new(),
+        hub: None,
         links: LinkConfigs::default(),
         opened: LinkConfigs::default(),
     };

@@ -256,6 +256,7 @@ pub(super) mod tests {
             lossless: true,
             rules: PortRules::default(),
             static_macs: Vec::new(),
+            hub: None,
             links: LinkId::all().zip(links).collect(),
             opened: LinkConfigs::default(),
         }

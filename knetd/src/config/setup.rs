@@ -394,6 +394,7 @@ fn peer_config(
             switchport: switchport(peer.switchport.as_ref()),
         },
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
+        hub: None,
         links: peer.links.iter().filter_map(with_id).collect(),
         opened: peer
             .opened

@@ -1,6 +1,6 @@
 //! What an interface, a peer and a link are told to do: plain values, already validated.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::{net::SocketAddr, num::NonZeroU8};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -158,6 +158,8 @@ pub struct PeerConfig {
     pub rules: PortRules,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
+    /// One of several hubs of which one is used at a time.
+    pub hub: Option<HubMembership>,
     /// The links by id. A peer without any is *listened for*: links that it opens are accepted on every
     /// socket, under the ids that it chooses.
     pub links: LinkConfigs,
@@ -191,6 +193,7 @@ impl PeerConfig {
             spoke: self.spoke,
             rules: self.rules.clone(),
             static_macs: self.static_macs.clone(),
+            hub: self.hub.clone(),
         }
     }
 }
@@ -204,6 +207,16 @@ pub struct DomainConfig {
     pub vlan_filtering: bool,
     /// Which of them the TAP is in, then.
     pub tap: Switchport,
+}
+
+/// The hub group that a peer is in. To the bridge its members are one port, so what [`PortRules`] and the like say of
+/// them is to be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubMembership {
+    /// Its name. The same for all members.
+    pub group: Arc<str>,
+    /// The highest of those that are up is used. Default 100.
+    pub preference: u8,
 }
 
 /// What a peer may do to the others of its broadcast domain.
@@ -288,6 +301,8 @@ pub struct PortConfig {
     pub rules: PortRules,
     /// See [`PeerConfig::static_macs`].
     pub static_macs: Vec<MacAddr>,
+    /// See [`PeerConfig::hub`].
+    pub hub: Option<HubMembership>,
 }
 
 /// Where the other end of a link is.

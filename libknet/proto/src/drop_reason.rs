@@ -77,6 +77,8 @@ drop_reasons! {
     MacFrozen "mac-frozen" "The source address belongs to another port: it is configured there, or it moved too often.",
     MacLimit "mac-limit" "The source address is one more than the `mac limit` of its peer.",
     StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
+    HubStandby "hub-standby" "A frame of a hub that is not the active one of its group, and for no station of ours: the active one brings it too.",
+    HubEcho "hub-echo" "A frame of our own that came back from the hub that has just taken over.",
     FloodBudget "flood-budget" "Copies of flooded frames beyond the budget.",
     FloodQueueFull "flood-queue-full" "Copies of flooded frames that could not be made at once, where too many waited already.",
     DhcpSnooping "dhcp-snooping" "What only a DHCP server says, from a peer that is not trusted to have one behind it.",

@@ -1,10 +1,12 @@
 //! What the core tells the outside as it happens. It takes the place of logging, and carries the numbers
 //! that led to each decision.
 
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 
 use crate::{
     handshake::message::{Role, Suite},
+    hub_group::TakeOverReason,
     ids::{LinkId, LinkSet, MacAddr, PeerId},
     status::{LinkState, Port},
     time::Span,
@@ -108,6 +110,26 @@ pub enum Event {
         mac: MacAddr,
         /// Where it stays.
         port: Port,
+    },
+    /// Frames to the hubs of a group go to another one from now on.
+    HubTakeOver {
+        /// Which group.
+        group: Arc<str>,
+        /// Where they went before.
+        from: Option<PeerId>,
+        /// Where they go.
+        to: PeerId,
+        /// Why.
+        reason: TakeOverReason,
+    },
+    /// What a hub that is left had not reported was sent again to the one that took over.
+    HubResent {
+        /// Which was left.
+        from: PeerId,
+        /// Which took over.
+        to: PeerId,
+        /// How many.
+        frames: u32,
     },
 }
 

@@ -20,6 +20,7 @@ pub mod drop_reason;
 pub mod event;
 pub mod fragment;
 pub mod handshake;
+pub mod hub_group;
 pub mod ids;
 mod internet_checksum;
 mod intrusive_list;

@@ -14,7 +14,7 @@
 //!
 //! The bytes stay where they were sealed ([`Arena`]).
 
-use alloc::collections::VecDeque;
+use alloc::{collections::VecDeque, vec::Vec};
 
 use crate::{
     arena::{Arena, Place},
@@ -364,6 +364,35 @@ impl ResendRing {
         if self.entries.is_empty() && now.since(self.last_push) >= IDLE {
             self.clear(arena);
         }
+    }
+
+    /// Takes out what was not reported and is no older than `max_age`, in order: of it the newest `most` bytes.
+    pub fn take_unreported(
+        &mut self,
+        now: Time,
+        max_age: Span,
+        most: usize,
+        arena: &mut Arena,
+    ) -> Vec<(DataSeq, Vec<u8>)> {
+        let mut left = most;
+        let mut taken = Vec::new();
+        for entry in self.entries.iter().rev() {
+            if entry.state == State::Settled {
+                continue;
+            }
+            let len = entry.place.size();
+            if now.since(entry.sent) > max_age || len > left {
+                break;
+            }
+            let start = arena.bytes.len();
+            if arena.copy(entry.place) {
+                taken.push((entry.seq, arena.bytes.split_off(start)));
+                left -= len;
+            }
+        }
+        taken.reverse();
+        self.clear(arena);
+        taken
     }
 
     /// Forgets everything: there is nobody who could open it.

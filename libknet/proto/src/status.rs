@@ -1,6 +1,6 @@
 //! Snapshots of the core's state: what `show` prints.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU8,
@@ -10,6 +10,7 @@ use crate::{
     arena,
     drop_reason::DropCounters,
     handshake::message::{Role, Suite},
+    hub_group::{Standing, TakeOverReason},
     ids::{LinkId, MAX_LINKS, MAX_PEERS, MacAddr, PeerId, SocketId},
     l2::vlan::VlanId,
     link::path_mtu::LimitReason,
@@ -187,6 +188,10 @@ pub struct PeerStatus {
     pub stalls: u32,
     /// Frames waiting for a session.
     pub queued: u32,
+    /// Where it is one of several hubs: whether it is the one in use.
+    pub hub: Option<bool>,
+    /// Where it has several hubs: whether we are the one in use.
+    pub attached: Option<bool>,
     /// What it does to the others.
     pub domain: DomainStatus,
     /// What is kept for the case that a link dies.
@@ -202,6 +207,34 @@ pub struct PeerStatus {
     pub active_links: Vec<LinkId>,
     /// All links.
     pub links: Vec<LinkStatus>,
+}
+
+/// A hub group as `show hub-group` prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubGroupStatus {
+    /// What the operator calls it.
+    pub name: Arc<str>,
+    /// The hub in use.
+    pub active: Option<PeerId>,
+    /// For how long.
+    pub since: Span,
+    /// Why.
+    pub reason: TakeOverReason,
+    /// How often another one has been taken into use.
+    pub take_overs: u32,
+    /// All of them, in ascending order.
+    pub members: Vec<HubMemberStatus>,
+}
+
+/// One hub of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubMemberStatus {
+    /// Who.
+    pub peer: PeerId,
+    /// The highest of those that are up is used.
+    pub preference: u8,
+    /// How frames can be sent to it.
+    pub standing: Standing,
 }
 
 /// What a peer does to the others of its broadcast domain.

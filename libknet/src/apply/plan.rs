@@ -189,6 +189,7 @@ mod tests {
             lossless: true,
             rules: PortRules::default(),
             static_macs: macs.iter().map(|n| mac(*n)).collect(),
+            hub: None,
             links: LinkConfigs::default(),
             opened: LinkConfigs::default(),
         }

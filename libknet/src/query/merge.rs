@@ -193,6 +193,7 @@ mod tests {
                         lossless: true,
                         rules: PortRules::default(),
                         static_macs: Vec::new(),
+                        hub: None,
                         links: LinkConfigs::default(),
                         opened: LinkConfigs::default(),
                     };

@@ -351,6 +351,7 @@ fn peer_config(public_key: PublicKey, policy: PolicyKind, other: u8, as_hub: boo
         shutdown: false,
         rules: PortRules::default(),
         static_macs: Vec::new(),
+        hub: None,
         links: configured.map(link).collect(),
         opened: LinkConfigs::default(),
     }

@@ -171,6 +171,7 @@ impl Confidant {
             shutdown: false,
             rules: PortRules::default(),
             static_macs: Vec::new(),
+            hub: None,
             links: [(LinkId::default(), link)].into_iter().collect(),
             opened: LinkConfigs::default(),
         };

@@ -211,6 +211,7 @@ impl Attack {
                 lossless: true,
                 rules: PortRules::default(),
                 static_macs: Vec::new(),
+                hub: None,
                 links: LinkConfigs::default(),
                 opened: LinkConfigs::default(),
             };

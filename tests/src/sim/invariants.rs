@@ -1,4 +1,4 @@
-//! The rules that hold in every world, whatever is done to it: I4 to I8, I11, I14, I15, I17 and I18 of the test plan. I1 to I3
+//! The rules that hold in every world, whatever is done to it: I4 to I8, I11, I14, I15 and I17 to I19 of the test plan. I1 to I3
 //! are in the [`ledger`](super::ledger), which sees every datagram and every frame.
 //!
 //! [`World::wind_up`] ends any run: it checks what the run has left, mends everything, and checks that all is as if
@@ -10,6 +10,7 @@ use knet_proto::{
     config::PolicyKind,
     drop_reason::DropReason,
     event::{Event, LinkReason},
+    hub_group::Standing,
     ids::{MacAddr, PeerId},
     resend_ring::REPLAY_MAX_AGE,
     shard::Parcel,
@@ -18,7 +19,7 @@ use knet_proto::{
 };
 
 use super::{
-    World,
+    ALL, World,
     health::{GRACE, SETTLE, Seen, SeenLink},
     ledger::Sent,
     network::Channel,
@@ -224,7 +225,12 @@ impl World {
 
     /// I4 and I5: of what was sent while there was one good link nothing is missing, whatever happened to the others,
     /// but for what the resend ring says that it had no room for; and nothing was overtaken where links take no turns.
+    ///
+    /// Where there are two hubs a frame takes ways of which none is that of the pair; [`Self::check_hubs`] has what holds.
     pub fn check_losses(&mut self) {
+        if self.setup.hubs > 1 {
+            return;
+        }
         let now = self.now;
         let recent = self
             .ledger
@@ -354,7 +360,7 @@ impl World {
     pub fn check_converged(&mut self) {
         for a in 0..self.setup.nodes {
             for b in (0..self.setup.nodes).filter(|b| *b != a) {
-                if self.setup.hub && a != 0 && b != 0 {
+                if self.setup.hubs > 0 && a >= self.setup.hubs && b >= self.setup.hubs {
                     continue;
                 }
                 let p = self.peer(a, b);
@@ -441,6 +447,43 @@ impl World {
         }
     }
 
+    /// I19: with two hubs, all clients agree with themselves: they use one that is up, what any host floods comes to each other
+    /// one once, and what clients send each other arrives.
+    pub fn check_hubs(&mut self) {
+        let (hubs, nodes) = (self.setup.hubs, self.setup.nodes);
+        for n in hubs..nodes {
+            let group = self.hub_group(n);
+            let active = group.members.iter().find(|m| Some(m.peer) == group.active);
+            if active.is_none_or(|m| m.standing != Standing::Up) {
+                self.ledger
+                    .breach(self.now, format!("I19: {n} uses no hub that is up: {group:?}"));
+            }
+        }
+        let allowed = std::mem::take(&mut self.ledger.copies_allowed);
+        let (from, first) = (self.now, self.ledger.sent() as u64);
+        for a in 0..nodes {
+            self.broadcasts(a, Span::from_millis(50), Span::from_millis(250));
+            for b in (0..nodes).filter(|b| *b != a) {
+                self.traffic(a, b, Span::from_millis(50), Span::from_millis(500));
+            }
+        }
+        self.run(Span::from_secs(2));
+        let (sent, lost) = self.ledger.lost(from, self.now);
+        if lost > 0 {
+            let text = format!("I19: {lost} of {sent} frames lost in peace between clients of two hubs");
+            self.ledger.breach(self.now, text);
+        }
+        for number in first..self.ledger.sent() as u64 {
+            let flooded = self.ledger.frame(number).is_some_and(|f| f.to == ALL);
+            let reached = self.ledger.reached(number);
+            if flooded && reached + 1 != nodes {
+                let text = format!("I19: a flooded frame came to {reached} of {} hosts", nodes - 1);
+                self.ledger.breach(self.now, text);
+            }
+        }
+        self.ledger.copies_allowed = allowed;
+    }
+
     /// I15: how often idle hosts are woken in `span`.
     pub fn check_idle(&mut self, span: Span) {
         let before: Vec<u64> = self.nodes.iter().map(|n| n.wakes).collect();
@@ -498,6 +541,9 @@ impl World {
         self.under_attack = false;
         self.check_converged();
         let from = self.now;
+        if self.setup.hubs > 1 {
+            self.check_hubs();
+        }
         for (a, b) in self.pairs() {
             self.traffic(a, b, Span::from_millis(50), Span::from_secs(2));
             self.traffic(b, a, Span::from_millis(50), Span::from_secs(2));

@@ -15,6 +15,8 @@ pub struct Sent {
     pub at: Time,
     /// When it arrived.
     pub arrived: Option<Time>,
+    /// How often.
+    pub times: u32,
 }
 
 /// The books of a run. A broken rule is written down, with the time it was broken at.
@@ -27,6 +29,13 @@ pub struct Ledger {
     pub out_of_order: u64,
     /// These, by number.
     pub overtaken: Vec<u64>,
+    /// How often a flooded frame, by number, has come to a host.
+    flooded: HashMap<(u64, usize), u32>,
+    /// How often a frame may arrive: once, or more often where it may have been sent again by another way while the first
+    /// one worked.
+    pub copies_allowed: u32,
+    /// Frames that arrived once more.
+    pub copies: u64,
     /// Rules that were broken.
     pub broken: Vec<String>,
 }
@@ -39,6 +48,7 @@ impl Ledger {
             to,
             at: now,
             arrived: None,
+            times: 0,
         });
         self.frames.len() as u64 - 1
     }
@@ -52,19 +62,49 @@ impl Ledger {
             let text = format!("frame {number} {frame:?} arrived at {at} as if from {source}");
             return self.breach(now, text);
         }
-        if let Some(before) = frame.arrived.replace(now) {
+        frame.times += 1;
+        if let Some(before) = frame.arrived {
+            self.copies += 1;
+            if frame.times <= self.copies_allowed {
+                return;
+            }
             let text = format!(
                 "frame {number} arrived at {at} twice, first at {}",
                 before.as_nanos()
             );
             return self.breach(now, text);
         }
+        frame.arrived = Some(now);
         let last = self.last_of_flow.entry((source, at)).or_insert(0);
         if number < *last {
             self.out_of_order += 1;
             self.overtaken.push(number);
         }
         *last = number.max(*last);
+    }
+
+    /// The same for one that is flooded: it comes to each host once, and never back.
+    pub fn arrive_flooded(&mut self, now: Time, at: usize, number: u64) {
+        let Some(frame) = self.frames.get_mut(number as usize) else {
+            return;
+        };
+        frame.arrived.get_or_insert(now);
+        let times = self.flooded.entry((number, at)).or_default();
+        *times += 1;
+        let (from, times) = (frame.from, *times);
+        if from == at {
+            self.breach(now, format!("I19: what {from} flooded came back to it"));
+        } else if times > self.copies_allowed.max(1) {
+            self.breach(
+                now,
+                format!("I19: what {from} flooded came to {at} {times} times"),
+            );
+        }
+    }
+
+    /// To how many hosts the flooded frame of this number has come.
+    pub fn reached(&self, number: u64) -> usize {
+        self.flooded.keys().filter(|(n, _)| *n == number).count()
     }
 
     /// I1: a nonce is used once. The key and the nonce follow from the header, so the same header must mean

@@ -23,12 +23,16 @@ use std::{
 use health::Health;
 use invariants::Damping;
 use knet_proto::{
-    config::{LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey, Remote},
+    config::{
+        HubMembership, LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey,
+        Remote,
+    },
     event::Event,
     ids::{LinkId, PeerId, SocketId, WorkerId, Workers},
     path::Path,
     rng::{Entropy, SeededEntropy},
-    status::{PeerStatus, Traffic},
+    shard::Shard,
+    status::{HubGroupStatus, PeerStatus, Traffic},
     time::{Span, Time},
 };
 use ledger::Ledger;
@@ -40,6 +44,8 @@ use steps::What;
 pub const SHORT: usize = 64;
 /// A full frame of the TAPs, in bytes.
 pub const FULL: usize = 1_514;
+/// For all hosts: the number of a station that nobody has, so that frames for it are flooded.
+pub const ALL: usize = 255;
 /// Datagrams kept per pair and direction, for whoever removes a peer.
 const RECENT: usize = 16;
 
@@ -54,8 +60,9 @@ pub struct Setup {
     pub links: u8,
     /// The policy of all.
     pub policy: PolicyKind,
-    /// Host 0 is a hub that knows no addresses: the others come to it, and know only it.
-    pub hub: bool,
+    /// The first so many hosts are hubs that know no addresses of the others: these come to them, and know only them. Two
+    /// hubs are a hub group to each of the others, and neighbours of each other.
+    pub hubs: usize,
     /// Data workers of each host.
     pub workers: Workers,
 }
@@ -67,7 +74,7 @@ impl Default for Setup {
             nodes: 2,
             links: 2,
             policy: PolicyKind::Passive,
-            hub: false,
+            hubs: 0,
             workers: Workers::ONE,
         }
     }
@@ -109,6 +116,8 @@ pub struct World {
     setup: Setup,
     /// What the bytes of a host's link cost it.
     costs: HashMap<(usize, u8), u8>,
+    /// Which of its hubs a host prefers.
+    preferences: HashMap<(usize, usize), u8>,
     nodes: Vec<Node>,
     health: Health,
     damping: Damping,
@@ -147,6 +156,7 @@ impl World {
             astray_ppm: 0,
             under_attack: false,
             costs: HashMap::new(),
+            preferences: HashMap::new(),
             nodes: Vec::new(),
             health: Health::default(),
             damping: Damping::default(),
@@ -191,6 +201,11 @@ impl World {
         self.plan(self.now, what);
     }
 
+    /// One host floods a short frame every `every`, for `span`.
+    pub fn broadcasts(&mut self, from: usize, every: Span, span: Span) {
+        self.traffic(from, ALL, every, span);
+    }
+
     /// Traffic between all hosts, both ways.
     pub fn traffic_everywhere(&mut self, every: Span, span: Span) {
         for a in 0..self.setup.nodes {
@@ -229,6 +244,16 @@ impl World {
     /// From now on the bytes of its links on `network` cost `node` so much.
     pub fn set_cost(&mut self, node: usize, network: u8, cost: u8) {
         self.costs.insert((node, network), cost);
+        self.reconfigure(node);
+    }
+
+    /// From now on `node` prefers its hub `hub` so much.
+    pub fn set_preference(&mut self, node: usize, hub: usize, preference: u8) {
+        self.preferences.insert((node, hub), preference);
+        self.reconfigure(node);
+    }
+
+    fn reconfigure(&mut self, node: usize) {
         if self.nodes[node].life().is_some() {
             for (id, config) in self.peers_of(node) {
                 self.nodes[node].set_peer(self.now, id, &config);
@@ -327,6 +352,13 @@ impl World {
         format!("{peers:?} {:?}", shards.collect::<Vec<_>>())
     }
 
+    /// The hub group of `node`, as the worker that decides for it knows it.
+    pub fn hub_group(&self, node: usize) -> HubGroupStatus {
+        let life = self.nodes[node].life().expect("the node runs");
+        let mut groups = life.shards.iter().flat_map(Shard::hub_groups);
+        groups.next().expect("it has several hubs")
+    }
+
     /// Packets that `node` discarded for `reason`.
     pub fn drops(&self, node: usize, reason: knet_proto::drop_reason::DropReason) -> u64 {
         self.nodes[node].life().map_or(0, |life| life.drops(reason))
@@ -384,11 +416,14 @@ impl World {
     /// Two hosts that are peers of each other, the smaller number first.
     fn pairs(&self) -> Vec<(usize, usize)> {
         let all = (0..self.setup.nodes).flat_map(|a| (a + 1..self.setup.nodes).map(move |b| (a, b)));
-        all.filter(|(a, _)| !self.setup.hub || *a == 0).collect()
+        all.filter(|(a, _)| self.setup.hubs == 0 || *a < self.setup.hubs)
+            .collect()
     }
 
     fn peers_of(&self, node: usize) -> Vec<(PeerId, PeerConfig)> {
-        let knows = |other: usize| other != node && (!self.setup.hub || node == 0 || other == 0);
+        let hubs = self.setup.hubs;
+        let is_hub = |n: usize| n < hubs;
+        let knows = |other: usize| other != node && (hubs == 0 || is_hub(node) || is_hub(other));
         (0..self.setup.nodes)
             .filter(|other| knows(*other))
             .map(|other| {
@@ -400,19 +435,23 @@ impl World {
                     link.cost = self.costs.get(&(node, network)).copied().unwrap_or_default();
                     (id, link)
                 };
-                let listens = self.setup.hub && node == 0;
-                let configured = LinkId::all().filter(|id| id.get() < self.setup.links && !listens);
+                let serves = is_hub(node) && !is_hub(other);
+                let configured = LinkId::all().filter(|id| id.get() < self.setup.links && !serves);
                 let public_key: PublicKey = self.nodes[other].public_key();
                 let config = PeerConfig {
                     public_key,
                     preshared_key: PresharedKey::default(),
                     policy: self.setup.policy,
                     isolate: false,
-                    spoke: self.setup.hub && node == 0,
+                    spoke: serves,
                     shutdown: false,
                     lossless: true,
                     rules: PortRules::default(),
                     static_macs: Vec::new(),
+                    hub: (hubs > 1 && !is_hub(node)).then(|| HubMembership {
+                        group: "hubs".into(),
+                        preference: self.preferences.get(&(node, other)).copied().unwrap_or(100),
+                    }),
                     links: configured.map(link).collect(),
                     opened: LinkConfigs::default(),
                 };

@@ -13,7 +13,7 @@ use knet_proto::{
     wire::virtio_net_header::VirtioNetHeader,
 };
 
-use super::{RECENT, World, network::Network, node};
+use super::{ALL, RECENT, World, network::Network, node};
 
 /// How long the handshake thread needs to take something up and finish it.
 const HANDSHAKE_TIME: Span = Span::from_micros(400);
@@ -281,6 +281,9 @@ impl World {
                 );
             }
             self.ledger.arrive(self.now, at, source, number);
+        }
+        if destination == ALL {
+            self.ledger.arrive_flooded(self.now, at, number);
         }
     }
 

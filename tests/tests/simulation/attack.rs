@@ -17,7 +17,7 @@ fn strangers_change_nothing_and_get_no_more_than_they_gave() {
         let mut world = World::new(Setup {
             seed,
             links: 2,
-            hub: seed % 2 == 0,
+            hubs: usize::from(seed % 2 == 0),
             ..Setup::default()
         });
         world.tap = true;

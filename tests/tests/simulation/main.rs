@@ -5,6 +5,7 @@
 mod attack;
 mod cost;
 mod failover;
+mod hubs;
 mod nodes;
 mod numbers;
 mod order;

@@ -9,7 +9,7 @@ use crate::{assert_sound, ms, secs};
 fn a_hub_forgets_clients_that_are_gone_and_takes_them_back() {
     let mut world = World::new(Setup {
         seed: 7,
-        hub: true,
+        hubs: 1,
         ..Setup::default()
     });
     world.run(secs(3));
@@ -67,7 +67,7 @@ fn a_peer_that_was_killed_is_back_within_two_seconds_of_its_start() {
         let mut world = World::new(Setup {
             seed,
             links: 2,
-            hub: seed % 2 == 0,
+            hubs: usize::from(seed % 2 == 0),
             ..Setup::default()
         });
         world.run(secs(3));
@@ -144,7 +144,7 @@ fn a_client_that_moves_is_followed() {
         let mut world = World::new(Setup {
             seed,
             links: 1,
-            hub: true,
+            hubs: 1,
             ..Setup::default()
         });
         world.run(secs(3));

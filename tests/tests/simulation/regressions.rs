@@ -16,7 +16,7 @@ fn k2_control_over_another_link_or_from_another_address_changes_nothing() {
         let mut world = World::new(Setup {
             seed: 2,
             links: 3,
-            hub,
+            hubs: usize::from(hub),
             ..Setup::default()
         });
         world.run(secs(5));

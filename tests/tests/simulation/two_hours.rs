@@ -19,7 +19,7 @@ fn two_hours(policy: PolicyKind, seed: u64) {
         nodes: 2,
         links: 8,
         policy,
-        hub: false,
+        hubs: 0,
         workers: Workers::ONE,
     });
     world.run(secs(5));

@@ -16,7 +16,7 @@ fn hub(seed: u64, workers: u8, links: u8, policy: PolicyKind) -> World {
         nodes: 6,
         links,
         policy,
-        hub: true,
+        hubs: 1,
         workers: Workers::new(workers).expect("a few"),
     });
     world.network.default.delay = ms(1);

@@ -24,6 +24,9 @@ use crate::{
     wire::ethernet::EthernetFrame,
 };
 
+/// So long the stations of a peer are welcome that says that they have come (see [`Bridge::welcome`]).
+pub const WELCOME: Span = Span::from_secs(1);
+
 /// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -67,6 +70,7 @@ struct PeerPort {
     trust: Trust,
     storm: StormControl,
     switchport: Switchport,
+    welcomed: Option<Time>,
 }
 
 impl PeerPort {
@@ -386,6 +390,17 @@ impl Bridge {
     /// When [`Self::expire`] has something to do, at the earliest.
     pub fn next_expiry(&self) -> Option<Time> {
         self.macs.next_expiry()
+    }
+
+    /// The peer says that its stations, which were behind another port, are behind its own: for [`WELCOME`] they may move
+    /// there, however often they have moved before. It is believed only so often.
+    pub fn welcome(&mut self, now: Time, peer: PeerId) {
+        let Some(port) = self.peer_mut(peer) else { return };
+        let believed = port.welcomed.is_none_or(|at| now.since(at) >= WELCOME.times(3));
+        if believed {
+            port.welcomed = Some(now);
+            self.macs.welcome(Port::Peer(peer), now + WELCOME);
+        }
     }
 
     /// Forgets every learned address.

@@ -165,6 +165,22 @@ impl MacTable {
         }
     }
 
+    /// Until `until` addresses may move to `port` however often they have moved before, and as many at once as there are:
+    /// whoever is behind it has said that its stations come.
+    pub fn welcome(&mut self, port: Port, until: Time) {
+        self.port_mut(port).welcome_until = until;
+    }
+
+    fn is_welcome(&self, now: Time, port: Port) -> bool {
+        match port {
+            Port::Tap => false,
+            Port::Peer(PeerId(peer)) => {
+                let port = self.peers.get(peer as usize);
+                port.is_some_and(|port| now < port.welcome_until)
+            }
+        }
+    }
+
     fn port_limit(&self, port: Port) -> Option<u16> {
         match port {
             Port::Tap => self.tap.limit,
@@ -232,7 +248,7 @@ impl MacTable {
                 if self.len() >= self.capacity || self.is_full(port) {
                     return Learned::Full;
                 }
-                if !self.admit_new(now, port) {
+                if !self.is_welcome(now, port) && !self.admit_new(now, port) {
                     return Learned::RateLimited;
                 }
                 let slot = self.add(now, station, port, State::Dynamic);
@@ -240,6 +256,16 @@ impl MacTable {
                 Learned::New
             }
         }
+    }
+
+    /// The addresses that are behind `port`, at most `most` of them: those seen last, and those that are configured.
+    pub fn stations(&self, port: Port, most: usize) -> Vec<Station> {
+        let entries = self
+            .port_slots(port)
+            .filter_map(|slot| self.entries.get(slot as usize));
+        let mut seen: Vec<(Time, Station)> = entries.map(|e| (e.refreshed, e.station)).collect();
+        seen.sort_unstable_by_key(|(at, station)| (core::cmp::Reverse(*at), *station));
+        seen.into_iter().take(most).map(|(_, station)| station).collect()
     }
 
     /// Replaces the configured addresses of `port`. They never age, never move, and displace what was learned
@@ -384,15 +410,16 @@ impl MacTable {
     }
 
     fn move_to(&mut self, slot: u32, now: Time, port: Port) -> Learned {
+        let welcome = self.is_welcome(now, port);
         let entry = &mut self.entries[slot as usize];
         let from = entry.port;
-        if entry.state == State::Static || now < entry.frozen_until {
+        if entry.state == State::Static || now < entry.frozen_until && !welcome {
             return Learned::Frozen {
                 port: from,
                 newly: false,
             };
         }
-        if now.since(entry.moves_since) < MOVE_WINDOW && entry.moves >= MAX_MOVES {
+        if now.since(entry.moves_since) < MOVE_WINDOW && entry.moves >= MAX_MOVES && !welcome {
             entry.frozen_until = now + MOVE_WINDOW;
             self.seen_here(slot, true);
             return Learned::Frozen {
@@ -406,13 +433,24 @@ impl MacTable {
         if self.is_full(port) {
             return Learned::Full;
         }
-        if !self.admit_new(now, port) {
+        if !welcome && !self.admit_new(now, port) {
             return Learned::RateLimited;
         }
-        self.count_move(slot, now);
-        self.put(slot, self.moment_of_move(slot, now), port);
+        let moment = self.moment_of_move(slot, now);
+        if welcome {
+            self.forgive_moves(slot);
+        } else {
+            self.count_move(slot, now);
+        }
+        self.put(slot, moment, port);
         self.seen_here(slot, true);
         Learned::Moved { from }
+    }
+
+    /// It is known why the address moves.
+    fn forgive_moves(&mut self, slot: u32) {
+        let entry = &mut self.entries[slot as usize];
+        (entry.moves, entry.frozen_until) = (0, Time::ZERO);
     }
 
     fn count_move(&mut self, slot: u32, now: Time) {

@@ -1,6 +1,7 @@
 //! The learning bridge: knows Ethernet addresses and ports, nothing of links or sessions. And what the frames
 //! that pass need besides: which flow they belong to, and which packet size the tunnel wishes for.
 
+pub mod announcement;
 pub mod bridge;
 pub mod first_hop;
 mod flood_list;

@@ -5,6 +5,7 @@
 
 mod balance;
 mod deliver;
+mod hub;
 mod judge;
 mod mirror_budget;
 pub(crate) mod path_mtu;
@@ -36,6 +37,7 @@ use crate::{
     timer_wheel::TimerId,
     wire::virtio_net_header::VirtioNetHeader,
 };
+use hub::Attachments;
 use mirror_budget::MirrorBudget;
 use sessions::{Attempt, YOUNG};
 
@@ -71,7 +73,7 @@ pub struct Peer {
     /// The longest datagram that passes on every link in use, in bytes of UDP payload; 0: none is in use.
     room: usize,
     ring: ResendRing,
-    /// What goes out is kept until it is reported: there is another link that it could go out on.
+    /// What goes out is kept until it is reported: there is another link that it could go out on, or another hub.
     protect: bool,
     /// A link that works is not in use: it would carry what those in use take with them when they die together.
     stand_by: bool,
@@ -94,6 +96,7 @@ pub struct Peer {
     drops: u64,
     duplicates: u64,
     operator_probes: Vec<OperatorProbe>,
+    attachments: Attachments,
 }
 
 #[derive(Debug)]
@@ -159,6 +162,7 @@ impl Peer {
             drops: 0,
             duplicates: 0,
             operator_probes: Vec::new(),
+            attachments: Attachments::default(),
         };
         for link in LinkId::all() {
             if let Some(config) = peer.config.link(link).cloned() {
@@ -463,7 +467,8 @@ impl Peer {
         self.let_rest(env);
         self.measure_room();
         self.update_reorder_wait();
-        self.protect = self.config.lossless && self.links().filter(|l| l.can_send()).count() > 1;
+        let another_way = self.config.hub.is_some() || self.links().filter(|l| l.can_send()).count() > 1;
+        self.protect = self.config.lossless && another_way;
         self.share_out();
         let stand_by = self
             .links()

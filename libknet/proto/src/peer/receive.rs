@@ -285,6 +285,7 @@ impl Peer {
                         l.peer_quality = Some(quality);
                     }
                 }
+                Record::Attachment(attachment) => self.attachments.heard(attachment),
             }
         }
     }

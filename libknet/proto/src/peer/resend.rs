@@ -29,7 +29,10 @@ impl Peer {
     ) -> LinkSet {
         let busy = self.ring.in_order_over().intersection(targets);
         // What goes out over several links at once is safe enough already.
-        let copied = self.config.policy == PolicyKind::Active && targets.len() > 1 && !self.stand_by;
+        let copied = self.config.policy == PolicyKind::Active
+            && targets.len() > 1
+            && !self.stand_by
+            && self.config.hub.is_none();
         if busy.is_empty() && (copied || !self.protect) {
             return targets;
         }

@@ -265,7 +265,7 @@ impl Peer {
     }
 
     /// Keeps a frame for the session to come; the oldest makes room.
-    fn keep_waiting(&mut self, env: &mut Env, frame: Frame<'_>) {
+    pub(super) fn keep_waiting(&mut self, env: &mut Env, frame: Frame<'_>) {
         let len = frame.bytes.len();
         if len > WAITING_BYTES || env.waiting.saturating_add(len) > env.waiting_most {
             self.drop_frame(env, self.what_is_missing(env));

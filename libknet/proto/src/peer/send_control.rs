@@ -93,6 +93,7 @@ impl Peer {
         let report = self.report(session, link);
         // Not on a link whose bytes cost money.
         let quality = self.link(link).filter(|l| !l.rests()).map(Link::receive_quality);
+        let attachment = self.attachments.ours();
         let now = env.now;
         let answered = answer.and_then(|a| LinkId::new((a.id & 7) as u8));
         let wish = answered.and_then(|of| self.link(of));
@@ -124,6 +125,9 @@ impl Peer {
             }
             if let Some(quality) = quality {
                 records.push(&Record::Quality(quality));
+            }
+            if let Some(attachment) = attachment {
+                records.push(&Record::Attachment(attachment));
             }
         });
     }

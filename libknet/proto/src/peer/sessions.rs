@@ -165,6 +165,9 @@ impl Peer {
         }
         let had_session = self.current.is_some();
         let old = self.current.replace(session);
+        if restarted || !had_session {
+            self.attachments.forget_theirs();
+        }
         if restarted {
             self.ring.clear(&mut env.outbox.arena);
             release(env, old);
@@ -216,6 +219,7 @@ impl Peer {
     /// The session is over, and nothing follows it yet.
     pub(super) fn end_session(&mut self, env: &mut Env, reason: SessionDownReason) {
         let was_up = self.is_up();
+        self.keep_for_other_hub(env);
         for session in [self.current.take(), self.previous.take(), self.next.take()] {
             release(env, session);
         }

@@ -35,6 +35,8 @@ impl Peer {
             drops: self.drops,
             duplicates: self.duplicates,
             stalls: self.stalls,
+            attached: self.is_attached(),
+            hub: None,
             // The bridge's.
             domain: DomainStatus::default(),
             queued: self.waiting.len() as u32,

@@ -33,12 +33,14 @@ impl Shard {
         if self.bridge.set_rules(id, &port.rules) {
             self.neighbors.remove_port(Port::Peer(id));
         }
+        self.set_hub(id, port.hub.as_ref());
         Ok(())
     }
 
     /// Removes a port: the addresses behind it are forgotten. Its owner has let the peer go before ([`Shard::leave`]).
     pub fn remove_port(&mut self, now: Time, id: PeerId) {
         self.tick(now);
+        self.set_hub(id, None);
         self.bridge.remove_peer(id);
         self.end_floods(Port::Peer(id));
         self.neighbors.remove_port(Port::Peer(id));

@@ -355,6 +355,7 @@ impl Shard {
 
     /// Sends a frame to the station that it is for, behind what was to be flooded because nobody knew that station.
     pub(super) fn send_known(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
+        let to = self.hubs.way(to);
         if self.has_floods()
             && let Some(station) = frame.bytes.first_chunk()
         {

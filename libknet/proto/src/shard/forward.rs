@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{
     net::{IpAddr, SocketAddr},
-    ops::Range,
+    ops::{ControlFlow, Range},
 };
 
 use super::{News, Shard, outbox::TapFrame};
@@ -149,6 +149,10 @@ impl Shard {
 
     /// The same with a frame whose VLAN is known, whatever the TAP wants it to look like.
     pub(super) fn forward_where(&mut self, from: Port, frame: Frame<'_>) -> bool {
+        let from = match self.entry(from, &frame) {
+            ControlFlow::Continue(port) => port,
+            ControlFlow::Break(to_tap) => return to_tap,
+        };
         let decision = if self.bridged {
             self.bridge.forward(self.env.real, from, &frame)
         } else {
@@ -192,6 +196,7 @@ impl Shard {
 
     /// Sends a frame to a peer, in the VLAN that it says.
     pub(super) fn send(&mut self, to: PeerId, from: Port, frame: Frame<'_>) {
+        let to = self.hubs.way(to);
         if frame.vlan == VlanId::NONE {
             self.send_as_it_is(to, from, frame);
         } else {

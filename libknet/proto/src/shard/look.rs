@@ -43,10 +43,11 @@ impl Shard {
         let domain = DomainStatus {
             storm_frames,
             storm_copies,
-            macs: self.bridge.macs().port_len(Port::Peer(peer.id)) as u32,
+            macs: self.macs_behind(peer.id) as u32,
         };
         PeerStatus {
             domain,
+            hub: self.hubs.is_active(peer.id),
             ..peer.status(&self.env)
         }
     }
@@ -60,12 +61,35 @@ impl Shard {
 
     /// The MAC table from `cursor` (0 at first) on, and the cursor to go on with.
     pub fn macs_page(&self, cursor: u32, limit: usize) -> (Vec<MacEntry>, Option<u32>) {
-        self.bridge.macs().page(self.env.real, cursor, limit)
+        let (mut page, next) = self.bridge.macs().page(self.env.real, cursor, limit);
+        for entry in &mut page {
+            entry.port = self.shown(entry.port);
+        }
+        (page, next)
+    }
+
+    /// What is behind a hub group is shown behind the hub in use.
+    fn shown(&self, port: Port) -> Port {
+        match port {
+            Port::Tap => port,
+            Port::Peer(peer) => Port::Peer(self.hubs.way(peer)),
+        }
+    }
+
+    fn macs_behind(&self, peer: PeerId) -> usize {
+        if !self.hubs.uses(peer) {
+            return 0;
+        }
+        self.bridge.macs().port_len(self.hubs.port_of(Port::Peer(peer)))
     }
 
     /// The IP addresses of stations from `cursor` (0 at first) on, and the cursor to go on with.
     pub fn neighbors_page(&self, cursor: u32, limit: usize) -> (Vec<NeighborEntry>, Option<u32>) {
-        self.neighbors.page(self.env.real, cursor, limit)
+        let (mut page, next) = self.neighbors.page(self.env.real, cursor, limit);
+        for entry in &mut page {
+            entry.port = self.shown(entry.port);
+        }
+        (page, next)
     }
 
     /// Forgets the IP addresses of stations.

@@ -9,6 +9,7 @@ pub mod env;
 mod first_hop;
 mod flood;
 mod forward;
+mod hubs;
 mod index;
 mod look;
 mod news;
@@ -50,6 +51,7 @@ use crate::{
 };
 use env::Env;
 use flood::Floods;
+use hubs::Hubs;
 use index::IndexTable;
 use news::Others;
 pub use news::{News, PeerFacts};
@@ -80,6 +82,7 @@ pub struct Shard {
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
     floods: Floods,
+    hubs: Hubs,
     neighbors: NeighborTable,
     first_hop: FirstHop,
     /// Whether frames pass it.
@@ -118,6 +121,7 @@ impl Shard {
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
             floods: Floods::new(|total| seat.workers.share(total)),
+            hubs: Hubs::default(),
             neighbors,
             first_hop: FirstHop::default(),
             bridged: true,
@@ -241,6 +245,7 @@ impl Shard {
             self.settle(id);
             self.forward_delivered(id);
         }
+        self.hubs_timeout();
         self.wish_tap_mtu();
         self.bridge.expire(now, MACS_PER_TURN);
         self.neighbors.expire(now, MACS_PER_TURN);
@@ -248,10 +253,11 @@ impl Shard {
 
     /// When [`Shard::handle_timeout`] wants to be called, in the caller's time.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let wheel = self.wheel.next_deadline().map(|at| at + self.stood_still);
+        let judged = [self.wheel.next_deadline(), self.hubs_deadline()];
+        let judged = judged.into_iter().flatten().min().map(|at| at + self.stood_still);
         let (macs, neighbors) = (self.bridge.next_expiry(), self.neighbors.next_expiry());
         let tap_mtu = self.env.auto_mtu.as_ref().and_then(AutoMtu::deadline);
-        [wheel, macs, neighbors, tap_mtu].into_iter().flatten().min()
+        [judged, macs, neighbors, tap_mtu].into_iter().flatten().min()
     }
 
     /// Says goodbye to every peer.
@@ -442,13 +448,22 @@ impl Shard {
             None if deadline == Time::NEVER => {}
             None => peer.timer = Some((self.wheel.insert(deadline, id), deadline)),
         }
+        let attachment = peer.take_attachment();
+        let in_group = peer.config.hub.is_some();
         let is_up = peer.is_up();
         if is_up != peer.counted_up {
             peer.counted_up = is_up;
             self.count_up(id, is_up);
         }
+        if let Some(attached) = attachment {
+            self.tell_all(News::Attached { peer: id, attached });
+            self.attached(id, attached);
+        }
         if !self.seat.is_alone() {
             self.tell_of(id);
+        }
+        if in_group {
+            self.hub_settled(id);
         }
     }
 
@@ -460,7 +475,25 @@ impl Shard {
         } else {
             peers_up.saturating_sub(1)
         };
-        self.bridge.set_up(id, up);
+        self.show_up(id);
+    }
+
+    /// What is flooded goes to a peer that is up, unless another hub of its group is in use.
+    fn show_up(&mut self, id: PeerId) {
+        let up = match self.peer(id) {
+            Some(peer) => peer.counted_up,
+            None => self.others.is_up(id),
+        };
+        self.bridge.set_up(id, up && self.hubs.uses(id));
+    }
+
+    /// A client that has several hubs says that its stations are behind it here, or that they are elsewhere.
+    fn attached(&mut self, id: PeerId, attached: bool) {
+        if attached {
+            self.bridge.welcome(self.env.real, id);
+        } else {
+            self.bridge.clear_dynamic_on(Port::Peer(id));
+        }
     }
 
     fn release_indices(&mut self) {

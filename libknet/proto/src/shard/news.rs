@@ -3,11 +3,12 @@
 //!
 //! It is soft state: what has not arrived yet costs a copy too many or too few.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::net::SocketAddr;
 
 use super::Shard;
 use crate::{
+    hub_group::{Standing, TakeOverReason},
     ids::{PeerId, ReceiverIndex, SocketId},
     l2::{mac_table::MacNews, neighbor::NeighborNews},
     path::Path,
@@ -25,6 +26,31 @@ pub enum News {
     Neighbor(NeighborNews),
     /// What there is to know of a peer. Only the latest of each counts, and that must not be lost.
     Peer(Box<PeerFacts>),
+    /// A client that has several hubs says whether it uses this one.
+    Attached {
+        /// Who.
+        peer: PeerId,
+        /// Whether it does.
+        attached: bool,
+    },
+    /// The receiver is to ask its peer, which is in a hub group, whether it is there.
+    Prove {
+        /// Whom.
+        peer: PeerId,
+        /// The number of the question, which comes back with [`PeerFacts`].
+        question: u32,
+    },
+    /// The same, of which nothing is to be told. May be lost.
+    Ask(PeerId),
+    /// Another hub of a group is in use.
+    TakeOver {
+        /// Which group.
+        group: Arc<str>,
+        /// Which of its peers.
+        to: PeerId,
+        /// Why.
+        reason: TakeOverReason,
+    },
     /// The network claims something about the path to one of the receiver's peers. May be lost.
     Hint {
         /// Our socket.
@@ -49,11 +75,14 @@ pub struct PeerFacts {
     indices: [Option<ReceiverIndex>; 3],
     /// The link that limits the MTU of the TAP, where that follows the paths.
     narrowest: Option<Narrowest>,
+    /// How it stands, and the last question that it has answered, where it is in a hub group.
+    hub: Option<(Standing, u32)>,
 }
 
 impl PeerFacts {
-    fn of(peer: &Peer) -> Self {
+    fn of(peer: &mut Peer) -> Self {
         Self {
+            hub: peer.as_hub(),
             peer: peer.id,
             up: peer.is_up(),
             places: peer.places.iter().flatten().copied().collect(),
@@ -70,12 +99,14 @@ impl PeerFacts {
             places: Vec::new(),
             indices: [None; 3],
             narrowest: None,
+            hub: None,
         }
     }
 
     /// Whether that is how it still is.
-    fn hold_for(&self, peer: &Peer) -> bool {
-        self.up == peer.is_up()
+    fn hold_for(&self, peer: &mut Peer) -> bool {
+        self.hub == peer.as_hub()
+            && self.up == peer.is_up()
             && self.indices == peer.their_indices()
             && self.places.iter().eq(peer.places.iter().flatten())
             && self.narrowest == peer.narrowest_measured()
@@ -101,6 +132,16 @@ impl Others {
     /// Whether `peer` knows a session with us by this index.
     pub(super) fn knows_as(&self, peer: PeerId, index: ReceiverIndex) -> bool {
         self.facts(peer).is_some_and(|f| f.indices.contains(&Some(index)))
+    }
+
+    /// Whether frames can be sent to `peer`.
+    pub(super) fn is_up(&self, peer: PeerId) -> bool {
+        self.facts(peer).is_some_and(|f| f.up)
+    }
+
+    /// How `peer` stands that is in a hub group, and the last question that it has answered.
+    pub(super) fn as_hub(&self, peer: PeerId) -> Option<(Standing, u32)> {
+        self.facts(peer)?.hub
     }
 
     /// The narrowest link to `peer`.
@@ -138,6 +179,13 @@ impl Shard {
                 }
             }
             News::Peer(facts) => self.learn_of(facts),
+            News::Attached { peer, attached } => self.attached(peer, attached),
+            News::Prove { peer, question } if self.seat.owns(peer) => self.prove_hub(peer, question),
+            News::Ask(peer) if self.seat.owns(peer) => self.ask_again(peer),
+            News::TakeOver { group, to, reason } => {
+                self.take_over(&group, to, reason);
+            }
+            News::Prove { .. } | News::Ask(_) => {}
             News::Hint { socket, remote, mtu } => {
                 // Not any further: whose the address is may be in dispute.
                 if let Some(id) = self.peer_at(socket, remote).filter(|id| self.seat.owns(*id)) {
@@ -177,12 +225,21 @@ impl Shard {
         });
     }
 
+    /// Tells all other workers, if there are any.
+    pub(super) fn tell_all(&mut self, news: News) {
+        if !self.seat.is_alone() {
+            self.env.outbox.news.push((None, news));
+        }
+    }
+
     /// Tells the others of a peer, if something about it is new to them.
     pub(super) fn tell_of(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
             return;
         };
-        if peer.told.as_ref().is_some_and(|told| told.hold_for(peer)) {
+        let told = peer.told.take();
+        if told.as_ref().is_some_and(|told| told.hold_for(peer)) {
+            peer.told = told;
             return;
         }
         let facts = Box::new(PeerFacts::of(peer));
@@ -203,7 +260,7 @@ impl Shard {
         if self.seat.owns(id) {
             return;
         }
-        self.bridge.set_up(id, facts.up);
+        let hub = facts.hub;
         let places = facts.places.clone();
         for place in self
             .others
@@ -217,6 +274,10 @@ impl Shard {
         }
         self.paths.extend(places.into_iter().map(|place| (place, id)));
         self.follow_paths(id);
+        self.show_up(id);
+        if let Some((standing, proof)) = hub {
+            self.hub_heard(id, standing, proof);
+        }
     }
 
     /// What the links to the peers of other workers carry counts from now on.

@@ -22,6 +22,7 @@ const PMTU_ACK: u8 = 0x07;
 const LINK_STATE: u8 = 0x08;
 const CLOSE: u8 = 0x09;
 const QUALITY: u8 = 0x80;
+const ATTACHMENT: u8 = 0x81;
 /// Kinds with this bit may be ignored by who does not know them.
 const IGNORABLE: u8 = 0x80;
 
@@ -64,6 +65,8 @@ pub enum Record {
     },
     /// How well what the other side sends arrives over the link that carries it.
     Quality(ReceiveQuality),
+    /// Whether the sender, which has several hubs, uses this one.
+    Attachment(Attachment),
 }
 
 /// A probe.
@@ -122,6 +125,22 @@ pub struct ReceiveQuality {
     /// Of the control datagrams that arrived lately, those that a later one had overtaken (RFC 4737), in parts per
     /// million: 0..=1,000,000.
     pub reordered_ppm: u32,
+}
+
+/// Whether a client that has several hubs uses the one that it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// How often it has changed between hubs, modulo 2^32: of two that contradict each other the later one counts.
+    pub changes: u32,
+    /// It does: its stations are behind it. Else they are behind another hub.
+    pub attached: bool,
+}
+
+impl Attachment {
+    /// Whether it is later than `other`.
+    pub const fn is_after(self, other: Self) -> bool {
+        (self.changes.wrapping_sub(other.changes) as i32) > 0
+    }
 }
 
 /// What one side holds of a link.
@@ -218,6 +237,7 @@ fn take_record(bytes: &[u8], plaintext_len: usize) -> Option<(Option<Record>, &[
             _ => return None,
         },
         QUALITY => Some(parse_quality(body.try_into().ok()?)?),
+        ATTACHMENT => Some(parse_attachment(body.try_into().ok()?)?),
         unknown if unknown & IGNORABLE != 0 => None,
         _ => return None,
     };
@@ -331,6 +351,16 @@ fn parse_quality(body: [u8; 8]) -> Option<Record> {
     (reordered_ppm <= 1_000_000).then_some(Record::Quality(ReceiveQuality {
         jitter_us: u32::from_le_bytes([j0, j1, j2, j3]),
         reordered_ppm,
+    }))
+}
+
+fn parse_attachment(body: [u8; 5]) -> Option<Record> {
+    let [c0, c1, c2, c3, attached @ 0..=1] = body else {
+        return None;
+    };
+    Some(Record::Attachment(Attachment {
+        changes: u32::from_le_bytes([c0, c1, c2, c3]),
+        attached: attached == 1,
     }))
 }
 
@@ -467,6 +497,11 @@ impl<'a> RecordWriter<'a> {
                 }
                 self.begin(QUALITY, 8);
                 self.u32s([q.jitter_us, q.reordered_ppm]);
+            }
+            Record::Attachment(a) => {
+                self.begin(ATTACHMENT, 5);
+                self.u32s([a.changes]);
+                self.bytes(&[u8::from(a.attached)]);
             }
         }
         self.count = self.count.saturating_add(1);

@@ -185,6 +185,7 @@ impl Swarm {
             shutdown: false,
             rules: PortRules::default(),
             static_macs: Vec::new(),
+            hub: None,
             links: LinkId::all().take(self.links.into()).map(link).collect(),
             opened: LinkConfigs::default(),
         };

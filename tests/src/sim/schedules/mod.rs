@@ -239,7 +239,7 @@ impl Play {
             nodes,
             links,
             policy,
-            hub,
+            hubs: usize::from(hub),
             workers: self.workers,
         });
         world.network.default.delay = Span::from_micros(100 + self.pick.below(20_000));

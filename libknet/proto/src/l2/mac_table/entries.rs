@@ -52,6 +52,8 @@ pub(super) struct PortEntries {
     /// How many may be learned, where the operator has said so.
     pub(super) limit: Option<u16>,
     pub(super) new_macs: TokenBucket,
+    /// Until when addresses are welcome there (see [`MacTable::welcome`]).
+    pub(super) welcome_until: Time,
 }
 
 impl PortEntries {
@@ -61,6 +63,7 @@ impl PortEntries {
         fixed: 0,
         limit: None,
         new_macs: TokenBucket::FULL,
+        welcome_until: Time::ZERO,
     };
 
     pub(super) fn len(&self) -> usize {

@@ -90,7 +90,11 @@ impl MacTable {
             let seen = entry.refreshed.max(news.seen);
             self.touch(slot, seen);
         } else {
-            self.count_move(slot, news.seen);
+            if self.is_welcome(news.seen, news.port) {
+                self.forgive_moves(slot);
+            } else {
+                self.count_move(slot, news.seen);
+            }
             self.put(slot, news.seen, news.port);
         }
         self.set_stamp(slot, news);

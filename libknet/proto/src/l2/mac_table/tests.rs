@@ -62,6 +62,47 @@ fn expiry_keeps_to_its_budget() {
 }
 
 #[test]
+fn an_address_moves_to_where_it_is_welcome_however_often() {
+    let mut table = table(10, 10);
+    table.learn(at(0), mac(1), A);
+    for i in 0..20 {
+        let (from, to) = if i % 2 == 0 { (A, B) } else { (B, A) };
+        let now = at(i * 1_000);
+        if to == B {
+            table.welcome(B, now + Span::from_millis(500));
+        }
+        assert_eq!(table.learn(now, mac(1), to), Learned::Moved { from }, "{i}");
+    }
+    // Where it is not, it is frozen as ever: the last moves to A and B are two.
+    for i in 0..3 {
+        let (from, to) = if i % 2 == 0 { (A, B) } else { (B, A) };
+        assert_eq!(table.learn(at(30_000 + i), mac(1), to), Learned::Moved { from });
+    }
+    let frozen = |newly| Learned::Frozen { port: B, newly };
+    table.learn(at(30_010), mac(1), A);
+    assert_eq!(
+        table.learn(at(30_011), mac(1), B),
+        Learned::Frozen { port: A, newly: true }
+    );
+    assert_ne!(table.learn(at(30_011), mac(1), B), frozen(true));
+    table.welcome(B, at(31_000));
+    assert_eq!(
+        table.learn(at(30_999), mac(1), B),
+        Learned::Moved { from: A },
+        "it thaws"
+    );
+    table.set_static(at(31_000), A, &[mac(1)]).unwrap();
+    table.welcome(B, at(32_000));
+    assert!(
+        matches!(
+            table.learn(at(31_001), mac(1), B),
+            Learned::Frozen { port: A, .. }
+        ),
+        "but for what is configured"
+    );
+}
+
+#[test]
 fn an_address_is_frozen_after_five_moves_and_thaws() {
     let mut table = table(10, 10);
     table.learn(at(0), mac(1), A);

@@ -142,6 +142,7 @@ impl Net {
             shutdown: false,
             rules: PortRules::default(),
             static_macs: Vec::new(),
+            hub: None,
             links: [(LinkId::default(), link)].into_iter().collect(),
             opened: LinkConfigs::default(),
         }

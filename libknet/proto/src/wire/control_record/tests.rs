@@ -51,7 +51,7 @@ fn bytes_are_where_the_protocol_puts_them() {
         jitter_us: 0x0403_0201,
         reordered_ppm: 1_000_000,
     };
-    let table: [(Record, &[u8]); 10] = [
+    let table: [(Record, &[u8]); 11] = [
         (
             PING_1,
             &[1, 16, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 5, 0xe8, 0x03, 0],
@@ -100,6 +100,13 @@ fn bytes_are_where_the_protocol_puts_them() {
             Record::Quality(quality),
             &[0x80, 8, 1, 2, 3, 4, 0x40, 0x42, 0x0f, 0],
         ),
+        (
+            Record::Attachment(Attachment {
+                changes: 0x0403_0201,
+                attached: true,
+            }),
+            &[0x81, 5, 1, 2, 3, 4, 1],
+        ),
     ];
     for (record, bytes) in table {
         assert_eq!(written(&[record]), bytes);
@@ -126,6 +133,7 @@ fn a_length_that_is_not_the_kinds_is_refused() {
         (8, 6),
         (9, 4),
         (0x80, 8),
+        (0x81, 5),
     ];
     for (kind, right) in lengths {
         for len in 0..=40_u8 {
@@ -148,6 +156,7 @@ fn one_bad_record_spoils_the_datagram() {
         &[8, 6, 8, 0, 0, 0, 0, 0],
         &[9, 4, 0, 2, 0, 0],
         &[0x80, 8, 0, 0, 0, 0, 0x41, 0x42, 0x0f, 0],
+        &[0x81, 5, 0, 0, 0, 0, 2],
     ] {
         assert_eq!(
             records(&[&good, bad].concat()),
@@ -221,14 +230,14 @@ fn unknown_kinds_are_skipped_only_with_bit_7() {
     let ping = written(&[PING_1]);
     for kind in 0..=255_u8 {
         let unknown = [&[kind, 3, 1, 2, 3][..], &ping].concat();
-        let expected = if kind > 0x80 {
+        let expected = if kind > 0x81 {
             Ok(vec![PING_1])
         } else {
             Err(DropReason::RecordInvalid)
         };
         assert_eq!(records(&unknown), expected, "kind {kind}");
     }
-    assert_eq!(records(&[0x81, 0]), Ok(vec![]));
+    assert_eq!(records(&[0x82, 0]), Ok(vec![]));
 }
 
 #[test]
@@ -418,4 +427,17 @@ proptest! {
             prop_assert!(records.count() <= MAX_RECORDS);
         }
     }
+}
+
+#[test]
+fn of_two_attachments_the_later_one_counts() {
+    let after = |a: u32, b: u32| {
+        let [a, b] = [a, b].map(|changes| Attachment {
+            changes,
+            attached: true,
+        });
+        a.is_after(b)
+    };
+    assert!(after(1, 0) && !after(0, 1) && !after(1, 1));
+    assert!(after(0, u32::MAX) && !after(u32::MAX, 0), "the count wraps");
 }
