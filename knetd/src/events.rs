@@ -268,6 +268,7 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
             CoreEvent::MacFrozen { .. } => "mac-frozen",
             CoreEvent::HubTakeOver { .. } => "hub-take-over",
             CoreEvent::HubResent { .. } => "hub-resent",
+            CoreEvent::Credential(_) => "credential",
         };
         self.row.kind = kind.into();
         match event {
@@ -421,6 +422,11 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
                 ));
                 self.detail("to", &to);
                 self.detail("frames", frames);
+            }
+            CoreEvent::Credential(presented) => {
+                self.row.peer = presented.peer.map(|id| self.name(id));
+                self.say(&format!("a credential was presented from {}", presented.remote));
+                return Loudness::Debug;
             }
         }
         Loudness::Info

@@ -89,6 +89,7 @@ impl Control {
                 }
                 Change::SetMacAgeing(ageing) => settings.push(Prepared::SetMacAgeing(ageing)),
                 Change::SetDomain(domain) => settings.push(Prepared::SetDomain(domain)),
+                Change::TakeCredentials(takes) => settings.push(Prepared::TakeCredentials(takes)),
                 Change::SetMtuPolicy(policy) => settings.push(Prepared::SetMtuPolicy(policy)),
                 Change::AddAddress(ip, prefix) => {
                     wanted.addresses.insert((ip, prefix));

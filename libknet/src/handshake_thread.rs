@@ -59,7 +59,9 @@ impl Waiting {
         match input {
             Input::Datagram { .. } => Some((&self.datagrams, HANDSHAKE_QUEUE)),
             Input::Start { .. } => Some((&self.starts, STARTS)),
-            Input::SetPeer { .. } | Input::RemovePeer(_) | Input::Release(_) => None,
+            Input::SetPeer { .. } | Input::RemovePeer(_) | Input::TakeCredentials(_) | Input::Release(_) => {
+                None
+            }
         }
     }
 }

@@ -99,6 +99,9 @@ pub enum Change {
     SetMacAgeing(Span),
     /// What is done for the broadcast domain, besides bridging.
     SetDomain(Box<DomainConfig>),
+    /// Whether strangers that present a credential are told of, [`knet_proto::event::Event::Credential`]. At first they
+    /// are not.
+    TakeCredentials(bool),
     /// What happens to packets that are too long for the path.
     SetMtuPolicy(MtuPolicy),
     /// Differentiated services code point of the datagrams that carry frames, 0..=63.

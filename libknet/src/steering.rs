@@ -17,19 +17,23 @@ const RECEIVER_OF_RESP: u32 = 8;
 /// An `HS_INIT` has no receiver index yet. The kernel spreads these by their senders' addresses, and each worker hands
 /// them to the same handshake thread. Merged with something behind it, that decides: the handshake is taken by
 /// whichever worker, the rest has an order to keep. (With a second `HS_INIT` in between it may come to a wrong worker,
-/// who passes it on.)
-pub(crate) fn program(workers: Workers) -> [Instruction; 15] {
+/// who passes it on.) An `HS_JOIN` is spread as well, whatever is behind it: one of any length comes once in a while.
+pub(crate) fn program(workers: Workers) -> [Instruction; 16] {
     use Instruction::{And, LoadByte, LoadLength, ReturnNone, ReturnTaken, SkipIfEqual, SkipUnlessGreater};
     let mask = workers.mask();
     [
         LoadByte(0),
         SkipIfEqual {
             value: MessageType::HsInit as u32,
-            skip: 7,
+            skip: 8,
         },
         SkipIfEqual {
             value: MessageType::HsResp as u32,
-            skip: 3,
+            skip: 4,
+        },
+        SkipIfEqual {
+            value: MessageType::HsJoin as u32,
+            skip: 11,
         },
         LoadByte(RECEIVER),
         And(mask),
@@ -47,7 +51,7 @@ pub(crate) fn program(workers: Workers) -> [Instruction; 15] {
         LoadByte(HS_INIT_LEN as u32 + RECEIVER),
         And(mask),
         ReturnTaken,
-        // Alone:
+        // Alone, or HS_JOIN:
         ReturnNone,
     ]
 }
@@ -134,19 +138,23 @@ mod tests {
     }
 
     fn init() -> Vec<u8> {
+        first_message(&[1; 64], false)
+    }
+
+    fn first_message(encrypted_payload: &[u8], joins: bool) -> Vec<u8> {
         let init = HsInit {
-            header: &HsInit::header(1, 1),
+            header: &HsInit::header(1, 1, joins),
             version_max: 1,
             version_min: 1,
             // Theirs: it says nothing about us.
             sender: ReceiverIndex(0x0a0b_0c01),
             ephemeral: &[1; 32],
             encrypted_static: &[1; 48],
-            encrypted_payload: &[1; 64],
+            encrypted_payload,
             mac1: &[1; 16],
             mac2: &[1; 16],
         };
-        init.emit().to_vec()
+        init.emit()
     }
 
     fn transport(kind: MessageType, receiver: ReceiverIndex, length: usize) -> Vec<u8> {
@@ -215,15 +223,17 @@ mod tests {
     /// Whatever else comes is somebody's: handshakes of strangers, and numbers of workers that do not exist.
     #[test]
     fn what_names_no_worker_is_spread_by_address() {
-        let (mut inits, mut beyond) = (BTreeSet::new(), BTreeSet::new());
+        let (mut inits, mut joins, mut beyond) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for _ in 0..40 {
             let mut workers = Sockets::new(3);
             inits.extend(workers.home(&[init()]));
+            joins.extend(workers.home(&[first_message(&[1; 300], true)]));
             beyond.extend(workers.home(&[transport(MessageType::Data, ReceiverIndex(7), 60)]));
             let empty = workers.home(&[vec![], vec![4], vec![2, 0, 0, 0, 1]]);
             assert!(empty.is_subset(&BTreeSet::from([0])), "{empty:?}");
         }
         assert_eq!(inits, BTreeSet::from([0, 1, 2]));
+        assert_eq!(joins, BTreeSet::from([0, 1, 2]));
         assert_eq!(beyond, BTreeSet::from([0, 1, 2]));
     }
 }

@@ -728,6 +728,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
     let mut peer = PeerConfig {
         public_key: PublicKey::from_bytes(unhex(peer)).unwrap(),
         preshared_key: PresharedKey::default(),
+        credential: None,
         policy: if policy.eq_ignore_ascii_case("active") {
             PolicyKind::Active
         } else {

@@ -68,6 +68,7 @@ fn change(interface: String, old: &Setup, new: &Setup) -> ImpactRow {
             Change::SetDomain(_) => {
                 settings.push("VLANs, ARP suppression, DHCP snooping or RA guard".into());
             }
+            Change::TakeCredentials(_) => settings.push("whether certificates of strangers are taken".into()),
             Change::SetMtuPolicy(_) => settings.push("MTU policy".into()),
             Change::SetDscp(_) => settings.push("DSCP".into()),
             Change::AddAddress(address, length) => settings.push(format!("new address {address}/{length}")),

@@ -249,6 +249,7 @@ pub(super) mod tests {
         PeerConfig {
             public_key: PrivateKey::from_bytes(&[key; 32]).public_key(),
             preshared_key: PresharedKey::default(),
+            credential: None,
             policy: PolicyKind::Passive,
             isolate: false,
             spoke: false,

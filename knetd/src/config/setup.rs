@@ -370,6 +370,7 @@ fn peer_config(
     Ok(Some(PeerConfig {
         public_key,
         preshared_key,
+        credential: None,
         policy: match peer.policy() {
             Policy::Passive => PolicyKind::Passive,
             Policy::Active => PolicyKind::Active,

@@ -11,6 +11,7 @@ use crate::{
     ids::{LinkId, MacAddr, SocketId},
     l2::{first_hop::FirstHop, storm::StormLimits, vlan::Switchport},
     time::Span,
+    wire::header::MAX_CREDENTIAL,
 };
 
 /// An X25519 private key (RFC 7748). Erased when dropped, never printed.
@@ -58,6 +59,31 @@ impl PublicKey {
     /// The 32 bytes of RFC 7748.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// What is presented to a peer with each first message, for it to find out by that who we are. Never printed: it may be a
+/// secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(Arc<[u8]>);
+
+impl Credential {
+    /// That of these bytes, 1..=512 of them; `None` where there are more or none.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        (1..=MAX_CREDENTIAL)
+            .contains(&bytes.len())
+            .then(|| Self(bytes.into()))
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Credential(..)")
     }
 }
 
@@ -141,6 +167,8 @@ pub struct PeerConfig {
     pub public_key: PublicKey,
     /// The key both sides share besides, or all zero.
     pub preshared_key: PresharedKey,
+    /// What is presented to it with each first message.
+    pub credential: Option<Credential>,
     /// How frames *to* this peer choose links. Each side decides for its own direction.
     pub policy: PolicyKind,
     /// Frames from an isolated peer go to the TAP only, never to another peer, and an isolated peer gets

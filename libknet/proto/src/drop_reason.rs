@@ -40,6 +40,7 @@ drop_reasons! {
     HandshakeCipher "handshake-cipher" "No cipher in common: the `cipher` lines of both sides leave none.",
     HandshakeCrypto "handshake-crypto" "The handshake message does not decrypt: other key, other preshared key, or damaged bytes.",
     HandshakeUnknownPeer "handshake-unknown-peer" "The sender's public key is not configured here.",
+    HandshakeCredentialRate "handshake-credential-rate" "Credentials of strangers beyond what is looked at.",
     HandshakeStale "handshake-stale" "The handshake's time stamp is not newer than the last; a RETRY was sent or withheld by its rate limit.",
     HandshakeReplay "handshake-replay" "The handshake repeats one already accepted.",
     HandshakeUnexpected "handshake-unexpected" "An answer to a handshake that we did not begin, or have already completed.",

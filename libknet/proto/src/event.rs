@@ -1,11 +1,14 @@
 //! What the core tells the outside as it happens. It takes the place of logging, and carries the numbers
 //! that led to each decision.
 
-use alloc::sync::Arc;
+use alloc::{boxed::Box, sync::Arc};
 use core::net::SocketAddr;
 
 use crate::{
-    handshake::message::{Role, Suite},
+    handshake::{
+        credential::Presented,
+        message::{Role, Suite},
+    },
     hub_group::TakeOverReason,
     ids::{LinkId, LinkSet, MacAddr, PeerId},
     status::{LinkState, Port},
@@ -131,6 +134,9 @@ pub enum Event {
         /// How many.
         frames: u32,
     },
+    /// A credential was presented. A stranger whose credential convinces is to be made a peer, and gets in with the next
+    /// copy of its first message.
+    Credential(Box<Presented>),
 }
 
 /// Why a link changed its state.

@@ -182,6 +182,7 @@ mod tests {
         PeerConfig {
             public_key: key,
             preshared_key: PresharedKey::default(),
+            credential: None,
             policy: PolicyKind::Passive,
             isolate: false,
             spoke: false,

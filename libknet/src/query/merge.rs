@@ -186,6 +186,7 @@ mod tests {
                     let config = PeerConfig {
                         public_key,
                         preshared_key: PresharedKey::default(),
+                        credential: None,
                         policy: PolicyKind::Passive,
                         isolate: false,
                         spoke: false,

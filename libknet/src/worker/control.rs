@@ -11,6 +11,7 @@ use std::{
 use knet_io::{eventfd::Waker, udp::UdpSocket};
 use knet_proto::{
     config::{DomainConfig, MtuPolicy, PeerConfig, PortConfig, TapMtu},
+    handshake::message::Input,
     ids::{LinkId, MacAddr, PeerId, SocketId},
     time::{Span, Time},
 };
@@ -86,6 +87,7 @@ pub(crate) enum Prepared {
     Sockets(SocketChange),
     SetMacAgeing(Span),
     SetDomain(Box<DomainConfig>),
+    TakeCredentials(bool),
     SetMtuPolicy(MtuPolicy),
     SetMtu(TapMtu),
     SetTapMac(MacAddr),
@@ -157,6 +159,9 @@ impl Worker {
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
                 Prepared::SetDomain(domain) => self.shard.set_domain(now, &domain),
+                Prepared::TakeCredentials(takes) => {
+                    self.handshake.send(Input::TakeCredentials(takes));
+                }
                 Prepared::SetMtuPolicy(policy) => self.shard.set_mtu_policy(policy),
                 Prepared::SetMtu(mtu) => self.shard.configure_tap_mtu(now, mtu),
                 Prepared::SetTapMac(mac) => {

@@ -344,6 +344,7 @@ fn peer_config(public_key: PublicKey, policy: PolicyKind, other: u8, as_hub: boo
     PeerConfig {
         public_key,
         preshared_key: PresharedKey::default(),
+        credential: None,
         policy,
         isolate: false,
         spoke: as_hub,

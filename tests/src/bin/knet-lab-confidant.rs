@@ -164,6 +164,7 @@ impl Confidant {
         let peer = PeerConfig {
             public_key: daemon,
             preshared_key: preshared_key.clone(),
+            credential: None,
             policy: PolicyKind::Passive,
             isolate: false,
             spoke: false,

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
-        PublicKey, TapMtu,
+        Credential, InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
+        PrivateKey, PublicKey, TapMtu,
     },
     crypto::{
         Secret,
@@ -33,11 +33,17 @@ use super::Input;
 const HOSTILE: PeerId = PeerId(0);
 const ABSENT: PeerId = PeerId(1);
 const VICTIM: PeerId = PeerId(0);
+/// Nobody's peer, with a credential.
+const STRANGER: u8 = 4;
 const MAX_FRAME: u16 = 1_514;
 const START: Time = Time::from_nanos(1_000_000_000);
 
 fn key(n: u8) -> PrivateKey {
     PrivateKey::generate(&mut SeededEntropy::new([n; 32]))
+}
+
+fn credential() -> Option<Credential> {
+    Credential::new(&[0xce; 60])
 }
 
 fn suites() -> SuiteSet {
@@ -63,6 +69,8 @@ fn handshaker(own: u8, peers: &[(PeerId, u8)]) -> Handshaker {
                 peer: *peer,
                 public_key,
                 preshared_key,
+                // Only what a stranger says is told of each time.
+                credential: (own == STRANGER).then(credential).flatten(),
             },
         );
         assert!(outputs.is_empty());
@@ -92,7 +100,7 @@ fn path(n: u8) -> Path {
     }
 }
 
-/// The `HS_INIT` with which this side begins.
+/// The first message with which this side begins.
 fn greeting(handshaker: &mut Handshaker) -> Vec<u8> {
     let start = ToHandshaker::Start {
         peer: VICTIM,
@@ -129,8 +137,9 @@ pub fn handshake(bytes: &[u8]) {
     let mut input = Input(bytes);
     let mut initiator = handshaker(1, &[(VICTIM, 2)]);
     let mut responder = handshaker(2, &[(HOSTILE, 1), (ABSENT, 3)]);
+    handle(&mut responder, ToHandshaker::TakeCredentials(true));
     let init = greeting(&mut initiator);
-    match input.byte().unwrap_or(0) % 3 {
+    match input.byte().unwrap_or(0) % 4 {
         0 => {
             let changed = change(&init, &mut input);
             let made = session(datagram(&mut responder, &changed)).is_some();
@@ -145,6 +154,22 @@ pub fn handshake(bytes: &[u8]) {
             assert_eq!(made, changed == resp);
             // Whatever came before, the genuine answer still counts, once.
             assert_eq!(session(datagram(&mut initiator, &resp)).is_some(), !made);
+        }
+        3 => {
+            let join = greeting(&mut handshaker(STRANGER, &[(VICTIM, 2)]));
+            let changed = change(&join, &mut input);
+            let outputs = datagram(&mut responder, &changed);
+            let told = outputs.iter().any(|output| match output {
+                Output::Credential(presented) => {
+                    assert_eq!(presented.public_key, key(STRANGER).public_key());
+                    assert_eq!(Credential::new(&presented.credential), credential());
+                    true
+                }
+                _ => false,
+            });
+            let before_mac2 = join.len() - 16;
+            assert_eq!(told, changed[..before_mac2] == join[..before_mac2]);
+            assert_eq!(outputs.len(), 1);
         }
         _ => {
             for side in [&mut initiator, &mut responder] {
@@ -204,6 +229,7 @@ impl Attack {
             let config = PeerConfig {
                 public_key,
                 preshared_key: PresharedKey::default(),
+                credential: None,
                 policy: PolicyKind::Active,
                 isolate: false,
                 spoke: true,

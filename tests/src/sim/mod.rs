@@ -441,6 +441,7 @@ impl World {
                 let config = PeerConfig {
                     public_key,
                     preshared_key: PresharedKey::default(),
+                    credential: None,
                     policy: self.setup.policy,
                     isolate: false,
                     spoke: serves,

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use super::{
     cookie::{Cookie, CookieMint, Mac1Key, ReplySeal},
+    credential::{Digest, Told},
     freshness::{EchoMint, Freshness},
     index_allocator::IndexAllocator,
     initiator::Attempts,
@@ -15,7 +16,7 @@ use super::{
     responder::Answers,
 };
 use crate::{
-    config::{PresharedKey, PrivateKey, PublicKey},
+    config::{Credential, PresharedKey, PrivateKey, PublicKey},
     crypto::dh::{KeyError, SharedSecret},
     drop_reason::DropReason,
     ids::{PeerId, ReceiverIndex, SocketId, Workers},
@@ -64,6 +65,9 @@ pub struct Handshaker {
     pub(super) indices: IndexAllocator,
     pub(super) attempts: Attempts,
     pub(super) answers: Answers,
+    /// Whether strangers with credentials are told of.
+    pub(super) takes_credentials: bool,
+    pub(super) told: Told,
     pub(super) sources: SourceLimiter,
     pub(super) cookies: CookieMint,
     pub(super) echoes: EchoMint,
@@ -95,6 +99,10 @@ pub(super) struct Own {
 pub(super) struct Peer {
     pub(super) public_key: PublicKey,
     pub(super) preshared_key: PresharedKey,
+    /// What we present to it.
+    pub(super) credential: Option<Credential>,
+    /// What it has presented last, and was told of.
+    pub(super) presented: Option<Digest>,
     /// The secret of both static keys; made when first needed, then kept.
     static_static: Option<SharedSecret>,
     pub(super) freshness: Freshness,
@@ -119,10 +127,12 @@ pub(super) struct StoredCookie {
 }
 
 impl Peer {
-    fn new(public_key: PublicKey, preshared_key: PresharedKey) -> Self {
+    fn new(public_key: PublicKey, preshared_key: PresharedKey, credential: Option<Credential>) -> Self {
         Self {
             public_key,
             preshared_key,
+            credential,
+            presented: None,
             static_static: None,
             freshness: Freshness::default(),
             accepted: Bucket::default(),
@@ -169,6 +179,8 @@ impl Handshaker {
             indices: IndexAllocator::new(config.workers),
             attempts: Attempts::default(),
             answers: Answers::default(),
+            takes_credentials: false,
+            told: Told::default(),
             sources: SourceLimiter::default(),
             cookies_until: Time::ZERO,
             replies: Bucket::default(),
@@ -201,9 +213,11 @@ impl Handshaker {
                 peer,
                 public_key,
                 preshared_key,
+                credential,
             } => {
-                self.set_peer(peer, public_key, preshared_key);
+                self.set_peer(peer, public_key, preshared_key, credential);
             }
+            Input::TakeCredentials(takes) => self.takes_credentials = takes,
             Input::RemovePeer(peer) => self.remove_peer(peer),
             Input::Release(index) => self.indices.release(index, self.peers.len(), now),
             Input::Start { peer, paths } => {
@@ -224,6 +238,7 @@ impl Handshaker {
     pub fn expire(&mut self, now: Time) {
         self.cookies.rotate(&mut *self.entropy, now);
         self.answers.expire(now);
+        self.told.expire(now);
         self.expire_attempts(now);
     }
 
@@ -236,7 +251,7 @@ impl Handshaker {
         out: &mut Vec<Output>,
     ) -> Result<(), DropReason> {
         match classify(bytes)? {
-            MessageType::HsInit => self.answer_init(now, wall, path, bytes, out),
+            MessageType::HsInit | MessageType::HsJoin => self.answer_init(now, wall, path, bytes, out),
             MessageType::HsResp => self.read_response(now, path, bytes, out),
             MessageType::Cookie => self.read_cookie(now, path, bytes),
             MessageType::Retry => self.read_retry(now, wall, path, bytes, out),
@@ -244,12 +259,19 @@ impl Handshaker {
         }
     }
 
-    fn set_peer(&mut self, id: PeerId, public_key: PublicKey, preshared_key: PresharedKey) {
+    fn set_peer(
+        &mut self,
+        id: PeerId,
+        public_key: PublicKey,
+        preshared_key: PresharedKey,
+        credential: Option<Credential>,
+    ) {
         match self.peers.get_mut(&id) {
             // What we know of its time stamps stays valid. What is under way may be meant for the other key.
             Some(peer) if peer.public_key == public_key => {
-                let changed = peer.preshared_key != preshared_key;
+                let changed = peer.preshared_key != preshared_key || peer.credential != credential;
                 peer.preshared_key = preshared_key;
+                peer.credential = credential;
                 if changed {
                     let attempts = core::mem::take(&mut peer.attempts);
                     self.give_up(attempts);
@@ -262,7 +284,8 @@ impl Handshaker {
                     self.remove_peer(other);
                 }
                 self.by_key.insert(public_key, id);
-                self.peers.insert(id, Peer::new(public_key, preshared_key));
+                self.peers
+                    .insert(id, Peer::new(public_key, preshared_key, credential));
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{
     rate_limit::Bucket,
 };
 use crate::{
-    config::PrivateKey,
+    config::{Credential, PrivateKey},
     crypto::aead::TAG_LEN,
     drop_reason::DropReason,
     ids::{MAX_LINKS, PeerId, ReceiverIndex},
@@ -24,10 +24,10 @@ use crate::{
     time::{Span, Time, WallClock},
     wire::{
         handshake_message::{
-            HsInit, HsResp, INIT_PAYLOAD_LEN, InitPayload, PARTIAL_CHECKSUMS, RespPayload, SealedReply,
-            VERSION_MAX, VERSION_MIN,
+            HsInit, HsResp, InitPayload, PARTIAL_CHECKSUMS, RespPayload, SealedReply, VERSION_MAX,
+            VERSION_MIN,
         },
-        header::{HS_INIT_LEN, MessageType},
+        header::MessageType,
     },
 };
 
@@ -55,7 +55,7 @@ struct Attempt {
     noise: Initiator,
     started: Time,
     /// Without MAC2.
-    message: Box<[u8; HS_INIT_LEN]>,
+    message: Vec<u8>,
     /// Where it was sent.
     paths: Vec<Path>,
     answers: Bucket,
@@ -116,21 +116,20 @@ impl Handshaker {
         let Some(peer) = self.peers.get_mut(&id) else {
             return Ok(());
         };
-        let header = HsInit::header(VERSION_MIN, VERSION_MAX);
+        let credential = peer.credential.as_ref().map_or(&[][..], Credential::as_bytes);
+        let header = HsInit::header(VERSION_MIN, VERSION_MAX, !credential.is_empty());
         self.last_timestamp = next_timestamp(self.last_timestamp, wall);
-        let mut payload = [0; INIT_PAYLOAD_LEN + TAG_LEN];
-        if let Some((plaintext, _)) = payload.split_first_chunk_mut() {
-            *plaintext = InitPayload {
-                timestamp: self.last_timestamp.to_tai64n(),
-                suites: self.own.suites,
-                speed: 0,
-                lanes_max: self.own.lanes_max,
-                capabilities: self.own.capabilities,
-                instance: self.own.instance,
-                echo,
-            }
-            .emit();
+        let plaintext = InitPayload {
+            timestamp: self.last_timestamp.to_tai64n(),
+            suites: self.own.suites,
+            speed: 0,
+            lanes_max: self.own.lanes_max,
+            capabilities: self.own.capabilities,
+            instance: self.own.instance,
+            echo,
         }
+        .emit();
+        let mut payload = [&plaintext[..], credential, &[0; TAG_LEN]].concat();
         let public_key = peer.public_key;
         let shared = peer
             .static_static(&self.own.private_key)
@@ -170,7 +169,7 @@ impl Handshaker {
             peer: id,
             noise,
             started: now,
-            message: Box::new(bytes),
+            message: bytes,
             paths: paths.to_vec(),
             answers: Bucket::default(),
         };
@@ -193,7 +192,7 @@ impl Handshaker {
         };
         peer.cookies.retain(|c| c.until > now);
         for path in paths {
-            let mut bytes = attempt.message.to_vec();
+            let mut bytes = attempt.message.clone();
             if let Some(stored) = peer.cookies.iter().find(|c| c.fits(path)) {
                 put_mac2(&mut bytes, &stored.cookie);
             }
@@ -348,7 +347,7 @@ impl Handshaker {
             .get(&attempt.peer)
             .ok_or(DropReason::HandshakeUnexpected)?;
         let secret = super::cookie::ReplySeal::new(&peer.public_key)
-            .open(&reply, HsInit::parse(&*attempt.message)?.mac1)
+            .open(&reply, HsInit::parse(&attempt.message)?.mac1)
             .ok_or(DropReason::HandshakeCrypto)?;
         Ok((attempt.peer, secret))
     }

@@ -10,8 +10,9 @@ use core::net::SocketAddr;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::credential::Presented;
 use crate::{
-    config::{PresharedKey, PublicKey},
+    config::{Credential, PeerConfig, PresharedKey, PublicKey},
     crypto::Secret,
     drop_reason::DropReason,
     ids::{PeerId, ReceiverIndex, WorkerId, Workers},
@@ -29,7 +30,11 @@ pub enum Input {
         public_key: PublicKey,
         /// The shared key, or zeros.
         preshared_key: PresharedKey,
+        /// What we present to it.
+        credential: Option<Credential>,
     },
+    /// Whether strangers are told of that present a credential. At first they are not.
+    TakeCredentials(bool),
     /// A peer was removed or shut down: everything about it is erased. The indices of its sessions are still
     /// in use until each is released.
     RemovePeer(PeerId),
@@ -41,7 +46,7 @@ pub enum Input {
         /// Where it may be reached.
         paths: Vec<Path>,
     },
-    /// A datagram whose first byte says that it is a handshake message (types 1, 2, 3, 7).
+    /// A datagram whose first byte says that it is a handshake message (types 1, 2, 3, 7, 8).
     Datagram {
         /// Where it came from.
         path: Path,
@@ -50,6 +55,18 @@ pub enum Input {
     },
     /// The session of this receive index is gone. The index rests for 540 s before it is used again.
     Release(ReceiverIndex),
+}
+
+impl Input {
+    /// A peer was added or changed to this.
+    pub fn set_peer(peer: PeerId, config: &PeerConfig) -> Self {
+        Self::SetPeer {
+            peer,
+            public_key: config.public_key,
+            preshared_key: config.preshared_key.clone(),
+            credential: config.credential.clone(),
+        }
+    }
 }
 
 /// What comes out of the handshaker.
@@ -68,6 +85,8 @@ pub enum Output {
     /// A handshake is complete: install the session, then send `reply`. Whoever does not install it releases
     /// its `our_index`.
     Session(Box<NewSession>),
+    /// A credential was presented: by a stranger, who is not answered, or for the first time by a peer.
+    Credential(Box<Presented>),
     /// A datagram was refused; to be counted.
     Dropped(DropReason),
 }
@@ -78,7 +97,7 @@ impl Output {
         let peer = match self {
             Self::Transmit { peer, .. } => *peer,
             Self::Session(session) => Some(session.peer),
-            Self::Dropped(_) => None,
+            Self::Credential(_) | Self::Dropped(_) => None,
         };
         peer.map_or(from, |peer| workers.owner(peer))
     }

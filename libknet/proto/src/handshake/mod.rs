@@ -22,6 +22,7 @@
 )]
 
 pub mod cookie;
+pub mod credential;
 pub mod freshness;
 pub mod handshaker;
 pub mod index_allocator;

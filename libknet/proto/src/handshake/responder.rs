@@ -12,6 +12,7 @@ use alloc::{
 
 use super::{
     cookie::mapped,
+    credential::{Presented, digest},
     freshness::Verdict,
     handshaker::Handshaker,
     message::{NewSession, Output, Role, Suite, SuiteSet},
@@ -93,7 +94,7 @@ impl Answers {
 }
 
 impl Handshaker {
-    /// Answers an `HS_INIT`, or says why not.
+    /// Answers a first message, or says why not.
     pub(super) fn answer_init(
         &mut self,
         now: Time,
@@ -125,6 +126,11 @@ impl Handshaker {
             });
             return Ok(());
         }
+        if let Some(sender) = self.told.sender(init.ephemeral)
+            && !self.by_key.contains_key(sender)
+        {
+            return Err(DropReason::HandshakeUnknownPeer);
+        }
         if !self.sources.allow(path.remote.ip(), proven, now) {
             // Somebody else may be using up this source's share in its name: let it prove itself.
             if !proven {
@@ -148,19 +154,18 @@ impl Handshaker {
         .map_err(|_| DropReason::HandshakeCrypto)?;
         // Another encoding of a peer's key is not that peer.
         let static_key = PublicKey::from_bytes(static_key).map_err(|_| DropReason::HandshakeUnknownPeer)?;
-        let id = *self
-            .by_key
-            .get(&static_key)
-            .ok_or(DropReason::HandshakeUnknownPeer)?;
+        let Some(id) = self.by_key.get(&static_key).copied() else {
+            return self.tell_of_stranger(now, path, &init, noise, static_key, out);
+        };
         let peer = self.peers.get_mut(&id).ok_or(DropReason::HandshakeUnknownPeer)?;
         let shared = peer
             .static_static(&self.own.private_key)
             .map_err(|_| DropReason::HandshakeCrypto)?;
-        let mut payload = *init.encrypted_payload;
+        let mut payload = init.encrypted_payload.to_vec();
         let plaintext = noise
             .read_payload(shared, &mut payload)
             .map_err(|_| DropReason::HandshakeCrypto)?;
-        let offer = InitPayload::parse(plaintext)?;
+        let (offer, credential) = InitPayload::parse_with_credential(plaintext)?;
         let suite = choose_suite(self.own.suites, offer.suites)?;
 
         let (own, echoes) = (&self.own, &self.echoes);
@@ -217,8 +222,18 @@ impl Handshaker {
                 return Err(reason);
             }
         };
+        let digest = (!credential.is_empty()).then(|| digest(credential));
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.freshness.accept(&offer.timestamp, init.ephemeral, wall);
+            if self.takes_credentials && digest.is_some() && peer.presented != digest {
+                peer.presented = digest;
+                out.push(Output::Credential(Box::new(Presented {
+                    public_key: static_key,
+                    peer: Some(id),
+                    credential: credential.to_vec(),
+                    remote: path.remote,
+                })));
+            }
         }
         let answer = Answer {
             peer: id,
@@ -228,6 +243,41 @@ impl Handshaker {
         };
         self.answers.insert(*init.ephemeral, answer, now);
         out.push(Output::Session(Box::new(session)));
+        Ok(())
+    }
+
+    /// Somebody whom we do not know says who he is: whether that is to be believed is for others to find out. He is not
+    /// answered before he is a peer, which a copy of his message may find him to be.
+    fn tell_of_stranger(
+        &mut self,
+        now: Time,
+        path: Path,
+        init: &HsInit<'_>,
+        mut noise: Responder,
+        static_key: PublicKey,
+        out: &mut Vec<Output>,
+    ) -> Result<(), DropReason> {
+        if !self.takes_credentials || !init.has_credential() {
+            return Err(DropReason::HandshakeUnknownPeer);
+        }
+        if !self.told.may_tell(now) {
+            return Err(DropReason::HandshakeCredentialRate);
+        }
+        let shared = self.own.private_key.shared(&static_key);
+        let shared = shared.map_err(|_| DropReason::HandshakeCrypto)?;
+        let mut payload = init.encrypted_payload.to_vec();
+        let plaintext = noise
+            .read_payload(&shared, &mut payload)
+            .map_err(|_| DropReason::HandshakeCrypto)?;
+        let (offer, credential) = InitPayload::parse_with_credential(plaintext)?;
+        choose_suite(self.own.suites, offer.suites)?;
+        self.told.insert(*init.ephemeral, static_key, now);
+        out.push(Output::Credential(Box::new(Presented {
+            public_key: static_key,
+            peer: None,
+            credential: credential.to_vec(),
+            remote: path.remote,
+        })));
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use core::net::SocketAddr;
 use crate::{
     config::{LinkConfig, PeerConfig},
     event::{Event, LinkReason, SessionDownReason},
+    handshake::message::Input,
     ids::{LinkId, LinkSet, MAX_LINKS, PeerId, ReceiverIndex, SocketId},
     link::{Link, PingDue, Transition},
     path::Path,
@@ -182,6 +183,14 @@ impl Peer {
         let was_down = self.config.shutdown;
         let opened_by_peer = self.config.accepts_any_link();
         let before = core::mem::replace(&mut self.config, config);
+        if before.credential != self.config.credential {
+            let input = Input::set_peer(self.id, &self.config);
+            env.outbox.handshake.push(input);
+            if self.config.credential.is_some() {
+                // At once: the other side may wait for it.
+                self.attempt.begin(env.now);
+            }
+        }
         if self.config.shutdown && !was_down {
             self.close(env, SessionDownReason::Configured);
         } else if was_down && !self.config.shutdown {

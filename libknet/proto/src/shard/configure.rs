@@ -67,11 +67,7 @@ impl Shard {
             }
             self.take_out(id);
         }
-        self.env.outbox.handshake.push(Input::SetPeer {
-            peer: id,
-            public_key: config.public_key,
-            preshared_key: config.preshared_key.clone(),
-        });
+        self.env.outbox.handshake.push(Input::set_peer(id, &config));
         let peer = Box::new(Peer::new(id, config, &mut self.env));
         if let Some(slot) = self.peers.get_mut(index) {
             *slot = Some(peer);

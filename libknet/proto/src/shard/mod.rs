@@ -179,6 +179,7 @@ impl Shard {
                 self.env.transmit(Class::Control, false, &path, start);
             }
             Output::Dropped(reason) => self.env.drop(reason),
+            Output::Credential(presented) => self.env.event(Event::Credential(presented)),
             Output::Session(new) => {
                 let (id, index) = (new.peer, new.our_index);
                 let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {

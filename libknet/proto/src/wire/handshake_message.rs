@@ -1,4 +1,4 @@
-//! The four messages of the handshake, and the payloads that two of them carry encrypted.
+//! The messages of the handshake, and the payloads that three of them carry encrypted.
 //!
 //! ```text
 //! HS_INIT, 184 bytes                      HS_RESP, 132 bytes
@@ -13,13 +13,18 @@
 //! 152  16  MAC1 over [0..152]             116  16  MAC2, reserved
 //! 168  16  MAC2 over [0..168], or zero
 //!
+//! HS_JOIN, type 8: as HS_INIT, with 1..512 bytes of a credential behind the payload and sealed with it, and both MACs
+//! so much further behind.
+//!
 //! COOKIE (type 3) and RETRY (type 7), 64 bytes
 //! 0    1   type                           8    24  nonce
 //! 1    3   reserved                       32   32  secret of 16 bytes, sealed
 //! 4    4   receiver index
 //! ```
 
-use super::header::{COOKIE_LEN, HS_INIT_LEN, HS_RESP_LEN, MessageType, classify};
+use alloc::vec::Vec;
+
+use super::header::{COOKIE_LEN, HS_RESP_LEN, MessageType, TAG_LEN, classify};
 use crate::{
     drop_reason::DropReason,
     handshake::message::{Suite, SuiteSet},
@@ -35,10 +40,12 @@ pub const VERSION_MAX: u8 = 1;
 pub const INIT_PAYLOAD_LEN: usize = 48;
 /// Length of the plaintext payload of `HS_RESP` in bytes.
 pub const RESP_PAYLOAD_LEN: usize = 40;
+/// Length of each of the MACs.
+const MAC_LEN: usize = 16;
 /// Most lanes that a payload may name.
 const MAX_LANES: u8 = super::header::MAX_LANES;
 
-/// An `HS_INIT`, checked for type, length and reserved fields.
+/// A first message, `HS_INIT` or `HS_JOIN`, checked for type, length and reserved fields.
 #[derive(Clone, Copy, Debug)]
 pub struct HsInit<'a> {
     /// Bytes 0..4, which Noise authenticates as part of its prologue.
@@ -53,8 +60,8 @@ pub struct HsInit<'a> {
     pub ephemeral: &'a [u8; 32],
     /// Noise's `s`, encrypted.
     pub encrypted_static: &'a [u8; 48],
-    /// The payload ([`InitPayload`]), encrypted.
-    pub encrypted_payload: &'a [u8; 64],
+    /// The payload ([`InitPayload`]), and behind it the credential of an `HS_JOIN`, encrypted together.
+    pub encrypted_payload: &'a [u8],
     /// MAC1.
     pub mac1: &'a [u8; 16],
     /// MAC2, or zeros.
@@ -65,10 +72,13 @@ impl<'a> HsInit<'a> {
     /// Reads a whole datagram.
     ///
     /// # Errors
-    /// [`DropReason::WireType`] or [`DropReason::WireLength`] where it is no `HS_INIT`,
+    /// [`DropReason::WireType`] or [`DropReason::WireLength`] where it is no first message,
     /// [`DropReason::WireReserved`] where a flag is set.
     pub fn parse(datagram: &'a [u8]) -> Result<Self, DropReason> {
-        let mut fields = Fields::of(datagram, MessageType::HsInit)?;
+        let kind @ (MessageType::HsInit | MessageType::HsJoin) = classify(datagram)? else {
+            return Err(DropReason::WireType);
+        };
+        let mut fields = Fields::of(datagram, kind)?;
         let header = fields.take::<4>()?;
         let [_, version_max, version_min, flags] = *header;
         if flags != 0 {
@@ -81,33 +91,40 @@ impl<'a> HsInit<'a> {
             sender: fields.take_index()?,
             ephemeral: fields.take()?,
             encrypted_static: fields.take()?,
-            encrypted_payload: fields.take()?,
+            encrypted_payload: fields.take_all_but(2 * MAC_LEN)?,
             mac1: fields.take()?,
             mac2: fields.take()?,
         })
     }
 
-    /// The header of an `HS_INIT` that offers `version_min..=version_max`.
-    pub const fn header(version_min: u8, version_max: u8) -> [u8; 4] {
-        [MessageType::HsInit as u8, version_max, version_min, 0]
+    /// Whether it is an `HS_JOIN`.
+    pub const fn has_credential(&self) -> bool {
+        self.encrypted_payload.len() > INIT_PAYLOAD_LEN + TAG_LEN
+    }
+
+    /// The header of a first message that offers `version_min..=version_max`: of an `HS_INIT`, or of an `HS_JOIN` where
+    /// there is a credential.
+    pub const fn header(version_min: u8, version_max: u8, with_credential: bool) -> [u8; 4] {
+        let kind = if with_credential {
+            MessageType::HsJoin
+        } else {
+            MessageType::HsInit
+        };
+        [kind as u8, version_max, version_min, 0]
     }
 
     /// The whole datagram.
-    pub fn emit(&self) -> [u8; HS_INIT_LEN] {
-        let mut bytes = [0; HS_INIT_LEN];
-        put(
-            &mut bytes,
-            &[
-                self.header,
-                &self.sender.0.to_le_bytes(),
-                self.ephemeral,
-                self.encrypted_static,
-                self.encrypted_payload,
-                self.mac1,
-                self.mac2,
-            ],
-        );
-        bytes
+    pub fn emit(&self) -> Vec<u8> {
+        [
+            &self.header[..],
+            &self.sender.0.to_le_bytes(),
+            self.ephemeral,
+            self.encrypted_static,
+            self.encrypted_payload,
+            self.mac1,
+            self.mac2,
+        ]
+        .concat()
     }
 }
 
@@ -276,6 +293,17 @@ impl InitPayload {
         Ok(payload)
     }
 
+    /// Reads a decrypted payload and the credential behind it, which is empty where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_with_credential(plaintext: &[u8]) -> Result<(Self, &[u8]), DropReason> {
+        let (payload, credential) = plaintext
+            .split_at_checked(INIT_PAYLOAD_LEN)
+            .ok_or(DropReason::HandshakePayload)?;
+        Ok((Self::parse(payload)?, credential))
+    }
+
     /// The plaintext.
     pub fn emit(&self) -> [u8; INIT_PAYLOAD_LEN] {
         let mut bytes = [0; INIT_PAYLOAD_LEN];
@@ -403,6 +431,14 @@ impl<'a> Fields<'a> {
         Ok(field)
     }
 
+    /// All that comes before the last `n` bytes.
+    fn take_all_but(&mut self, n: usize) -> Result<&'a [u8], DropReason> {
+        let length = self.rest.len().checked_sub(n).ok_or(self.too_short)?;
+        let (field, rest) = self.rest.split_at_checked(length).ok_or(self.too_short)?;
+        self.rest = rest;
+        Ok(field)
+    }
+
     fn take_index(&mut self) -> Result<ReceiverIndex, DropReason> {
         Ok(ReceiverIndex(u32::from_le_bytes(*self.take()?)))
     }
@@ -424,15 +460,19 @@ mod tests {
 
     const INDEX: ReceiverIndex = ReceiverIndex(0x0403_0201);
 
-    fn init() -> [u8; HS_INIT_LEN] {
+    fn init() -> Vec<u8> {
+        first(&[0xaa; 64], false)
+    }
+
+    fn first(encrypted_payload: &[u8], with_credential: bool) -> Vec<u8> {
         HsInit {
-            header: &HsInit::header(1, 2),
+            header: &HsInit::header(1, 2, with_credential),
             version_max: 2,
             version_min: 1,
             sender: INDEX,
             ephemeral: &[0xe1; 32],
             encrypted_static: &[0x51; 48],
-            encrypted_payload: &[0xaa; 64],
+            encrypted_payload,
             mac1: &[0x11; 16],
             mac2: &[0x22; 16],
         }
@@ -498,6 +538,16 @@ mod tests {
                 .all(|(from, to, byte)| b[*from..*to].iter().all(|b| b == byte))
         );
 
+        let b = first(&[0xaa; 65 + 300], true);
+        assert_eq!(b[..8], [8, 2, 1, 0, 1, 2, 3, 4]);
+        let runs = [(88, 453, 0xaa), (453, 469, 0x11), (469, 485, 0x22)];
+        assert!(
+            b.len() == 485
+                && runs
+                    .iter()
+                    .all(|(from, to, byte)| b[*from..*to].iter().all(|b| b == byte))
+        );
+
         let b = resp();
         assert_eq!(b[..12], [2, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let runs = [(12, 44, 0xe2), (44, 100, 0xbb), (100, 116, 0x11), (116, 132, 0)];
@@ -527,6 +577,15 @@ mod tests {
         let view = HsInit::parse(&bytes).unwrap();
         assert_eq!((view.version_min, view.version_max, view.sender), (1, 2, INDEX));
         assert_eq!(view.emit(), bytes);
+        for credential in [1, 512] {
+            let bytes = first(&[0xab; 576][..64 + credential], true);
+            assert_eq!(bytes.len(), 184 + credential);
+            assert_eq!(HsInit::parse(&bytes).unwrap().emit(), bytes);
+        }
+        for (credential, kind) in [(0, true), (513, true), (1, false)] {
+            let bytes = first(&[0xab; 577][..64 + credential], kind);
+            assert_eq!(HsInit::parse(&bytes).err(), Some(DropReason::WireLength));
+        }
         let bytes = resp();
         let view = HsResp::parse(&bytes).unwrap();
         assert_eq!(
@@ -555,7 +614,7 @@ mod tests {
             }
         }
         reserved(&init(), &[3], |b| HsInit::parse(b).err());
-        let of_resp: alloc::vec::Vec<usize> = [2, 3].into_iter().chain(116..132).collect();
+        let of_resp: Vec<usize> = [2, 3].into_iter().chain(116..132).collect();
         reserved(&resp(), &of_resp, |b| HsResp::parse(b).err());
         for kind in [MessageType::Cookie, MessageType::Retry] {
             reserved(&reply(kind), &[1, 2, 3], |b| SealedReply::parse(b, kind).err());
@@ -612,8 +671,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_is_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0_u8..9,
-                                       len in prop::sample::select(&[0, 1, 63, 64, 65, 131, 132, 133, 183, 184, 185][..]),
+        fn anything_is_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0_u8..10,
+                                       len in prop::sample::select(&[0, 1, 63, 64, 65, 131, 132, 133, 183, 184, 185, 696, 697][..]),
                                        exact: bool) {
             if exact {
                 bytes.resize(len, 0);
@@ -623,7 +682,8 @@ mod tests {
             }
             let first = bytes.first().copied();
             let is = |t: u8, n: usize| first == Some(t) && bytes.len() == n;
-            prop_assert_eq!(HsInit::parse(&bytes).is_ok(), is(1, 184) && bytes[3] == 0);
+            let joins = first == Some(8) && (185..=696).contains(&bytes.len());
+            prop_assert_eq!(HsInit::parse(&bytes).is_ok(), (is(1, 184) || joins) && bytes[3] == 0);
             prop_assert_eq!(HsResp::parse(&bytes).is_ok(),
                 is(2, 132) && bytes[2..4] == [0; 2] && bytes[116..] == [0; 16]);
             for (kind, t) in [(MessageType::Cookie, 3), (MessageType::Retry, 7)] {

@@ -25,6 +25,8 @@ pub const MAX_FRAME: usize = 65_535;
 
 /// UDP payload bytes of an `HS_INIT`.
 pub const HS_INIT_LEN: usize = 184;
+/// Most bytes of the credential that makes an `HS_JOIN` so much longer.
+pub const MAX_CREDENTIAL: usize = 512;
 /// UDP payload bytes of an `HS_RESP`.
 pub const HS_RESP_LEN: usize = 132;
 /// UDP payload bytes of a COOKIE and of a RETRY.
@@ -59,6 +61,8 @@ pub enum MessageType {
     Frag = 6,
     /// Answer to a handshake with an old time stamp: prove that you are there now.
     Retry = 7,
+    /// First message of a handshake, with a credential of its sender.
+    HsJoin = 8,
 }
 
 impl MessageType {
@@ -72,6 +76,7 @@ impl MessageType {
             5 => Self::Ctrl,
             6 => Self::Frag,
             7 => Self::Retry,
+            8 => Self::HsJoin,
             _ => return None,
         })
     }
@@ -81,6 +86,7 @@ impl MessageType {
         const MAX: usize = OVERHEAD + MAX_FRAME;
         match self {
             Self::HsInit => (HS_INIT_LEN, HS_INIT_LEN),
+            Self::HsJoin => (HS_INIT_LEN + 1, HS_INIT_LEN + MAX_CREDENTIAL),
             Self::HsResp => (HS_RESP_LEN, HS_RESP_LEN),
             Self::Cookie | Self::Retry => (COOKIE_LEN, COOKIE_LEN),
             Self::Data => (OVERHEAD + MIN_FRAME, MAX),
@@ -89,9 +95,12 @@ impl MessageType {
         }
     }
 
-    /// Whether it belongs to the handshake (types 1, 2, 3, 7), and not to a session.
+    /// Whether it belongs to the handshake (types 1, 2, 3, 7, 8), and not to a session.
     pub const fn is_handshake(self) -> bool {
-        matches!(self, Self::HsInit | Self::HsResp | Self::Cookie | Self::Retry)
+        matches!(
+            self,
+            Self::HsInit | Self::HsResp | Self::Cookie | Self::Retry | Self::HsJoin
+        )
     }
 }
 
@@ -219,9 +228,10 @@ mod tests {
             (5, 30, 65_563),
             (6, 41, 65_563),
             (7, 64, 64),
+            (8, 185, 696),
         ];
         for (kind, min, max) in table {
-            for len in (1..300).chain(65_500..65_600) {
+            for len in (1..800).chain(65_500..65_600) {
                 let expected = if (min..=max).contains(&len) {
                     Ok(MessageType::from_byte(kind).unwrap())
                 } else {
@@ -239,7 +249,7 @@ mod tests {
     #[test]
     fn every_other_first_byte_is_refused() {
         assert_eq!(classify(&[]), Err(DropReason::WireType));
-        for kind in (8..=255).chain([0]) {
+        for kind in (9..=255).chain([0]) {
             for len in [1, 42, 64, 132, 184] {
                 assert_eq!(classify(&datagram(kind, len)), Err(DropReason::WireType));
             }
@@ -270,7 +280,7 @@ mod tests {
             assert_eq!(with(kind, at, value), Err(DropReason::WireReserved));
         }
         assert!(with(4, 2, 1).is_ok_and(|h| h.partial) && with(4, 2, 0).is_ok_and(|h| !h.partial));
-        for (kind, len) in [(1, 184), (2, 132), (3, 64), (7, 64)] {
+        for (kind, len) in [(1, 184), (2, 132), (3, 64), (7, 64), (8, 200)] {
             assert_eq!(
                 TransportHeader::parse(&datagram(kind, len)),
                 Err(DropReason::WireType)

@@ -143,7 +143,7 @@ impl Flooder {
         let mut noise = [0; HS_INIT_LEN];
         self.rng.fill(&mut noise);
         let mut bytes = noise.to_vec();
-        bytes[..4].copy_from_slice(&HsInit::header(VERSION_MIN, VERSION_MAX));
+        bytes[..4].copy_from_slice(&HsInit::header(VERSION_MIN, VERSION_MAX, false));
         bytes[HS_INIT_LEN - 32..].fill(0);
         self.mac1.put(&mut bytes);
         bytes

@@ -139,7 +139,7 @@ impl Greeter {
             Input::Release(index) => {
                 self.indices.remove(&index.0);
             }
-            Input::Start { .. } | Input::SetPeer { .. } => {}
+            Input::Start { .. } | Input::SetPeer { .. } | Input::TakeCredentials(_) => {}
         }
     }
 
@@ -190,7 +190,7 @@ impl Greeter {
                         done.push(Done::Session(session));
                     }
                 }
-                Output::Dropped(_) => self.refused += 1,
+                Output::Credential(_) | Output::Dropped(_) => self.refused += 1,
             }
         }
     }
@@ -236,6 +236,7 @@ impl Engaged {
             peer: HUB,
             public_key: hub,
             preshared_key: PresharedKey::default(),
+            credential: None,
         };
         handshaker.handle(Time::ZERO, WallClock::default(), 0, set, &mut Vec::new());
         Self {

@@ -178,6 +178,7 @@ impl Swarm {
         let config = PeerConfig {
             public_key: self.hub,
             preshared_key: PresharedKey::default(),
+            credential: None,
             policy: PolicyKind::Passive,
             isolate: false,
             spoke: false,

@@ -182,7 +182,7 @@ fn complete_once(a: &mut Host, b: &mut Host, ms: u64) {
 fn a_flood_in_the_name_of_a_peers_address_does_not_keep_the_peer_out() {
     let (mut a, mut b) = pair();
     let mut noise = [0x5a; 184];
-    noise[..4].copy_from_slice(&HsInit::header(1, 1));
+    noise[..4].copy_from_slice(&HsInit::header(1, 1, false));
     let mut exchanged = 0;
     let mut flood = |b: &mut Host, ms| {
         noise[8] = noise[8].wrapping_add(1);
@@ -258,7 +258,7 @@ fn too_many_exchanges_lead_to_cookies() {
     let mut counts = [0; 3];
     for n in 0..400_u32 {
         let mut noise = [0x5a; 184];
-        noise[..4].copy_from_slice(&HsInit::header(1, 1));
+        noise[..4].copy_from_slice(&HsInit::header(1, 1, false));
         noise[8..12].copy_from_slice(&n.to_le_bytes());
         Mac1Key::new(&private(2).public_key()).put(&mut noise);
         let out = b.receive(0, address(20_000 + n), &noise);

@@ -1,5 +1,6 @@
 //! The two roles against each other and against those who wish them ill, without a network.
 
+mod credentials;
 mod forgery;
 mod freshness;
 mod limits;
@@ -16,7 +17,7 @@ use super::{
     prologue,
 };
 use crate::{
-    config::{PresharedKey, PrivateKey, PublicKey},
+    config::{Credential, PresharedKey, PrivateKey, PublicKey},
     crypto::aead::TAG_LEN,
     drop_reason::DropReason,
     ids::{PeerId, ReceiverIndex, SocketId, WorkerId, Workers},
@@ -96,11 +97,16 @@ impl Host {
     }
 
     fn set_peer(&mut self, peer: PeerId, other: u8, psk: [u8; 32]) {
+        self.set_peer_with(peer, other, psk, None);
+    }
+
+    fn set_peer_with(&mut self, peer: PeerId, other: u8, psk: [u8; 32], credential: Option<Credential>) {
         let public_key = private(other).public_key();
         let input = Input::SetPeer {
             peer,
             public_key,
             preshared_key: PresharedKey::from_bytes(&psk),
+            credential,
         };
         assert!(self.input(0, input).is_empty());
     }
@@ -161,7 +167,7 @@ fn transmits(out: &[Output]) -> Vec<(Path, Vec<u8>)> {
         .filter_map(|o| match o {
             Output::Transmit { path, bytes, .. } => Some((*path, bytes.clone())),
             Output::Session(session) => session.reply.clone(),
-            Output::Dropped(_) => None,
+            Output::Credential(_) | Output::Dropped(_) => None,
         })
         .collect()
 }
@@ -219,7 +225,7 @@ struct Crafted {
 impl Crafted {
     fn new() -> Self {
         Self {
-            header: HsInit::header(1, 1),
+            header: HsInit::header(1, 1, false),
             ephemeral: private(0x99),
             static_key: private(1).public_key(),
             payload: InitPayload {
@@ -261,6 +267,6 @@ impl Crafted {
         }
         .emit();
         Mac1Key::new(&to).put(&mut bytes);
-        (noise, bytes.to_vec())
+        (noise, bytes)
     }
 }

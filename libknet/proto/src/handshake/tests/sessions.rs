@@ -345,14 +345,14 @@ fn a_new_preshared_key_takes_effect_and_keeps_what_is_known_of_the_clock() {
 fn the_responder_takes_the_highest_common_version() {
     let (_, mut b) = pair();
     let crafted = Crafted {
-        header: HsInit::header(1, 9),
+        header: HsInit::header(1, 9, false),
         ..Crafted::new()
     };
     assert_eq!(session(b.receive(0, address(1), &crafted.emit().1)).version, 1);
     for (min, max) in [(2, 9), (0, 0), (1, 0), (9, 1)] {
         let (_, mut b) = pair();
         let crafted = Crafted {
-            header: HsInit::header(min, max),
+            header: HsInit::header(min, max, false),
             ..Crafted::new()
         };
         assert_dropped(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod credentials;
 mod delivered;
 mod first_hop;
 mod flood;

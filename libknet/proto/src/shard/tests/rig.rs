@@ -42,7 +42,7 @@ pub(super) struct Host {
     pub(super) workers: Workers,
     pub(super) shards: Vec<Shard>,
     handshaker: Handshaker,
-    key: PrivateKey,
+    pub(super) key: PrivateKey,
     /// What its TAP was given since this was last emptied.
     pub(super) tap: Vec<Written>,
     /// Parcels wait rather than being carried.
@@ -135,6 +135,7 @@ impl Net {
         PeerConfig {
             public_key: self.hosts[host].key.public_key(),
             preshared_key: PresharedKey::default(),
+            credential: None,
             policy: PolicyKind::Passive,
             isolate: false,
             spoke: false,
@@ -298,6 +299,13 @@ impl Host {
             events: Vec::new(),
             wishes: Vec::new(),
         }
+    }
+
+    /// From now on it is told of strangers that present a credential.
+    pub(super) fn take_credentials(&mut self) {
+        let input = Input::TakeCredentials(true);
+        self.handshaker
+            .handle(BEGIN, WallClock::default(), 0, input, &mut Vec::new());
     }
 
     /// Its interface as a whole.
