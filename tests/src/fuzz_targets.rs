@@ -72,12 +72,13 @@ pub const TARGETS: &[(&str, Target)] = &[
 pub fn wire_header(bytes: &[u8]) {
     let expected = match (bytes.first(), bytes.len()) {
         (Some(1), 184)
+        | (Some(8), 185..=696)
         | (Some(2), 132)
         | (Some(3 | 7), 64)
         | (Some(4), 42..=65_563)
         | (Some(5), 30..=65_563)
         | (Some(6), 41..=65_563) => Ok(()),
-        (Some(1..=7), _) => Err(DropReason::WireLength),
+        (Some(1..=8), _) => Err(DropReason::WireLength),
         _ => Err(DropReason::WireType),
     };
     assert_eq!(classify(bytes).map(|_| ()), expected);
