@@ -12,7 +12,7 @@ use knet_proto::{
         Handshaker, HandshakerConfig,
         message::{Suite, SuiteSet},
     },
-    ids::{LinkId, PeerId, Seat, SocketId, Workers},
+    ids::{LinkId, PeerId, Seat, SocketId, WorkerId, Workers},
     offload::join::Joins,
     path::Path,
     rng::{Entropy, SeededEntropy},
@@ -253,7 +253,7 @@ impl Host {
             hb_min_ms: 0,
             workers,
         };
-        let shard = |me| {
+        let shard = |me: WorkerId| {
             let entropy = Box::new(SeededEntropy::new([100 + number + 50 * me.0; 32]));
             let mut shard = Shard::with_seat(&config, entropy, BEGIN, Seat { me, workers });
             shard.set_joins(Joins::ALL);

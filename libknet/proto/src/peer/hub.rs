@@ -171,13 +171,7 @@ impl Peer {
             return;
         }
         for (header, frame) in self.unseal_unreported(env) {
-            self.keep_waiting(
-                env,
-                crate::offload::Frame {
-                    header,
-                    bytes: &frame,
-                },
-            );
+            self.keep_waiting(env, crate::offload::Frame::new(header, &frame));
         }
     }
 
