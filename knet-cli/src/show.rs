@@ -1,6 +1,7 @@
 //! What `show` shows: rows of the daemon as text and as JSON.
 
 mod addresses;
+mod certificates;
 mod commands;
 pub(crate) mod configuration;
 pub(crate) mod drops;
@@ -133,6 +134,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
         },
         Show::Commands { word } => commands::document(word.as_deref()),
         Show::Drops { interface } => drops::document(&all_interfaces(client, interface)?, seen),
+        Show::Certificates { interface } => certificates::document(client, interface)?,
         Show::Limits { interface } => limits::document(&all_limits(client, interface)?),
         Show::Memory { interface } => limits::memory(all_limits(client, interface)?),
         Show::Topology { interface } => {

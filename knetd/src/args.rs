@@ -64,7 +64,7 @@ pub(crate) enum Offload {
 }
 
 /// What `knetd` does with keys.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Write a new private key to standard output.
     Genkey,
@@ -72,6 +72,64 @@ pub(crate) enum KeyCommand {
     Pubkey,
     /// Write a new preshared key to standard output.
     Genpsk,
+    /// Certify which keys are whose.
+    #[command(subcommand)]
+    Ca(CaCommand),
+}
+
+/// What `knetd ca` does. An authority is a directory: the key that signs, and what was signed.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Make a new authority: `ca.key`, which is secret, `ca.pub` and `ca.crl`, which hubs need.
+    Init {
+        /// What it is called.
+        name: String,
+        /// Where it is to be. It is made where it is not there.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        directory: PathBuf,
+    },
+    /// Certify that a key is a host's; the certificate goes to standard output, and into the directory.
+    Sign {
+        /// What the host is called: the name of the peer.
+        name: String,
+        /// Its public key, as `knetd pubkey` prints it.
+        key: String,
+        /// Groups of peers that it is in: of those that a hub has the first.
+        #[arg(long = "group", value_name = "GROUP", required = true, value_delimiter = ',')]
+        groups: Vec<String>,
+        /// Addresses of its TAP, each with the length of its prefix.
+        #[arg(long = "address", value_name = "ADDRESS/LENGTH", value_delimiter = ',')]
+        addresses: Vec<String>,
+        /// For how many days it is valid.
+        #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500), conflicts_with = "until")]
+        days: u32,
+        /// From when on it is valid, as in 2027-03-01 or 2027-03-01T12:30:00Z; default: now.
+        #[arg(long, value_name = "DATE")]
+        from: Option<String>,
+        /// Until when it is valid, written likewise.
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
+        /// Where the authority is.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        directory: PathBuf,
+    },
+    /// Say that certificates do not count any more: writes `ca.crl` anew.
+    Revoke {
+        /// Names of hosts, all of whose certificates are meant, or serial numbers.
+        #[arg(required = true, value_name = "NAME|SERIAL")]
+        certificates: Vec<String>,
+        /// Where the authority is.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        directory: PathBuf,
+    },
+    /// Show what was signed and what was revoked, or what a certificate says.
+    Show {
+        /// A file with a certificate.
+        file: Option<PathBuf>,
+        /// Where the authority is.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        directory: PathBuf,
+    },
 }
 
 impl Args {

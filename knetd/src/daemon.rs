@@ -1,5 +1,6 @@
 //! The state of the daemon, owned by the control thread: the running configuration and what runs because of it.
 
+mod admission;
 mod confirmation;
 mod in_force;
 mod key_files;
@@ -21,10 +22,10 @@ use std::{
 use libknet::{
     Event, Offloads, Query, Reply,
     api::{group::Lists, model::Config},
-    proto::{event::Event as CoreEvent, status::LinkState},
+    proto::{event::Event as CoreEvent, handshake::credential::Presented, status::LinkState},
 };
 
-use self::{confirmation::Pending, transactions::Lock};
+use self::{admission::Expiries, confirmation::Pending, transactions::Lock};
 pub(crate) use self::{
     confirmation::{Watched, watch_peer},
     refusal::CommitError,
@@ -32,11 +33,14 @@ pub(crate) use self::{
 };
 use crate::{
     config::{
+        admissions::Admissions,
+        certificate_files::CertificateFiles,
         history::History,
         key_files::{KeyFiles, Patience},
         keys::Keys,
         plan::{self, Setups},
         setup::Setup,
+        sources::Sources,
         store,
         this_host::ThisHost,
     },
@@ -83,7 +87,11 @@ pub(crate) struct Daemon {
     lock: Option<Lock>,
     pending: Option<Pending>,
     keys: Keys,
-    key_files: KeyFiles,
+    sources: Sources,
+    /// What was presented and not looked at yet.
+    presented: Vec<(Arc<str>, Presented)>,
+    /// When somebody's certificate ends, or that is to be told.
+    expiries: Expiries,
     file_watch: Option<Rc<FileWatch>>,
     /// With files of keys that cannot be used. While the daemon starts, others than their peers are to come up.
     patience: Patience,
@@ -133,7 +141,9 @@ impl Daemon {
             lock: None,
             pending: None,
             keys: Keys::new(config_file),
-            key_files: KeyFiles::new(config_file),
+            sources: Sources::new(config_file),
+            presented: Vec::new(),
+            expiries: Expiries::default(),
             file_watch: None,
             patience: Patience::Wait,
             names: Resolver::default(),
@@ -156,12 +166,22 @@ impl Daemon {
 
     /// The files of keys of its groups.
     pub(crate) fn key_files(&self) -> &KeyFiles {
-        &self.key_files
+        &self.sources.key_files
+    }
+
+    /// The files that have to do with certificates.
+    pub(crate) fn certificate_files(&self) -> &CertificateFiles {
+        &self.sources.certificate_files
+    }
+
+    /// Who is there by a certificate.
+    pub(crate) fn admissions(&self) -> &Admissions {
+        &self.sources.admissions
     }
 
     /// From now on, who sees to it that [`Self::read_key_files`] is called when they are written.
     pub(crate) fn watch_key_files(&mut self, watch: Rc<FileWatch>) {
-        watch.follow(self.key_files.paths());
+        watch.follow(self.sources.paths());
         self.file_watch = Some(watch);
     }
 
@@ -173,7 +193,7 @@ impl Daemon {
     /// What of `config` would be in force on this host.
     pub(crate) fn part_of(&self, config: &Arc<Config>) -> Arc<Config> {
         let part = self.this_host.part_of(config).config;
-        let in_force = self.without_groups(&part, &self.key_files);
+        let in_force = self.without_groups(&part, self.sources.lists());
         in_force.unwrap_or_else(|_| Arc::new(part.without_groups(&Lists::new(), None).config))
     }
 
@@ -322,6 +342,11 @@ impl Daemon {
         else {
             return;
         };
+        if let Event::Core(CoreEvent::Credential(presented)) = &event.event {
+            self.presented
+                .push((Arc::clone(&event.interface), Presented::clone(presented)));
+            return;
+        }
         let slots = &overlay.slots;
         let (mut row, kind, loudness) = events::describe(name, |id| slots.name(id), &event.event);
         row.unix_ms = event.unix_ms;
@@ -408,6 +433,7 @@ impl Daemon {
         self.tick_confirmation(Instant::now());
         self.events.summarize();
         self.tick_key_files();
+        self.tick_certificates();
         let lost = self.overlay_events.take_lost();
         if lost > 0 {
             tracing::warn!("{lost} events were lost because they came too fast");

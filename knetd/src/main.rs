@@ -9,6 +9,7 @@
 //! | which address a name has | [`resolver`] |
 //! | who may connect, and what is answered | [`control`] |
 //! | what happened | [`events`], [`logging`] |
+//! | what a certification authority does | [`ca`] |
 //! | which files and hosts are good enough | [`trust`], [`host_check`], [`account`] |
 #![forbid(unsafe_code)]
 // Errors are answers here: made once per request, and moved once.
@@ -17,6 +18,7 @@
 
 mod account;
 mod args;
+mod ca;
 mod config;
 mod control;
 mod daemon;
@@ -56,10 +58,11 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1700);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let outcome = match args.command {
+    let outcome = match &args.command {
         Some(KeyCommand::Genkey) => key_commands::genkey(),
         Some(KeyCommand::Genpsk) => key_commands::genpsk(),
         Some(KeyCommand::Pubkey) => key_commands::pubkey(),
+        Some(KeyCommand::Ca(command)) => ca::run(command),
         None if args.check => return check(&args.config, &this_host(&args)),
         None => return run_logged(&args),
     };
@@ -185,6 +188,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                     for event in burst.drain(..) {
                         daemon.borrow_mut().handle_event(&event);
                     }
+                    daemon.borrow_mut().look_at_credentials();
                 }
                 () = written(file_watch.as_deref()) => daemon.borrow_mut().read_key_files(),
                 () = &mut clients => {}

@@ -150,8 +150,10 @@ impl Overlay {
             };
             slots.id(name).map(set)
         };
+        let peers = setup.peers.iter().filter_map(set_peer);
+        let takes = Change::TakeCredentials(setup.takes_credentials);
         handle
-            .apply(setup.peers.iter().filter_map(set_peer).collect())
+            .apply(peers.chain([takes]).collect())
             .map_err(|e| e.to_string())?;
         let setup = Rc::clone(setup);
         Ok(Self {

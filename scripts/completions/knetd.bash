@@ -16,6 +16,9 @@ _knetd() {
             ",$1")
                 cmd="knetd"
                 ;;
+            knetd,ca)
+                cmd="knetd__subcmd__ca"
+                ;;
             knetd,genkey)
                 cmd="knetd__subcmd__genkey"
                 ;;
@@ -27,6 +30,39 @@ _knetd() {
                 ;;
             knetd,pubkey)
                 cmd="knetd__subcmd__pubkey"
+                ;;
+            knetd__subcmd__ca,help)
+                cmd="knetd__subcmd__ca__subcmd__help"
+                ;;
+            knetd__subcmd__ca,init)
+                cmd="knetd__subcmd__ca__subcmd__init"
+                ;;
+            knetd__subcmd__ca,revoke)
+                cmd="knetd__subcmd__ca__subcmd__revoke"
+                ;;
+            knetd__subcmd__ca,show)
+                cmd="knetd__subcmd__ca__subcmd__show"
+                ;;
+            knetd__subcmd__ca,sign)
+                cmd="knetd__subcmd__ca__subcmd__sign"
+                ;;
+            knetd__subcmd__ca__subcmd__help,help)
+                cmd="knetd__subcmd__ca__subcmd__help__subcmd__help"
+                ;;
+            knetd__subcmd__ca__subcmd__help,init)
+                cmd="knetd__subcmd__ca__subcmd__help__subcmd__init"
+                ;;
+            knetd__subcmd__ca__subcmd__help,revoke)
+                cmd="knetd__subcmd__ca__subcmd__help__subcmd__revoke"
+                ;;
+            knetd__subcmd__ca__subcmd__help,show)
+                cmd="knetd__subcmd__ca__subcmd__help__subcmd__show"
+                ;;
+            knetd__subcmd__ca__subcmd__help,sign)
+                cmd="knetd__subcmd__ca__subcmd__help__subcmd__sign"
+                ;;
+            knetd__subcmd__help,ca)
+                cmd="knetd__subcmd__help__subcmd__ca"
                 ;;
             knetd__subcmd__help,genkey)
                 cmd="knetd__subcmd__help__subcmd__genkey"
@@ -40,6 +76,18 @@ _knetd() {
             knetd__subcmd__help,pubkey)
                 cmd="knetd__subcmd__help__subcmd__pubkey"
                 ;;
+            knetd__subcmd__help__subcmd__ca,init)
+                cmd="knetd__subcmd__help__subcmd__ca__subcmd__init"
+                ;;
+            knetd__subcmd__help__subcmd__ca,revoke)
+                cmd="knetd__subcmd__help__subcmd__ca__subcmd__revoke"
+                ;;
+            knetd__subcmd__help__subcmd__ca,show)
+                cmd="knetd__subcmd__help__subcmd__ca__subcmd__show"
+                ;;
+            knetd__subcmd__help__subcmd__ca,sign)
+                cmd="knetd__subcmd__help__subcmd__ca__subcmd__sign"
+                ;;
             *)
                 ;;
         esac
@@ -47,7 +95,7 @@ _knetd() {
 
     case "${cmd}" in
         knetd)
-            opts="-v -q -h -V --config --socket --host --check --no-offload --verbose --quiet --log-level --log-filter --help --version genkey pubkey genpsk help"
+            opts="-v -q -h -V --config --socket --host --check --no-offload --verbose --quiet --log-level --log-filter --help --version genkey pubkey genpsk ca help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +122,196 @@ _knetd() {
                     return 0
                     ;;
                 --log-filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca)
+            opts="-h --help init sign revoke show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__help)
+            opts="init sign revoke show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__help__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__help__subcmd__sign)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__init)
+            opts="-h --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__revoke)
+            opts="-h --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__show)
+            opts="-h --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__ca__subcmd__sign)
+            opts="-h --group --address --days --from --until --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -113,8 +351,78 @@ _knetd() {
             return 0
             ;;
         knetd__subcmd__help)
-            opts="genkey pubkey genpsk help"
+            opts="genkey pubkey genpsk ca help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__help__subcmd__ca)
+            opts="init sign revoke show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__help__subcmd__ca__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__help__subcmd__ca__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__help__subcmd__ca__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        knetd__subcmd__help__subcmd__ca__subcmd__sign)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

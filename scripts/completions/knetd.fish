@@ -47,11 +47,41 @@ complete -c knetd -n "__fish_knetd_needs_command" -s V -l version -d 'Print vers
 complete -c knetd -n "__fish_knetd_needs_command" -f -a "genkey" -d 'Write a new private key to standard output'
 complete -c knetd -n "__fish_knetd_needs_command" -f -a "pubkey" -d 'Read a private key from standard input and write its public key to standard output'
 complete -c knetd -n "__fish_knetd_needs_command" -f -a "genpsk" -d 'Write a new preshared key to standard output'
+complete -c knetd -n "__fish_knetd_needs_command" -f -a "ca" -d 'Certify which keys are whose'
 complete -c knetd -n "__fish_knetd_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c knetd -n "__fish_knetd_using_subcommand genkey" -s h -l help -d 'Print help'
 complete -c knetd -n "__fish_knetd_using_subcommand pubkey" -s h -l help -d 'Print help'
 complete -c knetd -n "__fish_knetd_using_subcommand genpsk" -s h -l help -d 'Print help'
-complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk help" -f -a "genkey" -d 'Write a new private key to standard output'
-complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk help" -f -a "pubkey" -d 'Read a private key from standard input and write its public key to standard output'
-complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk help" -f -a "genpsk" -d 'Write a new preshared key to standard output'
-complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and not __fish_seen_subcommand_from init sign revoke show help" -s h -l help -d 'Print help'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and not __fish_seen_subcommand_from init sign revoke show help" -f -a "init" -d 'Make a new authority: `ca.key`, which is secret, `ca.pub` and `ca.crl`, which hubs need'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and not __fish_seen_subcommand_from init sign revoke show help" -f -a "sign" -d 'Certify that a key is a host\'s; the certificate goes to standard output, and into the directory'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and not __fish_seen_subcommand_from init sign revoke show help" -f -a "revoke" -d 'Say that certificates do not count any more: writes `ca.crl` anew'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and not __fish_seen_subcommand_from init sign revoke show help" -f -a "show" -d 'Show what was signed and what was revoked, or what a certificate says'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and not __fish_seen_subcommand_from init sign revoke show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from init" -l directory -d 'Where it is to be. It is made where it is not there' -r -F
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -l group -d 'Groups of peers that it is in: of those that a hub has the first' -r
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -l address -d 'Addresses of its TAP, each with the length of its prefix' -r
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -l days -d 'For how many days it is valid' -r
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -l from -d 'From when on it is valid, as in 2027-03-01 or 2027-03-01T12:30:00Z; default: now' -r
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -l until -d 'Until when it is valid, written likewise' -r
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -l directory -d 'Where the authority is' -r -F
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from sign" -s h -l help -d 'Print help'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from revoke" -l directory -d 'Where the authority is' -r -F
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from show" -l directory -d 'Where the authority is' -r -F
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from help" -f -a "init" -d 'Make a new authority: `ca.key`, which is secret, `ca.pub` and `ca.crl`, which hubs need'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from help" -f -a "sign" -d 'Certify that a key is a host\'s; the certificate goes to standard output, and into the directory'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Say that certificates do not count any more: writes `ca.crl` anew'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show what was signed and what was revoked, or what a certificate says'
+complete -c knetd -n "__fish_knetd_using_subcommand ca; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk ca help" -f -a "genkey" -d 'Write a new private key to standard output'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk ca help" -f -a "pubkey" -d 'Read a private key from standard input and write its public key to standard output'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk ca help" -f -a "genpsk" -d 'Write a new preshared key to standard output'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk ca help" -f -a "ca" -d 'Certify which keys are whose'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and not __fish_seen_subcommand_from genkey pubkey genpsk ca help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and __fish_seen_subcommand_from ca" -f -a "init" -d 'Make a new authority: `ca.key`, which is secret, `ca.pub` and `ca.crl`, which hubs need'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and __fish_seen_subcommand_from ca" -f -a "sign" -d 'Certify that a key is a host\'s; the certificate goes to standard output, and into the directory'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and __fish_seen_subcommand_from ca" -f -a "revoke" -d 'Say that certificates do not count any more: writes `ca.crl` anew'
+complete -c knetd -n "__fish_knetd_using_subcommand help; and __fish_seen_subcommand_from ca" -f -a "show" -d 'Show what was signed and what was revoked, or what a certificate says'

@@ -37,7 +37,7 @@ use knet_proto::{
 
 pub use first_hop::first_hop;
 pub use hostile::{handshake, hostile_peer};
-pub use management::{authorized_keys, config_file, control_codec, grammar_line};
+pub use management::{authorized_keys, certificate, config_file, control_codec, grammar_line};
 pub use reassembly::reassembly;
 pub use super_frame::super_frame;
 pub use tap_frame::tap_frame;
@@ -66,6 +66,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config_file", config_file),
     ("control_codec", control_codec),
     ("authorized_keys", authorized_keys),
+    ("certificate", certificate),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.

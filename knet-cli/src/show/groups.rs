@@ -29,11 +29,14 @@ pub(crate) fn document(
         ("Listed", Align::Right),
         ("In", Align::Left),
         ("Read (UTC)", Align::Left),
+        ("Certified", Align::Right),
+        ("By", Align::Left),
         ("Description", Align::Left),
     ];
     let nothing = || "-".to_owned();
     let cells = |row: &GroupRow| {
         let file = row.authorized_keys.as_ref();
+        let certificates = row.certificates.as_ref();
         vec![
             clean(&row.interface),
             clean(&row.group),
@@ -43,21 +46,35 @@ pub(crate) fn document(
             file.map_or_else(nothing, |file| clean(&file.file)),
             file.and_then(|file| file.read_unix_ms)
                 .map_or_else(nothing, date_time),
+            certificates.map_or_else(nothing, |certificates| certificates.peers.to_string()),
+            certificates.map_or_else(nothing, |certificates| {
+                clean(&certificates.authorities.join(", "))
+            }),
             row.description.as_deref().map_or_else(nothing, clean),
         ]
     };
-    let problem = |row: &GroupRow| {
-        let problem = row.authorized_keys.as_ref()?.problem.as_deref()?;
-        Some(format!("Group {}: {}", clean(&row.group), clean(problem)))
+    let problems = |row: &GroupRow| {
+        let of_keys = row.authorized_keys.as_ref().and_then(|file| file.problem.clone());
+        let of_certificates = row.certificates.as_ref().and_then(|files| files.problem.clone());
+        let group = clean(&row.group);
+        let problems = of_keys.into_iter().chain(of_certificates);
+        problems.map(move |problem| format!("Group {group}: {}", clean(&problem)))
     };
-    let notes = rows.iter().filter_map(problem).collect();
+    let notes = rows.iter().flat_map(problems).collect();
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     Ok(Document::table("peer_groups", json!(rows), table(&columns, &cells)).with_notes(notes))
 }
 
-/// In which group a peer is, and which file lists it.
+/// In which group a peer is, and which file lists it, or by which certificate it is there.
 pub(crate) fn of_peer(row: &PeerRow) -> Option<String> {
     let file = row.authorized_keys.as_deref();
     let file = file.map_or(String::new(), |file| format!(", listed in {}", clean(file)));
-    Some(format!("  Group {}{file}", clean(row.group.as_ref()?)))
+    let certificate = row.certificate.as_deref();
+    let certificate = certificate.map_or(String::new(), |serial| {
+        format!(", by certificate {}", clean(serial))
+    });
+    Some(format!(
+        "  Group {}{file}{certificate}",
+        clean(row.group.as_ref()?)
+    ))
 }

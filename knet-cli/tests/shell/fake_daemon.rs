@@ -23,10 +23,11 @@ use knet_api::{
     group::Lists,
     load::load,
     message::{
-        API_VERSION, ApiError, DropRow, ErrorCode, EventRow, GroupRow, Hello, HelloReply, InterfaceRow,
-        KeyFileRow, LimitRow, LinkRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow,
-        PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source,
-        StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
+        EventRow, GroupRow, Hello, HelloReply, InterfaceRow, KeyFileRow, LimitRow, LinkRow, LocalRow, LogRow,
+        MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request,
+        RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow, Traffic,
+        VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -358,6 +359,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         )
         .with_hint("there is branches")),
         RequestBody::Groups { .. } => Ok(Reply::Groups(vec![branches()])),
+        RequestBody::Certificates { .. } => Ok(Reply::Certificates(certificates())),
         RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
         RequestBody::ResetPeer { peer, .. } if peer != "ams1" => Err(no_peer(&peer)),
         RequestBody::ClearCounters { .. }
@@ -639,6 +641,38 @@ fn ams1() -> PeerRow {
     }
 }
 
+fn certificates() -> CertificatesReport {
+    let own = CertificateRow {
+        interface: "knet0".into(),
+        peer: None,
+        name: "fra1".into(),
+        serial: "00000000000000a1".into(),
+        authority: None,
+        groups: vec!["hubs".into(), "branches".into()],
+        addresses: vec!["10.200.0.1/24".into()],
+        not_before_unix_ms: 1_735_689_600_000,
+        not_after_unix_ms: 1_767_225_600_000,
+        remaining_s: 31_536_000,
+        presented_unix_ms: None,
+    };
+    let of_peer = CertificateRow {
+        peer: Some("lab2".into()),
+        name: "lab2".into(),
+        serial: "00000000000000b2".into(),
+        authority: Some("example".into()),
+        groups: vec!["branches".into()],
+        addresses: Vec::new(),
+        remaining_s: 518_400,
+        presented_unix_ms: Some(1_735_689_601_500),
+        ..own.clone()
+    };
+    CertificatesReport {
+        rows: vec![own, of_peer],
+        more: 0,
+        problems: Vec::new(),
+    }
+}
+
 fn branches() -> GroupRow {
     GroupRow {
         interface: "knet0".into(),
@@ -651,6 +685,14 @@ fn branches() -> GroupRow {
             peers: 12,
             read_unix_ms: Some(1_735_689_601_500),
             problem: Some("/etc/knet/branches.keys: line 3, column 1: there is no `;`\u{1b}[2J".into()),
+        }),
+        certificates: Some(AuthoritiesRow {
+            file: "ca.pub".into(),
+            authorities: vec!["example".into()],
+            revocation_list: Some("ca.crl".into()),
+            revoked: 2,
+            peers: 3,
+            problem: None,
         }),
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +16,7 @@ use libknet::api::{
     problem::{Problem, Severity},
 };
 
+use super::watched_file::Stamp;
 use crate::{logging::unix_ms, trust::read_config};
 
 /// A group: the names of its interface and its own.
@@ -44,27 +44,6 @@ pub(crate) struct KeyFile {
     pub(crate) problem: Option<String>,
     /// Which contents were looked at last.
     stamp: Option<Stamp>,
-}
-
-/// What tells contents of a file from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let data = fs::metadata(path).ok()?;
-        Some(Self {
-            file: (data.dev(), data.ino()),
-            size: data.size(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            changed: (data.ctime(), data.ctime_nsec()),
-        })
-    }
 }
 
 /// What has become of a file.

@@ -9,9 +9,10 @@ use libknet::api::{
 };
 
 use super::{
+    certificate_files::CertificateFiles,
     key_files::{KeyFiles, Patience},
     keys::Keys,
-    setup::{Setup, group_keys},
+    setup::{Certificates, Setup, group_keys},
     this_host::ThisHost,
 };
 use crate::{
@@ -55,7 +56,8 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// The configuration in `path` and what is incomplete in it, as [`read`] does, or what is wrong, the files of keys included.
+/// The configuration in `path` and what is incomplete in it, as [`read`] does, or what is wrong, the files of keys and of
+/// certificates included.
 pub(crate) fn check(path: &Path, host: &ThisHost) -> Result<Loaded, LoadError> {
     let mut loaded = read(path, host, &mut Keys::new(path))?;
     let whole = Arc::new(std::mem::take(&mut loaded.config));
@@ -67,6 +69,9 @@ pub(crate) fn check(path: &Path, host: &ThisHost) -> Result<Loaded, LoadError> {
         }
         Err(problems) => problems,
     };
+    let certificates = CertificateFiles::new(path);
+    let found = certificates.of(&part.config, &mut Keys::new(path), true, Patience::Refuse);
+    problems.extend(found.err().into_iter().flatten());
     if problems.is_empty() {
         return Ok(loaded);
     }
@@ -92,7 +97,7 @@ pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Load
         if problems.is_empty() {
             let interface = in_force.interfaces.get(name).unwrap_or(interface);
             problems.extend(
-                Setup::of(name, interface, keys, &names, None)
+                Setup::of(name, interface, &Certificates::default(), keys, &names, None)
                     .err()
                     .unwrap_or_default(),
             );

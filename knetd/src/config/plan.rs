@@ -144,6 +144,9 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if new.domain != old.domain {
         changes.push(Change::SetDomain(Box::new(new.domain.clone())));
     }
+    if new.takes_credentials != old.takes_credentials {
+        changes.push(Change::TakeCredentials(new.takes_credentials));
+    }
     if new.mtu_policy != old.mtu_policy {
         changes.push(Change::SetMtuPolicy(new.mtu_policy));
     }
@@ -224,6 +227,8 @@ pub(super) mod tests {
             dscp: 0,
             suites: libknet::suites_of_this_machine(),
             workers: None,
+            credential: None,
+            takes_credentials: false,
             sockets: sockets
                 .iter()
                 .map(|(n, a)| {

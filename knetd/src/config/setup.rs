@@ -10,16 +10,17 @@ use std::{
 use libknet::{
     InterfaceSetup, Offloads, SocketSetup,
     api::{
+        certificate::SignedCertificate,
         edit::{Context, Leaf, Place},
         model::{self, LinkSettings, Policy},
         persistent_map::{Difference, PersistentMap},
         problem::{Problem, Severity},
-        value::Value,
+        value::{IpPrefix, Value},
     },
     proto::{
         config::{
-            DomainConfig, InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig, PolicyKind,
-            PortRules, PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote, TapMtu, Trust,
+            Credential, DomainConfig, InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig,
+            PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote, TapMtu, Trust,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, SocketId, Workers},
@@ -33,7 +34,10 @@ use libknet::{
     stable_mac, suites_of_this_machine,
 };
 
-use super::keys::{KeyKind, Keys};
+use super::{
+    certificate_files::CertificateFiles,
+    keys::{KeyKind, Keys},
+};
 use crate::resolver::{LinkPlace, Resolver};
 
 /// Largest Ethernet frame: the largest MTU that can be configured, the Ethernet header and a VLAN tag. The same
@@ -42,6 +46,38 @@ const MAX_FRAME: u16 = 9216 + 14 + 4;
 
 /// Peers by name.
 pub(crate) type Peers = PersistentMap<String, Rc<PeerConfig>>;
+
+/// What an interface has to do with certificates.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Certificates<'a> {
+    /// What it presents to its peers.
+    own: Option<&'a SignedCertificate>,
+    /// Whether it takes those of strangers.
+    taken: bool,
+}
+
+impl<'a> Certificates<'a> {
+    /// What interface `name` has to do with them, where these files are there.
+    pub(crate) fn of(files: &'a CertificateFiles, name: &str) -> Self {
+        Self {
+            own: files.own(name).and_then(|file| file.contents.as_ref()),
+            taken: files.takes_certificates(name),
+        }
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        Credential::new(self.own?.as_bytes())
+    }
+
+    /// The addresses that it gives, which the configuration does not name as well. IPv6 needs an MTU of 1280.
+    fn addresses(&self, interface: &model::InterfaceConfig) -> impl Iterator<Item = &'a IpPrefix> {
+        let narrow = matches!(interface.mtu, model::Mtu::Fixed(..1280));
+        let configured = interface.ip_addresses.iter().chain(&interface.ipv6_addresses);
+        let configured: Vec<IpPrefix> = configured.copied().collect();
+        let given = self.own.into_iter().flat_map(|own| &own.certificate().addresses);
+        given.filter(move |given| !(configured.contains(given) || narrow && given.address.is_ipv6()))
+    }
+}
 
 /// Everything that a running interface is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +104,10 @@ pub(crate) struct Setup {
     pub(crate) suites: SuiteSet,
     /// Data workers, where the configuration says how many.
     pub(crate) workers: Option<Workers>,
+    /// What is presented to peers.
+    pub(crate) credential: Option<Credential>,
+    /// Whether strangers that present a credential are told of.
+    pub(crate) takes_credentials: bool,
     /// Sockets by number.
     pub sockets: BTreeMap<u8, SocketSetup>,
     /// Peers that have all they need, by name.
@@ -82,6 +122,7 @@ impl Setup {
     pub(crate) fn of(
         name: &str,
         interface: &model::InterfaceConfig,
+        certificates: &Certificates<'_>,
         keys: &mut Keys,
         names: &Resolver,
         before: Option<(&model::InterfaceConfig, &Self)>,
@@ -112,9 +153,13 @@ impl Setup {
             }
         };
         let public_key = private_key.as_ref().map(PrivateKey::public_key);
-        // A peer depends on its own lines, on the locals, and on the interface's key.
-        let before = before
-            .filter(|(old, setup)| old.locals == interface.locals && Some(setup.public_key) == public_key);
+        let credential = certificates.credential();
+        // A peer depends on its own lines, on the locals, and on the interface's key and certificate.
+        let before = before.filter(|(old, setup)| {
+            old.locals == interface.locals
+                && Some(setup.public_key) == public_key
+                && setup.credential == credential
+        });
         let none = PersistentMap::default();
         let (known, mut peers) = match before {
             Some((old, setup)) => (&old.peers, setup.peers.clone()),
@@ -127,7 +172,13 @@ impl Setup {
             let config =
                 new.map(|peer| peer_config(name, interface, peer_name, peer, public_key, keys, names));
             match config.transpose().map(Option::flatten) {
-                Ok(Some(config)) => drop(peers.insert(peer_name.clone(), Rc::new(config))),
+                Ok(Some(config)) => {
+                    let config = PeerConfig {
+                        credential: credential.clone(),
+                        ..config
+                    };
+                    peers.insert(peer_name.clone(), Rc::new(config));
+                }
                 Ok(None) => drop(peers.remove(peer_name)),
                 Err(problem) => problems.push(problem),
             }
@@ -164,7 +215,10 @@ impl Setup {
                 model::Mtu::Fixed(bytes) => TapMtu::Fixed(bytes),
                 model::Mtu::Auto => TapMtu::Auto,
             },
-            addresses: prefixes.map(|p| (p.address, p.length)).collect(),
+            addresses: prefixes
+                .chain(certificates.addresses(interface))
+                .map(|p| (p.address, p.length))
+                .collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
             domain: domain(interface),
             mtu_policy: match interface.mtu_policy {
@@ -174,6 +228,8 @@ impl Setup {
             dscp: interface.dscp,
             suites,
             workers: interface.workers.and_then(Workers::new),
+            credential,
+            takes_credentials: certificates.taken,
             sockets: interface
                 .locals
                 .iter()
@@ -181,6 +237,11 @@ impl Setup {
                 .collect(),
             peers,
         }))
+    }
+
+    /// Whether it is what these certificates make of it.
+    pub(crate) fn is_with(&self, certificates: &Certificates<'_>) -> bool {
+        self.credential == certificates.credential() && self.takes_credentials == certificates.taken
     }
 
     /// The same with another address of the name that a link goes to. `None` where there is no such link.

@@ -39,6 +39,24 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
         })
 }
 
+/// Makes the file `path` with this text, lasting and readable by its owner only, and never in the place of another: it is
+/// there whole or not at all.
+pub(crate) fn create(path: &Path, text: &str) -> Result<(), StoreError> {
+    let (directory, name) = place_of(path);
+    let temporary = directory.join(format!(".{name}.{}.new", std::process::id()));
+    let outcome = write_beside(path, &temporary, text)
+        .and_then(|()| step("give the new file its name", fs::hard_link(&temporary, path)));
+    // Best effort: the error that matters is the first one.
+    let _ = fs::remove_file(&temporary);
+    outcome
+        .and_then(|()| step("synchronise its directory", sync_directory_of(path)))
+        .map_err(|(step, error)| StoreError {
+            path: path.into(),
+            step,
+            error,
+        })
+}
+
 /// Through a symbolic link it is the file that is replaced, not the link.
 fn target_of(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.into())

@@ -60,7 +60,7 @@ pub(crate) fn reset(
 pub(crate) fn generate_key(daemon: &Daemon, file: &str) -> Result<Reply, ApiError> {
     let path = beside(daemon.config_file(), file)?;
     let key = PrivateKey::generate(&mut OsEntropy);
-    let mut text = Zeroizing::new(base64_encode(&key.0));
+    let mut text = Zeroizing::new(base64_encode(&key.0[..]));
     text.push('\n');
     write_new(&path, text.as_bytes()).map_err(|error| {
         let shown = path.display();

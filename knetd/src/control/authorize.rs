@@ -65,6 +65,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::History { .. }
         | RequestBody::Limits { .. }
         | RequestBody::Groups { .. }
+        | RequestBody::Certificates { .. }
         | RequestBody::Complete { .. }
         | RequestBody::Revisions
         | RequestBody::ConfigText(_)

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use libknet::api::{
     grammar::spelling::names_instead,
-    message::{ApiError, ErrorCode, GroupRow, KeyFileRow, Reply},
+    message::{ApiError, ErrorCode, GroupRow, KeyFileRow, PeerRow, Reply},
 };
 
-use super::names;
+use super::{certificates, names};
 use crate::daemon::Daemon;
 
 /// Answers [`libknet::api::message::RequestBody::Groups`].
@@ -27,18 +27,21 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
         rows.extend(wanted.map(|(group, config)| {
             let file = daemon.key_files().get(name, group);
             let listed = file.map_or(0, |(_, listed)| listed as u32);
+            let admitted = daemon.admissions().count(name, group) as u32;
+            let anchor = daemon.certificate_files().anchor(name, group);
             GroupRow {
                 interface: (*name).clone(),
                 group: group.clone(),
                 description: config.description.clone(),
                 policy: config.policy.name().into(),
-                peers: listed + peers.get(group.as_str()).copied().unwrap_or_default(),
+                peers: listed + admitted + peers.get(group.as_str()).copied().unwrap_or_default(),
                 authorized_keys: file.map(|(file, _)| KeyFileRow {
                     file: file.path.clone(),
                     peers: listed,
                     read_unix_ms: file.read_unix_ms,
                     problem: file.problem.clone(),
                 }),
+                certificates: anchor.map(|anchor| certificates::authorities(anchor, admitted)),
             }
         }));
     }
@@ -58,14 +61,17 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
     }
 }
 
-/// The group that a peer is in, and the file of keys that lists it, where it is not configured itself.
-pub(crate) fn origin_of(daemon: &Daemon, interface: &str, peer: &str) -> (Option<String>, Option<String>) {
+/// Notes in which group a peer is, and where it comes from, where it is not configured itself: the file of keys that lists
+/// it, or its certificate.
+pub(crate) fn note_origin(daemon: &Daemon, row: &mut PeerRow) {
+    let (interface, name) = (row.interface.as_str(), row.peer.as_str());
     let config = daemon.of_this_host().interfaces.get(interface);
-    if let Some(peer) = config.and_then(|interface| interface.peers.get(peer)) {
-        return (peer.group.clone(), None);
-    }
-    match daemon.key_files().lists_peer(interface, peer) {
-        Some((group, file)) => (Some(group.into()), Some(file.into())),
-        None => (None, None),
+    if let Some(peer) = config.and_then(|interface| interface.peers.get(name)) {
+        row.group.clone_from(&peer.group);
+    } else if let Some((group, file)) = daemon.key_files().lists_peer(interface, name) {
+        (row.group, row.authorized_keys) = (Some(group.into()), Some(file.into()));
+    } else if let Some((group, admitted)) = daemon.admissions().get(interface, name) {
+        let serial = admitted.certificate.certificate().serial.to_string();
+        (row.group, row.certificate) = (Some(group.into()), Some(serial));
     }
 }

@@ -2,6 +2,7 @@
 
 mod act;
 mod authorize;
+mod certificates;
 mod client;
 mod groups;
 mod limits;

@@ -12,7 +12,7 @@ use libknet::api::{
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
-    act, authorize, groups, limits, monitor, names,
+    act, authorize, certificates, groups, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
     show, tables,
@@ -218,6 +218,9 @@ impl Session {
             RequestBody::ReloadConfig => act::reload(&mut daemon.borrow_mut(), &self.user.name),
             RequestBody::Groups { interface, group } => {
                 groups::rows(&daemon.borrow(), interface.as_deref(), group.as_deref())
+            }
+            RequestBody::Certificates { interface } => {
+                certificates::report(&daemon.borrow(), interface.as_deref())
             }
             RequestBody::Limits { interface } => limits::rows(daemon, interface.as_deref()).await,
             RequestBody::ClearCounters { interface } => {

@@ -307,7 +307,7 @@ async fn peer_rows(
             names: daemon.names(),
         };
         let mut row = rows::peer(place, status.as_deref());
-        (row.group, row.authorized_keys) = groups::origin_of(&daemon, interface, name);
+        groups::note_origin(&daemon, &mut row);
         rows.push(row);
     }
     Ok(rows)

@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use libknet::api::{
     diff::peer_differences,
-    group::{Before, Clash, WithoutGroups},
+    group::{Before, Clash, Lists, WithoutGroups},
     model::{Config, PeerConfig},
     problem::Problem,
 };
@@ -15,10 +15,12 @@ use super::{
 };
 use crate::{
     config::{
-        key_files::{KeyFiles, Patience},
+        certificate_files::CertificateFiles,
+        key_files::Patience,
         keys::Keys,
         plan::Setups,
-        setup::{Setup, group_keys},
+        setup::{Certificates, Setup, group_keys},
+        sources::{Departed, Sources},
     },
     host_check, workers,
 };
@@ -26,7 +28,9 @@ use crate::{
 /// What is to run with a configuration.
 pub(super) struct Prepared {
     of_this_host: Arc<Config>,
-    key_files: KeyFiles,
+    sources: Sources,
+    /// Who is not there by a certificate any more.
+    departed: Vec<Departed>,
     pub(super) in_force: Arc<Config>,
     pub(super) setups: Setups,
     keys: Option<Keys>,
@@ -55,9 +59,9 @@ impl Daemon {
         host_check::enough_descriptors(sizes).map_err(CommitError::System)?;
         self.transform(&prepared.setups)?;
         self.of_this_host = prepared.of_this_host;
-        self.key_files = prepared.key_files;
+        self.sources = prepared.sources;
         if let Some(watch) = &self.file_watch {
-            watch.follow(self.key_files.paths());
+            watch.follow(self.sources.paths());
         }
         let before = std::mem::replace(&mut self.in_force, prepared.in_force);
         self.recorder.forget_gone(&before, &self.in_force);
@@ -66,6 +70,8 @@ impl Daemon {
             Some(keys) => self.keys = keys,
             None => self.doubt_keys_of(&before),
         }
+        self.tell_departed(&prepared.departed);
+        self.certificates_changed();
         Ok(())
     }
 
@@ -102,22 +108,22 @@ impl Daemon {
         }
     }
 
-    /// What is in force with a configuration of this host, which may have groups of peers, and with the peers of their
-    /// files; or who of these cannot be a peer.
+    /// What is in force with a configuration of this host, which may have groups of peers, and with the peers that come
+    /// from elsewhere; or who of these cannot be a peer.
     pub(super) fn without_groups(
         &self,
         of_this_host: &Arc<Config>,
-        files: &KeyFiles,
+        lists: &Lists,
     ) -> Result<Arc<Config>, Vec<Clash>> {
         if !of_this_host.has_groups() {
             return Ok(Arc::clone(of_this_host));
         }
         let before = Before {
             written: &self.of_this_host,
-            lists: self.key_files.lists(),
+            lists: self.sources.lists(),
             in_force: &self.in_force,
         };
-        let WithoutGroups { config, clashes } = of_this_host.without_groups(files.lists(), Some(before));
+        let WithoutGroups { config, clashes } = of_this_host.without_groups(lists, Some(before));
         if clashes.is_empty() {
             Ok(Arc::new(config))
         } else {
@@ -125,26 +131,43 @@ impl Daemon {
         }
     }
 
-    /// What is to run with a configuration of this host and its files of keys. `fresh`: keys to be read, and used instead
-    /// of those known.
+    /// What is to run with a configuration of this host and the peers that come from elsewhere. `fresh`: keys to be read, and
+    /// used instead of those known.
     pub(super) fn prepare_with(
         &mut self,
         of_this_host: Arc<Config>,
-        mut key_files: KeyFiles,
+        mut sources: Sources,
         mut fresh: Option<Keys>,
     ) -> Result<Prepared, Vec<Problem>> {
+        let mut departed = sources.expel();
         loop {
-            let made = match self.without_groups(&of_this_host, &key_files) {
+            sources.settle();
+            let made = match self.without_groups(&of_this_host, sources.lists()) {
                 Ok(in_force) => self
-                    .setups_of(&of_this_host, &in_force, fresh.as_mut())
+                    .setups_of(
+                        &of_this_host,
+                        &in_force,
+                        &sources.certificate_files,
+                        fresh.as_mut(),
+                    )
                     .map(|setups| (in_force, setups)),
-                Err(clashes) => Err(clashes.iter().map(|clash| key_files.problem_of(clash)).collect()),
+                Err(clashes) => {
+                    // Who is there by a certificate only makes room for what somebody has written down.
+                    let gone = sources.give_way(&clashes);
+                    if !gone.is_empty() {
+                        departed.extend(gone);
+                        continue;
+                    }
+                    let files = &sources.key_files;
+                    Err(clashes.iter().map(|clash| files.problem_of(clash)).collect())
+                }
             };
             let problems: Vec<Problem> = match made {
                 Ok((in_force, setups)) => {
                     return Ok(Prepared {
                         of_this_host,
-                        key_files,
+                        sources,
+                        departed,
                         in_force,
                         setups,
                         keys: fresh,
@@ -152,6 +175,7 @@ impl Daemon {
                 }
                 Err(problems) => problems,
             };
+            let key_files = &mut sources.key_files;
             let blamed: Vec<_> = problems
                 .iter()
                 .filter_map(|problem| Some((key_files.blamed_for(problem)?, problem.to_string())))
@@ -178,10 +202,37 @@ impl Daemon {
             return Err(CommitError::Problems(problems));
         }
         let refuse = |problems| CommitError::Problems(problems).written(config, &part.host);
-        let files = self.key_files.of(&part.config, fresh.is_some(), self.patience);
-        files
-            .and_then(|files| self.prepare_with(part.config, files, fresh))
+        let sources = self.sources_of(&part.config, fresh);
+        sources
+            .and_then(|(sources, fresh)| self.prepare_with(part.config, sources, fresh))
             .map_err(refuse)
+    }
+
+    /// Where peers come from with this configuration. The keys are handed back.
+    fn sources_of(
+        &mut self,
+        of_this_host: &Config,
+        mut fresh: Option<Keys>,
+    ) -> Result<(Sources, Option<Keys>), Vec<Problem>> {
+        let (again, patience) = (fresh.is_some(), self.patience);
+        let known = &self.sources;
+        let key_files = known.key_files.of(of_this_host, again, patience);
+        let keys = fresh.as_mut().unwrap_or(&mut self.keys);
+        let certificate_files = known.certificate_files.of(of_this_host, keys, again, patience);
+        match (key_files, certificate_files) {
+            (Ok(key_files), Ok(certificate_files)) => {
+                let sources = Sources {
+                    key_files,
+                    certificate_files,
+                    ..known.clone()
+                };
+                Ok((sources, fresh))
+            }
+            (key_files, certificate_files) => {
+                let problems = [key_files.err(), certificate_files.err()];
+                Err(problems.into_iter().flatten().flatten().collect())
+            }
+        }
     }
 
     /// What is to run with `in_force`, which was made of `of_this_host`. `fresh`: keys to be read, and used instead of
@@ -190,6 +241,7 @@ impl Daemon {
         &mut self,
         of_this_host: &Config,
         in_force: &Config,
+        certificate_files: &CertificateFiles,
         mut fresh: Option<&mut Keys>,
     ) -> Result<Setups, Vec<Problem>> {
         let running = self.setups();
@@ -203,9 +255,11 @@ impl Daemon {
             return Err(problems);
         }
         for (name, interface) in &in_force.interfaces {
+            let certificates = Certificates::of(certificate_files, name);
             if fresh.is_none()
                 && self.in_force.interfaces.get(name) == Some(interface)
                 && let Some(setup) = running.get(name)
+                && setup.is_with(&certificates)
             {
                 setups.insert(name.clone(), Rc::clone(setup));
                 continue;
@@ -219,7 +273,7 @@ impl Daemon {
                     .zip(running.get(name).map(Rc::as_ref)),
             };
             let keys = fresh.as_deref_mut().unwrap_or(&mut self.keys);
-            match Setup::of(name, interface, keys, &self.names, before) {
+            match Setup::of(name, interface, &certificates, keys, &self.names, before) {
                 Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
                 Ok(None) => {}
                 Err(more) => problems.extend(more),

@@ -6,7 +6,10 @@ use libknet::api::problem::Problem;
 
 use super::{Daemon, refusal::CommitError};
 use crate::{
-    config::key_files::{Change, KeyFiles},
+    config::{
+        key_files::{Change, KeyFiles},
+        sources::Sources,
+    },
     events::{self, Loudness},
 };
 
@@ -15,17 +18,23 @@ impl Daemon {
     /// has no session any more, and nobody else is touched. What cannot be used is told, and what it listed before goes on
     /// to count.
     pub(crate) fn read_key_files(&mut self) {
-        if let Some((files, changes)) = self.key_files.changed() {
+        if let Some((files, changes)) = self.sources.key_files.changed() {
             self.take_key_files(files, changes);
         }
+        self.read_certificate_files();
     }
 
     /// The same for those that nothing has told of: once they have been as they are for a second.
     pub(super) fn tick_key_files(&mut self) {
         if let Some(watch) = &self.file_watch {
-            watch.follow(self.key_files.paths());
+            watch.follow(self.sources.paths());
         }
-        if self.key_files.have_settled() {
+        // Both are asked: each remembers what it has seen.
+        let settled = [
+            self.sources.key_files.have_settled(),
+            self.sources.certificate_files.have_settled(),
+        ];
+        if settled.contains(&true) {
             self.read_key_files();
         }
     }
@@ -33,9 +42,10 @@ impl Daemon {
     fn take_key_files(&mut self, mut files: KeyFiles, mut changes: Vec<Change>) {
         if let Err(found) = self.put_key_files(&files) {
             for change in changes.iter_mut().filter(|change| change.problem.is_none()) {
-                *change = files.take_back(&self.key_files, change, &found);
+                *change = files.take_back(&self.sources.key_files, change, &found);
             }
-            self.key_files = files;
+            self.sources.key_files = files;
+            self.sources.settle();
         }
         self.erase_other_keys();
         for change in changes {
@@ -45,10 +55,18 @@ impl Daemon {
 
     /// Puts into force what `files` list now, or says why that cannot be.
     fn put_key_files(&mut self, files: &KeyFiles) -> Result<(), Vec<String>> {
+        self.put_sources(Sources {
+            key_files: files.clone(),
+            ..self.sources.clone()
+        })
+    }
+
+    /// Puts the peers into force that come from there, or says why that cannot be.
+    pub(super) fn put_sources(&mut self, sources: Sources) -> Result<(), Vec<String>> {
         let texts =
             |problems: Vec<Problem>| -> Vec<String> { problems.iter().map(ToString::to_string).collect() };
         let prepared = self
-            .prepare_with(Arc::clone(&self.of_this_host), files.clone(), None)
+            .prepare_with(Arc::clone(&self.of_this_host), sources, None)
             .map_err(texts)?;
         self.put(prepared).map_err(|error| match error {
             CommitError::Problems(problems) => texts(problems),
@@ -59,9 +77,12 @@ impl Daemon {
 
     /// Tells which files cannot be used.
     pub(super) fn tell_unusable_key_files(&mut self) {
-        let unusable: Vec<Change> = self.key_files.problems().collect();
+        let unusable: Vec<Change> = self.sources.key_files.problems().collect();
         for change in &unusable {
             self.tell_key_file(change);
+        }
+        for change in self.sources.certificate_files.problems() {
+            self.tell_certificate_file(&change);
         }
     }
 

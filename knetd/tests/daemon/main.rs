@@ -8,6 +8,7 @@
 
 mod act;
 mod candidates;
+mod certificates;
 mod configuration;
 mod confirmations;
 mod control;

@@ -273,6 +273,12 @@ pub enum Leaf {
     VlanFiltering,
     /// `switchport`
     Switchport,
+    /// `certificate`
+    Certificate,
+    /// `certificate-authority`
+    CertificateAuthority,
+    /// `revocation-list`
+    RevocationList,
 }
 
 /// A place in the configuration's tree, as precise as is known.

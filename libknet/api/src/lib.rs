@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod certificate;
 pub mod codec;
 pub mod diff;
 pub mod edit;

@@ -315,6 +315,11 @@ pub enum RequestBody {
         /// Which part of the list.
         page: Page,
     },
+    /// Our certificates, and those by which peers are there. Answer: [`Reply::Certificates`].
+    Certificates {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+    },
 }
 
 /// Some of a list's rows.
@@ -497,6 +502,8 @@ pub enum Reply {
     Groups(Vec<GroupRow>),
     /// See [`RequestBody::Vlans`]; by interface and number.
     Vlans(Rows<VlanRow>),
+    /// See [`RequestBody::Certificates`].
+    Certificates(CertificatesReport),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

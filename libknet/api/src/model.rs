@@ -42,6 +42,9 @@ pub struct InterfaceConfig {
     /// File with the private key, as written: relative paths are relative to the configuration file. The
     /// interface stays down without it.
     pub private_key_file: Option<String>,
+    /// File with a certificate of this key, which is presented to all peers; as written: relative paths are relative to the
+    /// configuration file. See [`crate::certificate`].
+    pub certificate_file: Option<String>,
     /// The TAP's address. `None`: derived from the key.
     pub mac_address: Option<MacAddr>,
     /// The TAP's MTU.
@@ -87,6 +90,7 @@ impl Default for InterfaceConfig {
         Self {
             description: None,
             private_key_file: None,
+            certificate_file: None,
             mac_address: None,
             mtu: Mtu::default(),
             ip_addresses: Vec::new(),

@@ -1,6 +1,10 @@
 //! The rows that queries are answered with. `--json` prints them as they are, field by field, so a field keeps
 //! its name and meaning; new ones are appended.
 
+mod certificates;
+
+pub use certificates::{AuthoritiesRow, CertificateRow, CertificatesReport};
+
 use serde::{Deserialize, Serialize};
 
 /// The daemon.
@@ -321,6 +325,8 @@ pub struct PeerRow {
     pub group: Option<String>,
     /// The file of keys that lists it, where it is not configured itself.
     pub authorized_keys: Option<String>,
+    /// The serial number of the certificate by which it is there, where it is not configured itself.
+    pub certificate: Option<String>,
 }
 
 /// A group of peers.
@@ -338,6 +344,8 @@ pub struct GroupRow {
     pub peers: u32,
     /// Its file of keys.
     pub authorized_keys: Option<KeyFileRow>,
+    /// Whose certificates it takes.
+    pub certificates: Option<AuthoritiesRow>,
 }
 
 /// A file of the keys of a group's peers.

@@ -152,7 +152,16 @@ impl FromStr for PublicKey {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let bytes = base64_decode(text).ok_or(ValueError("not 32 bytes in base64"))?;
+        Self::from_bytes(base64_decode(text).ok_or(ValueError("not 32 bytes in base64"))?)
+    }
+}
+
+impl PublicKey {
+    /// The key of these bytes.
+    ///
+    /// # Errors
+    /// Another encoding of a key, or a point of low order.
+    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ValueError> {
         if !below_field_prime(&bytes) {
             return Err(ValueError("not the canonical encoding of a key"));
         }
@@ -193,9 +202,9 @@ const fn sextet(character: u8) -> Option<u8> {
     })
 }
 
-/// 32 bytes as 44 characters of base64 (RFC 4648, section 4).
-pub fn base64_encode(bytes: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(44);
+/// Bytes as base64 (RFC 4648, section 4): 32 of them as 44 characters.
+pub fn base64_encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let bits = group.iter().fold(0_u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - group.len()));
         for position in 0..4 {
@@ -224,14 +233,37 @@ pub fn base64_decode_into(text: &[u8], bytes: &mut [u8; 32]) -> Option<()> {
         return None;
     }
     let mut places = bytes.iter_mut();
+    decode_digits(digits.iter().copied(), |byte| {
+        *places.next()? = byte;
+        Some(())
+    })
+}
+
+/// The bytes that a text of any length stands for, which has no white space in it; `None` for what no bytes are written as.
+pub fn base64_decode_all(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    // Padding makes the length a multiple of four, and is never more than two characters.
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 || digits.len() % 4 == 1 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    decode_digits(digits.bytes(), |byte| {
+        bytes.push(byte);
+        Some(())
+    })?;
+    Some(bytes)
+}
+
+/// Gives each byte that the digits stand for to `take`; `None` where bits are left that are not zero.
+fn decode_digits(digits: impl Iterator<Item = u8>, mut take: impl FnMut(u8) -> Option<()>) -> Option<()> {
     let (mut bits, mut count) = (0_u32, 0);
     for digit in digits {
-        let value = u32::from(sextet(*digit)?);
+        let value = u32::from(sextet(digit)?);
         bits = (bits << 6 | value) & 0xfff;
         count += 6;
         if count >= 8 {
             count -= 8;
-            *places.next()? = (bits >> count) as u8;
+            take((bits >> count) as u8)?;
         }
     }
     (bits & ((1 << count) - 1) == 0).then_some(())

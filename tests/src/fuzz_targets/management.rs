@@ -3,6 +3,12 @@
 use std::sync::LazyLock;
 
 use libknet::api::{
+    certificate::{
+        SignedCertificate,
+        armor::{self, Label},
+        authority::{self, Authority},
+        revocation::SignedRevocationList,
+    },
     codec,
     edit::Context,
     grammar::{Line, complete, help, parse},
@@ -188,3 +194,47 @@ host h
    link 0
     priority 3
 ";
+
+/// Files of certificates, revocation lists and authorities, and what is in them: whatever is read is written in the same
+/// way again.
+pub fn certificate(bytes: &[u8]) {
+    let certificate = |bytes: &[u8]| {
+        let Ok(read) = SignedCertificate::parse(bytes) else {
+            return;
+        };
+        let (message, signature) = read.signed();
+        let signature = signature.try_into().expect("the length of a signature");
+        assert_eq!(read.certificate().to_be_signed().as_ref(), Ok(&message));
+        let again = SignedCertificate::new(read.certificate().clone(), signature).expect("it was read");
+        assert_eq!(again.as_bytes(), bytes);
+        let file = armor::write(Label::Certificate, bytes);
+        let blocks = armor::read(Label::Certificate, file.as_bytes()).expect("what was written");
+        assert_eq!(blocks[0].bytes, bytes);
+    };
+    let list = |bytes: &[u8]| {
+        let Ok(read) = SignedRevocationList::parse(bytes) else {
+            return;
+        };
+        let (_, signature) = read.signed();
+        let signature = signature.try_into().expect("the length of a signature");
+        assert_eq!(
+            SignedRevocationList::new(read.list().clone(), signature).as_bytes(),
+            bytes
+        );
+        for serial in read.list().serials.iter().take(10) {
+            assert!(read.list().revokes(*serial));
+        }
+    };
+    certificate(bytes);
+    list(bytes);
+    for block in armor::read(Label::Certificate, bytes).into_iter().flatten() {
+        certificate(&block.bytes);
+    }
+    for block in armor::read(Label::RevocationList, bytes).into_iter().flatten() {
+        list(&block.bytes);
+    }
+    if let Ok(authorities) = authority::parse(bytes) {
+        let lines: Vec<String> = authorities.iter().map(Authority::line).collect();
+        assert_eq!(authority::parse(lines.join("\n").as_bytes()), Ok(authorities));
+    }
+}

@@ -250,6 +250,16 @@ static OBJECTS: &[Row] = &[
     )),
     leaf(
         (Mode::Interface, Impact::Live),
+        ("certificate", "<path>"),
+        Leaf::Certificate,
+        optional!(Interface.certificate_file: Word),
+        &[(
+            "certificate",
+            "A file with what `knetd ca sign` said of this key; peers are shown it, and it is read whenever it is written",
+        )],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
         ("mac-address", "<mac>"),
         Leaf::MacAddress,
         optional!(Interface.mac_address: Mac),

@@ -25,6 +25,11 @@ pub struct GroupConfig {
     /// File with names and public keys of peers of this group, as written: relative paths are relative to the configuration
     /// file. See [`authorized_keys`].
     pub authorized_keys_file: Option<String>,
+    /// File with the authorities whose certificates make peers of this group, as written: relative paths are relative to the
+    /// configuration file. See [`crate::certificate::authority`].
+    pub certificate_authority_file: Option<String>,
+    /// File with their revocation lists, likewise. See [`crate::certificate::revocation`].
+    pub revocation_list_file: Option<String>,
     /// File with the preshared key of every peer that has none of its own, as written: relative paths are relative to the
     /// configuration file.
     pub preshared_key_file: Option<String>,
@@ -86,6 +91,20 @@ impl PeerConfig {
 
 /// What is wrong with a group, whoever its peers are.
 pub(crate) fn check(interface: &str, name: &str, group: &GroupConfig, problems: &mut Vec<Problem>) {
+    if group.revocation_list_file.is_some() && group.certificate_authority_file.is_none() {
+        let context = Context::Group {
+            interface: interface.to_owned(),
+            group: name.to_owned(),
+        };
+        problems.push(Problem {
+            severity: Severity::Incomplete,
+            ..error(
+                Place::leaf(context, Leaf::RevocationList),
+                format!("group {name} has a revocation list and no authority whose it is"),
+                "`certificate-authority FILE` in the group as well".to_owned(),
+            )
+        });
+    }
     for (id, link) in group.links.iter() {
         let Some((interval, timeout)) = link.timers_ms else {
             continue;

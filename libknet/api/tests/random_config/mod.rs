@@ -241,6 +241,7 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                 InterfaceConfig {
                     description,
                     private_key_file,
+                    certificate_file: None,
                     mac_address: shutdown
                         .then_some(MacAddr([2, 0, 0, 0, 0, 9]))
                         .filter(|_| mtu % 2 == 0),
@@ -294,6 +295,8 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 description,
                 // A daemon would read it.
                 authorized_keys_file: None,
+                certificate_authority_file: None,
+                revocation_list_file: None,
                 preshared_key_file,
                 policy,
                 isolate,

@@ -22,6 +22,7 @@ pub mod aead;
 pub mod dh;
 pub mod hash;
 pub mod secret;
+pub mod signature;
 
 pub use secret::Secret;
 

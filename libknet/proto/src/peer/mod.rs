@@ -187,7 +187,8 @@ impl Peer {
             let input = Input::set_peer(self.id, &self.config);
             env.outbox.handshake.push(input);
             if self.config.credential.is_some() {
-                // At once: the other side may wait for it.
+                // At once: the other side may wait for it, or have refused the one before.
+                self.attempt = Attempt::default();
                 self.attempt.begin(env.now);
             }
         }

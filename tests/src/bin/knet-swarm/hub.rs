@@ -51,7 +51,7 @@ impl Hub {
         network::connect(&lab, host)?;
         let private_key = PrivateKey::generate(&mut OsEntropy);
         let directory = lab.host_directory(host);
-        write_secret(&directory.join("hub.key"), &base64_encode(&private_key.0))?;
+        write_secret(&directory.join("hub.key"), &base64_encode(&private_key.0[..]))?;
         Ok(Self {
             daemon: Daemon::new(&lab, host),
             public_key: private_key.public_key(),

@@ -37,6 +37,17 @@ pub(super) static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
+        "show certificates [<interface>]",
+        |a| Command::Show(Show::Certificates { interface: a.name(0) }),
+        &[
+            SHOW,
+            (
+                "certificates",
+                "Our certificates, and those by which peers are there, and when they end",
+            ),
+        ],
+    ),
+    exec(
         "show limits [<interface>]",
         |a| Command::Show(Show::Limits { interface: a.name(0) }),
         &[

@@ -144,4 +144,9 @@ pub enum Show {
         /// Only of this one.
         interface: Option<String>,
     },
+    /// Our certificates, and those by which peers are there.
+    Certificates {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
 }

@@ -39,6 +39,26 @@ pub(super) static GROUPS: &[Row] = &[
             "A file of more of its peers, a line NAME;KEY for each; it is read whenever it is written",
         )],
     ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("certificate-authority", "<path>"),
+        Leaf::CertificateAuthority,
+        optional!(Group.certificate_authority_file: Word),
+        &[(
+            "certificate-authority",
+            "A file of authorities, as `knetd ca init` makes it: whom they certify to be of this group is its peer",
+        )],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("revocation-list", "<path>"),
+        Leaf::RevocationList,
+        optional!(Group.revocation_list_file: Word),
+        &[(
+            "revocation-list",
+            "A file of certificates that do not count any more, as `knetd ca revoke` writes it",
+        )],
+    ),
     secret(leaf(
         (Mode::Group, Impact::Rehandshake),
         ("preshared-key", "file <path>"),

@@ -372,7 +372,11 @@ fn copies_are_limited_per_peer_and_in_total() {
     let mut bridge = bridge(&[false; 6]);
     assert_eq!(bridge.take_copies_of_one(at(0), P0, 60_000), 60_000);
     assert_eq!(bridge.take_copies_of_one(at(0), P0, 1), 0);
-    assert_eq!(bridge.take_copies_of_one(at(100), P0, 60_000), 0, "that was for 3 s");
+    assert_eq!(
+        bridge.take_copies_of_one(at(100), P0, 60_000),
+        0,
+        "that was for 3 s"
+    );
     assert_eq!(
         bridge.take_copies_of_one(at(100), Port::Peer(PeerId(77)), 5),
         0,

@@ -1,0 +1,352 @@
+//! The peers that are there because they have presented a certificate: each until it ends, is revoked, or another one
+//! takes its place.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use libknet::api::{
+    certificate::{Certificate, SignedCertificate, authority::Authority},
+    group::{Clash, ClashReason, Lists, authorized_keys::AuthorizedKeys},
+    model::MAX_PEERS,
+    persistent_map::PersistentMap,
+};
+
+use super::{certificate_files::CertificateFiles, key_files::GroupName};
+
+/// A peer that is there by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// What it has presented.
+    pub(crate) certificate: SignedCertificate,
+    /// The authority that has signed it.
+    pub(crate) authority: Authority,
+    /// When it was presented, in milliseconds since 1970.
+    pub(crate) since_unix_ms: u64,
+}
+
+/// All of them. A copy costs next to nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Admissions {
+    groups: BTreeMap<GroupName, Group>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Group {
+    admitted: PersistentMap<String, Rc<Admitted>>,
+    keys: AuthorizedKeys,
+}
+
+/// Why a certificate that is right admits nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotAdmitted {
+    /// It is the one that counts already, or older than that.
+    Known,
+    /// A later one for another key has its name.
+    Superseded,
+    /// There are too many peers.
+    Full,
+}
+
+/// Why a peer is not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its certificate has come to its end.
+    Expired,
+    /// Its certificate was revoked.
+    Revoked,
+    /// Nobody who is believed has signed its certificate, or its group takes none.
+    NotBelieved,
+}
+
+impl Ended {
+    /// For people.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Expired => "has expired",
+            Self::Revoked => "is revoked",
+            Self::NotBelieved => "is not believed any more",
+        }
+    }
+}
+
+impl Admissions {
+    /// The peer of this name, and its group.
+    pub(crate) fn get(&self, interface: &str, peer: &str) -> Option<(&str, &Rc<Admitted>)> {
+        self.groups
+            .iter()
+            .filter(|((of, _), _)| of == interface)
+            .find_map(|((_, group), admitted)| Some((group.as_str(), admitted.admitted.get(peer)?)))
+    }
+
+    /// All peers of an interface by group.
+    pub(crate) fn of<'a>(
+        &'a self,
+        interface: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a PersistentMap<String, Rc<Admitted>>)> {
+        let of_interface = self.groups.iter().filter(move |((of, _), _)| of == interface);
+        of_interface.map(|((_, group), admitted)| (group.as_str(), &admitted.admitted))
+    }
+
+    /// How many of a group there are.
+    pub(crate) fn count(&self, interface: &str, group: &str) -> usize {
+        let name = (interface.to_owned(), group.to_owned());
+        self.groups.get(&name).map_or(0, |group| group.admitted.len())
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Lets a peer of this group in, or takes its new certificate. `known_as`: who of the peers by certificate has its key
+    /// already.
+    pub(crate) fn admit(
+        &mut self,
+        (interface, group): (&str, &str),
+        known_as: Option<&str>,
+        new: Admitted,
+    ) -> Result<(), NotAdmitted> {
+        let certificate = new.certificate.certificate();
+        let later = |than: &Certificate| {
+            (certificate.not_before, certificate.serial) > (than.not_before, than.serial)
+        };
+        let name = certificate.name.clone();
+        let mut replaced = Vec::new();
+        for other in [Some(name.as_str()), known_as].into_iter().flatten() {
+            let Some((of, admitted)) = self.get(interface, other) else {
+                continue;
+            };
+            let than = admitted.certificate.certificate();
+            if !later(than) {
+                return Err(if than.public_key == certificate.public_key {
+                    NotAdmitted::Known
+                } else {
+                    NotAdmitted::Superseded
+                });
+            }
+            replaced.push(((interface.to_owned(), of.to_owned()), other.to_owned()));
+        }
+        for (group, peer) in replaced {
+            self.remove(&group, &peer);
+        }
+        let group = self
+            .groups
+            .entry((interface.to_owned(), group.to_owned()))
+            .or_default();
+        if group.admitted.len() >= MAX_PEERS {
+            return Err(NotAdmitted::Full);
+        }
+        group.keys.insert(name.clone(), certificate.public_key);
+        group.admitted.insert(name, Rc::new(new));
+        Ok(())
+    }
+
+    /// The peer is there by its certificate no more.
+    pub(crate) fn remove(&mut self, group: &GroupName, peer: &str) -> Option<Rc<Admitted>> {
+        let admitted = self.groups.get_mut(group)?;
+        let removed = admitted.admitted.remove(peer);
+        admitted.keys.remove(peer);
+        if admitted.admitted.is_empty() {
+            self.groups.remove(group);
+        }
+        removed
+    }
+
+    /// Takes out whose certificate does not count any more at `now`, in seconds since 1970, by what the files say.
+    pub(crate) fn retain_valid(
+        &mut self,
+        files: &CertificateFiles,
+        now: u64,
+    ) -> Vec<(GroupName, Rc<Admitted>, Ended)> {
+        let mut ended = Vec::new();
+        for (name, group) in &self.groups {
+            let anchor = files.anchor(&name.0, &name.1);
+            for admitted in group.admitted.values() {
+                let certificate = admitted.certificate.certificate();
+                let anchor = anchor.filter(|anchor| anchor.believes(&admitted.authority));
+                let why = match anchor.and_then(|anchor| anchor.revokes(certificate)) {
+                    None => Some(Ended::NotBelieved),
+                    Some(true) => Some(Ended::Revoked),
+                    Some(false) if certificate.not_after <= now => Some(Ended::Expired),
+                    Some(false) => None,
+                };
+                ended.extend(why.map(|why| (name.clone(), Rc::clone(admitted), why)));
+            }
+        }
+        for (name, admitted, _) in &ended {
+            self.remove(name, &admitted.certificate.certificate().name);
+        }
+        ended
+    }
+
+    /// Takes out who cannot be a peer because of this; nobody where none of these is meant.
+    pub(crate) fn give_way(&mut self, clash: &Clash) -> Vec<(GroupName, Rc<Admitted>)> {
+        let interface = &clash.interface;
+        let (group, other) = match &clash.reason {
+            ClashReason::TooMany(count) => {
+                let surplus = count.saturating_sub(MAX_PEERS);
+                let all = self.of(interface).flat_map(|(group, peers)| {
+                    let group = (interface.clone(), group.to_owned());
+                    peers.keys().map(move |peer| (group.clone(), peer.clone()))
+                });
+                let last: Vec<_> = all.take(surplus).collect();
+                return last
+                    .into_iter()
+                    .filter_map(|(group, peer)| Some((group.clone(), self.remove(&group, &peer)?)))
+                    .collect();
+            }
+            ClashReason::Configured => (None, &clash.peer),
+            ClashReason::Listed(group) => (Some(group.clone()), &clash.peer),
+            ClashReason::KeyOf(other) => {
+                let group = self.get(interface, other).map(|(group, _)| group.to_owned());
+                (group, other)
+            }
+        };
+        let first = (Some(clash.group.clone()), &clash.peer);
+        [first, (group, other)]
+            .into_iter()
+            .find_map(|(group, peer)| {
+                let name = (interface.clone(), group?);
+                let removed = self.remove(&name, peer)?;
+                Some((name, removed))
+            })
+            .into_iter()
+            .collect()
+    }
+
+    /// What files list, and these besides: whom both have is of the file.
+    pub(crate) fn beside(&self, files: &Lists) -> Lists {
+        let mut lists = files.clone();
+        for (name, group) in &self.groups {
+            match lists.get_mut(name) {
+                None => drop(lists.insert(name.clone(), group.keys.clone())),
+                Some(list) => {
+                    for (peer, key) in &group.keys {
+                        if !list.contains_key(peer) {
+                            list.insert(peer.clone(), *key);
+                        }
+                    }
+                }
+            }
+        }
+        lists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libknet::api::{
+        certificate::{AuthorityId, SIGNATURE_LEN, Serial},
+        value::PublicKey,
+    };
+
+    use super::*;
+
+    fn admitted(name: &str, key: u8, not_before: u64) -> Admitted {
+        let certificate = Certificate {
+            authority: AuthorityId([1; 8]),
+            serial: Serial(u64::from(key)),
+            public_key: PublicKey([key; 32]),
+            not_before,
+            not_after: not_before + 1_000,
+            name: name.into(),
+            groups: vec!["g".into()],
+            addresses: Vec::new(),
+        };
+        Admitted {
+            certificate: SignedCertificate::new(certificate, &[0; SIGNATURE_LEN]).unwrap(),
+            authority: Authority {
+                name: "ca".into(),
+                public_key: [1; 32],
+            },
+            since_unix_ms: 0,
+        }
+    }
+
+    /// Who is there: group, name, key.
+    fn there(admissions: &Admissions) -> Vec<(String, String, u8)> {
+        let mut there = Vec::new();
+        for (group, peers) in admissions.of("kn0") {
+            for (name, admitted) in peers {
+                let key = admitted.certificate.certificate().public_key.0[0];
+                there.push((group.to_owned(), name.clone(), key));
+            }
+        }
+        there
+    }
+
+    fn at(group: &str, name: &str, key: u8) -> (String, String, u8) {
+        (group.into(), name.into(), key)
+    }
+
+    #[test]
+    fn of_two_certificates_with_a_name_or_a_key_the_later_counts() {
+        let mut all = Admissions::default();
+        let admit = |all: &mut Admissions, group, known_as, new| all.admit(("kn0", group), known_as, new);
+        assert_eq!(admit(&mut all, "g", None, admitted("a", 9, 100)), Ok(()));
+        // The same again, and one from before.
+        let same = admitted("a", 9, 100);
+        assert_eq!(admit(&mut all, "g", Some("a"), same), Err(NotAdmitted::Known));
+        let before = admitted("a", 9, 99);
+        assert_eq!(admit(&mut all, "g", Some("a"), before), Err(NotAdmitted::Known));
+        // Renewed, in another group.
+        assert_eq!(admit(&mut all, "h", Some("a"), admitted("a", 9, 101)), Ok(()));
+        assert_eq!(there(&all), [at("h", "a", 9)]);
+        // Another name for the key.
+        assert_eq!(admit(&mut all, "h", Some("a"), admitted("b", 9, 102)), Ok(()));
+        assert_eq!(there(&all), [at("h", "b", 9)]);
+        // Another key for the name: earlier, and later.
+        let earlier = admitted("b", 10, 50);
+        assert_eq!(admit(&mut all, "h", None, earlier), Err(NotAdmitted::Superseded));
+        assert_eq!(admit(&mut all, "h", None, admitted("b", 10, 103)), Ok(()));
+        assert_eq!(there(&all), [at("h", "b", 10)]);
+        // Of another interface it is somebody else.
+        assert_eq!(all.admit(("kn1", "h"), None, admitted("b", 9, 1)), Ok(()));
+        assert_eq!(there(&all).len(), 1);
+        let lists = all.beside(&Lists::new());
+        assert_eq!(lists.values().map(AuthorizedKeys::len).sum::<usize>(), 2);
+    }
+
+    #[test]
+    fn what_is_written_down_goes_first() {
+        let mut all = Admissions::default();
+        let fill = |all: &mut Admissions| {
+            for (name, key) in [("a", 9), ("b", 10), ("c", 11)] {
+                let _ = all.admit(("kn0", "g"), None, admitted(name, key, 1));
+            }
+        };
+        fill(&mut all);
+        let gone = |all: &mut Admissions, peer: &str, group: &str, reason| {
+            let clash = Clash {
+                interface: "kn0".into(),
+                group: group.into(),
+                peer: peer.into(),
+                reason,
+            };
+            let gone = all.give_way(&clash);
+            gone.iter()
+                .map(|(_, admitted)| admitted.certificate.certificate().name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(gone(&mut all, "a", "g", ClashReason::Configured), ["a"]);
+        assert_eq!(gone(&mut all, "a", "g", ClashReason::Configured), [""; 0]);
+        // A file of another group lists the name, or the key under another name.
+        assert_eq!(
+            gone(&mut all, "b", "other", ClashReason::Listed("g".into())),
+            ["b"]
+        );
+        assert_eq!(
+            gone(&mut all, "x", "other", ClashReason::KeyOf("c".into())),
+            ["c"]
+        );
+        fill(&mut all);
+        let too_many = ClashReason::TooMany(MAX_PEERS + 2);
+        assert_eq!(gone(&mut all, "x", "f", too_many).len(), 2);
+        assert_eq!(there(&all), [at("g", "c", 11)]);
+        // A file that lists the name of one of the same group.
+        let listed: AuthorizedKeys = [("c".to_owned(), PublicKey([77; 32]))].into_iter().collect();
+        let group = ("kn0".to_owned(), "g".to_owned());
+        let files: Lists = [(group.clone(), listed)].into_iter().collect();
+        let both = all.beside(&files);
+        assert_eq!((both[&group].len(), both[&group]["c"].0[0]), (1, 77));
+    }
+}

@@ -1,0 +1,101 @@
+//! Where peers come from that no line of the configuration names: files of keys, and certificates that were presented.
+
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use libknet::api::group::{Clash, Lists};
+
+use super::{
+    admissions::{Admissions, Admitted, Ended},
+    certificate_files::CertificateFiles,
+    key_files::{GroupName, KeyFiles},
+};
+use crate::logging::unix_ms;
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    /// Files of keys.
+    pub(crate) key_files: KeyFiles,
+    /// Certificates of our own, and what those of others are held against.
+    pub(crate) certificate_files: CertificateFiles,
+    /// Who is there by a certificate.
+    pub(crate) admissions: Admissions,
+    /// Read by [`Self::lists`].
+    pub(crate) lists: Lists,
+}
+
+/// Somebody who is not there by a certificate any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Departed {
+    /// Of which group.
+    pub(crate) group: GroupName,
+    /// Who, and by which certificate.
+    pub(crate) admitted: Rc<Admitted>,
+    /// Why.
+    pub(crate) why: Why,
+}
+
+/// Why somebody is not there any more.
+#[derive(Clone, Debug)]
+pub(crate) enum Why {
+    /// The certificate does not count any more.
+    Ended(Ended),
+    /// Somebody else has the name or the key.
+    Clash(Clash),
+}
+
+impl Sources {
+    /// None yet. Relative paths are relative to the directory of `config_file`.
+    pub(crate) fn new(config_file: &Path) -> Self {
+        Self {
+            key_files: KeyFiles::new(config_file),
+            certificate_files: CertificateFiles::new(config_file),
+            admissions: Admissions::default(),
+            lists: Lists::new(),
+        }
+    }
+
+    /// The peers that come from here, by interface and group.
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// All paths, made absolute by the configuration's directory.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.key_files.paths().chain(self.certificate_files.paths())
+    }
+
+    /// To be called after changes: who they make the peers.
+    pub(crate) fn settle(&mut self) {
+        self.lists = self.admissions.beside(self.key_files.lists());
+    }
+
+    /// Takes out whose certificates do not count any more.
+    pub(crate) fn expel(&mut self) -> Vec<Departed> {
+        let now = unix_ms() / 1000;
+        let ended = self.admissions.retain_valid(&self.certificate_files, now);
+        let departed = ended.into_iter().map(|(group, admitted, why)| Departed {
+            group,
+            admitted,
+            why: Why::Ended(why),
+        });
+        departed.collect()
+    }
+
+    /// Takes out who is there only by a certificate and cannot be a peer because of these.
+    pub(crate) fn give_way(&mut self, clashes: &[Clash]) -> Vec<Departed> {
+        let mut departed = Vec::new();
+        for clash in clashes {
+            let given_way = self.admissions.give_way(clash).into_iter();
+            departed.extend(given_way.map(|(group, admitted)| Departed {
+                group,
+                admitted,
+                why: Why::Clash(clash.clone()),
+            }));
+        }
+        departed
+    }
+}

@@ -1,0 +1,95 @@
+//! A file that the configuration names and that is read again whenever it was written: what it held when it was last right
+//! goes on to count.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{logging::unix_ms, trust::read_config};
+
+/// What tells contents of a file from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Of what is at this path now.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let data = fs::metadata(path).ok()?;
+        Some(Self {
+            file: (data.dev(), data.ino()),
+            size: data.size(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+        })
+    }
+}
+
+/// A file that is not as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    path: PathBuf,
+    /// `None`: it is gone.
+    now: Option<Stamp>,
+}
+
+/// One such file.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchedFile<T> {
+    /// As it is written in the configuration.
+    pub(crate) path: String,
+    /// When the contents that count were read, in milliseconds since 1970; `None`: there are none yet.
+    pub(crate) read_unix_ms: Option<u64>,
+    /// Why what the file holds now does not count.
+    pub(crate) problem: Option<String>,
+    /// What counts.
+    pub(crate) contents: Option<T>,
+    stamp: Option<Stamp>,
+}
+
+impl<T> WatchedFile<T> {
+    /// Not read yet.
+    pub(crate) fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            read_unix_ms: None,
+            problem: None,
+            contents: None,
+            stamp: None,
+        }
+    }
+
+    /// Reads it. Where it cannot be used, what counted before goes on to count, and the problem says so.
+    pub(crate) fn read(
+        &mut self,
+        directory: &Path,
+        most: usize,
+        parse: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) {
+        let whole = directory.join(&self.path);
+        // Before it is read: what is written meanwhile is noticed.
+        self.stamp = Stamp::of(&whole);
+        let read = read_config(&whole, most as u64).map_err(|error| error.to_string());
+        match read.and_then(|bytes| parse(&bytes).map_err(|text| format!("{}: {text}", whole.display()))) {
+            Ok(contents) => {
+                self.contents = Some(contents);
+                self.read_unix_ms = Some(unix_ms());
+                self.problem = None;
+            }
+            Err(text) => self.problem = Some(text),
+        }
+    }
+
+    /// How it looks now, where that is not as it did when it was read.
+    pub(crate) fn written(&self, directory: &Path) -> Option<Written> {
+        let path = directory.join(&self.path);
+        let now = Stamp::of(&path);
+        (now != self.stamp).then_some(Written { path, now })
+    }
+}

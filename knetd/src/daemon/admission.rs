@@ -1,0 +1,326 @@
+//! Certificates: who presents one and gets in by it, whose comes to its end, and when that is told beforehand.
+
+use libknet::{
+    api::certificate::{Certificate, FormatError, SignedCertificate},
+    proto::handshake::credential::Presented,
+};
+
+use super::Daemon;
+use crate::{
+    config::{
+        admissions::{Admitted, NotAdmitted},
+        certificate_files::Change,
+        sources::{Departed, Sources, Why},
+    },
+    events::{self, Loudness},
+    logging::{unix_ms, utc},
+};
+
+/// How long before its end that of a certificate is told, in seconds, the longest first.
+const WARNINGS: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
+const DAY: u64 = 86_400;
+
+/// When something about the end of a certificate is due.
+#[derive(Debug, Default)]
+pub(super) struct Expiries {
+    /// Up to when all was told, in seconds since 1970.
+    told: u64,
+    /// When there is something again; 0: not known.
+    next: u64,
+}
+
+/// Why somebody does not get in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("what was presented is no certificate: {0}")]
+    Format(#[from] FormatError),
+    #[error("a certificate of another key, {0}")]
+    OtherKey(String),
+    #[error("no group that takes certificates is one of those it names ({0})")]
+    NoGroup(String),
+    #[error("nobody who is believed in group {0} has signed it")]
+    NotBelieved(String),
+    #[error("it is revoked")]
+    Revoked,
+    #[error("what is revoked in group {0} is not known: its revocation list cannot be read")]
+    UnknownRevoked(String),
+    #[error("it is valid from {0} on; is the clock right, here and at the authority?")]
+    NotYet(String),
+    #[error("it has expired at {0}")]
+    Expired(String),
+    #[error("a later certificate of another key has this name")]
+    Superseded,
+    #[error("there are 65536 peers already")]
+    Full,
+}
+
+impl Refusal {
+    /// What lines of the log are limited by together: strangers can cause them.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Format(_) => "format",
+            Self::OtherKey(_) => "other-key",
+            Self::NoGroup(_) => "no-group",
+            Self::NotBelieved(_) => "not-believed",
+            Self::Revoked => "revoked",
+            Self::UnknownRevoked(_) => "unknown-revoked",
+            Self::NotYet(_) => "not-yet",
+            Self::Expired(_) => "expired",
+            Self::Superseded => "superseded",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl Daemon {
+    /// Looks at what was presented since the last call, and lets in who may come in: all of them together.
+    pub(crate) fn look_at_credentials(&mut self) {
+        let presented = std::mem::take(&mut self.presented);
+        if presented.is_empty() {
+            return;
+        }
+        let mut sources = self.sources.clone();
+        let mut came = Vec::new();
+        for (interface, presented) in presented {
+            match self.judge(&mut sources, &interface, &presented) {
+                Ok(Some(name)) => came.push((interface, name, presented.remote)),
+                Ok(None) => {}
+                Err((name, refusal)) => {
+                    let who = name.map_or_else(String::new, |name| format!(" of {name}"));
+                    let text = format!(
+                        "{interface}: certificate{who} from {} refused: {refusal}",
+                        presented.remote
+                    );
+                    let kind = format!("certificate-refused {interface} {}", refusal.kind());
+                    self.tell_certificate(&kind, &text, Loudness::Warn);
+                }
+            }
+        }
+        if came.is_empty() {
+            return;
+        }
+        if let Err(problems) = self.put_sources(sources) {
+            for problem in problems {
+                let text = format!("peers with certificates cannot be let in: {problem}");
+                self.tell_certificate("certificate-refused", &text, Loudness::Warn);
+            }
+            return;
+        }
+        for (interface, name, remote) in came {
+            let Some((group, admitted)) = self.sources.admissions.get(&interface, &name) else {
+                continue;
+            };
+            let (certificate, now) = (admitted.certificate.certificate(), unix_ms() / 1000);
+            let soon = warnings(certificate).any(|due| due <= now).then(|| {
+                let left = remaining(certificate.not_after, now);
+                format!("{interface}: the certificate of peer {name} {left}")
+            });
+            let text = format!(
+                "{interface}: peer {name} is in group {group} by certificate {} of {} from {remote}, until {}",
+                certificate.serial,
+                admitted.authority.name,
+                time(certificate.not_after)
+            );
+            self.tell_certificate(&format!("certificate {interface} {name}"), &text, Loudness::Info);
+            if let Some(text) = soon {
+                let kind = format!("certificate-expiry {interface} {name}");
+                self.tell_certificate(&kind, &text, Loudness::Warn);
+            }
+        }
+    }
+
+    /// Puts among the peers who has presented this, if that is right and something new. Gives his name.
+    fn judge(
+        &self,
+        sources: &mut Sources,
+        interface: &str,
+        presented: &Presented,
+    ) -> Result<Option<String>, (Option<String>, Refusal)> {
+        // The slot may have got another peer since.
+        let known_as = presented.peer.and_then(|id| {
+            let overlay = self.overlay(interface)?;
+            let name = overlay.slots.name(id)?;
+            let peer = overlay.setup.peers.get(name)?;
+            (peer.public_key == presented.public_key).then_some(name)
+        });
+        if known_as.is_some_and(|name| sources.admissions.get(interface, name).is_none()) {
+            // He is a peer anyway, whatever he shows.
+            return Ok(None);
+        }
+        let signed = SignedCertificate::parse(&presented.credential).map_err(|error| (None, error.into()))?;
+        let certificate = signed.certificate();
+        let refuse = |refusal| (Some(certificate.name.clone()), refusal);
+        if certificate.public_key.0 != *presented.public_key.as_bytes() {
+            return Err(refuse(Refusal::OtherKey(certificate.public_key.to_string())));
+        }
+        let files = &sources.certificate_files;
+        let mut anchors = certificate
+            .groups
+            .iter()
+            .filter_map(|group| Some((group, files.anchor(interface, group)?)))
+            .peekable();
+        let Some((first, _)) = anchors.peek().copied() else {
+            return Err(refuse(Refusal::NoGroup(certificate.groups.join(", "))));
+        };
+        let believed = anchors.find_map(|(group, anchor)| Some((group, anchor, anchor.signer(&signed)?)));
+        let Some((group, anchor, authority)) = believed else {
+            return Err(refuse(Refusal::NotBelieved(first.clone())));
+        };
+        match anchor.revokes(certificate) {
+            None => return Err(refuse(Refusal::UnknownRevoked(group.clone()))),
+            Some(true) => return Err(refuse(Refusal::Revoked)),
+            Some(false) => {}
+        }
+        let now = unix_ms() / 1000;
+        if now < certificate.not_before {
+            return Err(refuse(Refusal::NotYet(time(certificate.not_before))));
+        }
+        if now >= certificate.not_after {
+            return Err(refuse(Refusal::Expired(time(certificate.not_after))));
+        }
+        let admitted = Admitted {
+            certificate: signed.clone(),
+            authority: authority.clone(),
+            since_unix_ms: unix_ms(),
+        };
+        let group = group.clone();
+        match sources.admissions.admit((interface, &group), known_as, admitted) {
+            Ok(()) => Ok(Some(certificate.name.clone())),
+            Err(NotAdmitted::Known) => Ok(None),
+            Err(NotAdmitted::Superseded) => Err(refuse(Refusal::Superseded)),
+            Err(NotAdmitted::Full) => Err(refuse(Refusal::Full)),
+        }
+    }
+
+    /// Reads the files again that have to do with certificates and were written since, and puts the difference into force:
+    /// who is revoked has no session any more.
+    pub(super) fn read_certificate_files(&mut self) {
+        let Some((files, changes)) = self.sources.certificate_files.changed() else {
+            return;
+        };
+        let sources = Sources {
+            certificate_files: files,
+            ..self.sources.clone()
+        };
+        if let Err(problems) = self.put_sources(sources) {
+            for problem in problems {
+                let text = format!("files of certificates cannot be put in force: {problem}");
+                self.tell_certificate("certificate-file", &text, Loudness::Warn);
+            }
+        }
+        for change in changes {
+            self.tell_certificate_file(&change);
+        }
+    }
+
+    /// There may be other certificates than before.
+    pub(super) fn certificates_changed(&mut self) {
+        self.expiries.next = 0;
+    }
+
+    /// What is due about once a second: whose certificate has come to its end is no peer any more, and who has 30 days, 7 or
+    /// one left is told of.
+    pub(super) fn tick_certificates(&mut self) {
+        let now = unix_ms() / 1000;
+        if now < self.expiries.next {
+            return;
+        }
+        let told = std::mem::replace(&mut self.expiries.told, now);
+        let mut soon = Vec::new();
+        let mut next = u64::MAX;
+        let mut ended = false;
+        let mut look = |place: &dyn Fn() -> String, certificate: &Certificate| {
+            let end = certificate.not_after;
+            // Of several that have passed since, one word is enough.
+            if warnings(certificate).any(|due| (told + 1..=now).contains(&due)) && end > now {
+                soon.push(format!("{} {}", place(), remaining(end, now)));
+            }
+            ended |= end <= now;
+            let to_come = warnings(certificate).chain([end]).filter(|due| *due > now);
+            next = next.min(to_come.min().unwrap_or(u64::MAX));
+        };
+        let mut over = Vec::new();
+        for (interface, own) in self.sources.certificate_files.all_own() {
+            let (place, end) = (
+                format!("{interface}: our certificate"),
+                own.certificate().not_after,
+            );
+            look(&|| place.clone(), own.certificate());
+            if (told + 1..=now).contains(&end) {
+                over.push(format!("{place} {}", remaining(end, now)));
+            }
+        }
+        for interface in self.in_force.interfaces.keys() {
+            for (_, peers) in self.sources.admissions.of(interface) {
+                for (peer, admitted) in peers {
+                    let place = || format!("{interface}: the certificate of peer {peer}");
+                    look(&place, admitted.certificate.certificate());
+                }
+            }
+        }
+        self.expiries.next = next;
+        for text in soon.into_iter().chain(over) {
+            let kind = format!("certificate-expiry {text}");
+            self.tell_certificate(&kind, &text, Loudness::Warn);
+        }
+        if ended && !self.sources.admissions.is_empty() {
+            // It takes out who has no valid one.
+            let _ = self.put_sources(self.sources.clone());
+        }
+    }
+
+    /// Tells who is there by a certificate no more.
+    pub(super) fn tell_departed(&mut self, departed: &[Departed]) {
+        for Departed { group, admitted, why } in departed {
+            let certificate = admitted.certificate.certificate();
+            let why = match why {
+                Why::Ended(ended) => ended.text().to_owned(),
+                Why::Clash(clash) => {
+                    format!("cannot count: {}", self.sources.key_files.text_of(clash))
+                }
+            };
+            let text = format!(
+                "{}: peer {} is gone from group {}: its certificate {} {why}",
+                group.0, certificate.name, group.1, certificate.serial
+            );
+            let kind = format!("certificate-ended {} {}", group.0, certificate.name);
+            self.tell_certificate(&kind, &text, Loudness::Warn);
+        }
+    }
+
+    pub(super) fn tell_certificate_file(&mut self, change: &Change) {
+        let (text, loudness) = match &change.text {
+            Ok(text) => (text, Loudness::Info),
+            Err(text) => (text, Loudness::Warn),
+        };
+        let text = format!("{}: {text}", change.place);
+        self.tell_certificate(&format!("certificate-file {}", change.place), &text, loudness);
+    }
+
+    fn tell_certificate(&mut self, kind: &str, text: &str, loudness: Loudness) {
+        let name = kind.split(' ').next().unwrap_or(kind);
+        self.events.publish(kind, loudness, events::own(name, text));
+    }
+}
+
+/// When the end of a certificate is told beforehand. One that is short anyway is renewed by somebody who knows.
+fn warnings(certificate: &Certificate) -> impl Iterator<Item = u64> {
+    let (begin, end) = (certificate.not_before, certificate.not_after);
+    let due = WARNINGS.into_iter().map(move |before| end.saturating_sub(before));
+    due.filter(move |due| *due > begin)
+}
+
+/// A moment in seconds since 1970, for people.
+fn time(unix: u64) -> String {
+    let text = utc(unix.saturating_mul(1000));
+    text.replace(".000Z", "Z")
+}
+
+/// How long a certificate still counts.
+fn remaining(end: u64, now: u64) -> String {
+    match end.saturating_sub(now) {
+        0 => format!("has expired at {}", time(end)),
+        left if left < 2 * DAY => format!("expires in {} hours, at {}", left / 3600, time(end)),
+        left => format!("expires in {} days, at {}", left / DAY, time(end)),
+    }
+}

@@ -1,0 +1,381 @@
+//! Authorities, and peers that are there by a certificate.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use libknet::api::message::{CertificatesReport, PeerRow, Reply, RequestBody};
+
+use crate::{
+    host::{Daemon, Host, KNETD, STRANGER, run, wait_for},
+    tunnel::peer,
+};
+
+fn ca(directory: &Path, args: &[&str]) -> Result<String, String> {
+    let output = Command::new(KNETD)
+        .arg("ca")
+        .args(args)
+        .args(["--directory", directory.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    }
+}
+
+/// The number of a certificate, as its file says it for people.
+fn serial(certificate: &str) -> String {
+    let line = certificate
+        .lines()
+        .find_map(|line| line.strip_prefix("# Serial     "));
+    line.unwrap().to_owned()
+}
+
+#[test]
+fn an_authority_signs_revokes_and_tells_what_it_did() {
+    let host = Host::new();
+    let directory = host.directory.join("ca");
+    let error = ca(&directory, &["show"]).unwrap_err();
+    assert!(error.contains("knetd ca init NAME --directory"), "{error}");
+    ca(&directory, &["init", "example"]).unwrap();
+    let key = fs::read(directory.join("ca.key")).unwrap();
+    assert_eq!(key.len(), 45);
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(directory.join("ca.key")).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    let error = ca(&directory, &["init", "example"]).unwrap_err();
+    assert!(error.contains("there is an authority already"), "{error}");
+    assert_eq!(fs::read(directory.join("ca.key")).unwrap(), key, "untouched");
+
+    let first = ca(
+        &directory,
+        &[
+            "sign",
+            "c1",
+            STRANGER,
+            "--group",
+            "a,b",
+            "--address",
+            "10.9.0.1/24",
+        ],
+    )
+    .unwrap();
+    let second = ca(
+        &directory,
+        &["sign", "c1", STRANGER, "--group", "a", "--until", "2100-01-01"],
+    )
+    .unwrap();
+    for (args, said) in [
+        (
+            &["sign", "c1", "AAAA", "--group", "a"][..],
+            "expected: a public key",
+        ),
+        (
+            &["sign", "c/1", STRANGER, "--group", "a"],
+            "a name in it that no peer",
+        ),
+        (&["sign", "c1", STRANGER], "--group"),
+        (
+            &["sign", "c1", STRANGER, "--group", "a", "--address", "10.9.0.1"],
+            "no /LENGTH",
+        ),
+        (
+            &["sign", "c1", STRANGER, "--group", "a", "--until", "2000-01-01"],
+            "ends before it begins",
+        ),
+        (
+            &["sign", "c1", STRANGER, "--group", "a", "--until", "tomorrow"],
+            "as in 2027-03-01",
+        ),
+        (&["revoke", "c2"], "no certificate of this authority"),
+    ] {
+        let error = ca(&directory, args).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+    let file = host.file("first.crt", &first, 0o644);
+    let shown = run(KNETD, &["ca", "show", file.to_str().unwrap()]);
+    assert!(
+        shown.contains("Groups     a, b") && shown.contains("State      valid"),
+        "{shown}"
+    );
+    ca(&directory, &["revoke", &serial(&first)]).unwrap();
+    let list = ca(&directory, &["show"]).unwrap();
+    let states: Vec<(bool, &str)> = list
+        .lines()
+        .skip(2)
+        .map(|line| {
+            (
+                line.contains(&serial(&second)),
+                line.split_whitespace().last().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(states.len(), 2);
+    assert!(
+        states.contains(&(true, "valid")) && states.contains(&(false, "revoked")),
+        "{list}"
+    );
+}
+
+/// A hub that believes an authority, and a host with a key.
+struct Site {
+    hub: Host,
+    daemon: Daemon,
+    client: Host,
+    key: String,
+    directory: PathBuf,
+}
+
+impl Site {
+    fn new() -> Self {
+        let (hub, client) = (Host::new(), Host::new());
+        let ends = ["netns", &client.netns];
+        run(
+            "ip",
+            &[
+                &[
+                    "link", "add", "c0", "netns", &hub.netns, "type", "veth", "peer", "name", "c0",
+                ][..],
+                &ends,
+            ]
+            .concat(),
+        );
+        for (at, last) in [(&hub, 1), (&client, 2)] {
+            at.ip(&["address", "add", &format!("10.1.0.{last}/24"), "dev", "c0"]);
+            at.ip(&["link", "set", "c0", "up"]);
+        }
+        let directory = hub.directory.join("ca");
+        ca(&directory, &["init", "example"]).unwrap();
+        let (hub_key, key) = (hub.key("k"), client.key("k"));
+        hub.config(
+            "interface kd0\n private-key file k.key\n ip address 10.200.0.1/24\n local 0 any port 7700\n peer-group \
+             clients\n  certificate-authority ca/ca.pub\n  revocation-list ca/ca.crl\n  spoke\n",
+        );
+        client.config(&format!(
+            "interface kd0\n private-key file k.key\n certificate k.crt\n local 0 any port 7700\n peer hub\n  \
+             public-key {hub_key}\n  link 0 remote 10.1.0.1 port 7700\n"
+        ));
+        let daemon = hub.start();
+        Self {
+            hub,
+            daemon,
+            client,
+            key,
+            directory,
+        }
+    }
+
+    fn sign(&self, more: &[&str]) -> String {
+        ca(&self.directory, &[&["sign", "c1", &self.key], more].concat()).unwrap()
+    }
+
+    /// The client has this certificate from now on.
+    fn give(&self, certificate: &str) {
+        let new = self.client.file("k.new", certificate, 0o644);
+        fs::rename(new, self.client.directory.join("k.crt")).unwrap();
+    }
+
+    fn peer(&self) -> Option<PeerRow> {
+        let request = RequestBody::Peer {
+            interface: None,
+            peer: "c1".into(),
+        };
+        match self.hub.client().ask(request) {
+            Ok(Reply::Peer(row)) => Some(*row),
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => None,
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.peer().is_some_and(|row| row.state == "up")
+    }
+}
+
+fn certificates(host: &Host) -> CertificatesReport {
+    match host
+        .client()
+        .ask(RequestBody::Certificates { interface: None })
+        .unwrap()
+    {
+        Reply::Certificates(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn whom_an_authority_certifies_is_a_peer_until_it_is_revoked_or_ends() {
+    let wait = Duration::from_secs(10);
+    let site = Site::new();
+    let other = site.client.directory.join("ca");
+    ca(&other, &["init", "example"]).unwrap();
+    let foreign = ca(&other, &["sign", "c1", &site.key, "--group", "clients"]).unwrap();
+    site.client.file("k.crt", &foreign, 0o644);
+    let _daemon = site.client.start();
+    site.daemon
+        .wait_for_line("certificate of c1 from 10.1.0.2:7700 refused: nobody who is believed");
+    for (more, said) in [
+        (
+            &[
+                "--group",
+                "clients",
+                "--from",
+                "2020-01-01",
+                "--until",
+                "2021-01-01",
+            ][..],
+            "it has expired",
+        ),
+        (
+            &["--group", "clients", "--from", "2090-01-01"],
+            "it is valid from 2090-01-01T00:00:00Z on",
+        ),
+        (
+            &["--group", "servers,hubs"],
+            "no group that takes certificates is one of those it names (servers, hubs)",
+        ),
+    ] {
+        site.give(&site.sign(more));
+        site.daemon.wait_for_line(said);
+        assert!(site.peer().is_none());
+    }
+
+    // Of its groups the first that the hub has counts; and the client has the address.
+    let in_20_days = run("date", &["-u", "-d", "+20 days", "+%Y-%m-%dT%H:%M:%SZ"]);
+    let good = site.sign(&[
+        "--group",
+        "servers,clients",
+        "--address",
+        "10.200.0.7/24",
+        "--from",
+        "2026-01-01",
+        "--until",
+        in_20_days.trim(),
+    ]);
+    site.give(&good);
+    wait_for("the session", wait, || site.is_up());
+    let row = site.peer().unwrap();
+    assert_eq!(
+        (row.group.as_deref(), row.certificate),
+        (Some("clients"), Some(serial(&good)))
+    );
+    let report = certificates(&site.hub);
+    assert_eq!(report.rows.len(), 1);
+    assert_eq!(
+        (
+            report.rows[0].peer.as_deref(),
+            report.rows[0].authority.as_deref()
+        ),
+        (Some("c1"), Some("example"))
+    );
+    assert!((19..=20).contains(&(report.rows[0].remaining_s / 86_400)));
+    site.daemon
+        .wait_for_line("the certificate of peer c1 expires in ");
+    let ping = [
+        "netns",
+        "exec",
+        &site.client.netns,
+        "ping",
+        "-c",
+        "1",
+        "-W",
+        "5",
+        "10.200.0.1",
+    ];
+    wait_for("an answer over the tunnel", wait, || {
+        Command::new("ip").args(ping).output().unwrap().status.success()
+    });
+    assert!(!site.hub.client().running_config().contains("c1"));
+
+    // One for another key is refused at home, and the one before stays.
+    let stolen = ca(&site.directory, &["sign", "c9", STRANGER, "--group", "clients"]).unwrap();
+    site.give(&stolen);
+    wait_for("the problem", wait, || {
+        let problems = certificates(&site.client).problems;
+        problems
+            .iter()
+            .any(|problem| problem.contains("expected: one of the interface's key"))
+    });
+    assert_eq!(certificates(&site.client).rows[0].serial, serial(&good));
+
+    // A renewed one takes its place, without a frame lost.
+    let session = site.peer().unwrap().session.unwrap();
+    std::thread::sleep(Duration::from_millis(1_100));
+    let later = site.sign(&["--group", "clients", "--address", "10.200.0.7/24"]);
+    site.give(&later);
+    wait_for("the renewed one", wait, || {
+        site.peer().and_then(|row| row.certificate) == Some(serial(&later))
+    });
+    let row = site.peer().unwrap();
+    assert!(row.state == "up" && row.session.unwrap().uptime_ms >= session.uptime_ms);
+
+    // Whoever is revoked is gone at once, and does not come back.
+    ca(&site.directory, &["revoke", "c1"]).unwrap();
+    wait_for("the end", Duration::from_secs(1), || site.peer().is_none());
+    wait_for("the client to learn of it", wait, || {
+        peer(&mut site.client.client(), "hub").state != "up"
+    });
+    site.daemon
+        .wait_for_line("peer c1 is gone from group clients: its certificate");
+
+    // And whose certificate ends while he is there.
+    let until = 3 + std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let until = run("date", &["-u", "-d", &format!("@{until}"), "+%Y-%m-%dT%H:%M:%SZ"]);
+    site.give(&site.sign(&["--group", "clients", "--until", until.trim()]));
+    wait_for("the session with the short one", wait, || site.is_up());
+    wait_for("its end", Duration::from_secs(5), || site.peer().is_none());
+    site.daemon.wait_for_line("has expired");
+}
+
+#[test]
+fn files_of_certificates_are_checked() {
+    let site = Site::new();
+    let check = |host: &Host, said: &str| {
+        let path = host.directory.join("knetd.conf");
+        let output = Command::new(KNETD)
+            .args(["--check", "--config", path.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.success(), text.contains(said)),
+            (said.is_empty(), true),
+            "{text}"
+        );
+    };
+    check(&site.hub, "");
+    check(&site.client, "k.crt: No such file or directory");
+    site.client.file("k.crt", "nothing\n", 0o644);
+    check(&site.client, "line 3, column 14");
+    check(
+        &site.client,
+        "there is no certificate in it; expected: one certificate, as `knetd ca sign` writes it",
+    );
+    let whole = site.sign(&["--group", "clients"]);
+    let twice = whole.clone() + &whole;
+    site.client.file("k.crt", &twice, 0o644);
+    check(&site.client, "a second certificate");
+    site.client.file("k.crt", &whole, 0o644);
+    check(&site.client, "");
+    fs::write(
+        site.directory.join("ca.crl"),
+        "-----BEGIN KNET REVOCATION LIST-----\n",
+    )
+    .unwrap();
+    check(&site.hub, "the block that begins here does not end");
+    let error = site
+        .hub
+        .client()
+        .edit("interface kd0 peer-group more\ncertificate-authority no.pub\n")
+        .unwrap_err();
+    assert!(error.message.contains("no.pub: No such file"), "{error:?}");
+    assert!(!site.hub.client().running_config().contains("more"));
+}
