@@ -8,6 +8,7 @@ pub(crate) mod drops;
 mod groups;
 mod interface;
 mod limits;
+mod listeners;
 mod storm;
 mod topology;
 mod vlan;
@@ -87,6 +88,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             let rows = all_peers(client, interface.as_ref(), &Only::default())?;
             storm::document(rows)
         }
+        Show::Listeners { ipv6, interface } => listeners::document(client, ipv6, interface.as_ref())?,
         Show::Vlans { vlan, interface } => vlan::document(client, vlan, interface.as_ref())?,
         Show::MacTable { interface } => addresses::macs(client, interface.as_ref())?,
         Show::Arp { peer, interface } => addresses::neighbors(client, peer.as_ref(), interface.as_ref())?,

@@ -115,6 +115,20 @@ fn collect(client: &mut Client) -> Result<Vec<Section>, Failure> {
             },
         ),
         (
+            "show ip igmp snooping",
+            Show::Listeners {
+                ipv6: false,
+                interface: None,
+            },
+        ),
+        (
+            "show ipv6 mld snooping",
+            Show::Listeners {
+                ipv6: true,
+                interface: None,
+            },
+        ),
+        (
             "show vlan",
             Show::Vlans {
                 vlan: None,

@@ -6,8 +6,9 @@ use libknet::{
     InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
-            DropRow, InterfaceRow, LinkRow, LocalRow, MacRow, NeighborRow, OrderRow, PeerRow, PiecesRow,
-            ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow, Traffic, VlanRow, WorkerRow,
+            DropRow, InterfaceRow, LinkRow, ListenerRow, LocalRow, MacRow, NeighborRow, OrderRow, PeerRow,
+            PiecesRow, ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow, Traffic, VlanRow,
+            WorkerRow,
         },
         model,
     },
@@ -16,11 +17,14 @@ use libknet::{
         handshake::message::{Role, Suite},
         l2::{
             mac_table::MAX_MACS_PER_PEER,
+            multicast::{Heard, Protocol},
             storm::{COPIES, FLOODED_FRAMES},
             vlan::VlanId,
         },
         link::path_mtu::LimitReason,
-        status::{self, LinkState, LinkStatus, MacEntry, NeighborEntry, PeerStatus, Port, VlanEntry},
+        status::{
+            self, LinkState, LinkStatus, ListenerEntry, MacEntry, NeighborEntry, PeerStatus, Port, VlanEntry,
+        },
         time::Span,
     },
 };
@@ -491,6 +495,23 @@ pub(crate) fn vlan(interface: &str, entry: &VlanEntry) -> VlanRow {
         tagged: entry.tagged,
         up: entry.up,
         macs: entry.macs,
+    }
+}
+
+pub(crate) fn listener(interface: &str, overlay: &Overlay, entry: &ListenerEntry) -> ListenerRow {
+    let (role, protocol, group) = match entry.heard {
+        Heard::Listener(group) => ("listener", Protocol::of(group), Some(group.to_string())),
+        Heard::Router(protocol) => ("router", protocol, None),
+        Heard::Querier(protocol) => ("querier", protocol, None),
+    };
+    ListenerRow {
+        interface: interface.into(),
+        role: role.into(),
+        ipv6: protocol == Protocol::Mld,
+        group,
+        vlan: known(entry.vlan),
+        peer: entry.port.and_then(|port| peer_at(overlay, port)),
+        left_ms: entry.left.map(Span::as_millis),
     }
 }
 

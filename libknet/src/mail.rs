@@ -12,10 +12,12 @@ use knet_proto::{
     ids::{PeerId, SocketId, WorkerId},
     l2::{
         mac_table::{MacNews, Station},
+        multicast::{Heard, ListenerNews},
         neighbor::NeighborNews,
         vlan::VlanId,
     },
     shard::{News, Parcel, PeerFacts},
+    status::Port,
     time::{Span, Time},
 };
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -96,6 +98,7 @@ struct Other<P> {
 struct Backlog {
     macs: BTreeMap<Station, MacNews>,
     neighbors: BTreeMap<(VlanId, IpAddr), NeighborNews>,
+    listeners: BTreeMap<(VlanId, Heard, Port), ListenerNews>,
     peers: BTreeMap<PeerId, Box<PeerFacts>>,
     take_overs: BTreeMap<Arc<str>, (PeerId, TakeOverReason)>,
     questions: BTreeMap<PeerId, u32>,
@@ -308,6 +311,7 @@ impl Backlog {
     fn is_empty(&self) -> bool {
         self.macs.is_empty()
             && self.neighbors.is_empty()
+            && self.listeners.is_empty()
             && self.peers.is_empty()
             && self.attached.is_empty()
             && self.take_overs.is_empty()
@@ -327,6 +331,12 @@ impl Backlog {
                 let whose = (news.vlan, news.claim.ip);
                 if self.neighbors.len() < ADDRESSES || self.neighbors.contains_key(&whose) {
                     self.neighbors.insert(whose, news);
+                }
+            }
+            Letter::News(News::Listener(news)) => {
+                let what = (news.vlan, news.heard, news.port);
+                if self.listeners.len() < ADDRESSES || self.listeners.contains_key(&what) {
+                    self.listeners.insert(what, news);
                 }
             }
             Letter::News(News::Peer(facts)) => {
@@ -371,8 +381,11 @@ impl Backlog {
         if let Some((_, news)) = self.macs.pop_first() {
             return Some(Letter::News(News::Mac(news)));
         }
-        let (_, news) = self.neighbors.pop_first()?;
-        Some(Letter::News(News::Neighbor(news)))
+        if let Some((_, news)) = self.neighbors.pop_first() {
+            return Some(Letter::News(News::Neighbor(news)));
+        }
+        let (_, news) = self.listeners.pop_first()?;
+        Some(Letter::News(News::Listener(news)))
     }
 }
 

@@ -8,7 +8,9 @@ use knet_proto::{
     event::Event as CoreEvent,
     ids::{LinkId, PeerId, SocketId},
     shard::TapMtuWish,
-    status::{Handover, Holdings, InterfaceStatus, MacEntry, NeighborEntry, PeerStatus, VlanEntry},
+    status::{
+        Handover, Holdings, InterfaceStatus, ListenerEntry, MacEntry, NeighborEntry, PeerStatus, VlanEntry,
+    },
     time::Span,
 };
 
@@ -50,6 +52,13 @@ pub enum Query {
         /// At most this many; at most 1000 are given.
         limit: usize,
     },
+    /// Who listens to multicast groups, in pages, as [`Self::Macs`].
+    Listeners {
+        /// 0 at first, then the `next` of the page before.
+        cursor: u32,
+        /// At most this many; at most 1000 are given.
+        limit: usize,
+    },
     /// Sets all counters to zero.
     ClearCounters,
     /// Forgets the learned MAC addresses; static ones stay.
@@ -67,7 +76,11 @@ impl Query {
             | Self::ClearCounters
             | Self::ClearMacs
             | Self::ClearNeighbors => true,
-            Self::Peer(_) | Self::Macs { .. } | Self::Neighbors { .. } | Self::Vlans { .. } => false,
+            Self::Peer(_)
+            | Self::Macs { .. }
+            | Self::Neighbors { .. }
+            | Self::Vlans { .. }
+            | Self::Listeners { .. } => false,
         }
     }
 }
@@ -104,6 +117,13 @@ pub enum Reply {
     Vlans {
         /// The page.
         entries: Vec<VlanEntry>,
+        /// The `cursor` of the next page, if there is one.
+        next: Option<u32>,
+    },
+    /// To [`Query::Listeners`].
+    Listeners {
+        /// The page.
+        entries: Vec<ListenerEntry>,
         /// The `cursor` of the next page, if there is one.
         next: Option<u32>,
     },

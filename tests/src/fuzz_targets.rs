@@ -7,6 +7,7 @@
 mod first_hop;
 mod hostile;
 mod management;
+mod multicast;
 mod reassembly;
 mod super_frame;
 mod tap_frame;
@@ -38,6 +39,7 @@ use knet_proto::{
 pub use first_hop::first_hop;
 pub use hostile::{handshake, hostile_peer};
 pub use management::{authorized_keys, certificate, config_file, control_codec, grammar_line};
+pub use multicast::multicast;
 pub use reassembly::reassembly;
 pub use super_frame::super_frame;
 pub use tap_frame::tap_frame;
@@ -62,6 +64,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("super_frame", super_frame),
     ("first_hop", first_hop),
     ("vlan", vlan),
+    ("multicast", multicast),
     ("grammar_line", grammar_line),
     ("config_file", config_file),
     ("control_codec", control_codec),

@@ -24,10 +24,10 @@ use knet_api::{
     load::load,
     message::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
-        EventRow, GroupRow, Hello, HelloReply, InterfaceRow, KeyFileRow, LimitRow, LinkRow, LocalRow, LogRow,
-        MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request,
-        RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow, Traffic,
-        VersionRow, VlanRow, Welcome, WorkerRow,
+        EventRow, GroupRow, Hello, HelloReply, InterfaceRow, KeyFileRow, LimitRow, LinkRow, ListenerRow,
+        LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply,
+        Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow,
+        Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -337,6 +337,10 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         })),
         RequestBody::Vlans { .. } => Ok(Reply::Vlans(Rows {
             rows: vlans(),
+            next: None,
+        })),
+        RequestBody::Listeners { .. } => Ok(Reply::Listeners(Rows {
+            rows: listeners(),
             next: None,
         })),
         RequestBody::Neighbors { peer, .. } => {
@@ -813,6 +817,25 @@ fn neighbors() -> Vec<NeighborRow> {
         row("10.200.0.1", "02:00:00:00:00:01", false, None, 1200),
         row("10.200.0.2", "02:00:00:00:00:02", false, Some("ams1"), 61_000),
         row("fe80::2", "02:00:00:00:00:02", true, Some("ams1"), 500),
+    ]
+}
+
+fn listeners() -> Vec<ListenerRow> {
+    let row = |role: &str, group: Option<&str>, peer: Option<&str>, left_ms| ListenerRow {
+        interface: "knet0".into(),
+        role: role.into(),
+        ipv6: group.is_some_and(|group| group.contains(':')),
+        group: group.map(str::to_owned),
+        vlan: (role != "router").then_some(10),
+        peer: peer.map(str::to_owned),
+        left_ms,
+    };
+    vec![
+        row("listener", Some("239.1.2.3"), Some("ams1"), Some(259_000)),
+        row("listener", Some("239.1.2.3"), None, Some(100_000)),
+        row("listener", Some("ff05::7"), Some("ams1"), Some(2_000)),
+        row("router", None, Some("lab2"), None),
+        row("querier", None, None, Some(250_000)),
     ]
 }
 

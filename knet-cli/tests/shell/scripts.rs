@@ -141,6 +141,8 @@ fn json_is_all_that_is_printed() {
         ("show arp", "arp"),
         ("show storm-control", "storm_control"),
         ("show vlan", "vlans"),
+        ("show ip igmp snooping", "igmp_snooping"),
+        ("show ipv6 mld snooping", "mld_snooping"),
         ("show running-config", "running_config"),
         ("show startup-config", "startup_config"),
         ("show logging", "logging"),

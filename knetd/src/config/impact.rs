@@ -66,7 +66,7 @@ fn change(interface: String, old: &Setup, new: &Setup) -> ImpactRow {
             }
             Change::SetMacAgeing(_) => settings.push("MAC ageing time".into()),
             Change::SetDomain(_) => {
-                settings.push("VLANs, ARP suppression, DHCP snooping or RA guard".into());
+                settings.push("VLANs, ARP suppression, snooping or RA guard".into());
             }
             Change::TakeCredentials(_) => settings.push("whether certificates of strangers are taken".into()),
             Change::SetMtuPolicy(_) => settings.push("MTU policy".into()),

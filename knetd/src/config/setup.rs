@@ -349,6 +349,8 @@ fn domain(interface: &model::InterfaceConfig) -> DomainConfig {
             dhcp_snooping: interface.dhcp_snooping,
             ra_guard: interface.ra_guard,
         },
+        igmp_snooping: interface.igmp_snooping,
+        mld_snooping: interface.mld_snooping,
         vlan_filtering: interface.vlan_filtering,
         tap: switchport(interface.switchport.as_ref()),
     }
@@ -454,6 +456,8 @@ fn peer_config(
             },
             mac_limit: peer.mac_limit,
             switchport: switchport(peer.switchport.as_ref()),
+            igmp_router: peer.igmp_router,
+            mld_router: peer.mld_router,
         },
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
         hub: None,

@@ -59,6 +59,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Macs { .. }
         | RequestBody::Neighbors { .. }
         | RequestBody::Vlans { .. }
+        | RequestBody::Listeners { .. }
         | RequestBody::Logging { .. }
         | RequestBody::Monitor
         | RequestBody::Ping { .. }

@@ -19,6 +19,7 @@ use libknet::{
         ids::MAX_LINKS,
         l2::{
             mac_table::{MAX_MACS, MAX_MACS_PER_PEER, MAX_MOVES},
+            multicast::{MAX_MEMBERSHIPS, MAX_MEMBERSHIPS_PER_PEER},
             neighbor::{MAX_BINDINGS, MAX_BINDINGS_PER_PEER},
             storm::{COPIES, COPIES_TOTAL, FLOODED_BYTES, FLOODED_FRAMES, NEW_MACS},
         },
@@ -138,6 +139,21 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
             "",
             MAX_BINDINGS_PER_PEER as u64,
             "the one that was confirmed longest ago is forgotten",
+        ),
+        used(
+            report.status.listeners,
+            limit(
+                "multicast-listeners",
+                "",
+                MAX_MEMBERSHIPS as u64,
+                "the peer gets all groups",
+            ),
+        ),
+        limit(
+            "multicast-listeners-per-peer",
+            "",
+            MAX_MEMBERSHIPS_PER_PEER as u64,
+            "the peer gets all groups",
         ),
         limit(
             "new-mac-addresses",

@@ -194,6 +194,9 @@ impl Session {
             RequestBody::Vlans { interface, page } => {
                 tables::vlans(daemon, interface.as_deref(), &page).await
             }
+            RequestBody::Listeners { interface, page } => {
+                tables::listeners(daemon, interface.as_deref(), &page).await
+            }
             RequestBody::ClearNeighbors { interface } => {
                 tables::clear_neighbors(daemon, interface.as_deref()).await
             }

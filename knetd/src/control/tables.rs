@@ -88,6 +88,23 @@ pub(crate) async fn vlans(
     Ok(Reply::Vlans(page.await?))
 }
 
+/// `show ip igmp snooping` and `show ipv6 mld snooping`.
+pub(crate) async fn listeners(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    page: &Page,
+) -> Result<Reply, ApiError> {
+    let query = |cursor, limit| Query::Listeners { cursor, limit };
+    let page = collect(daemon, only, page, query, |name, overlay, reply| match reply {
+        libknet::Reply::Listeners { entries, next } => {
+            let rows = entries.iter().map(|entry| rows::listener(name, overlay, entry));
+            Some((rows.collect(), next))
+        }
+        _ => None,
+    });
+    Ok(Reply::Listeners(page.await?))
+}
+
 /// `clear arp`.
 pub(crate) async fn clear_neighbors(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
     clear(daemon, only, |_| Query::ClearNeighbors).await

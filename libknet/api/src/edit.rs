@@ -279,6 +279,14 @@ pub enum Leaf {
     CertificateAuthority,
     /// `revocation-list`
     RevocationList,
+    /// `ip igmp snooping`
+    IgmpSnooping,
+    /// `ipv6 mld snooping`
+    MldSnooping,
+    /// `ip igmp snooping mrouter`
+    IgmpRouter,
+    /// `ipv6 mld snooping mrouter`
+    MldRouter,
 }
 
 /// A place in the configuration's tree, as precise as is known.

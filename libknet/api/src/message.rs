@@ -320,6 +320,13 @@ pub enum RequestBody {
         /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
         interface: Option<String>,
     },
+    /// Who listens to multicast groups. Answer: [`Reply::Listeners`].
+    Listeners {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+        /// Which part of the list.
+        page: Page,
+    },
 }
 
 /// Some of a list's rows.
@@ -504,6 +511,8 @@ pub enum Reply {
     Vlans(Rows<VlanRow>),
     /// See [`RequestBody::Certificates`].
     Certificates(CertificatesReport),
+    /// See [`RequestBody::Listeners`]; by interface, VLAN and group.
+    Listeners(Rows<ListenerRow>),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

@@ -63,6 +63,10 @@ pub struct InterfaceConfig {
     pub dhcp_snooping: bool,
     /// What only routers say is taken from peers with `ipv6 nd raguard trust` only.
     pub ra_guard: bool,
+    /// Multicast of IPv4 goes to those only who listen, as IGMP tells.
+    pub igmp_snooping: bool,
+    /// Multicast of IPv6 goes to those only who listen, as MLD tells.
+    pub mld_snooping: bool,
     /// VLANs are told apart, each a broadcast domain of its own.
     pub vlan_filtering: bool,
     /// The VLANs that the TAP is in, then. `None`: VLAN 1, without tags.
@@ -100,6 +104,8 @@ impl Default for InterfaceConfig {
             arp_suppression: false,
             dhcp_snooping: false,
             ra_guard: false,
+            igmp_snooping: false,
+            mld_snooping: false,
             vlan_filtering: false,
             switchport: None,
             mtu_policy: MtuPolicy::default(),
@@ -283,6 +289,10 @@ pub struct PeerConfig {
     pub dhcp_trust: bool,
     /// IPv6 routers may be behind this peer.
     pub ra_trust: bool,
+    /// A router of IPv4 multicast is behind this peer, which gets all groups.
+    pub igmp_router: bool,
+    /// A router of IPv6 multicast is behind this peer, which gets all groups.
+    pub mld_router: bool,
     /// MAC addresses learned behind this peer, 1..=1024. `None`: 1024.
     pub mac_limit: Option<u16>,
     /// Frames a second that it may flood, 1..=100000. `None`: 1000.

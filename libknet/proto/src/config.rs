@@ -231,6 +231,10 @@ impl PeerConfig {
 pub struct DomainConfig {
     /// What is done at the first hop of stations.
     pub first_hop: FirstHop,
+    /// Whether multicast of IPv4 goes to those only who listen, as IGMP tells.
+    pub igmp_snooping: bool,
+    /// Whether that of IPv6 does, as MLD tells.
+    pub mld_snooping: bool,
     /// Whether VLANs are told apart, each a domain of its own.
     pub vlan_filtering: bool,
     /// Which of them the TAP is in, then.
@@ -258,6 +262,10 @@ pub struct PortRules {
     pub mac_limit: Option<u16>,
     /// Which VLANs it is in, where they are told apart.
     pub switchport: Switchport,
+    /// There is a router of IPv4 multicast behind it, which gets all groups.
+    pub igmp_router: bool,
+    /// There is one of IPv6.
+    pub mld_router: bool,
 }
 
 /// What stations are trusted to be, where that is asked for.

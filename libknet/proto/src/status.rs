@@ -12,7 +12,7 @@ use crate::{
     handshake::message::{Role, Suite},
     hub_group::{Standing, TakeOverReason},
     ids::{LinkId, MAX_LINKS, MAX_PEERS, MacAddr, PeerId, SocketId},
-    l2::vlan::VlanId,
+    l2::{multicast::Heard, vlan::VlanId},
     link::path_mtu::LimitReason,
     reassembly,
     resend_ring::RingStats,
@@ -112,6 +112,8 @@ pub struct InterfaceStatus {
     pub neighbors: u32,
     /// Questions for such an address that were answered here.
     pub neighbor_answers: u64,
+    /// Multicast groups that ports listen to, counted for each port.
+    pub listeners: u32,
     /// MTU of the TAP in bytes.
     pub tap_mtu: u16,
     /// Sessions established since start.
@@ -409,6 +411,19 @@ pub struct VlanEntry {
     pub up: u32,
     /// MAC addresses learned in it.
     pub macs: u32,
+}
+
+/// Who listens to a multicast group, is a router, or asks who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerEntry {
+    /// In which VLAN; [`VlanId::NONE`] where they are not told apart, and for what holds in all.
+    pub vlan: VlanId,
+    /// Which of these.
+    pub heard: Heard,
+    /// From where; `None`: from anywhere.
+    pub port: Option<Port>,
+    /// For how much longer that holds, unless it is heard again. `None`: it is configured.
+    pub left: Option<Span>,
 }
 
 /// An IP address of a station, as the station said it.

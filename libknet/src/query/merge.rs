@@ -98,6 +98,7 @@ fn add_status(all: &mut InterfaceStatus, next: &InterfaceStatus) {
         // All have the same table, and the same TAP.
         macs: _,
         neighbors: _,
+        listeners: _,
         tap_mtu: _,
         handshakes,
         neighbor_answers,

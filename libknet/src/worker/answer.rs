@@ -58,6 +58,10 @@ impl Worker {
                 let next = next.map(|vlan| vlan.0.into());
                 Reply::Vlans { entries, next }
             }
+            Query::Listeners { cursor, limit } => {
+                let (entries, next) = self.shard.listeners_page(cursor, limit.min(PAGE));
+                Reply::Listeners { entries, next }
+            }
             Query::ClearCounters => {
                 self.shard.clear_counters();
                 self.calls = SystemCalls::default();

@@ -94,6 +94,170 @@ fn arp_and_neighbour_discovery_are_answered_by_the_hub() -> Result<()> {
     Ok(())
 }
 
+/// One overlay, two VLANs: who is in one hears nothing of the other, and a trunk has both.
+#[test]
+fn vlans_of_a_hub_are_networks_apart() -> Result<()> {
+    needs_root!();
+    const C: HostId = HostId(2);
+    let (mesh, hub) = hub(4, &["vlan filtering"])?;
+    let names = [A, B, C].map(|host| mesh.lab.host_name(host).to_owned());
+    let peers = [0, 1, 2].map(|n| format!("peer {}", names[n]));
+    mesh.daemon(hub).edit(&[
+        "interface knet0",
+        "switchport access vlan 10",
+        &peers[0],
+        "switchport access vlan 10",
+        "exit",
+        &peers[1],
+        "switchport access vlan 20",
+        "exit",
+        &peers[2],
+        "switchport trunk allowed vlan 10,20",
+    ])?;
+    let reaches = |from: HostId| -> Result<bool> {
+        let ping = Ping::start(&mesh.lab, from, overlay_v4(hub), &["-c", "1", "-W", "1"])?;
+        Ok(ping.wait(Duration::from_secs(5))?.lost() == 0)
+    };
+    assert!(reaches(A)?, "both are in 10");
+    assert!(!reaches(B)?, "20 is another network");
+    assert!(!reaches(C)?, "without a tag");
+
+    let mut stations = [A, B, C].map(|host| Station::start(&mesh.lab, host, false, 1400));
+    let [Ok(a), Ok(b), Ok(c)] = &mut stations else {
+        panic!("{stations:?}")
+    };
+    a.announce()?;
+    b.announce()?;
+    let line = |after_addresses: &[u8]| Line {
+        frame: [&[0; 12], after_addresses, &[7; 46]].concat(),
+        ..Line::default()
+    };
+    let plain = line(&[0x88, 0xb5]);
+    let tagged = |vlan: u8| line(&[0x81, 0x00, 0x60, vlan, 0x88, 0xb5]);
+    // To a: what is in 10 comes without its tag, and of 20 nothing. To b the other way round.
+    let both = [tagged(20), tagged(10), tagged(20), tagged(30)];
+    c.send(a, 1, &both)?;
+    c.send(b, 2, &both)?;
+    let all = [(&*a, 1, 1), (&*b, 2, 2)];
+    wait_until("the frames", Duration::from_secs(10), || {
+        for (to, kind, count) in all {
+            let got = to.received(c, kind);
+            if got != vec![plain.clone(); count] {
+                return Err(format!("{kind}: {got:?}"));
+            }
+        }
+        Ok(())
+    })?;
+    // That of VLAN 30 each time, and what the host of the trunk says without a tag.
+    let drops = mesh.daemon(hub).drops()?;
+    assert!(drops.get("vlan-ingress").is_some_and(|n| *n >= 2), "{drops:?}");
+    a.send(c, 3, std::slice::from_ref(&plain))?;
+    wait_until("a frame with a tag", Duration::from_secs(10), || {
+        let got = c.received(a, 3);
+        let is_tagged = |l: &Line| l.frame[12..18] == [0x81, 0, 0, 10, 0x88, 0xb5];
+        match got.first().is_some_and(is_tagged) {
+            true => Ok(()),
+            false => Err(format!("{got:?}")),
+        }
+    })?;
+
+    let shown = mesh.daemon(hub).show("show vlan")?;
+    let vlans: Vec<String> = rows(&shown)
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {} {} {} {}",
+                row["vlan"], row["tap"], row["untagged"], row["tagged"], row["up"]
+            )
+        })
+        .collect();
+    assert_eq!(vlans, [r#"10 "untagged" 1 1 2"#, "20 null 1 1 2"], "{shown}");
+    let shown = mesh.daemon(hub).show("show mac address-table")?;
+    let places = |peer: &str| -> Vec<u64> {
+        let behind = rows(&shown).into_iter().filter(|row| row["peer"] == peer);
+        behind.filter_map(|row| row["vlan"].as_u64()).collect()
+    };
+    assert!(places(&names[0]).iter().all(|vlan| *vlan == 10), "{shown}");
+    assert!(places(&names[1]).contains(&20), "{shown}");
+    assert!(
+        places(&names[2]).contains(&10) && places(&names[2]).contains(&20),
+        "{shown}"
+    );
+    Ok(())
+}
+
+/// Sends a question for all listeners of IPv4, which are to answer within a second, as a router does.
+const QUERY: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+s.sendto(bytes([0x11, 10, 0xec, 0x78, 0, 0, 0, 0, 2, 125, 0, 0]), ('224.0.0.1', 0))
+";
+/// Listens to a group until 20 datagrams have come.
+const LISTEN: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 5001))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('239.1.2.3') + socket.inet_aton(sys.argv[1]))
+s.settimeout(20)
+for n in range(20):
+    s.recv(100)
+";
+/// Sends 20 datagrams to the group.
+const STREAM: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+for n in range(20):
+    s.sendto(b'stream', ('239.1.2.3', 5001))
+";
+
+/// Hosts that join a group by their own kernel's IGMP get it, and others do not.
+#[test]
+fn multicast_goes_to_the_hosts_that_have_joined() -> Result<()> {
+    needs_root!();
+    const C: HostId = HostId(2);
+    let (mesh, hub) = hub(4, &["ip igmp snooping"])?;
+    let python = |host: HostId, script: &str| {
+        let own = overlay_v4(host).to_string();
+        mesh.lab.run(host, "python3", &["-c", script, &own])
+    };
+    std::thread::scope(|scope| {
+        let listener = scope.spawn(|| python(A, LISTEN));
+        let name = mesh.lab.host_name(A);
+        python(hub, QUERY)?;
+        wait_until("the answer", Duration::from_secs(5), || {
+            let shown = mesh
+                .daemon(hub)
+                .show("show ip igmp snooping")
+                .map_err(|e| e.to_string())?;
+            let is_listed = |role: &str, peer: &str| {
+                let row = |row: &&serde_json::Value| row["role"] == role && row["peer"] == peer;
+                rows(&shown).iter().any(row)
+            };
+            match is_listed("listener", name) {
+                true => Ok(()),
+                false => Err(shown.to_string()),
+            }
+        })?;
+        // As long as there is to answer, and a half.
+        std::thread::sleep(Duration::from_millis(1_500));
+        let count = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&count);
+        let sink = Box::new(move |_, _: &[u8]| {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let capture = Tcpdump::start(&mesh.lab, C, "knet0", "udp port 5001", sink)?;
+        python(B, STREAM)?;
+        listener.join().expect("no panic")?;
+        capture.stop()?;
+        assert_eq!(count.load(Ordering::Relaxed), 0, "who has not joined");
+        Ok(())
+    })
+}
+
 /// What a frame of this name in the fuzzer's corpus says.
 fn corpus(name: &str) -> Line {
     let path = format!("{}/corpus/first_hop/{name}", env!("CARGO_MANIFEST_DIR"));

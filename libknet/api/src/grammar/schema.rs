@@ -348,6 +348,34 @@ static OBJECTS: &[Row] = &[
     ),
     leaf(
         (Mode::Interface, Impact::Live),
+        ("ip igmp snooping", ""),
+        Leaf::IgmpSnooping,
+        flag!(Interface.igmp_snooping),
+        &[
+            ("ip", "IPv4"),
+            ("igmp", "Who listens to multicast groups of IPv4"),
+            (
+                "snooping",
+                "Send groups to those who listen, where somebody asks who does",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("ipv6 mld snooping", ""),
+        Leaf::MldSnooping,
+        flag!(Interface.mld_snooping),
+        &[
+            ("ipv6", "IPv6"),
+            ("mld", "Who listens to multicast groups of IPv6"),
+            (
+                "snooping",
+                "Send groups to those who listen, where somebody asks who does",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
         ("vlan filtering", ""),
         Leaf::VlanFiltering,
         flag!(Interface.vlan_filtering),

@@ -45,6 +45,10 @@ pub struct GroupConfig {
     pub dhcp_trust: bool,
     /// See [`PeerConfig::ra_trust`]; of every peer.
     pub ra_trust: bool,
+    /// See [`PeerConfig::igmp_router`]; of every peer.
+    pub igmp_router: bool,
+    /// See [`PeerConfig::mld_router`]; of every peer.
+    pub mld_router: bool,
     /// See [`PeerConfig::storm_frames`]; of every peer that says none.
     pub storm_frames: Option<u32>,
     /// See [`PeerConfig::storm_copies`]; of every peer that says none.
@@ -76,6 +80,8 @@ impl PeerConfig {
         peer.lossy |= group.lossy;
         peer.dhcp_trust |= group.dhcp_trust;
         peer.ra_trust |= group.ra_trust;
+        peer.igmp_router |= group.igmp_router;
+        peer.mld_router |= group.mld_router;
         peer.storm_frames = peer.storm_frames.or(group.storm_frames);
         peer.storm_copies = peer.storm_copies.or(group.storm_copies);
         peer.mac_limit = peer.mac_limit.or(group.mac_limit);

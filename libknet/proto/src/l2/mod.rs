@@ -9,6 +9,7 @@ pub mod flow_hash;
 pub mod ip_packet;
 pub mod mac_table;
 pub mod mss_clamp;
+pub mod multicast;
 pub mod neighbor;
 pub mod packet_too_big;
 mod seeded_hash;

@@ -8,7 +8,7 @@ use crate::{
     event::SessionDownReason,
     handshake::message::Input,
     ids::{MacAddr, PeerId, SocketId},
-    l2::mac_table::StaticMacError,
+    l2::{mac_table::StaticMacError, multicast::Protocol},
     offload::join::Joins,
     peer::Peer,
     status::Port,
@@ -27,11 +27,18 @@ impl Shard {
         if self.bridge.generation(Port::Peer(id)) != Some(port.generation) {
             self.bridge.set_generation(id, port.generation);
             self.end_floods(Port::Peer(id));
-            self.neighbors.remove_port(Port::Peer(id));
+            self.forget_port(Port::Peer(id));
         }
         self.bridge.set_mesh(id, !port.spoke);
         if self.bridge.set_rules(id, &port.rules) {
-            self.neighbors.remove_port(Port::Peer(id));
+            self.forget_port(Port::Peer(id));
+        }
+        let routers = [
+            (Protocol::Igmp, port.rules.igmp_router),
+            (Protocol::Mld, port.rules.mld_router),
+        ];
+        for (protocol, given) in routers {
+            self.listeners.set_router(Port::Peer(id), protocol, given);
         }
         self.set_hub(id, port.hub.as_ref());
         Ok(())
@@ -44,6 +51,13 @@ impl Shard {
         self.bridge.remove_peer(id);
         self.end_floods(Port::Peer(id));
         self.neighbors.remove_port(Port::Peer(id));
+        self.listeners.remove_port(Port::Peer(id));
+    }
+
+    /// What stations behind a port have said is forgotten.
+    pub(super) fn forget_port(&mut self, port: Port) {
+        self.neighbors.remove_port(port);
+        self.listeners.forget_port(port);
     }
 
     /// Adds a peer whose port is there, or changes it. What the change does not touch goes on undisturbed: other peers
@@ -101,6 +115,7 @@ impl Shard {
     /// Changes what is done for the broadcast domain.
     pub fn set_domain(&mut self, now: Time, domain: &DomainConfig) {
         self.set_first_hop(domain.first_hop);
+        self.listeners.set(domain.igmp_snooping, domain.mld_snooping);
         self.set_vlans(now, domain.vlan_filtering, domain.tap.clone());
     }
 

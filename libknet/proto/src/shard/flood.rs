@@ -16,7 +16,7 @@ use alloc::{
 };
 use core::ops::Bound::{Excluded, Unbounded};
 
-use super::{Shard, env::FLOODS_TOTAL};
+use super::{Shard, env::FLOODS_TOTAL, multicast::Audience};
 use crate::{
     drop_reason::DropReason,
     ids::{MAX_PEERS, MAX_WORKERS, PeerId},
@@ -263,21 +263,25 @@ impl Shard {
         }
     }
 
-    /// Floods a frame, as far as the budgets go.
-    pub(super) fn flood(&mut self, from: Port, frame: Frame<'_>) {
+    /// Floods a frame, as far as the budgets go. Returns whether it is for the TAP as well.
+    pub(super) fn flood(&mut self, from: Port, frame: Frame<'_>) -> bool {
+        let audience = self.audience(&frame);
+        let to_tap = from != Port::Tap && self.tap_hears(&frame, audience);
         let mut elsewhere = [0; MAX_WORKERS as usize];
         for (there, worker) in elsewhere.iter_mut().zip(self.seat.workers.all()) {
             if worker != self.seat.me {
-                *there = self.bridge.flood_targets(from, frame.vlan, worker);
+                *there = self.targets(from, &frame, audience, worker);
             }
         }
-        let here = self.bridge.flood_targets(from, frame.vlan, self.seat.me);
+        let here = self.targets(from, &frame, audience, self.seat.me);
         let mut targets = here + elsewhere.iter().sum::<u32>();
         if targets == 0 {
-            if from == Port::Tap {
+            if audience != Audience::All && !to_tap {
+                self.count_drops(DropReason::NoListener, frame.count().into());
+            } else if from == Port::Tap {
                 self.env.drop(DropReason::NoPort);
             }
-            return;
+            return to_tap;
         }
         // All segments of a super-frame, or none.
         let frames = frame.count();
@@ -301,6 +305,7 @@ impl Shard {
                 self.hand_over_flood(worker, from, &frame, there);
             }
         }
+        to_tap
     }
 
     /// Sends a flooded frame to so many of the peers here that may have it: now, or when its turn has come.
@@ -318,6 +323,7 @@ impl Shard {
     /// Makes copies, but no more than `most`, nor than is left of the slice.
     fn make_copies(&mut self, from: Port, frame: Frame<'_>, cursor: &mut Cursor, most: u32) {
         let cost = frame.count().max(frame.bytes.len().div_ceil(COPY_BYTES) as u32);
+        let audience = self.audience(&frame);
         let mut left = most;
         while left > 0 && cursor.copies > 0 {
             let slice = self.floods.slice(self.env.real);
@@ -326,7 +332,7 @@ impl Shard {
             }
             *slice = slice.saturating_sub(cost);
             left = left.saturating_sub(cost);
-            let Some(peer) = self.next_target(from, frame.vlan, cursor) else {
+            let Some(peer) = self.next_target(from, &frame, audience, cursor) else {
                 break;
             };
             cursor.copies -= 1;
@@ -336,14 +342,18 @@ impl Shard {
     }
 
     /// The next peer on the way of a flood.
-    fn next_target(&self, from: Port, vlan: VlanId, cursor: &mut Cursor) -> Option<PeerId> {
+    fn next_target(
+        &self,
+        from: Port,
+        frame: &Frame<'_>,
+        audience: Audience,
+        cursor: &mut Cursor,
+    ) -> Option<PeerId> {
         let begin = usize::from(cursor.next);
         let end = begin + cursor.slots as usize;
-        let upwards = self.bridge.next_target(from, vlan, begin..end.min(MAX_PEERS));
-        let found = upwards.or_else(|| {
-            self.bridge
-                .next_target(from, vlan, 0..end.saturating_sub(MAX_PEERS))
-        });
+        let first = |slots| self.first_target(from, frame, audience, slots);
+        let upwards = first(begin..end.min(MAX_PEERS));
+        let found = upwards.or_else(|| first(0..end.saturating_sub(MAX_PEERS)));
         let Some(peer) = found else {
             cursor.slots = 0;
             return None;

@@ -161,6 +161,9 @@ impl Shard {
         if self.bridge.has_something_to_tell() {
             self.tell_of_macs();
         }
+        if self.listeners.is_on() && !matches!(decision, Decision::Drop(_)) {
+            self.snoop(from, &frame);
+        }
         let Some(decision) = self.inspect(from, &frame, decision) else {
             return false;
         };
@@ -174,10 +177,7 @@ impl Shard {
                 self.send_known(peer, from, frame);
                 false
             }
-            Decision::Flood => {
-                self.flood(from, frame);
-                from != Port::Tap && self.bridge.is_in(Port::Tap, frame.vlan)
-            }
+            Decision::Flood => self.flood(from, frame),
         }
     }
 

@@ -15,6 +15,7 @@ impl Shard {
         let mut status = self.env.status.clone();
         status.macs = self.bridge.macs().len() as u32;
         status.neighbors = self.neighbors.len() as u32;
+        status.listeners = self.listeners.len() as u32;
         status.tap_mtu = self.env.tap_mtu;
         status
     }

@@ -12,6 +12,7 @@ mod forward;
 mod hubs;
 mod index;
 mod look;
+mod multicast;
 mod news;
 pub mod outbox;
 mod parcel;
@@ -32,7 +33,10 @@ use crate::{
     event::{Event, SessionDownReason},
     handshake::message::{Input, Output},
     ids::{LinkId, PeerId, Seat, SocketId},
-    l2::{bridge::Bridge, first_hop::FirstHop, neighbor::NeighborTable, packet_too_big::Answerer},
+    l2::{
+        bridge::Bridge, first_hop::FirstHop, multicast::ListenerTable, neighbor::NeighborTable,
+        packet_too_big::Answerer,
+    },
     offload::{
         Frame,
         checksum::{self, Checksum},
@@ -84,6 +88,8 @@ pub struct Shard {
     floods: Floods,
     hubs: Hubs,
     neighbors: NeighborTable,
+    /// Who listens to which group.
+    listeners: ListenerTable,
     first_hop: FirstHop,
     /// Whether frames pass it.
     bridged: bool,
@@ -108,8 +114,10 @@ impl Shard {
     pub fn with_seat(config: &InterfaceConfig, mut entropy: Box<dyn Entropy>, now: Time, seat: Seat) -> Self {
         let seed = [entropy.next_u64(), entropy.next_u64()];
         let mut neighbors = NeighborTable::new(seed, config.mac_ageing);
+        let mut listeners = ListenerTable::default();
         if !seat.is_alone() {
             neighbors.share();
+            listeners.share();
         }
         Self {
             seat,
@@ -123,6 +131,7 @@ impl Shard {
             floods: Floods::new(|total| seat.workers.share(total)),
             hubs: Hubs::default(),
             neighbors,
+            listeners,
             first_hop: FirstHop::default(),
             bridged: true,
             mtu_policy: config.mtu_policy,
@@ -250,6 +259,7 @@ impl Shard {
         self.wish_tap_mtu();
         self.bridge.expire(now, MACS_PER_TURN);
         self.neighbors.expire(now, MACS_PER_TURN);
+        self.listeners.expire(now, MACS_PER_TURN);
     }
 
     /// When [`Shard::handle_timeout`] wants to be called, in the caller's time.
@@ -258,7 +268,9 @@ impl Shard {
         let judged = judged.into_iter().flatten().min().map(|at| at + self.stood_still);
         let (macs, neighbors) = (self.bridge.next_expiry(), self.neighbors.next_expiry());
         let tap_mtu = self.env.auto_mtu.as_ref().and_then(AutoMtu::deadline);
-        [judged, macs, neighbors, tap_mtu].into_iter().flatten().min()
+        let listeners = self.listeners.next_expiry();
+        let tables = [macs, neighbors, listeners];
+        [judged, tap_mtu].into_iter().chain(tables).flatten().min()
     }
 
     /// Says goodbye to every peer.

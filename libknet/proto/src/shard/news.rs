@@ -10,7 +10,7 @@ use super::Shard;
 use crate::{
     hub_group::{Standing, TakeOverReason},
     ids::{PeerId, ReceiverIndex, SocketId},
-    l2::{mac_table::MacNews, neighbor::NeighborNews},
+    l2::{mac_table::MacNews, multicast::ListenerNews, neighbor::NeighborNews},
     path::Path,
     peer::{Peer, Place, path_mtu::Narrowest},
     time::Time,
@@ -24,6 +24,8 @@ pub enum News {
     Mac(MacNews),
     /// What a station said of its IP address. If it is lost, that is told again, likewise.
     Neighbor(NeighborNews),
+    /// Who listens to a group, or asks who does. If it is lost, that is told again when it is said again.
+    Listener(ListenerNews),
     /// What there is to know of a peer. Only the latest of each counts, and that must not be lost.
     Peer(Box<PeerFacts>),
     /// A client that has several hubs says whether it uses this one.
@@ -176,6 +178,11 @@ impl Shard {
             News::Neighbor(news) => {
                 if self.bridge.generation(news.port) == Some(news.generation) {
                     self.neighbors.hear(&news);
+                }
+            }
+            News::Listener(news) => {
+                if self.bridge.generation(news.port) == Some(news.generation) {
+                    self.listeners.hear(&news);
                 }
             }
             News::Peer(facts) => self.learn_of(facts),

@@ -142,8 +142,9 @@ impl Shard {
                     at,
                 } => {
                     let frame = self.take_frame(header, vlan, bytes, &at);
+                    let audience = self.audience(&frame);
                     if self.bridge.generation(from) == Some(generation)
-                        && self.bridge.flood_targets(from, vlan, self.seat.me) > 0
+                        && self.targets(from, &frame, audience, self.seat.me) > 0
                     {
                         self.flood_here(from, frame, copies);
                     } else {

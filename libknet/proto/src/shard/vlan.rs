@@ -20,9 +20,10 @@ impl Shard {
         if filtering != self.bridge.filters_vlans() {
             self.bridge.set_vlan_filtering(filtering);
             self.neighbors.clear();
+            self.listeners.clear();
         }
         if self.bridge.set_tap_switchport(tap) {
-            self.neighbors.remove_port(Port::Tap);
+            self.forget_port(Port::Tap);
         }
     }
 

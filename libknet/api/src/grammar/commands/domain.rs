@@ -42,6 +42,38 @@ pub(super) static COMMANDS: &[CommandDef] = &[
         ],
     ),
     exec(
+        "show ip igmp snooping [interface <interface>]",
+        |a| {
+            Command::Show(Show::Listeners {
+                ipv6: false,
+                interface: a.name(0),
+            })
+        },
+        &[
+            SHOW,
+            ("ip", "Addresses"),
+            ("igmp", "Multicast groups of IPv4"),
+            ("snooping", "Who listens to them, where routers are, and who asks"),
+            ONLY,
+        ],
+    ),
+    exec(
+        "show ipv6 mld snooping [interface <interface>]",
+        |a| {
+            Command::Show(Show::Listeners {
+                ipv6: true,
+                interface: a.name(0),
+            })
+        },
+        &[
+            SHOW,
+            ("ipv6", "IPv6"),
+            ("mld", "Multicast groups of IPv6"),
+            ("snooping", "Who listens to them, where routers are, and who asks"),
+            ONLY,
+        ],
+    ),
+    exec(
         "show vlan [id <vlan>] [interface <interface>]",
         |a| {
             Command::Show(Show::Vlans {

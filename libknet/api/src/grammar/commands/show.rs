@@ -65,6 +65,13 @@ pub enum Show {
         /// Only of this interface.
         interface: Option<String>,
     },
+    /// Who listens to multicast groups.
+    Listeners {
+        /// Of IPv6, and not of IPv4.
+        ipv6: bool,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// VLANs.
     Vlans {
         /// Only this one, and who is in it.

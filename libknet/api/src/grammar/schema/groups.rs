@@ -132,6 +132,36 @@ pub(super) static GROUPS: &[Row] = &[
     ),
     leaf(
         (Mode::Group, Impact::Live),
+        ("ip igmp snooping mrouter", ""),
+        Leaf::IgmpRouter,
+        flag!(Group.igmp_router),
+        &[
+            ("ip", "IPv4"),
+            ("igmp", "Who listens to multicast groups of IPv4"),
+            ("snooping", "Read on its way"),
+            (
+                "mrouter",
+                "A multicast router is behind each of its peers: they get all groups",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("ipv6 mld snooping mrouter", ""),
+        Leaf::MldRouter,
+        flag!(Group.mld_router),
+        &[
+            ("ipv6", "IPv6"),
+            ("mld", "Who listens to multicast groups of IPv6"),
+            ("snooping", "Read on its way"),
+            (
+                "mrouter",
+                "A multicast router is behind each of its peers: they get all groups",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
         ("storm-control frames", "<flooded-frames>"),
         Leaf::StormFrames,
         optional_number!(Group.storm_frames),

@@ -111,6 +111,36 @@ pub(super) static PEERS: &[Row] = &[
     ),
     leaf(
         (Mode::Peer, Impact::Live),
+        ("ip igmp snooping mrouter", ""),
+        Leaf::IgmpRouter,
+        flag!(Peer.igmp_router),
+        &[
+            ("ip", "IPv4"),
+            ("igmp", "Who listens to multicast groups of IPv4"),
+            ("snooping", "Read on its way"),
+            (
+                "mrouter",
+                "A multicast router is behind this peer: it gets all groups",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("ipv6 mld snooping mrouter", ""),
+        Leaf::MldRouter,
+        flag!(Peer.mld_router),
+        &[
+            ("ipv6", "IPv6"),
+            ("mld", "Who listens to multicast groups of IPv6"),
+            ("snooping", "Read on its way"),
+            (
+                "mrouter",
+                "A multicast router is behind this peer: it gets all groups",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
         ("storm-control frames", "<flooded-frames>"),
         Leaf::StormFrames,
         optional_number!(Peer.storm_frames),

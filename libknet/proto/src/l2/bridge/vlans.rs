@@ -69,6 +69,13 @@ impl Bridge {
         !self.filters_vlans() || self.switchport(port).is_some_and(|port| port.contains(vlan))
     }
 
+    /// Whether a frame of `vlan` from `ingress` is flooded to `peer`, if that is to have it.
+    pub fn reaches(&self, ingress: Port, vlan: VlanId, peer: PeerId) -> bool {
+        self.may_flood_to(ingress, peer)
+            && self.is_in(Port::Peer(peer), vlan)
+            && self.peer(peer).is_some_and(|port| port.up)
+    }
+
     /// VLANs from `from` on, at most `limit` of them, and where to go on: those that a port names, or in which an address was
     /// learned. A trunk that may have all of them names none. None where they are not told apart. In time proportional to the
     /// number of ports.

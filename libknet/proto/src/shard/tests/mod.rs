@@ -6,6 +6,7 @@ mod credentials;
 mod delivered;
 mod first_hop;
 mod flood;
+mod multicast;
 mod news;
 mod opened;
 mod parcels;

@@ -1,0 +1,419 @@
+//! Who listens to what, and where routers are.
+//!
+//! A group is kept from those who do not listen only where somebody asks regularly who does (a querier), because only then do
+//! those who listen say so again. Until the first answers to a querier are in, and where there is none, groups go to
+//! everybody. What there is no room for is not forgotten: a port with more groups than it may have gets all of them, as a
+//! router does.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use core::net::IpAddr;
+
+use super::{
+    Protocol,
+    message::{Message, Report},
+};
+use crate::{
+    ids::PeerId,
+    l2::{
+        storm::{Rate, TokenBucket},
+        vlan::VlanId,
+    },
+    status::{ListenerEntry, Port},
+    time::{Span, Time},
+};
+
+/// Groups that ports listen to, counted for each port.
+pub const MAX_MEMBERSHIPS: usize = 131_072;
+/// Those of one peer. The TAP has no limit of its own.
+pub const MAX_MEMBERSHIPS_PER_PEER: usize = 128;
+/// For so long who listens counts as listening: twice the usual time between two questions, and that for an answer (RFC 3376,
+/// 8.4).
+const MEMBERSHIP: Span = Span::from_secs(260);
+/// For so long who asks counts as somebody who asks (RFC 3376, 8.5).
+const QUERIER: Span = Span::from_secs(255);
+/// For so long after the first question everybody gets everything, at most: one and a half times as long as there is to answer.
+const SETTLING: Span = Span::from_secs(45);
+/// For so long who has left still listens, unless another station behind the same port says that it does: two questions (RFC
+/// 3376, 8.8), and what they are late.
+const LEAVING: Span = Span::from_secs(3);
+/// Groups that a peer may say something of in a second, and at once; what it says beyond that is not taken in, and it gets all
+/// groups for a while.
+const SAID: Rate = Rate::new(100, 512);
+/// What is no news by more than this need not be told.
+const STALE: Span = Span::from_secs(30);
+
+/// The rows by what they are about, so that who listens to one group comes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    /// In this VLAN, to this group.
+    Listener(VlanId, IpAddr, Port),
+    /// In this VLAN, or for an unspecific reason in all of them.
+    Router(VlanId, Protocol, Port),
+    /// In this VLAN somebody asks.
+    Querier(VlanId, Protocol),
+}
+
+impl Key {
+    const fn port(&self) -> Option<Port> {
+        match self {
+            Self::Listener(_, _, port) | Self::Router(_, _, port) => Some(*port),
+            Self::Querier(..) => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// From when on it counts; of no matter but for queriers.
+    since: Time,
+    until: Time,
+    told: Time,
+}
+
+/// What one worker tells the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerNews {
+    /// In which VLAN.
+    pub vlan: VlanId,
+    /// What was heard.
+    pub heard: Heard,
+    /// From which port.
+    pub port: Port,
+    /// Which of the peers that had this slot one after the other.
+    pub generation: u16,
+    /// From when on it counts.
+    pub since: Time,
+    /// Until when it holds.
+    pub until: Time,
+}
+
+/// What was heard from a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// Somebody listens to a group.
+    Listener(IpAddr),
+    /// There is a router.
+    Router(Protocol),
+    /// Somebody asks.
+    Querier(Protocol),
+}
+
+/// The table of one interface, or a worker's copy of it.
+#[derive(Debug, Default)]
+pub struct ListenerTable {
+    igmp: bool,
+    mld: bool,
+    rows: BTreeMap<Key, Row>,
+    due: BTreeSet<(Time, Key)>,
+    by_port: BTreeSet<(Port, Key)>,
+    said: BTreeMap<Port, TokenBucket>,
+    listeners: usize,
+    /// Groups for which there was no room.
+    overflows: u64,
+    is_shared: bool,
+    news: Vec<ListenerNews>,
+}
+
+impl ListenerTable {
+    /// Says what is read, of IGMP and of MLD. What is not, is forgotten.
+    pub fn set(&mut self, igmp: bool, mld: bool) {
+        if (igmp, mld) != (self.igmp, self.mld) {
+            (self.igmp, self.mld) = (igmp, mld);
+            self.clear();
+        }
+    }
+
+    /// Makes it one of several that are to be alike.
+    pub fn share(&mut self) {
+        self.is_shared = true;
+    }
+
+    /// Whether anything is read.
+    pub const fn is_on(&self) -> bool {
+        self.igmp || self.mld
+    }
+
+    /// Whether this is read.
+    pub const fn reads(&self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Igmp => self.igmp,
+            Protocol::Mld => self.mld,
+        }
+    }
+
+    /// How many groups ports listen to.
+    pub const fn len(&self) -> usize {
+        self.listeners
+    }
+
+    /// Groups for which there was no room, since the start.
+    pub const fn overflows(&self) -> u64 {
+        self.overflows
+    }
+
+    /// Says of a port, which belongs to a peer, that there is a router behind it, whatever is heard.
+    pub fn set_router(&mut self, port: Port, protocol: Protocol, given: bool) {
+        let key = Key::Router(VlanId::NONE, protocol, port);
+        if given {
+            self.put(Time::ZERO, key, Time::NEVER);
+        } else if self.rows.get(&key).is_some_and(|row| row.until == Time::NEVER) {
+            self.remove(key);
+        }
+    }
+
+    /// A message has come from `port`. A listener that there is no room for makes its port one that gets everything.
+    pub fn learn(&mut self, now: Time, vlan: VlanId, port: Port, message: &Message<'_>) {
+        match message {
+            // Whoever asks wants to hear the answers, and what is wanted of whoever is behind him.
+            Message::Query { protocol, within } if self.reads(*protocol) => {
+                let settled = now + within.times(3).divided_by(2).min(SETTLING);
+                self.hear_here(settled, vlan, port, Heard::Querier(*protocol), now + QUERIER);
+                self.hear_here(now, vlan, port, Heard::Router(*protocol), now + QUERIER);
+            }
+            Message::Router(protocol) if self.reads(*protocol) => {
+                self.hear_here(now, vlan, port, Heard::Router(*protocol), now + QUERIER);
+            }
+            Message::Report(report) if self.reads(report.protocol) => {
+                self.take_report(now, vlan, port, report)
+            }
+            _ => {}
+        }
+    }
+
+    fn take_report(&mut self, now: Time, vlan: VlanId, port: Port, report: &Report<'_>) {
+        for (group, listens) in report.groups() {
+            let bucket = self.said.entry(port).or_insert(TokenBucket::FULL);
+            if port != Port::Tap && !bucket.take(SAID, now, 1) {
+                return self.overflow(now, port, report.protocol);
+            }
+            let key = Key::Listener(vlan, group, port);
+            let known = self.rows.get(&key).copied();
+            match (listens, known) {
+                (true, None) if self.is_full(port) => self.overflow(now, port, report.protocol),
+                (true, _) => self.hear_here(now, vlan, port, Heard::Listener(group), now + MEMBERSHIP),
+                (false, Some(row)) if row.until > now + LEAVING => {
+                    self.hear_here(now, vlan, port, Heard::Listener(group), now + LEAVING);
+                }
+                (false, _) => {}
+            }
+        }
+    }
+
+    /// The port gets all groups: what it wants is not known.
+    fn overflow(&mut self, now: Time, port: Port, protocol: Protocol) {
+        self.overflows += 1;
+        self.hear_here(now, VlanId::NONE, port, Heard::Router(protocol), now + MEMBERSHIP);
+    }
+
+    fn is_full(&self, port: Port) -> bool {
+        let of_port = |(at, key): &&(Port, Key)| *at == port && matches!(key, Key::Listener(..));
+        let first = (port, Key::Listener(VlanId::NONE, IpAddr::from([0; 4]), Port::Tap));
+        self.listeners >= MAX_MEMBERSHIPS
+            || (port != Port::Tap
+                && self.by_port.range(first..).take_while(of_port).count() >= MAX_MEMBERSHIPS_PER_PEER)
+    }
+
+    fn hear_here(&mut self, since: Time, vlan: VlanId, port: Port, heard: Heard, until: Time) {
+        let key = key(vlan, heard, port);
+        if !self.put(since, key, until) || !self.is_shared {
+            return;
+        }
+        let Some(row) = self.rows.get_mut(&key) else {
+            return;
+        };
+        if row.told.since(row.until) > STALE || row.until.since(row.told) > STALE {
+            row.told = row.until;
+            self.news.push(ListenerNews {
+                vlan,
+                heard,
+                port,
+                generation: 0,
+                since: row.since,
+                until,
+            });
+        }
+    }
+
+    /// What the last [`Self::learn`] has for all other workers. The generation is left to be filled in.
+    pub fn take_news(&mut self) -> Vec<ListenerNews> {
+        core::mem::take(&mut self.news)
+    }
+
+    /// Another worker says this of a port that is there.
+    pub fn hear(&mut self, news: &ListenerNews) {
+        let protocol = match news.heard {
+            Heard::Listener(group) => Protocol::of(group),
+            Heard::Router(protocol) | Heard::Querier(protocol) => protocol,
+        };
+        if self.reads(protocol) {
+            self.put(news.since, key(news.vlan, news.heard, news.port), news.until);
+        }
+    }
+
+    /// Whether groups of this VLAN go to those only who want them.
+    pub fn is_known(&self, now: Time, vlan: VlanId, protocol: Protocol) -> bool {
+        self.reads(protocol)
+            && self
+                .rows
+                .get(&Key::Querier(vlan, protocol))
+                .is_some_and(|row| (row.since..row.until).contains(&now))
+    }
+
+    /// Whether there is a router in the VLAN.
+    pub fn has_router(&self, vlan: VlanId, protocol: Protocol) -> bool {
+        self.first_router(vlan, protocol, Port::Tap).is_some()
+    }
+
+    /// The first peer from `from` on that is to have a group, or, where that is `None`, what is for routers.
+    pub fn next(
+        &self,
+        vlan: VlanId,
+        protocol: Protocol,
+        group: Option<IpAddr>,
+        from: PeerId,
+    ) -> Option<PeerId> {
+        let from = Port::Peer(from);
+        let router = self.first_router(vlan, protocol, from);
+        let listener = group.and_then(|group| self.first_listener(vlan, group, from));
+        match router.into_iter().chain(listener).min()? {
+            Port::Peer(peer) => Some(peer),
+            Port::Tap => None,
+        }
+    }
+
+    /// Whether the TAP is to have it.
+    pub fn tap_wants(&self, vlan: VlanId, protocol: Protocol, group: Option<IpAddr>) -> bool {
+        self.first_router(vlan, protocol, Port::Tap) == Some(Port::Tap)
+            || group.is_some_and(|group| self.first_listener(vlan, group, Port::Tap) == Some(Port::Tap))
+    }
+
+    fn first_listener(&self, vlan: VlanId, group: IpAddr, from: Port) -> Option<Port> {
+        let last = Key::Listener(vlan, group, Port::Peer(PeerId(u16::MAX)));
+        let mut range = self.rows.range(Key::Listener(vlan, group, from)..=last);
+        range.next().and_then(|(key, _)| key.port())
+    }
+
+    fn first_router(&self, vlan: VlanId, protocol: Protocol, from: Port) -> Option<Port> {
+        let first = |vlan| {
+            let last = Key::Router(vlan, protocol, Port::Peer(PeerId(u16::MAX)));
+            let mut range = self.rows.range(Key::Router(vlan, protocol, from)..=last);
+            range.next().and_then(|(key, _)| key.port())
+        };
+        let everywhere = (vlan != VlanId::NONE).then(|| first(VlanId::NONE)).flatten();
+        first(vlan).into_iter().chain(everywhere).min()
+    }
+
+    /// Forgets what was heard from `port`, in time proportional to that. What is given stays.
+    pub fn forget_port(&mut self, port: Port) {
+        self.remove_where(port, |row| row.until != Time::NEVER);
+    }
+
+    /// Forgets `port`.
+    pub fn remove_port(&mut self, port: Port) {
+        self.said.remove(&port);
+        self.remove_where(port, |_| true);
+    }
+
+    fn remove_where(&mut self, port: Port, is_gone: impl Fn(&Row) -> bool) {
+        let first = (port, Key::Listener(VlanId::NONE, IpAddr::from([0; 4]), Port::Tap));
+        let of_port = self.by_port.range(first..).take_while(|(at, _)| *at == port);
+        let gone = of_port.filter(|(_, key)| self.rows.get(key).is_some_and(&is_gone));
+        let gone: Vec<Key> = gone.map(|(_, key)| *key).collect();
+        gone.into_iter().for_each(|key| self.remove(key));
+    }
+
+    /// Forgets what was heard. What is given stays.
+    pub fn clear(&mut self) {
+        let heard = self.rows.iter().filter(|(_, row)| row.until != Time::NEVER);
+        let heard: Vec<Key> = heard.map(|(key, _)| *key).collect();
+        heard.into_iter().for_each(|key| self.remove(key));
+    }
+
+    /// Removes at most `budget` rows whose time is over, and returns how many.
+    pub fn expire(&mut self, now: Time, budget: usize) -> usize {
+        let mut removed = 0;
+        while removed < budget
+            && let Some((at, key)) = self.due.first().copied()
+            && at <= now
+        {
+            self.remove(key);
+            removed += 1;
+        }
+        removed
+    }
+
+    /// When [`Self::expire`] has something to do.
+    pub fn next_expiry(&self) -> Option<Time> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Rows for display from `cursor` on (0 at first), at most `limit`, and the cursor to go on with.
+    pub fn page(&self, now: Time, cursor: u32, limit: usize) -> (Vec<ListenerEntry>, Option<u32>) {
+        let mut rest = self.rows.iter().skip(cursor as usize);
+        let page = rest.by_ref().take(limit.max(1)).map(|(key, row)| {
+            let (vlan, heard) = match *key {
+                Key::Listener(vlan, group, _) => (vlan, Heard::Listener(group)),
+                Key::Router(vlan, protocol, _) => (vlan, Heard::Router(protocol)),
+                Key::Querier(vlan, protocol) => (vlan, Heard::Querier(protocol)),
+            };
+            ListenerEntry {
+                vlan,
+                heard,
+                port: key.port(),
+                left: (row.until != Time::NEVER).then(|| row.until.since(now)),
+            }
+        });
+        let page: Vec<ListenerEntry> = page.collect();
+        let next = cursor.saturating_add(page.len() as u32);
+        (page, rest.next().map(|_| next))
+    }
+
+    /// Whether that is something new. Something given is not overruled.
+    fn put(&mut self, since: Time, key: Key, until: Time) -> bool {
+        let mut row = Row {
+            since,
+            until,
+            told: Time::ZERO,
+        };
+        if let Some(known) = self.rows.get(&key).copied() {
+            if known.until == until || known.until == Time::NEVER {
+                return false;
+            }
+            self.due.remove(&(known.until, key));
+            (row.since, row.told) = (known.since, known.told);
+        } else {
+            self.listeners += usize::from(matches!(key, Key::Listener(..)));
+            if let Some(port) = key.port() {
+                self.by_port.insert((port, key));
+            }
+        }
+        if until != Time::NEVER {
+            self.due.insert((until, key));
+        }
+        self.rows.insert(key, row);
+        true
+    }
+
+    fn remove(&mut self, key: Key) {
+        let Some(row) = self.rows.remove(&key) else { return };
+        self.due.remove(&(row.until, key));
+        self.listeners -= usize::from(matches!(key, Key::Listener(..)));
+        if let Some(port) = key.port() {
+            self.by_port.remove(&(port, key));
+        }
+    }
+}
+
+const fn key(vlan: VlanId, heard: Heard, port: Port) -> Key {
+    match heard {
+        Heard::Listener(group) => Key::Listener(vlan, group, port),
+        Heard::Router(protocol) => Key::Router(vlan, protocol, port),
+        Heard::Querier(protocol) => Key::Querier(vlan, protocol),
+    }
+}
+
+#[cfg(test)]
+mod tests;
