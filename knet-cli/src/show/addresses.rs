@@ -85,7 +85,9 @@ fn with_vlans(
     let mut rows: Vec<Vec<String>> = rows.collect();
     if !has_vlans {
         columns.remove(1);
-        rows.iter_mut().for_each(|row| drop(row.remove(1)));
+        for row in &mut rows {
+            row.remove(1);
+        }
     }
     table(&columns, &rows)
 }

@@ -112,7 +112,7 @@ impl Default for Switchport {
 /// What is wrong with the `switchport` line of an object of `interface`.
 pub(crate) fn check(
     interface: &InterfaceConfig,
-    place: Place,
+    place: &Place,
     whose: impl Fn() -> String,
     switchport: Option<&Switchport>,
     problems: &mut Vec<Problem>,
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_list_has_what_is_written() {
-        let list: VlanList = "10,20-30".parse().unwrap();
+        let list: VlanList = "10,20-30".parse().expect("a list");
         for (vlan, expected) in [
             (9, false),
             (10, true),

@@ -243,7 +243,7 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         let place = switchport::place(context);
         switchport::check(
             interface,
-            place,
+            &place,
             whose,
             config.switchport.as_ref(),
             report.problems,
@@ -253,7 +253,7 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
     let whose = || "the TAP".to_owned();
     switchport::check(
         interface,
-        place,
+        &place,
         whose,
         interface.switchport.as_ref(),
         report.problems,
@@ -279,7 +279,13 @@ fn check_peers<'a>(
         group::check_member(report.interface, interface, name, peer, report.problems);
         let place = switchport::place(report.peer(name));
         let whose = || format!("peer {name}");
-        switchport::check(interface, place, whose, peer.switchport.as_ref(), report.problems);
+        switchport::check(
+            interface,
+            &place,
+            whose,
+            peer.switchport.as_ref(),
+            report.problems,
+        );
         if let Some(Switchport::Trunk { .. }) = &peer.switchport {
             trunk = Some(name);
         }

@@ -192,11 +192,11 @@ fn switchport([kind, a, b, c]: [u8; 4]) -> Option<Switchport> {
         0 => None,
         1 => Some(Switchport::Access(16 * a - 15)),
         2 => Some(Switchport::Trunk {
-            allowed: "all".parse().unwrap(),
+            allowed: "all".parse().expect("a list"),
             native: Some(a),
         }),
         kind => Some(Switchport::Trunk {
-            allowed: format!("{a},{}-{}", 300 + b, 600 + c).parse().unwrap(),
+            allowed: format!("{a},{}-{}", 300 + b, 600 + c).parse().expect("a list"),
             native: (kind == 4).then_some(a),
         }),
     }

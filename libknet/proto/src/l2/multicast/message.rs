@@ -189,8 +189,11 @@ impl Report<'_> {
     }
 }
 
+/// A group, and whether the host listens to it.
+type Said = (IpAddr, bool);
+
 /// What a record says, if it says something of a group, and what follows it. `None`: it is cut off.
-fn record(bytes: &[u8], address_len: usize) -> Option<(Option<(IpAddr, bool)>, &[u8])> {
+fn record(bytes: &[u8], address_len: usize) -> Option<(Option<Said>, &[u8])> {
     let ([kind, auxiliary, s0, s1], rest) = bytes.split_first_chunk::<4>()?;
     let (group, rest) = rest.split_at_checked(address_len)?;
     let sources = usize::from(u16::from_be_bytes([*s0, *s1]));

@@ -149,6 +149,11 @@ impl ListenerTable {
         self.listeners
     }
 
+    /// Whether nobody listens to anything.
+    pub const fn is_empty(&self) -> bool {
+        self.listeners == 0
+    }
+
     /// Groups for which there was no room, since the start.
     pub const fn overflows(&self) -> u64 {
         self.overflows
@@ -177,7 +182,7 @@ impl ListenerTable {
                 self.hear_here(now, vlan, port, Heard::Router(*protocol), now + QUERIER);
             }
             Message::Report(report) if self.reads(report.protocol) => {
-                self.take_report(now, vlan, port, report)
+                self.take_report(now, vlan, port, report);
             }
             _ => {}
         }
@@ -322,14 +327,18 @@ impl ListenerTable {
         let of_port = self.by_port.range(first..).take_while(|(at, _)| *at == port);
         let gone = of_port.filter(|(_, key)| self.rows.get(key).is_some_and(&is_gone));
         let gone: Vec<Key> = gone.map(|(_, key)| *key).collect();
-        gone.into_iter().for_each(|key| self.remove(key));
+        for key in gone {
+            self.remove(key);
+        }
     }
 
     /// Forgets what was heard. What is given stays.
     pub fn clear(&mut self) {
         let heard = self.rows.iter().filter(|(_, row)| row.until != Time::NEVER);
         let heard: Vec<Key> = heard.map(|(key, _)| *key).collect();
-        heard.into_iter().for_each(|key| self.remove(key));
+        for key in heard {
+            self.remove(key);
+        }
     }
 
     /// Removes at most `budget` rows whose time is over, and returns how many.

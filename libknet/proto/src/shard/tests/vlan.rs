@@ -337,7 +337,7 @@ proptest! {
         for shard in &mut net.hosts[HUB].shards {
             shard.set_vlans(net.now, true, tap.clone());
         }
-        let mut ports = vec![tap, access(10), access(10), access(20), trunk(&[10, 20], None)];
+        let mut ports = [tap, access(10), access(10), access(20), trunk(&[10, 20], None)];
         for (host, port, from, tag) in steps {
             set_port(&mut net, host, &port);
             ports[host] = port;

@@ -177,7 +177,9 @@ fn all_workers_know_the_same() {
     let mut tell = |now: Time, port: Port, frame: &[u8]| {
         learn(&mut here, now, port, frame);
         let news = here.take_news();
-        news.iter().for_each(|news| there.hear(news));
+        for news in &news {
+            there.hear(news);
+        }
         assert_eq!(here.page(now, 0, 100), there.page(now, 0, 100));
         news.len()
     };
