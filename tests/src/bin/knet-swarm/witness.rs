@@ -142,7 +142,7 @@ fn stay_awake(swarm: &mut Swarm, asked: &Receiver<Question>) -> Result<()> {
     }
 }
 
-/// The kernel runs this thread as soon as it has something to do (SCHED_FIFO).
+/// The kernel runs this thread as soon as it has something to do (`SCHED_FIFO`).
 fn run_first() -> Result<()> {
     let this = std::fs::read_link("/proc/thread-self")?;
     let id = this.file_name().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Frames of IGMP, MLD and PIM, for the tests.
 
-use std::{vec, vec::Vec};
+use alloc::{vec, vec::Vec};
 
 use crate::l2::ip_packet::test_packets as build;
 
