@@ -118,16 +118,22 @@ impl Hosts {
         let end = self.now + span;
         loop {
             self.exchange();
-            let shards = self.hosts.iter().flat_map(|h| &h.shards);
-            let next = shards.filter_map(Shard::poll_timeout).min();
+            let mut next = None;
+            for host in &self.hosts {
+                for at in host.shards.iter().filter_map(Shard::poll_timeout) {
+                    next = Some(next.map_or(at, |next: Time| next.min(at)));
+                }
+            }
             let Some(at) = next.filter(|at| *at <= end) else {
                 break;
             };
             self.now = self.now.max(at);
-            for shard in self.hosts.iter_mut().flat_map(|h| &mut h.shards) {
-                if shard.poll_timeout().is_some_and(|at| at <= self.now) {
-                    shard.handle_timeout(self.now);
-                    write(shard, &[]);
+            for host in &mut self.hosts {
+                for shard in &mut host.shards {
+                    if shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                        shard.handle_timeout(self.now);
+                        write(shard, &[]);
+                    }
                 }
             }
         }
@@ -281,6 +287,9 @@ impl Host {
 
     /// Whether there is something to carry.
     fn is_busy(&mut self) -> bool {
+        if let [shard] = &mut self.shards[..] {
+            return !shard.outbox().is_empty();
+        }
         self.shards.iter_mut().any(|shard| {
             let outbox = shard.outbox();
             !outbox.is_empty()
@@ -294,6 +303,9 @@ impl Host {
         let wall = WallClock::from_unix(1_800_000_000, 0).plus(now.since(BEGIN));
         for from in self.workers.all() {
             let outbox = self.shards[from.index()].outbox();
+            if self.workers == Workers::ONE && outbox.handshake.is_empty() {
+                return;
+            }
             let (inputs, news) = (
                 std::mem::take(&mut outbox.handshake),
                 std::mem::take(&mut outbox.news),

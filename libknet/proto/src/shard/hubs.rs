@@ -381,6 +381,9 @@ impl Shard {
 
     /// When [`Self::hubs_timeout`] has something to do, in judged time.
     pub(super) fn hubs_deadline(&self) -> Option<Time> {
+        if self.hubs.groups.is_empty() {
+            return None;
+        }
         let now = self.env.now;
         let decides = |g: &&Group| g.choice.port().is_some_and(|port| self.seat.owns(port));
         let groups = self.hubs.groups.values().filter(decides);
