@@ -6,6 +6,7 @@ mod commands;
 pub(crate) mod configuration;
 pub(crate) mod drops;
 mod groups;
+mod hubs;
 mod interface;
 mod limits;
 mod listeners;
@@ -58,6 +59,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
             _ => return Err(unexpected()),
         },
         Show::Groups { group, interface } => groups::document(client, interface, group)?,
+        Show::HubGroups { group, interface } => hubs::document(client, interface, group)?,
         Show::PeerHistory {
             peer,
             last,
@@ -235,11 +237,15 @@ fn peers(rows: &[PeerRow]) -> Vec<String> {
         ("Sent", Align::Right),
         ("Received", Align::Right),
         ("Dropped", Align::Right),
+        ("Role", Align::Left),
     ];
+    // Only where there is something in it.
+    let shown = columns.len() - usize::from(rows.iter().all(|row| hubs::role(row).is_none()));
+    let columns = columns.get(..shown).unwrap_or_default();
     let rows: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            vec![
+            let mut cells = vec![
                 clean(&row.interface),
                 clean(&row.peer),
                 clean(&row.state),
@@ -252,10 +258,13 @@ fn peers(rows: &[PeerRow]) -> Vec<String> {
                 row.tx.packets.to_string(),
                 row.rx.packets.to_string(),
                 row.drops.to_string(),
-            ]
+                hubs::role(row).unwrap_or("-").to_owned(),
+            ];
+            cells.truncate(shown);
+            cells
         })
         .collect();
-    table(&columns, &rows)
+    table(columns, &rows)
 }
 
 fn numbers(links: &[u8]) -> String {
@@ -283,6 +292,7 @@ fn peer(row: &PeerRow) -> Vec<String> {
         lines.push(format!("  Description: {}", clean(description)));
     }
     lines.extend(groups::of_peer(row));
+    lines.extend(hubs::of_peer(row));
     lines.push(format!(
         "  Public key {}",
         row.public_key.as_deref().map_or("-".to_owned(), clean)

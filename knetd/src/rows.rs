@@ -6,9 +6,9 @@ use libknet::{
     InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
-            DropRow, InterfaceRow, LinkRow, ListenerRow, LocalRow, MacRow, NeighborRow, OrderRow, PeerRow,
-            PiecesRow, ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow, Traffic, VlanRow,
-            WorkerRow,
+            DropRow, InterfaceRow, LinkRow, ListenerRow, LocalRow, MacRow, NeighborRow, OrderRow,
+            PeerAsHubRow, PeerRow, PiecesRow, ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow,
+            Traffic, VlanRow, WorkerRow,
         },
         model,
     },
@@ -261,6 +261,11 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         links,
         ..PeerRow::default()
     };
+    row.hub = config.hub.as_ref().map(|hub| PeerAsHubRow {
+        group: hub.group.clone(),
+        preference: hub.preference,
+        active: status.is_some_and(|s| s.hub == Some(true)),
+    });
     if let Some(status) = status {
         row.session = status.session.map(|s| SessionRow {
             role: role_name(s.role).into(),
@@ -303,6 +308,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
             joined: status.pieces.joined,
         };
         row.active_links = status.active_links.iter().map(|l| l.get()).collect();
+        row.attached = status.attached;
     }
     row
 }

@@ -9,7 +9,8 @@ use knet_proto::{
     ids::{LinkId, PeerId, SocketId},
     shard::TapMtuWish,
     status::{
-        Handover, Holdings, InterfaceStatus, ListenerEntry, MacEntry, NeighborEntry, PeerStatus, VlanEntry,
+        Handover, Holdings, HubGroupStatus, InterfaceStatus, ListenerEntry, MacEntry, NeighborEntry,
+        PeerStatus, VlanEntry,
     },
     time::Span,
 };
@@ -59,6 +60,8 @@ pub enum Query {
         /// At most this many; at most 1000 are given.
         limit: usize,
     },
+    /// The hub groups.
+    HubGroups,
     /// Sets all counters to zero.
     ClearCounters,
     /// Forgets the learned MAC addresses; static ones stay.
@@ -73,6 +76,7 @@ impl Query {
         match self {
             Self::Interface
             | Self::Peers { .. }
+            | Self::HubGroups
             | Self::ClearCounters
             | Self::ClearMacs
             | Self::ClearNeighbors => true,
@@ -127,6 +131,8 @@ pub enum Reply {
         /// The `cursor` of the next page, if there is one.
         next: Option<u32>,
     },
+    /// To [`Query::HubGroups`], by name.
+    HubGroups(Vec<HubGroupStatus>),
     /// To [`Query::ClearCounters`], [`Query::ClearMacs`] and [`Query::ClearNeighbors`].
     Done,
 }

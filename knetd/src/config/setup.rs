@@ -19,8 +19,9 @@ use libknet::{
     },
     proto::{
         config::{
-            Credential, DomainConfig, InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy, PeerConfig,
-            PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote, TapMtu, Trust,
+            Credential, DomainConfig, HubMembership, InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy,
+            PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote,
+            TapMtu, Trust,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, SocketId, Workers},
@@ -460,7 +461,10 @@ fn peer_config(
             mld_router: peer.mld_router,
         },
         static_macs: peer.static_macs.iter().map(|m| MacAddr(m.0)).collect(),
-        hub: None,
+        hub: peer.hub.as_ref().map(|hub| HubMembership {
+            group: hub.group.as_str().into(),
+            preference: hub.preference,
+        }),
         links: peer.links.iter().filter_map(with_id).collect(),
         opened: peer
             .opened

@@ -67,6 +67,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Limits { .. }
         | RequestBody::Groups { .. }
         | RequestBody::Certificates { .. }
+        | RequestBody::HubGroups(_)
         | RequestBody::Complete { .. }
         | RequestBody::Revisions
         | RequestBody::ConfigText(_)

@@ -5,6 +5,7 @@ mod authorize;
 mod certificates;
 mod client;
 mod groups;
+mod hubs;
 mod limits;
 pub(crate) mod listener;
 mod monitor;

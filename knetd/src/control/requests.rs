@@ -12,7 +12,7 @@ use libknet::api::{
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
-    act, authorize, certificates, groups, limits, monitor, names,
+    act, authorize, certificates, groups, hubs, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
     show, tables,
@@ -225,6 +225,7 @@ impl Session {
             RequestBody::Certificates { interface } => {
                 certificates::report(&daemon.borrow(), interface.as_deref())
             }
+            RequestBody::HubGroups(of) => hubs::rows(daemon, &of).await,
             RequestBody::Limits { interface } => limits::rows(daemon, interface.as_deref()).await,
             RequestBody::ClearCounters { interface } => {
                 show::clear_counters(daemon, interface.as_deref()).await

@@ -287,6 +287,8 @@ pub enum Leaf {
     IgmpRouter,
     /// `ipv6 mld snooping mrouter`
     MldRouter,
+    /// `hub-group`
+    HubGroup,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -20,6 +20,7 @@ pub mod edit;
 pub mod grammar;
 pub mod group;
 pub mod host;
+mod hub_group;
 pub mod link_settings;
 pub mod load;
 pub mod message;

@@ -327,6 +327,8 @@ pub enum RequestBody {
         /// Which part of the list.
         page: Page,
     },
+    /// Hub groups. Answer: [`Reply::HubGroups`].
+    HubGroups(InterfaceAndName),
 }
 
 /// Some of a list's rows.
@@ -513,6 +515,8 @@ pub enum Reply {
     Certificates(CertificatesReport),
     /// See [`RequestBody::Listeners`]; by interface, VLAN and group.
     Listeners(Rows<ListenerRow>),
+    /// See [`RequestBody::HubGroups`]; by interface and name.
+    HubGroups(Vec<HubGroupRow>),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

@@ -265,6 +265,20 @@ impl Policy {
     }
 }
 
+/// That a peer is one of several hubs, of which one is used at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubMember {
+    /// Name of the hub group: the same for all of them.
+    pub group: String,
+    /// Of those that are up the highest is used.
+    pub preference: u8,
+}
+
+impl HubMember {
+    /// The preference of a hub that says none.
+    pub const PREFERENCE: u8 = 100;
+}
+
 /// A peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerConfig {
@@ -303,6 +317,8 @@ pub struct PeerConfig {
     pub switchport: Option<Switchport>,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
+    /// One of several hubs.
+    pub hub: Option<HubMember>,
     /// Taken out of service.
     pub shutdown: bool,
     /// The links by id, 0..=7. A peer without any is listened for: it opens links to us.

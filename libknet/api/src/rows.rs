@@ -2,10 +2,13 @@
 //! its name and meaning; new ones are appended.
 
 mod certificates;
+mod hubs;
 
 pub use certificates::{AuthoritiesRow, CertificateRow, CertificatesReport};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::hubs::{HubGroupRow, HubRow, InterfaceAndName, PeerAsHubRow};
 
 /// The daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -346,6 +349,10 @@ pub struct PeerRow {
     pub authorized_keys: Option<String>,
     /// The serial number of the certificate by which it is there, where it is not configured itself.
     pub certificate: Option<String>,
+    /// Where it is one of several hubs.
+    pub hub: Option<PeerAsHubRow>,
+    /// Where it is a client of several hubs: whether it uses this one.
+    pub attached: Option<bool>,
 }
 
 /// A group of peers.

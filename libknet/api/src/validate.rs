@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     edit::{Context, Leaf, Op, Place},
-    group,
+    group, hub_group,
     model::{
         Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote, Switchport,
     },
@@ -70,14 +70,19 @@ impl Config {
                 sockets.check(&mut report, interface);
             }
             check_interface(&mut report, interface);
+            let mut changed_hubs = true;
             match those(name, interface) {
                 None => check_peers(&mut report, interface, interface.peers.iter()),
                 Some(names) => {
                     let peers = names
                         .iter()
                         .filter_map(|name| interface.peers.get_key_value(*name));
+                    changed_hubs = peers.clone().any(|(_, peer)| peer.hub_in(interface).is_some());
                     check_peers(&mut report, interface, peers);
                 }
+            }
+            if changed_hubs {
+                hub_group::check(name, interface, &mut problems);
             }
         }
         problems
@@ -127,6 +132,13 @@ fn touched<'a>(
             .iter()
             .filter(|(_, peer)| peer.group.as_ref().is_some_and(gone));
         names.extend(lost.map(|(name, _)| name.as_str()));
+    }
+    if before.groups != interface.groups {
+        let hubs = interface
+            .peers
+            .iter()
+            .filter(|(_, p)| p.hub_in(interface).is_some());
+        names.extend(hubs.map(|(name, _)| name.as_str()));
     }
     // One look at all peers is a millisecond where there are many, and only a new key or address needs it.
     if !keys.is_empty() || !macs.is_empty() {

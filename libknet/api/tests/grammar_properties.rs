@@ -398,7 +398,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show",
             Some(
-                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, peer-group, links, running-config, ... (19 more, see `?`)",
+                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, peer-group, hub-group, links, ... (20 more, see `?`)",
             ),
         ),
         (

@@ -347,3 +347,62 @@ fn what_a_group_says_of_floods_and_of_trust_holds_for_its_peers() {
     assert_eq!(of("bas1"), ((Some(500), Some(5000), Some(9)), true, true));
     assert_eq!(of("lab2"), ((None, None, None), false, false));
 }
+
+#[test]
+fn hubs_of_a_group_are_one_port_of_the_bridge() {
+    let two = edited(
+        &good(FILE),
+        &[
+            "peer lab2 hub-group hubs preference 200",
+            "peer osl1",
+            "public-key D+JyCOEtVGpKLzQ7kY3cVvBNcULJ4dO5ZLnpP5QwD2s=",
+            "hub-group hubs",
+        ],
+    )
+    .expect("sound");
+    let text = render(&two, false);
+    assert!(text.contains("  hub-group hubs preference 200\n"), "{text}");
+    assert!(
+        text.contains("  hub-group hubs\n"),
+        "the default is not said: {text}"
+    );
+    assert_eq!(good(&text), two);
+    let same = "; expected: the same for all hubs of a group: they are one port of the bridge";
+    for (lines, said) in [
+        (
+            &["peer osl1 spoke"][..],
+            "peer osl1 is a hub of hub-group hubs, and a spoke; expected: one of the two: a hub relays for this node, and \
+             this node for a spoke"
+                .to_owned(),
+        ),
+        (
+            &["peer osl1 isolate"],
+            format!("`isolate` of peer osl1 is on, and of peer lab2, a hub of the same hub-group hubs, off{same}"),
+        ),
+        (
+            &["vlan filtering", "peer lab2 switchport access vlan 7"],
+            format!("`switchport` of peer osl1 is access vlan 1, and of peer lab2, a hub of the same hub-group hubs, access vlan 7{same}"),
+        ),
+        (
+            &["peer-group far", "mac limit 7", "peer osl1 group far"],
+            format!(
+                "`mac limit` of peer osl1 is 7, and of peer lab2, a hub of the same hub-group hubs, the default{same}"
+            ),
+        ),
+    ] {
+        assert_eq!(edited(&two, lines).expect_err("refused"), said, "{lines:?}");
+    }
+    // Peers of a peer group are hubs of its hub group, and may say a preference of their own.
+    let grouped = edited(
+        &two,
+        &[
+            "no peer lab2 hub-group",
+            "peer-group far",
+            "hub-group hubs preference 7",
+            "peer lab2 group far",
+        ],
+    );
+    let grouped = in_force(&grouped.expect("sound"));
+    let of = |name: &str| peers(&grouped)[name].hub.as_ref().map(|hub| hub.preference);
+    assert_eq!((of("lab2"), of("osl1"), of("ams1")), (Some(7), Some(100), None));
+}

@@ -34,6 +34,11 @@ impl Reply {
                 let next = [next, then, cut].into_iter().flatten().min();
                 Self::Peers { peers, next }
             }
+            (Self::HubGroups(mut groups), Self::HubGroups(more)) => {
+                groups.extend(more);
+                groups.sort_by(|a, b| a.name.cmp(&b.name));
+                Self::HubGroups(groups)
+            }
             (first, _) => first,
         }
     }

@@ -62,6 +62,7 @@ impl Worker {
                 let (entries, next) = self.shard.listeners_page(cursor, limit.min(PAGE));
                 Reply::Listeners { entries, next }
             }
+            Query::HubGroups => Reply::HubGroups(self.shard.hub_groups()),
             Query::ClearCounters => {
                 self.shard.clear_counters();
                 self.calls = SystemCalls::default();

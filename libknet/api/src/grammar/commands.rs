@@ -348,6 +348,7 @@ static COMMANDS: &[CommandDef] = &[
         },
         &[SHOW, ("peer-group", "Groups of peers, one line each"), ONLY],
     ),
+    show::HUB_GROUPS,
     exec(
         "show peer <peer> history [last <lines>] [interface <interface>]",
         |a| {

@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::access::Accessor;
 use crate::{
-    model::{Cipher, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, Remote},
+    model::{
+        Cipher, GroupConfig, HubMember, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, PeerConfig,
+        Remote,
+    },
     value::Value,
 };
 
@@ -110,6 +113,48 @@ pub(super) const CIPHER: Accessor<InterfaceConfig> = Accessor {
         true
     },
 };
+
+/// `hub-group` of a peer, or of all peers of a group.
+macro_rules! hub {
+    ($object:ident) => {
+        Accessor {
+            get: |object: &$object| {
+                let line = |hub: &HubMember| {
+                    let is_said = hub.preference != HubMember::PREFERENCE;
+                    let preference = is_said.then(|| Value::Number(u32::from(hub.preference)));
+                    vec![
+                        Value::Word(hub.group.clone()),
+                        preference.unwrap_or(Value::Absent),
+                    ]
+                };
+                object.hub.iter().map(line).collect()
+            },
+            set: |object: &mut $object, values| {
+                let [Value::Word(group), rest @ ..] = values else {
+                    return false;
+                };
+                let preference = match rest {
+                    [] | [Value::Absent] => HubMember::PREFERENCE,
+                    [Value::Number(n)] => match u8::try_from(*n) {
+                        Ok(preference) => preference,
+                        Err(_) => return false,
+                    },
+                    _ => return false,
+                };
+                let group = group.clone();
+                object.hub = Some(HubMember { group, preference });
+                true
+            },
+            clear: |object: &mut $object, _| {
+                object.hub = None;
+                true
+            },
+        }
+    };
+}
+
+pub(in crate::grammar) const HUB_OF_PEER: Accessor<PeerConfig> = hub!(PeerConfig);
+pub(in crate::grammar) const HUB_OF_GROUP: Accessor<GroupConfig> = hub!(GroupConfig);
 
 /// The first value is the link's id, which is known from the context.
 pub(in crate::grammar) const ENDPOINT: Accessor<LinkConfig> = Accessor {

@@ -12,7 +12,7 @@ use crate::{
     edit::{Context, Leaf, Place},
     grammar::spelling::names_instead,
     link_settings::LinkSettings,
-    model::{InterfaceConfig, PeerConfig, Policy, Switchport},
+    model::{HubMember, InterfaceConfig, PeerConfig, Policy, Switchport},
     problem::{Problem, Severity},
     value::Value,
 };
@@ -57,6 +57,8 @@ pub struct GroupConfig {
     pub mac_limit: Option<u16>,
     /// See [`PeerConfig::switchport`]; of every peer that says none.
     pub switchport: Option<Switchport>,
+    /// See [`PeerConfig::hub`]; of every peer that says none.
+    pub hub: Option<HubMember>,
     /// All of its peers are taken out of service.
     pub shutdown: bool,
     /// What links of an id have in common, by that id, 0..=7: those that are configured, and those that peers open.
@@ -86,6 +88,7 @@ impl PeerConfig {
         peer.storm_copies = peer.storm_copies.or(group.storm_copies);
         peer.mac_limit = peer.mac_limit.or(group.mac_limit);
         peer.switchport = peer.switchport.or_else(|| group.switchport.clone());
+        peer.hub = peer.hub.or_else(|| group.hub.clone());
         peer.shutdown |= group.shutdown;
         for (id, link) in &mut peer.links {
             link.settings = link.settings.or(group.links.get(id).copied().unwrap_or_default());

@@ -10,8 +10,8 @@ use knet_api::{
     diff::diff,
     edit::{Context, Op},
     model::{
-        Cipher, Config, GroupConfig, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings, Local, MacAddr,
-        MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote,
+        Cipher, Config, GroupConfig, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings, Local,
+        MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote,
         Switchport, Weight,
     },
 };
@@ -177,6 +177,11 @@ fn peer(
                     static_macs: (0..macs)
                         .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
                         .collect(),
+                    // A group of its own: what hubs of one say has to be the same.
+                    hub: (!spoke && mac[1] % 3 == 0).then(|| HubMember {
+                        group: format!("hubs{index}"),
+                        preference: mac[2],
+                    }),
                     shutdown,
                     links,
                     opened: None,
@@ -237,8 +242,9 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                 two,
                 group,
             )| {
-                if let (Some((_, peer)), Some((group, _))) = (&mut one, &group) {
+                if let (Some((_, peer)), Some((group, config))) = (&mut one, &group) {
                     peer.group = Some(group.clone());
+                    peer.hub = peer.hub.take().filter(|_| !config.spoke);
                 }
                 InterfaceConfig {
                     description,
@@ -314,6 +320,7 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 storm_copies: limit.filter(|n| n % 3 == 0),
                 mac_limit: limit.filter(|n| n % 5 == 0).map(|n| n as u16),
                 switchport: limit.and_then(|n| switchport([n as u8; 4])),
+                hub: None,
                 shutdown,
                 links: links.into(),
             }

@@ -1,6 +1,19 @@
 //! What can be shown.
 
+use super::{Command, CommandDef, ONLY, SHOW, exec};
 use crate::{message::Only, transaction::Version};
+
+/// The sentence about hub groups.
+pub(super) const HUB_GROUPS: CommandDef = exec(
+    "show hub-group [<hub-group>] [interface <interface>]",
+    |a| {
+        Command::Show(Show::HubGroups {
+            group: a.name(0),
+            interface: a.name(1),
+        })
+    },
+    &[SHOW, ("hub-group", "Hubs of which one is used at a time"), ONLY],
+);
 
 /// What is to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +43,13 @@ pub enum Show {
     },
     /// Groups of peers.
     Groups {
+        /// Only those of this name.
+        group: Option<String>,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Hub groups.
+    HubGroups {
         /// Only those of this name.
         group: Option<String>,
         /// Only of this interface.

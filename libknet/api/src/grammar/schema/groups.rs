@@ -6,6 +6,7 @@ use crate::{
     grammar::{
         access::{Access, Accessor, flag, optional, optional_number},
         common_fields::{self, GROUP_POLICY},
+        fields::HUB_OF_GROUP,
     },
     value::Value,
 };
@@ -95,6 +96,19 @@ pub(super) static GROUPS: &[Row] = &[
             "spoke",
             "Its peers are clients of this node: relay frames between them and other peers",
         )],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("hub-group", "<hub-group> [preference <preference>]"),
+        Leaf::HubGroup,
+        Access::Group(HUB_OF_GROUP),
+        &[
+            (
+                "hub-group",
+                "Its peers are one of several hubs of this node: one of them is used, another takes over",
+            ),
+            ("preference", "Of those that are up the highest is used"),
+        ],
     ),
     leaf(
         (Mode::Group, Impact::Live),

@@ -6,7 +6,7 @@ use crate::{
     grammar::{
         access::{Access, Accessor, flag, list, optional, optional_number},
         common_fields::{self, PEER_POLICY},
-        fields::ENDPOINT,
+        fields::{ENDPOINT, HUB_OF_PEER},
     },
     value::Value,
 };
@@ -74,6 +74,19 @@ pub(super) static PEERS: &[Row] = &[
             "spoke",
             "A client of this node: relay frames between it and other peers",
         )],
+    ),
+    leaf(
+        (Mode::Peer, Impact::Live),
+        ("hub-group", "<hub-group> [preference <preference>]"),
+        Leaf::HubGroup,
+        Access::Peer(HUB_OF_PEER),
+        &[
+            (
+                "hub-group",
+                "This peer is one of several hubs of this node: one of them is used, another takes over",
+            ),
+            ("preference", "Of those that are up the highest is used"),
+        ],
     ),
     leaf(
         (Mode::Peer, Impact::Live),

@@ -249,6 +249,22 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "hub-group",
+        forms: &[Form::PeerName],
+        help: "Name of the hub group: the same for all of its hubs",
+        live: None,
+    },
+    ArgumentType {
+        name: "preference",
+        forms: &[Form::Range {
+            low: 0,
+            high: 255,
+            unit: "",
+        }],
+        help: "Of the hubs that are up the highest is used (default 100)",
+        live: None,
+    },
+    ArgumentType {
         name: "workers",
         forms: &[Form::Range {
             low: 1,
