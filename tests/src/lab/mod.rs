@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod echo;
 pub mod guardian;
+pub mod hubs;
 pub mod mesh;
 pub mod monitor;
 pub mod netstat;

@@ -9,6 +9,7 @@ mod cuts;
 mod domain;
 mod failover;
 mod frames;
+mod hubs;
 mod idle;
 mod key_erasure;
 mod lab;

@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// Underlay networks, and links between each two hosts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=8))]
     pub(crate) links: u8,
+    /// With 2: two of the hosts are hubs (servers), the others their clients, and the hub in use is killed and cut off; with
+    /// 0 all hosts are peers of each other.
+    #[arg(long, default_value_t = 0, value_parser = servers)]
+    pub(crate) servers: u8,
     /// How long each cut lasts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=600))]
     pub(crate) seconds: u16,
@@ -51,6 +55,14 @@ pub(crate) struct Args {
     /// Remove what an earlier `--keep` has left, and do nothing else.
     #[arg(long, value_name = "NAME", exclusive = true)]
     pub(crate) remove: Option<String>,
+}
+
+fn servers(text: &str) -> Result<u8, String> {
+    match text {
+        "0" => Ok(0),
+        "2" => Ok(2),
+        _ => Err("2 for two hubs and their clients, or 0 for none".into()),
+    }
 }
 
 impl Args {

@@ -14,6 +14,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod scene;
+mod servers;
 mod table;
 mod zoom;
 
@@ -41,6 +42,9 @@ fn demonstrate(args: &Args) -> Result<bool> {
         return lab::guardian::remove(name).map(|()| true);
     }
     lab::require_root()?;
+    if args.servers > 0 {
+        return servers::run(args);
+    }
     let runs = args
         .policies()
         .into_iter()

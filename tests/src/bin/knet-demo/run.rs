@@ -21,7 +21,7 @@ use crate::{
 
 const BEFORE_THE_CUT: Duration = Duration::from_millis(1500);
 /// A gap that a cut makes begins with the last answer before it, in microseconds at most this much earlier.
-const JUST_BEFORE: UnixMicros = 50_000;
+pub(crate) const JUST_BEFORE: UnixMicros = 50_000;
 const AFTER_RECOVERY: Duration = Duration::from_secs(1);
 /// Flap damping holds a link down the longer the more often it fell: the last of the cuts waits longest.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
@@ -251,7 +251,12 @@ fn play(
     })
 }
 
-fn flood_on_the_wire(record: &Record, target: IpAddr, began: UnixMicros, ended: UnixMicros) -> Summary {
+pub(crate) fn flood_on_the_wire(
+    record: &Record,
+    target: IpAddr,
+    began: UnixMicros,
+    ended: UnixMicros,
+) -> Summary {
     // Each scene has its own `ping`, and so its own conversation.
     record
         .with(target)
@@ -274,7 +279,7 @@ fn noticed(result: &SceneResult, events: &BTreeMap<HostId, Vec<Event>>, links: u
         .min()
 }
 
-fn print_how_to_enter(mesh: &Mesh) {
+pub(crate) fn print_how_to_enter(mesh: &Mesh) {
     println!("\nThe hosts are left running. To enter one:");
     for (host, daemon) in mesh.daemons.iter().enumerate() {
         println!("  ip netns exec {} bash", mesh.lab.namespace(HostId(host)));
