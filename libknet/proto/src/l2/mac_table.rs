@@ -223,13 +223,18 @@ impl MacTable {
     }
 
     /// What is configured is behind its port in every VLAN, and comes before what was learned.
+    #[inline]
     fn slot_of(&self, station: Station) -> Option<u32> {
-        if station.vlan != VlanId::NONE
-            && let Some(slot) = self.index.get(&Station::from(station.mac))
-        {
-            return Some(*slot);
+        if station.vlan == VlanId::NONE {
+            return self.index.get(&station).copied();
         }
-        self.index.get(&station).copied()
+        self.slot_in_vlan(station)
+    }
+
+    #[inline(never)]
+    fn slot_in_vlan(&self, station: Station) -> Option<u32> {
+        let configured = self.index.get(&Station::from(station.mac));
+        configured.or_else(|| self.index.get(&station)).copied()
     }
 
     /// A frame from a station, whose address is no group address, came in by `port`.
