@@ -116,7 +116,9 @@ impl Shard {
             if usize::from(peer.0) >= slots.end {
                 return None;
             }
-            if self.seat.workers.owner(peer) == worker && self.bridge.reaches(from, frame.vlan, peer) {
+            // Of the hubs of a group it is the one in use that can be reached.
+            let way = self.hubs.way(peer);
+            if self.seat.workers.owner(peer) == worker && self.bridge.reaches(from, frame.vlan, way) {
                 return Some(peer);
             }
             slots.start = usize::from(peer.0) + 1;
