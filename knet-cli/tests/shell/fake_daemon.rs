@@ -24,10 +24,10 @@ use knet_api::{
     load::load,
     message::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
-        EventRow, GroupRow, Hello, HelloReply, InterfaceRow, KeyFileRow, LimitRow, LinkRow, ListenerRow,
-        LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply,
-        Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow,
-        Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        EventRow, GroupRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, KeyFileRow, LimitRow,
+        LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow,
+        PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow,
+        SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -363,6 +363,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         )
         .with_hint("there is branches")),
         RequestBody::Groups { .. } => Ok(Reply::Groups(vec![branches()])),
+        RequestBody::HubGroups(_) => Ok(Reply::HubGroups(vec![hubs()])),
         RequestBody::Certificates { .. } => Ok(Reply::Certificates(certificates())),
         RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
         RequestBody::ResetPeer { peer, .. } if peer != "ams1" => Err(no_peer(&peer)),
@@ -674,6 +675,23 @@ fn certificates() -> CertificatesReport {
         rows: vec![own, of_peer],
         more: 0,
         problems: Vec::new(),
+    }
+}
+
+fn hubs() -> HubGroupRow {
+    let hub = |peer: &str, preference, state: &str| HubRow {
+        peer: peer.into(),
+        preference,
+        state: state.into(),
+    };
+    HubGroupRow {
+        interface: "knet0".into(),
+        group: "hubs".into(),
+        active: Some("lab2".into()),
+        active_ms: Some(61_000),
+        reason: Some("in-doubt".into()),
+        take_overs: 1,
+        hubs: vec![hub("ams1", 200, "down"), hub("lab2", 100, "up")],
     }
 }
 
