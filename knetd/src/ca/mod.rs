@@ -20,14 +20,11 @@ use libknet::{
     proto::rng::Entropy,
 };
 
-use self::{
-    moment::{Moment, text},
-    store::{Issued, Store},
-};
+use self::{moment::Moment, store::Store};
 use crate::{
     args::CaCommand,
     config::{certificate_files::one_certificate, store::StoreError},
-    logging::unix_ms,
+    logging::{unix_ms, utc_seconds},
     trust::{TrustError, read_config},
 };
 
@@ -158,7 +155,7 @@ fn sign(
     let revoked = store.revoked()?;
     let now = unix_ms() / 1000;
     for other in store.issued()? {
-        let other = other.certificate.certificate();
+        let other = other.certificate();
         let counts = other.not_after > now && !revoked.revokes(other.serial);
         if other.name == name && other.public_key != public_key && counts {
             eprintln!(
@@ -180,7 +177,7 @@ fn revoke(certificates: &[String], directory: &Path) -> Result<(), CaError> {
     for wanted in certificates {
         let named: Vec<Serial> = issued
             .iter()
-            .map(|issued| issued.certificate.certificate())
+            .map(SignedCertificate::certificate)
             .filter(|certificate| certificate.name == *wanted)
             .map(|certificate| certificate.serial)
             .collect();
@@ -193,7 +190,7 @@ fn revoke(certificates: &[String], directory: &Path) -> Result<(), CaError> {
     }
     let over: Vec<Serial> = issued
         .iter()
-        .map(|issued| issued.certificate.certificate())
+        .map(SignedCertificate::certificate)
         .filter(|certificate| certificate.not_after + DAY < unix_ms() / 1000)
         .map(|certificate| certificate.serial)
         .collect();
@@ -216,14 +213,14 @@ fn show(directory: &Path) -> Result<(), CaError> {
     let mut rows = vec![["Name", "Serial", "Groups", "Addresses", "Until", "State"].map(str::to_owned)];
     let mut issued = store.issued()?;
     issued.sort_by_key(|issued| {
-        let certificate = issued.certificate.certificate();
+        let certificate = issued.certificate();
         (
             certificate.name.clone(),
             certificate.not_before,
             certificate.serial,
         )
     });
-    for Issued { certificate } in &issued {
+    for certificate in &issued {
         let certificate = certificate.certificate();
         let addresses: Vec<_> = certificate.addresses.iter().map(ToString::to_string).collect();
         let state = if revoked.revokes(certificate.serial) {
@@ -236,7 +233,7 @@ fn show(directory: &Path) -> Result<(), CaError> {
             certificate.serial.to_string(),
             certificate.groups.join(","),
             addresses.join(","),
-            text(certificate.not_after),
+            utc_seconds(certificate.not_after),
             state,
         ]);
     }
@@ -274,7 +271,7 @@ fn show_file(file: &Path) -> Result<(), CaError> {
 fn state(certificate: &Certificate, now: u64) -> String {
     let left = certificate.not_after.saturating_sub(now);
     if now < certificate.not_before {
-        format!("valid from {} on", text(certificate.not_before))
+        format!("valid from {} on", utc_seconds(certificate.not_before))
     } else if left == 0 {
         "expired".into()
     } else if left <= 30 * DAY {
@@ -297,8 +294,8 @@ fn summary(certificate: &Certificate) -> String {
         } else {
             addresses.join(", ")
         },
-        text(certificate.not_before),
-        text(certificate.not_after),
+        utc_seconds(certificate.not_before),
+        utc_seconds(certificate.not_after),
     )
 }
 

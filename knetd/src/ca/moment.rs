@@ -51,14 +51,10 @@ fn parse(text: &str) -> Option<Moment> {
     same(text, 10).then_some(Moment(moment))
 }
 
-/// Seconds since 1970 as text.
-pub(super) fn text(unix: u64) -> String {
-    utc(unix.saturating_mul(1000)).replace(".000Z", "Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::utc_seconds;
 
     #[test]
     fn days_and_moments_are_read_and_others_are_not() {
@@ -84,7 +80,7 @@ mod tests {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         for unix in [0, 86_399, 951_782_400, 4_107_542_400] {
-            assert_eq!(read(&text(unix)), Some(unix));
+            assert_eq!(read(&utc_seconds(unix)), Some(unix));
         }
     }
 }

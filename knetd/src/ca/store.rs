@@ -42,11 +42,6 @@ pub(super) struct Store {
     _lock: File,
 }
 
-/// A certificate that it has signed.
-pub(super) struct Issued {
-    pub(super) certificate: SignedCertificate,
-}
-
 impl Store {
     /// Makes a new one. The directory is made where it is not there.
     pub(super) fn create(name: &str, directory: &Path) -> Result<Self, CaError> {
@@ -139,7 +134,7 @@ impl Store {
     }
 
     /// All that it has signed.
-    pub(super) fn issued(&self) -> Result<Vec<Issued>, CaError> {
+    pub(super) fn issued(&self) -> Result<Vec<SignedCertificate>, CaError> {
         let directory = self.directory.join("certificates");
         let mut issued = Vec::new();
         if !directory.exists() {
@@ -153,7 +148,7 @@ impl Store {
             }
             let certificate = one_certificate(&read_config(&path, MAX_FILE)?)
                 .map_err(|error| CaError::Content(format!("{}: {error}", path.display())))?;
-            issued.push(Issued { certificate });
+            issued.push(certificate);
         }
         Ok(issued)
     }

@@ -14,9 +14,9 @@ use libknet::{
             authority::{self, Authority},
             revocation::{MAX_REVOKED, RevocationList, SignedRevocationList},
         },
-        edit::{Context, Leaf, Place},
+        edit::{Context, Leaf},
         model::{Config, InterfaceConfig, PublicKey},
-        problem::{Problem, Severity},
+        problem::Problem,
     },
     proto::{config::PrivateKey, crypto::signature},
 };
@@ -24,7 +24,8 @@ use libknet::{
 use super::{
     key_files::{GroupName, Patience},
     keys::{KeyKind, Keys},
-    watched_file::{WatchedFile, Written},
+    store::directory_of,
+    watched_file::{Settling, WatchedFile, Written, refusal},
 };
 
 /// Longest file with a certificate, or with authorities, in bytes: there may be comments.
@@ -38,8 +39,7 @@ pub(crate) struct CertificateFiles {
     directory: PathBuf,
     own: BTreeMap<String, Own>,
     anchors: BTreeMap<GroupName, Anchor>,
-    /// Those that were written and not looked at yet when it was last asked whether they have settled.
-    written: Vec<Written>,
+    settling: Settling,
 }
 
 /// Our own certificate of an interface.
@@ -211,12 +211,8 @@ pub(crate) fn one_certificate(bytes: &[u8]) -> Result<SignedCertificate, String>
 impl CertificateFiles {
     /// None yet. Relative paths are relative to the directory of `config_file`.
     pub(crate) fn new(config_file: &Path) -> Self {
-        let directory = match config_file.parent() {
-            Some(directory) if !directory.as_os_str().is_empty() => directory.into(),
-            _ => PathBuf::from("."),
-        };
         Self {
-            directory,
+            directory: directory_of(config_file).into(),
             ..Self::default()
         }
     }
@@ -346,12 +342,8 @@ impl CertificateFiles {
             .values()
             .filter_map(|own| own.file.written(&self.directory));
         let anchors = self.anchors.values();
-        let written: Vec<_> = own
-            .chain(anchors.flat_map(|anchor| anchor.written(&self.directory)))
-            .collect();
-        let settled = !written.is_empty() && written == self.written;
-        self.written = written;
-        settled
+        let written = own.chain(anchors.flat_map(|anchor| anchor.written(&self.directory)));
+        self.settling.is_over(written)
     }
 
     /// What is wrong with any of them.
@@ -407,18 +399,5 @@ fn tell_anchor((interface, group): &GroupName, anchor: &Anchor) -> Change {
     Change {
         place: format!("{interface}: group {group}"),
         text,
-    }
-}
-
-fn refusal(context: Context, leaf: Leaf, text: &str) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        place: Some(Place {
-            argument: Some(0),
-            ..Place::leaf(context, leaf)
-        }),
-        span: None,
-        text: text.to_owned(),
-        expected: None,
     }
 }

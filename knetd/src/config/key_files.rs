@@ -7,16 +7,19 @@ use std::{
 };
 
 use libknet::api::{
-    edit::{Context, Leaf, Place},
+    edit::{Context, Leaf},
     group::{
         Clash, ClashReason, Lists,
         authorized_keys::{self, AuthorizedKeys, MAX_FILE},
     },
     model::Config,
-    problem::{Problem, Severity},
+    problem::Problem,
 };
 
-use super::watched_file::Stamp;
+use super::{
+    store::directory_of,
+    watched_file::{self, Settling, Stamp, Written},
+};
 use crate::{logging::unix_ms, trust::read_config};
 
 /// A group: the names of its interface and its own.
@@ -29,8 +32,7 @@ pub(crate) struct KeyFiles {
     files: BTreeMap<GroupName, KeyFile>,
     /// The peers that they list.
     lists: Lists,
-    /// Those that were written and not looked at yet when it was last asked whether they have settled.
-    written: Vec<(GroupName, Option<Stamp>)>,
+    settling: Settling,
 }
 
 /// The file of one group.
@@ -76,13 +78,10 @@ impl KeyFiles {
     /// None yet. Relative paths are relative to the directory of `config_file`.
     pub(crate) fn new(config_file: &Path) -> Self {
         Self {
-            directory: match config_file.parent() {
-                Some(directory) if !directory.as_os_str().is_empty() => directory.into(),
-                _ => PathBuf::from("."),
-            },
+            directory: directory_of(config_file).into(),
             files: BTreeMap::new(),
             lists: Lists::new(),
-            written: Vec::new(),
+            settling: Settling::default(),
         }
     }
 
@@ -149,7 +148,7 @@ impl KeyFiles {
         let mut files = self.clone();
         let mut changes = Vec::new();
         for (name, file) in &self.files {
-            if self.stamp_of(file) == file.stamp {
+            if self.written(file).is_none() {
                 continue;
             }
             if let Err(found) = files.read(name, &file.path) {
@@ -162,14 +161,12 @@ impl KeyFiles {
 
     /// Whether some were written since they were looked at, and all of these not since the last call.
     pub(crate) fn have_settled(&mut self) -> bool {
-        let written = self.files.iter().filter_map(|(name, file)| {
-            let now = self.stamp_of(file);
-            (now != file.stamp).then(|| (name.clone(), now))
-        });
-        let written: Vec<_> = written.collect();
-        let settled = !written.is_empty() && written == self.written;
-        self.written = written;
-        settled
+        let written: Vec<_> = self
+            .files
+            .values()
+            .filter_map(|file| self.written(file))
+            .collect();
+        self.settling.is_over(written.into_iter())
     }
 
     /// What becomes of a file whose new contents are refused for what was `found`: what it listed `before` goes on to count.
@@ -217,8 +214,8 @@ impl KeyFiles {
         wrong.map(|(name, _)| self.change(self, name))
     }
 
-    fn stamp_of(&self, file: &KeyFile) -> Option<Stamp> {
-        Stamp::of(&self.directory.join(&file.path))
+    fn written(&self, file: &KeyFile) -> Option<Written> {
+        Written::since(file.stamp, self.directory.join(&file.path))
     }
 
     fn change(&self, before: &Self, name: &GroupName) -> Change {
@@ -330,14 +327,5 @@ fn refusal((interface, group): &GroupName, text: String) -> Problem {
         interface: interface.clone(),
         group: group.clone(),
     };
-    Problem {
-        severity: Severity::Error,
-        place: Some(Place {
-            argument: Some(0),
-            ..Place::leaf(context, Leaf::AuthorizedKeys)
-        }),
-        span: None,
-        text,
-        expected: None,
-    }
+    watched_file::refusal(context, Leaf::AuthorizedKeys, text)
 }

@@ -63,19 +63,23 @@ fn target_of(path: &Path) -> PathBuf {
 }
 
 fn place_of(target: &Path) -> (&Path, Cow<'_, str>) {
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     (
-        directory,
+        directory_of(target),
         target.file_name().unwrap_or_default().to_string_lossy(),
     )
 }
 
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Makes the name `path` lasting.
 pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
-    File::open(place_of(path).0)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
 }
 
 /// Removes what was left by a process that was killed while it replaced `path`.

@@ -7,6 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use libknet::api::{
+    edit::{Context, Leaf, Place},
+    problem::{Problem, Severity},
+};
+
 use crate::{logging::unix_ms, trust::read_config};
 
 /// What tells contents of a file from others.
@@ -37,6 +42,42 @@ pub(crate) struct Written {
     path: PathBuf,
     /// `None`: it is gone.
     now: Option<Stamp>,
+}
+
+impl Written {
+    /// How the file at `path` looks now, where that is not as it did `before`.
+    pub(super) fn since(before: Option<Stamp>, path: PathBuf) -> Option<Self> {
+        let now = Stamp::of(&path);
+        (now != before).then_some(Self { path, now })
+    }
+}
+
+/// Files that nothing tells of: whoever is writing one is not to be read before he is done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settling(Vec<Written>);
+
+impl Settling {
+    /// Whether some are `written` since they were looked at, and all of these not since the last call.
+    pub(super) fn is_over(&mut self, written: impl Iterator<Item = Written>) -> bool {
+        let written: Vec<_> = written.collect();
+        let over = !written.is_empty() && written == self.0;
+        self.0 = written;
+        over
+    }
+}
+
+/// Why a configuration is refused that names a file in this line.
+pub(super) fn refusal(context: Context, leaf: Leaf, text: impl Into<String>) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        place: Some(Place {
+            argument: Some(0),
+            ..Place::leaf(context, leaf)
+        }),
+        span: None,
+        text: text.into(),
+        expected: None,
+    }
 }
 
 /// One such file.
@@ -88,8 +129,6 @@ impl<T> WatchedFile<T> {
 
     /// How it looks now, where that is not as it did when it was read.
     pub(crate) fn written(&self, directory: &Path) -> Option<Written> {
-        let path = directory.join(&self.path);
-        let now = Stamp::of(&path);
-        (now != self.stamp).then_some(Written { path, now })
+        Written::since(self.stamp, directory.join(&self.path))
     }
 }

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use libknet::api::{
-    grammar::spelling::names_instead,
-    message::{ApiError, ErrorCode, GroupRow, KeyFileRow, PeerRow, Reply},
-};
+use libknet::api::message::{ApiError, GroupRow, KeyFileRow, PeerRow, Reply};
 
 use super::{certificates, names};
 use crate::daemon::Daemon;
@@ -50,12 +47,7 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
             let groups = interfaces
                 .iter()
                 .flat_map(|(_, interface)| interface.groups.keys());
-            let instead = names_instead(only, groups.map(String::as_str));
-            let error = ApiError::new(ErrorCode::NotFound, format!("there is no group {only}"));
-            Err(match instead {
-                Some(names) => error.with_hint(format!("there is {names}")),
-                None => error,
-            })
+            Err(names::none_called("group", only, groups.map(String::as_str)))
         }
         _ => Ok(Reply::Groups(rows)),
     }

@@ -5,8 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 use libknet::{
     Query,
     api::{
-        grammar::spelling::names_instead,
-        message::{ApiError, ErrorCode, HubGroupRow, HubRow, InterfaceAndName, Reply},
+        message::{ApiError, HubGroupRow, HubRow, InterfaceAndName, Reply},
         model::InterfaceConfig,
     },
     proto::{hub_group::Standing, status::HubGroupStatus},
@@ -47,11 +46,8 @@ pub(crate) async fn rows(daemon: &RefCell<Daemon>, of: &InterfaceAndName) -> Res
     }
     match only {
         Some(only) if rows.is_empty() => {
-            let error = ApiError::new(ErrorCode::NotFound, format!("there is no hub-group {only}"));
-            Err(match names_instead(only, all.iter().map(String::as_str)) {
-                Some(names) => error.with_hint(format!("there is {names}")),
-                None => error,
-            })
+            let all = all.iter().map(String::as_str);
+            Err(names::none_called("hub-group", only, all))
         }
         _ => Ok(Reply::HubGroups(rows)),
     }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::net::UnixListener;
 
-use crate::account;
+use crate::{account, config::store};
 
 /// Longest path that fits into a socket address, with room for the directory that the socket is made in.
 const PATH_MAX: usize = 90;
@@ -71,10 +71,7 @@ impl ControlSocket {
         }
         let group = account::admin_group();
         let everybody = account::has_operators();
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let directory = store::directory_of(path);
         make_directory(directory, group, everybody)?;
         let lock = lock(path)?;
         match fs::symlink_metadata(path) {

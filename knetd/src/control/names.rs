@@ -133,6 +133,20 @@ pub(crate) fn peer<'a>(
     }
 }
 
+/// The answer where something that is no place of the configuration was asked for by a name that nothing has: `what` says what
+/// it would be, `names` what there is.
+pub(crate) fn none_called<'a>(
+    what: &str,
+    name: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> ApiError {
+    let error = ApiError::new(ErrorCode::NotFound, format!("there is no {what} {name}"));
+    match names_instead(name, names) {
+        Some(names) => error.with_hint(format!("there is {names}")),
+        None => error,
+    }
+}
+
 /// The shell sets its caret under the name of `place`.
 fn not_found(text: String, place: Context, instead: Option<String>) -> ApiError {
     ApiError {

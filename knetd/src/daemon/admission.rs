@@ -13,7 +13,7 @@ use crate::{
         sources::{Departed, Sources, Why},
     },
     events::{self, Loudness},
-    logging::{unix_ms, utc},
+    logging::{unix_ms, utc_seconds},
 };
 
 /// How long before its end that of a certificate is told, in seconds, the longest first.
@@ -119,7 +119,7 @@ impl Daemon {
                 "{interface}: peer {name} is in group {group} by certificate {} of {} from {remote}, until {}",
                 certificate.serial,
                 admitted.authority.name,
-                time(certificate.not_after)
+                utc_seconds(certificate.not_after)
             );
             self.tell_certificate(&format!("certificate {interface} {name}"), &text, Loudness::Info);
             if let Some(text) = soon {
@@ -173,10 +173,10 @@ impl Daemon {
         }
         let now = unix_ms() / 1000;
         if now < certificate.not_before {
-            return Err(refuse(Refusal::NotYet(time(certificate.not_before))));
+            return Err(refuse(Refusal::NotYet(utc_seconds(certificate.not_before))));
         }
         if now >= certificate.not_after {
-            return Err(refuse(Refusal::Expired(time(certificate.not_after))));
+            return Err(refuse(Refusal::Expired(utc_seconds(certificate.not_after))));
         }
         let admitted = Admitted {
             certificate: signed.clone(),
@@ -310,17 +310,11 @@ fn warnings(certificate: &Certificate) -> impl Iterator<Item = u64> {
     due.filter(move |due| *due > begin)
 }
 
-/// A moment in seconds since 1970, for people.
-fn time(unix: u64) -> String {
-    let text = utc(unix.saturating_mul(1000));
-    text.replace(".000Z", "Z")
-}
-
 /// How long a certificate still counts.
 fn remaining(end: u64, now: u64) -> String {
     match end.saturating_sub(now) {
-        0 => format!("has expired at {}", time(end)),
-        left if left < 2 * DAY => format!("expires in {} hours, at {}", left / 3600, time(end)),
-        left => format!("expires in {} days, at {}", left / DAY, time(end)),
+        0 => format!("has expired at {}", utc_seconds(end)),
+        left if left < 2 * DAY => format!("expires in {} hours, at {}", left / 3600, utc_seconds(end)),
+        left => format!("expires in {} days, at {}", left / DAY, utc_seconds(end)),
     }
 }

@@ -142,6 +142,11 @@ pub(crate) fn utc(unix_ms: u64) -> String {
     )
 }
 
+/// The same of whole seconds since 1970, without milliseconds.
+pub(crate) fn utc_seconds(unix: u64) -> String {
+    utc(unix.saturating_mul(1000)).replace(".000Z", "Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use crate::{
     hub_group::Standing,
     ids::{LinkId, LinkSet},
     link::{Link, PingDue},
-    offload::checksum::Checksum,
+    offload::{Frame, checksum::Checksum},
     reassembly::Reassembler,
     shard::env::Env,
     status::LinkState,
@@ -171,7 +171,7 @@ impl Peer {
             return;
         }
         for (header, frame) in self.unseal_unreported(env) {
-            self.keep_waiting(env, crate::offload::Frame::new(header, &frame));
+            self.keep_waiting(env, Frame::new(header, &frame));
         }
     }
 

@@ -214,11 +214,17 @@ impl ListenerTable {
     }
 
     fn is_full(&self, port: Port) -> bool {
-        let of_port = |(at, key): &&(Port, Key)| *at == port && matches!(key, Key::Listener(..));
-        let first = (port, Key::Listener(VlanId::NONE, IpAddr::from([0; 4]), Port::Tap));
+        let listens = |key: &Key| matches!(key, Key::Listener(..));
         self.listeners >= MAX_MEMBERSHIPS
             || (port != Port::Tap
-                && self.by_port.range(first..).take_while(of_port).count() >= MAX_MEMBERSHIPS_PER_PEER)
+                && self.of_port(port).take_while(listens).count() >= MAX_MEMBERSHIPS_PER_PEER)
+    }
+
+    /// What is known of a port, listeners first.
+    fn of_port(&self, port: Port) -> impl Iterator<Item = Key> {
+        let first = (port, Key::Listener(VlanId::NONE, IpAddr::from([0; 4]), Port::Tap));
+        let of_port = self.by_port.range(first..).take_while(move |(at, _)| *at == port);
+        of_port.map(|(_, key)| *key)
     }
 
     fn hear_here(&mut self, since: Time, vlan: VlanId, port: Port, heard: Heard, until: Time) {
@@ -323,11 +329,10 @@ impl ListenerTable {
     }
 
     fn remove_where(&mut self, port: Port, is_gone: impl Fn(&Row) -> bool) {
-        let first = (port, Key::Listener(VlanId::NONE, IpAddr::from([0; 4]), Port::Tap));
-        let of_port = self.by_port.range(first..).take_while(|(at, _)| *at == port);
-        let gone = of_port.filter(|(_, key)| self.rows.get(key).is_some_and(&is_gone));
-        let gone: Vec<Key> = gone.map(|(_, key)| *key).collect();
-        for key in gone {
+        let gone = self
+            .of_port(port)
+            .filter(|key| self.rows.get(key).is_some_and(&is_gone));
+        for key in gone.collect::<Vec<_>>() {
             self.remove(key);
         }
     }
