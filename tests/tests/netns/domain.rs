@@ -21,7 +21,7 @@ use knet_tests::lab::{
 use super::{A, B, assert_lossless, needs_root, wait_for_answer};
 
 /// A hub with these lines in its interface, as the last host; the others know only it.
-fn hub(hosts: usize, lines: &[&str]) -> Result<(Mesh, HostId)> {
+pub(super) fn hub(hosts: usize, lines: &[&str]) -> Result<(Mesh, HostId)> {
     let mut mesh = Mesh::build(Plan {
         hosts,
         ..Plan::default()

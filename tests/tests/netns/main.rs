@@ -18,6 +18,7 @@ mod lossless;
 mod mtu;
 mod one_file;
 mod pasting;
+mod programs;
 mod reach;
 mod roaming;
 mod scripting;
