@@ -27,6 +27,8 @@ pub(crate) struct Admitted {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admissions {
     groups: BTreeMap<GroupName, Group>,
+    /// None of them ends before, in seconds since 1970; `None`: there were none yet.
+    next_end: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -92,6 +94,19 @@ impl Admissions {
         self.groups.get(&name).map_or(0, |group| group.admitted.len())
     }
 
+    /// Before this, in seconds since 1970, the certificate of none of them ends.
+    pub(crate) fn next_end(&self) -> u64 {
+        self.next_end.unwrap_or(u64::MAX)
+    }
+
+    /// Their keys, by interface and group.
+    pub(crate) fn keys(&self) -> Lists {
+        let groups = self.groups.iter();
+        groups
+            .map(|(name, group)| (name.clone(), group.keys.clone()))
+            .collect()
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.groups.is_empty()
@@ -135,6 +150,8 @@ impl Admissions {
         if group.admitted.len() >= MAX_PEERS {
             return Err(NotAdmitted::Full);
         }
+        let end = certificate.not_after;
+        self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
         group.keys.insert(name.clone(), certificate.public_key);
         group.admitted.insert(name, Rc::new(new));
         Ok(())
@@ -157,7 +174,7 @@ impl Admissions {
         files: &CertificateFiles,
         now: u64,
     ) -> Vec<(GroupName, Rc<Admitted>, Ended)> {
-        let mut ended = Vec::new();
+        let (mut ended, mut next_end) = (Vec::new(), None);
         for (name, group) in &self.groups {
             let anchor = files.anchor(&name.0, &name.1);
             for admitted in group.admitted.values() {
@@ -169,9 +186,16 @@ impl Admissions {
                     Some(false) if certificate.not_after <= now => Some(Ended::Expired),
                     Some(false) => None,
                 };
-                ended.extend(why.map(|why| (name.clone(), Rc::clone(admitted), why)));
+                match why {
+                    Some(why) => ended.push((name.clone(), Rc::clone(admitted), why)),
+                    None => {
+                        let end = certificate.not_after;
+                        next_end = Some(next_end.map_or(end, |next: u64| next.min(end)));
+                    }
+                }
             }
         }
+        self.next_end = next_end;
         for (name, admitted, _) in &ended {
             self.remove(name, &admitted.certificate.certificate().name);
         }

@@ -39,6 +39,8 @@ pub(crate) struct CertificateFiles {
     directory: PathBuf,
     own: BTreeMap<String, Own>,
     anchors: BTreeMap<GroupName, Anchor>,
+    /// Counts how often the anchors became others.
+    version: u64,
     settling: Settling,
 }
 
@@ -233,6 +235,11 @@ impl CertificateFiles {
         self.anchors.get(&(interface.to_owned(), group.to_owned()))
     }
 
+    /// As long as it is the same, so is everything that certificates are held against.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Whether any group of the interface takes certificates.
     pub(crate) fn takes_certificates(&self, interface: &str) -> bool {
         self.anchors.keys().any(|(of, _)| of == interface)
@@ -258,7 +265,7 @@ impl CertificateFiles {
             directory: self.directory.clone(),
             ..Self::default()
         };
-        let mut problems = Vec::new();
+        let (mut problems, mut kept) = (Vec::new(), 0);
         for (name, interface) in &config.interfaces {
             if let Some(path) = &interface.certificate_file {
                 let key = public_key(interface, keys);
@@ -297,6 +304,8 @@ impl CertificateFiles {
                 });
                 if known.is_none() || fresh {
                     anchor.read(&files.directory);
+                } else {
+                    kept += 1;
                 }
                 if let (Some((leaf, text)), None, Patience::Refuse) = (anchor.problem(), known, patience) {
                     let context = Context::Group {
@@ -308,6 +317,8 @@ impl CertificateFiles {
                 files.anchors.insert(group_name, anchor);
             }
         }
+        let same = kept == files.anchors.len() && kept == self.anchors.len();
+        files.version = self.version + u64::from(!same);
         if problems.is_empty() {
             Ok(files)
         } else {
@@ -329,6 +340,7 @@ impl CertificateFiles {
         for (name, anchor) in &mut files.anchors {
             if anchor.written(&self.directory).next().is_some() {
                 anchor.read(&self.directory);
+                files.version = self.version + 1;
                 changes.push(tell_anchor(name, anchor));
             }
         }

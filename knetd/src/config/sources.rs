@@ -24,7 +24,11 @@ pub(crate) struct Sources {
     /// Who is there by a certificate.
     pub(crate) admissions: Admissions,
     /// Read by [`Self::lists`].
-    pub(crate) lists: Lists,
+    lists: Lists,
+    /// What that was made of: what files list, and who is there by a certificate.
+    made_of: (Lists, Lists),
+    /// The [version](CertificateFiles::version) of what their certificates were held against last.
+    held_against: u64,
 }
 
 /// Somebody who is not there by a certificate any more.
@@ -55,6 +59,8 @@ impl Sources {
             certificate_files: CertificateFiles::new(config_file),
             admissions: Admissions::default(),
             lists: Lists::new(),
+            made_of: <(Lists, Lists)>::default(),
+            held_against: 0,
         }
     }
 
@@ -68,14 +74,23 @@ impl Sources {
         self.key_files.paths().chain(self.certificate_files.paths())
     }
 
-    /// To be called after changes: who they make the peers.
+    /// To be called after changes: who they make the peers. Where there are none it costs little.
     pub(crate) fn settle(&mut self) {
-        self.lists = self.admissions.beside(self.key_files.lists());
+        let made_of = (self.key_files.lists().clone(), self.admissions.keys());
+        if made_of != self.made_of {
+            self.lists = self.admissions.beside(self.key_files.lists());
+            self.made_of = made_of;
+        }
     }
 
-    /// Takes out whose certificates do not count any more.
+    /// Takes out whose certificates do not count any more. They are looked at only where that can be.
     pub(crate) fn expel(&mut self) -> Vec<Departed> {
         let now = unix_ms() / 1000;
+        let version = self.certificate_files.version();
+        if version == self.held_against && now < self.admissions.next_end() {
+            return Vec::new();
+        }
+        self.held_against = version;
         let ended = self.admissions.retain_valid(&self.certificate_files, now);
         let departed = ended.into_iter().map(|(group, admitted, why)| Departed {
             group,

@@ -198,10 +198,8 @@ impl Daemon {
         let Some((files, changes)) = self.sources.certificate_files.changed() else {
             return;
         };
-        let sources = Sources {
-            certificate_files: files,
-            ..self.sources.clone()
-        };
+        let mut sources = self.sources.clone();
+        sources.certificate_files = files;
         if let Err(problems) = self.put_sources(sources) {
             for problem in problems {
                 let text = format!("files of certificates cannot be put in force: {problem}");

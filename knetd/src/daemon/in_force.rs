@@ -221,11 +221,9 @@ impl Daemon {
         let certificate_files = known.certificate_files.of(of_this_host, keys, again, patience);
         match (key_files, certificate_files) {
             (Ok(key_files), Ok(certificate_files)) => {
-                let sources = Sources {
-                    key_files,
-                    certificate_files,
-                    ..known.clone()
-                };
+                let mut sources = known.clone();
+                sources.key_files = key_files;
+                sources.certificate_files = certificate_files;
                 Ok((sources, fresh))
             }
             (key_files, certificate_files) => {

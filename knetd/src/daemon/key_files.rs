@@ -55,10 +55,9 @@ impl Daemon {
 
     /// Puts into force what `files` list now, or says why that cannot be.
     fn put_key_files(&mut self, files: &KeyFiles) -> Result<(), Vec<String>> {
-        self.put_sources(Sources {
-            key_files: files.clone(),
-            ..self.sources.clone()
-        })
+        let mut sources = self.sources.clone();
+        sources.key_files = files.clone();
+        self.put_sources(sources)
     }
 
     /// Puts the peers into force that come from there, or says why that cannot be.
