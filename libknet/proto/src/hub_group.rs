@@ -187,6 +187,13 @@ impl HubGroup {
         self.active_member().is_none_or(|m| m.standing != Standing::Up)
     }
 
+    /// Whether every member has been up for so long. One that stands still does not answer, and when it goes on it brings
+    /// what came to it before.
+    pub fn is_whole_for(&self, now: Time, span: Span) -> bool {
+        let whole = |m: &Member| m.standing == Standing::Up && now.since(m.up_since) >= span;
+        self.members.iter().all(whole)
+    }
+
     /// How `peer` stands now, and the last question that it has answered.
     pub fn heard(&mut self, now: Time, peer: PeerId, standing: Standing, proof: u32) {
         let Some(member) = self.members.iter_mut().find(|m| m.peer == peer) else {

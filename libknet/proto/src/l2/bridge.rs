@@ -160,6 +160,9 @@ impl Bridge {
     /// Says whether frames can be sent to a peer: those of which this is true are what is flooded to.
     pub fn set_up(&mut self, peer: PeerId, up: bool) {
         self.change_role(peer, |port| port.up = up);
+        if !up {
+            self.macs.set_home(Port::Peer(peer), false);
+        }
     }
 
     /// Says what a peer may do to the others. Whether it is in other VLANs than before, so that what was learned behind it is
@@ -393,14 +396,22 @@ impl Bridge {
     }
 
     /// The peer says that its stations, which were behind another port, are behind its own: for [`WELCOME`] they may move
-    /// there, however often they have moved before. It is believed only so often.
+    /// there, however often they have moved before; it is believed only so often. Until it is down, or says otherwise, they are
+    /// [at home](MacTable::set_home) there.
     pub fn welcome(&mut self, now: Time, peer: PeerId) {
+        self.macs.set_home(Port::Peer(peer), true);
         let Some(port) = self.peer_mut(peer) else { return };
         let believed = port.welcomed.is_none_or(|at| now.since(at) >= WELCOME.times(3));
         if believed {
             port.welcomed = Some(now);
             self.macs.welcome(Port::Peer(peer), now + WELCOME);
         }
+    }
+
+    /// The peer says that its stations are behind another port.
+    pub fn dismiss(&mut self, peer: PeerId) {
+        self.macs.set_home(Port::Peer(peer), false);
+        self.macs.clear_dynamic_on(Port::Peer(peer));
     }
 
     /// Forgets every learned address.

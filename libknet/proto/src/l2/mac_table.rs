@@ -32,6 +32,9 @@ pub const MAX_MOVES: u8 = 5;
 /// Within this time moves are counted, and for as long an address stays frozen (RFC 7432, 15.1).
 pub const MOVE_WINDOW: Span = Span::from_secs(180);
 
+/// One that moved too often between a [home](MacTable::set_home) and another port stays at its home for so long.
+const HOME_FREEZE: Span = Span::from_secs(2);
+
 /// An entry is refreshed at most this often, so that a busy address costs nothing.
 const REFRESH_INTERVAL: Span = Span::from_secs(1);
 
@@ -169,6 +172,22 @@ impl MacTable {
     /// whoever is behind it has said that its stations come.
     pub fn welcome(&mut self, port: Port, until: Time) {
         self.port_mut(port).welcome_until = until;
+    }
+
+    /// Whether who is behind `port` says of its stations that they are there. One that seems to move too often between there
+    /// and elsewhere is frozen where it is at home, and not for long: not the station moves, but somebody brings its frames
+    /// late by another way; or who is behind the port cannot tell us that it has gone.
+    pub fn set_home(&mut self, port: Port, is_home: bool) {
+        if self.is_home(port) != is_home {
+            self.port_mut(port).is_home = is_home;
+        }
+    }
+
+    fn is_home(&self, port: Port) -> bool {
+        match port {
+            Port::Tap => self.tap.is_home,
+            Port::Peer(PeerId(peer)) => self.peers.get(peer as usize).is_some_and(|p| p.is_home),
+        }
     }
 
     fn is_welcome(&self, now: Time, port: Port) -> bool {
@@ -415,17 +434,24 @@ impl MacTable {
     }
 
     fn move_to(&mut self, slot: u32, now: Time, port: Port) -> Learned {
+        let from = self.entries[slot as usize].port;
+        let (leaves_home, comes_home) = (self.is_home(from), self.is_home(port));
         let welcome = self.is_welcome(now, port);
+        let may_always = welcome || comes_home && !leaves_home;
         let entry = &mut self.entries[slot as usize];
-        let from = entry.port;
-        if entry.state == State::Static || now < entry.frozen_until && !welcome {
+        if entry.state == State::Static || now < entry.frozen_until && !may_always {
             return Learned::Frozen {
                 port: from,
                 newly: false,
             };
         }
-        if now.since(entry.moves_since) < MOVE_WINDOW && entry.moves >= MAX_MOVES && !welcome {
-            entry.frozen_until = now + MOVE_WINDOW;
+        if now.since(entry.moves_since) < MOVE_WINDOW && entry.moves >= MAX_MOVES && !may_always {
+            if leaves_home && !comes_home {
+                entry.frozen_until = now + HOME_FREEZE;
+                entry.moves = 0;
+            } else {
+                entry.frozen_until = now + MOVE_WINDOW;
+            }
             self.seen_here(slot, true);
             return Learned::Frozen {
                 port: from,
@@ -438,7 +464,7 @@ impl MacTable {
         if self.is_full(port) {
             return Learned::Full;
         }
-        if !welcome && !self.admit_new(now, port) {
+        if !may_always && !self.admit_new(now, port) {
             return Learned::RateLimited;
         }
         let moment = self.moment_of_move(slot, now);
@@ -460,6 +486,7 @@ impl MacTable {
 
     fn count_move(&mut self, slot: u32, now: Time) {
         let entry = &mut self.entries[slot as usize];
+        entry.frozen_until = Time::ZERO;
         if entry.moves == 0 || now.since(entry.moves_since) >= MOVE_WINDOW {
             entry.moves = 0;
             entry.moves_since = now;

@@ -33,6 +33,9 @@ use crate::{
 /// For so long after a take-over a frame of our own may come back by the hub that we use now, because the one before has
 /// passed it on; and what is for one of our stations may come by the one before.
 const JUST_NOW: Span = Span::from_secs(1);
+/// For so long at most the same holds while a hub of the group does not answer, and for [`JUST_NOW`] after: it may stand still,
+/// and pass on what it had got before when it goes on.
+const STALE: Span = Span::from_secs(10);
 /// Stations that are announced after a take-over, at most: those seen last. And so many at once, so often.
 const MOST_ANNOUNCED: usize = 1_024;
 const ANNOUNCED_AT_ONCE: usize = 128;
@@ -133,7 +136,7 @@ impl Shard {
             self.hubs.groups.remove(name);
         }
         self.hub_port_changed(name, port);
-        self.with(id, |peer, env| peer.attach(env, None));
+        self.order(id, |peer, env| peer.attach(env, None));
         self.show_up(id);
         self.judge_hubs(name);
     }
@@ -167,9 +170,12 @@ impl Shard {
             let vlan = frame.vlan;
             self.bridge.macs().lookup(Station { vlan, mac }) == Some(Port::Tap)
         };
-        let has_just_taken_over = self.env.now.since(group.choice.history().0) < JUST_NOW;
+        let now = self.env.now;
+        let has_just_taken_over = now.since(group.choice.history().0) < JUST_NOW;
         if group.choice.active() == Some(from) {
-            if has_just_taken_over && ours(ethernet.src()) {
+            let may_echo = has_just_taken_over
+                || now.since(group.choice.history().0) < STALE && !group.choice.is_whole_for(now, JUST_NOW);
+            if may_echo && ours(ethernet.src()) {
                 self.count_drops(DropReason::HubEcho, frame.count().into());
                 return ControlFlow::Break(false);
             }
@@ -205,7 +211,7 @@ impl Shard {
     pub(super) fn ask_again(&mut self, id: PeerId) {
         let owner = self.seat.workers.owner(id);
         if owner == self.seat.me {
-            self.with(id, Peer::ask);
+            self.order(id, Peer::ask);
         } else {
             self.env.outbox.news.push((Some(owner), News::Ask(id)));
         }
@@ -272,7 +278,7 @@ impl Shard {
     pub(super) fn prove_hub(&mut self, id: PeerId, question: u32) {
         let owner = self.seat.workers.owner(id);
         if owner == self.seat.me {
-            self.with(id, |peer, env| peer.prove(env, question));
+            self.order(id, |peer, env| peer.prove(env, question));
         } else {
             let news = News::Prove { peer: id, question };
             self.env.outbox.news.push((Some(owner), news));
@@ -297,7 +303,7 @@ impl Shard {
         for member in members.iter().copied() {
             self.show_up(member);
             let attached = member == to;
-            self.with(member, |peer, env| {
+            self.order(member, |peer, env| {
                 peer.attach(env, Some(Attachment { changes, attached }));
             });
         }

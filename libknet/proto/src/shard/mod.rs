@@ -416,10 +416,16 @@ impl Shard {
     }
 
     fn with(&mut self, id: PeerId, act: impl FnOnce(&mut Peer, &mut Env)) {
+        self.order(id, act);
+        self.forward_delivered(id);
+    }
+
+    /// The same for what delivers nothing. Only so may something be done to a peer while another one is being settled: what
+    /// that has delivered is still to be forwarded, and as its own.
+    fn order(&mut self, id: PeerId, act: impl FnOnce(&mut Peer, &mut Env)) {
         if let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) {
             act(peer, &mut self.env);
             self.settle(id);
-            self.forward_delivered(id);
         }
     }
 
@@ -508,7 +514,7 @@ impl Shard {
         if attached {
             self.bridge.welcome(self.env.real, id);
         } else {
-            self.bridge.clear_dynamic_on(Port::Peer(id));
+            self.bridge.dismiss(id);
         }
     }
 

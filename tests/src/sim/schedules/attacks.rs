@@ -11,7 +11,7 @@ use super::Play;
 /// control messages do not count.
 pub(super) fn moved(play: &mut Play) {
     let (links, policy) = (2 + play.link(4), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..play.rounds {
         world.traffic_everywhere(Span::from_millis(5), Span::from_secs(20));
         let share = [10_000, 100_000, 500_000][play.below(3) as usize];
@@ -49,7 +49,7 @@ pub(super) fn moved(play: &mut Play) {
 /// Now and then the client really moves.
 pub(super) fn spoof(play: &mut Play) {
     let (links, policy) = (1 + play.link(3), play.policy());
-    let mut world = play.world(2, links, policy, true);
+    let mut world = play.world(2, links, policy, 1);
     for _ in 0..play.rounds {
         world.run(Span::from_secs(6));
         world.traffic_everywhere(Span::from_millis(10), Span::from_secs(8));

@@ -12,7 +12,7 @@ use super::Play;
 pub(super) fn restarts(play: &mut Play) {
     let nodes = 2 + play.below(3) as usize;
     let (links, policy, hub) = (1 + play.link(4), play.policy(), play.chance(3));
-    let mut world = play.world(nodes, links, policy, hub);
+    let mut world = play.world(nodes, links, policy, usize::from(hub));
     for _ in 0..play.rounds {
         world.traffic_everywhere(Span::from_millis(20), Span::from_secs(25));
         for _ in 0..6 {
@@ -50,7 +50,7 @@ pub(super) fn restarts(play: &mut Play) {
 /// spared; the others heal when one end is home again.
 pub(super) fn roam(play: &mut Play) {
     let (links, policy, hub) = (2 + play.link(4), play.policy(), play.chance(2));
-    let mut world = play.world(2, links, policy, hub);
+    let mut world = play.world(2, links, policy, usize::from(hub));
     for _ in 0..play.rounds {
         world.run(Span::from_secs(6));
         world.traffic_everywhere(Span::from_millis(5), Span::from_secs(10));
@@ -77,7 +77,7 @@ pub(super) fn roam(play: &mut Play) {
 /// other side says that nothing arrived, and is up again soon after. No session ends.
 pub(super) fn hub_pause(play: &mut Play) {
     let (links, policy) = (1 + play.link(2), play.policy());
-    let mut world = play.world(64, links, policy, true);
+    let mut world = play.world(64, links, policy, 1);
     let begin = world.now;
     for _ in 0..play.rounds.min(4) {
         for n in 1..64 {

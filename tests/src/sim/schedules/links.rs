@@ -17,7 +17,7 @@ fn load(play: &mut Play, world: &mut World, span: Span) {
 /// one that is spared changes, and is mended before it is.
 pub(super) fn cuts(play: &mut Play) {
     let (links, policy) = (2 + play.link(7), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     let mut good = play.link(links);
     for _ in 0..play.rounds {
         world.carrier(0, good, true);
@@ -48,7 +48,7 @@ pub(super) fn cuts(play: &mut Play) {
 /// S2: one direction of a link in use dies. The other direction is still used; the next link takes over.
 pub(super) fn one_way(play: &mut Play) {
     let (links, policy) = (2 + play.link(4), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..play.rounds {
         world.run(Span::from_secs(6));
         load(play, &mut world, Span::from_secs(4));

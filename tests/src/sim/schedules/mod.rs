@@ -1,10 +1,11 @@
-//! What is done to a world at random: the schedules of faults S1 to S15 of the test plan, each made from a seed.
+//! What is done to a world at random: the schedules of faults S1 to S16 of the test plan, each made from a seed.
 //!
 //! The tests play each with a few seeds, `scripts/soak-sim` for hours with ever new ones. Whoever finds a seed that
 //! breaks a rule repeats it with the command that [`Outcome`] prints.
 
 mod attacks;
 mod hosts;
+mod hubs;
 mod links;
 mod paths;
 mod sessions;
@@ -120,6 +121,11 @@ pub const SCHEDULES: &[Schedule] = &[
         about: "both sides begin at the same moment",
         play: sessions::crossing,
     },
+    Schedule {
+        name: "s16-hubs",
+        about: "clients of two hubs change from the one to the other",
+        play: hubs::take_overs,
+    },
 ];
 
 impl Schedule {
@@ -232,14 +238,14 @@ impl Play {
         POLICIES[self.pick.below(POLICIES.len() as u64) as usize]
     }
 
-    /// A world with a network of random delay, after its first seconds.
-    fn world(&mut self, nodes: usize, links: u8, policy: PolicyKind, hub: bool) -> World {
+    /// A world with a network of random delay, after its first seconds. The first so many hosts are hubs.
+    fn world(&mut self, nodes: usize, links: u8, policy: PolicyKind, hubs: usize) -> World {
         let mut world = World::new(Setup {
             seed: self.seed,
             nodes,
             links,
             policy,
-            hubs: usize::from(hub),
+            hubs,
             workers: self.workers,
         });
         world.network.default.delay = Span::from_micros(100 + self.pick.below(20_000));

@@ -22,7 +22,7 @@ fn sessions_lasted(world: &mut World) {
 /// S3: 30 % loss in bursts of 50 ms, on one link or on all.
 pub(super) fn bursts(play: &mut Play) {
     let (links, policy) = (1 + play.link(4), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..play.rounds {
         let all = play.chance(2);
         let sick = play.link(links);
@@ -47,7 +47,7 @@ pub(super) fn bursts(play: &mut Play) {
 /// is lost on the way, so nothing may be missing in the end.
 pub(super) fn bloat(play: &mut Play) {
     let (links, policy) = (1 + play.link(4), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     let begin = world.now;
     for _ in 0..play.rounds {
         world.run(Span::from_secs(6));
@@ -88,7 +88,7 @@ pub(super) fn bloat(play: &mut Play) {
 /// S11: the path takes shorter packets than before, and nobody tells. Full frames arrive again after a moment.
 pub(super) fn mtu(play: &mut Play) {
     let (links, policy) = (1 + play.link(3), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..play.rounds {
         for size in [FULL, SHORT] {
             world.traffic_of(size, 0, 1, Span::from_millis(4), Span::from_secs(14));

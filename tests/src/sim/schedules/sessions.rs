@@ -13,7 +13,7 @@ const NEAR_THE_END: u32 = u32::MAX - (1 << 14) - 4;
 /// S10: sessions come to the age of a rekey while all links but one die and come back.
 pub(super) fn rekey(play: &mut Play) {
     let (links, policy) = (2 + play.link(4), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..play.rounds {
         let good = play.link(links);
         for link in 0..links {
@@ -48,7 +48,7 @@ pub(super) fn rekey(play: &mut Play) {
 pub(super) fn clock(play: &mut Play) {
     const DECADE: i64 = 315_360_000;
     let (links, policy, hub) = (1 + play.link(3), play.policy(), play.chance(3));
-    let mut world = play.world(2, links, policy, hub);
+    let mut world = play.world(2, links, policy, usize::from(hub));
     for _ in 0..play.rounds {
         for _ in 0..4 {
             let n = play.below(2) as usize;
@@ -86,7 +86,7 @@ pub(super) fn clock(play: &mut Play) {
 /// S14: only four more datagrams can be sealed. A new session follows, and frames pass again.
 pub(super) fn counter(play: &mut Play) {
     let (links, policy) = (1 + play.link(4), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..play.rounds {
         let before = world.rekeys();
         world.traffic_everywhere(Span::from_millis(10), Span::from_secs(6));
@@ -113,7 +113,7 @@ pub(super) fn counter(play: &mut Play) {
 /// S15: both sides are started at the same moment and call each other: one session is left, and both use it.
 pub(super) fn crossing(play: &mut Play) {
     let (links, policy) = (1 + play.link(3), play.policy());
-    let mut world = play.world(2, links, policy, false);
+    let mut world = play.world(2, links, policy, 0);
     for _ in 0..20 * play.rounds {
         world.kill(0);
         world.kill(1);

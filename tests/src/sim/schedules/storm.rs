@@ -8,7 +8,7 @@ pub(super) fn storm(play: &mut Play) {
     let nodes = 2 + play.below(3) as usize;
     let links = 1 + play.link(8);
     let (policy, hub) = (play.policy(), play.chance(3));
-    let mut world = play.world(nodes, links, policy, hub);
+    let mut world = play.world(nodes, links, policy, usize::from(hub));
     // Half of the worlds lose nothing but by death.
     if play.chance(2) {
         world.network.default.loss_ppm = play.below(20_000) as u32;

@@ -54,6 +54,8 @@ pub(super) struct PortEntries {
     pub(super) new_macs: TokenBucket,
     /// Until when addresses are welcome there (see [`MacTable::welcome`]).
     pub(super) welcome_until: Time,
+    /// Whether who is behind it says of its stations that they are there (see [`MacTable::set_home`]).
+    pub(super) is_home: bool,
 }
 
 impl PortEntries {
@@ -64,6 +66,7 @@ impl PortEntries {
         limit: None,
         new_macs: TokenBucket::FULL,
         welcome_until: Time::ZERO,
+        is_home: false,
     };
 
     pub(super) fn len(&self) -> usize {

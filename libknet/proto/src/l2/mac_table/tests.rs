@@ -103,6 +103,45 @@ fn an_address_moves_to_where_it_is_welcome_however_often() {
 }
 
 #[test]
+fn an_address_that_is_at_home_somewhere_is_frozen_there_and_not_for_long() {
+    let mut table = table(10, 10);
+    table.set_home(A, true);
+    table.learn(at(0), mac(1), A);
+    for i in 0..5 {
+        let (from, to) = if i % 2 == 0 { (A, B) } else { (B, A) };
+        assert_eq!(table.learn(at(i), mac(1), to), Learned::Moved { from }, "{i}");
+    }
+    // Home it may always.
+    assert_eq!(table.learn(at(6), mac(1), A), Learned::Moved { from: B });
+    let frozen = |newly| Learned::Frozen { port: A, newly };
+    assert_eq!(table.learn(at(7), mac(1), B), frozen(true));
+    assert_eq!(table.learn(at(2_006), mac(1), B), frozen(false));
+    assert_eq!(table.learn(at(2_007), mac(1), B), Learned::Moved { from: A });
+    // Between two homes, and between two others, it is frozen as ever.
+    table.set_home(B, true);
+    for homes in [true, false] {
+        let mut table = super::tests::table(10, 10);
+        table.set_home(A, homes);
+        table.set_home(B, homes);
+        table.learn(at(0), mac(1), A);
+        for i in 0..5 {
+            table.learn(at(i), mac(1), if i % 2 == 0 { B } else { A });
+        }
+        let frozen = |newly| Learned::Frozen { port: B, newly };
+        assert_eq!(table.learn(at(6), mac(1), A), frozen(true));
+        assert_eq!(table.learn(at(100_000), mac(1), A), frozen(false));
+        // Where one of the two becomes its home it goes there.
+        table.set_home(A, true);
+        table.set_home(B, false);
+        assert_eq!(table.learn(at(100_001), mac(1), A), Learned::Moved { from: B });
+        assert_eq!(
+            table.learn(at(100_002), mac(1), B),
+            Learned::Frozen { port: A, newly: true }
+        );
+    }
+}
+
+#[test]
 fn an_address_is_frozen_after_five_moves_and_thaws() {
     let mut table = table(10, 10);
     table.learn(at(0), mac(1), A);
