@@ -82,6 +82,28 @@ pub(crate) fn check(name: &str, interface: &InterfaceConfig, problems: &mut Vec<
             .or_default()
             .push((peer_name, whole));
     }
+    for (group, config) in &interface.groups {
+        let others = [
+            (&config.authorized_keys_file, "authorized-keys"),
+            (&config.certificate_authority_file, "certificate-authority"),
+        ];
+        for (_, line) in others
+            .into_iter()
+            .filter(|(file, _)| file.is_some() && config.hub.is_some())
+        {
+            let context = Context::Group {
+                interface: name.to_owned(),
+                group: group.clone(),
+            };
+            problems.push(Problem {
+                severity: Severity::Error,
+                place: Some(Place::leaf(context, Leaf::HubGroup)),
+                span: None,
+                text: format!("the hubs of peer-group {group} would be whoever gets in by `{line}`"),
+                expected: Some("hubs that are configured as peers, at most 8".to_owned()),
+            });
+        }
+    }
     for (group, hubs) in groups {
         let mut report = |peer: &str, leaf: Leaf, text: String, expected: String| {
             let context = Context::Peer {

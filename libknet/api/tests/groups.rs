@@ -389,6 +389,12 @@ fn hubs_of_a_group_are_one_port_of_the_bridge() {
                 "`mac limit` of peer osl1 is 7, and of peer lab2, a hub of the same hub-group hubs, the default{same}"
             ),
         ),
+        (
+            &["peer-group far", "hub-group hubs", "authorized-keys clients"],
+            "the hubs of peer-group far would be whoever gets in by `authorized-keys`; expected: hubs that are configured as \
+             peers, at most 8"
+                .to_owned(),
+        ),
     ] {
         assert_eq!(edited(&two, lines).expect_err("refused"), said, "{lines:?}");
     }

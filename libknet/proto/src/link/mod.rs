@@ -73,6 +73,8 @@ const DEAD_PROBE_MAX: Span = Span::from_secs(2);
 /// Least pause between probes of a link that is down and that the peer says it hears us on. Four are remembered: their
 /// answers may take 2 s.
 const HASTY_PROBE: Span = Span::from_millis(500);
+/// A link in doubt is asked no more often than this because of what another peer says.
+const HASTY_ASK: Span = Span::from_millis(10);
 /// Pause between probes while a link is in doubt and nothing better can be done than wait.
 const SLOW_PROBE: Span = Span::from_millis(200);
 /// Least pause between probes of an idle link whose heartbeat was not answered.
@@ -374,7 +376,8 @@ impl Link {
         (quarter + Span::from_millis(1)).clamp(Span::from_millis(2), Span::from_millis(25))
     }
 
-    /// RT: how long data may go unreported before the link is suspect.
+    /// RT: how long data may go unreported before the link is suspect. However late the peer was once, when it stood still, no
+    /// more than the time after which a link is down.
     pub fn report_timeout(&self) -> Span {
         // The smallest round trip tells how far away the peer is; the others tell how busy the path is.
         let floor = match self.rtt.min() {
@@ -385,6 +388,7 @@ impl Link {
         (floor.times(u64::from(self.rt_factor)))
             .max(self.rtt.bound() + self.report_delay())
             .max(self.report_rtt.bound())
+            .min(self.config.timers.timeout)
     }
 
     /// The mean pause between heartbeats now: ours, or as the peer announces its own.

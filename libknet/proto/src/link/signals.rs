@@ -1,7 +1,7 @@
 //! What happens to a link: sessions, answers, reports, errors, events, the operator.
 
 use super::{
-    HASTY_PROBE, HeldPong, Link, PONGS_PER_SECOND, Transition,
+    HASTY_ASK, HASTY_PROBE, HeldPong, Link, PONGS_PER_SECOND, Transition,
     capacity::Capacity,
     endpoint::Endpoint,
     fading_share::FadingShare,
@@ -411,6 +411,20 @@ impl Link {
             self.last_hint = Some(now);
         }
         ask
+    }
+
+    /// Somebody else's word hints at that the peer is gone: whether to ask over this link. One that is in doubt is asked when
+    /// the answer to the last question is overdue, and no sooner: only the last few questions are remembered.
+    pub fn may_ask(&mut self, now: Time) -> bool {
+        match self.state {
+            LinkState::Suspect => {
+                let pause = self.rtt.srtt().unwrap_or_default().max(HASTY_ASK);
+                self.probes
+                    .last_sent()
+                    .is_none_or(|sent| now.since(sent) >= pause)
+            }
+            _ => self.hint(now),
+        }
     }
 
     /// Whether another PING may be answered.

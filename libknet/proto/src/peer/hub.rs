@@ -105,12 +105,11 @@ impl Peer {
         }
     }
 
-    /// Something hints at that it is gone: asks over every link that is in doubt, and over those that have not been asked for
-    /// a while.
+    /// Something hints at that it is gone: asks over every link that has not been asked for a while.
     pub fn ask(&mut self, env: &mut Env) {
         for id in LinkId::all() {
             let Some(link) = self.link_mut(id) else { continue };
-            if link.state() == LinkState::Suspect || link.hint(env.now) {
+            if link.may_ask(env.now) {
                 self.send_ping(env, id, PingDue::DOUBT, None);
             }
         }
