@@ -2,6 +2,10 @@
 
 use crate::time::{Span, Time};
 
+/// What comes after a doubt counts as no more than so much above the average: in one such measurement the estimator goes along
+/// with a queue that has grown by half a second.
+const MOST_DOUBTFUL: Span = Span::from_millis(500);
+
 /// Smoothed round-trip time and its variation (RFC 6298 section 2, with its gains 1/8 and 1/4).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RttEstimator {
@@ -25,6 +29,13 @@ impl RttEstimator {
                 self.srtt = Some(srtt.times(7).divided_by(8) + rtt.divided_by(8));
             }
         }
+    }
+
+    /// Takes in one that was measured while nobody knew whether there would be an answer. Where the peer has stood still it tells
+    /// for how long, and nothing of the path; where the path has become longer, there will be more.
+    pub fn doubtful_sample(&mut self, rtt: Span) {
+        let most = self.srtt.map_or(rtt, |srtt| srtt + MOST_DOUBTFUL);
+        self.sample(rtt.min(most));
     }
 
     /// The smoothed round-trip time, if anything was measured.

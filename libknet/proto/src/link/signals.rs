@@ -20,6 +20,15 @@ use crate::{
 /// A datagram of no more than this, in bytes of UDP payload, passes everywhere.
 const SMALL: usize = super::path_mtu::floor(false) as usize;
 
+/// What the time to an answer is worth.
+enum Measures {
+    /// It is that of the path.
+    Path,
+    /// It may be that of a peer that has stood still.
+    Doubt,
+    Nothing,
+}
+
 impl Link {
     /// There is a session (again): begin to probe. `anew`: it does not follow
     /// another session of the same process at the other end.
@@ -180,7 +189,11 @@ impl Link {
         };
         if here {
             let rtt = now.since(probe.sent) - hold;
-            self.rtt.sample(rtt);
+            match self.measures(probe.sent) {
+                Measures::Path => self.rtt.sample(rtt),
+                Measures::Doubt => self.rtt.doubtful_sample(rtt),
+                Measures::Nothing => {}
+            }
             self.rtt_tail.sample(now, rtt);
         }
         if let Some(arrived) = arrived {
@@ -231,6 +244,16 @@ impl Link {
         (true, transition)
     }
 
+    /// What an answer to something sent at `sent` measures. The first one that ends a doubt says what there is to say of it.
+    fn measures(&self, sent: Time) -> Measures {
+        match self.state {
+            LinkState::Suspect => Measures::Doubt,
+            LinkState::Down if sent < self.since => Measures::Doubt,
+            LinkState::Up if sent < self.since => Measures::Nothing,
+            _ => Measures::Path,
+        }
+    }
+
     /// Whether a report about `highest` on this link can be true.
     pub fn could_report(&self, highest: DataSeq) -> bool {
         self.sent.could_have_sent(highest)
@@ -246,7 +269,12 @@ impl Link {
             let rt = self.report_timeout();
             let caught_up = self.sent.oldest_unreported().is_none_or(|at| now.since(at) < rt);
             if caught_up || self.state != LinkState::Suspect {
-                self.report_rtt.sample(now.since(sent));
+                let rtt = now.since(sent);
+                match self.measures(sent) {
+                    Measures::Path => self.report_rtt.sample(rtt),
+                    Measures::Doubt => self.report_rtt.doubtful_sample(rtt),
+                    Measures::Nothing => {}
+                }
                 self.capacity.delay(now, now.since(sent));
             }
             // A report can be late, when those before it were lost with a link: it proves that the link worked when

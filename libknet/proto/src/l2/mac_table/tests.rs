@@ -120,7 +120,7 @@ fn an_address_that_is_at_home_somewhere_is_frozen_there_and_not_for_long() {
     // Between two homes, and between two others, it is frozen as ever.
     table.set_home(B, true);
     for homes in [true, false] {
-        let mut table = super::tests::table(10, 10);
+        let mut table = tests::table(10, 10);
         table.set_home(A, homes);
         table.set_home(B, homes);
         table.learn(at(0), mac(1), A);
