@@ -5,6 +5,7 @@
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
 //! | how many peers are kept so that a change costs what it is | [`persistent_map`] |
+//! | certificates, how points in time are written | [`certificate`], [`moment`] |
 //! | one file for all hosts | [`host`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
@@ -25,6 +26,7 @@ pub mod link_settings;
 pub mod load;
 pub mod message;
 pub mod model;
+pub mod moment;
 pub mod persistent_map;
 pub mod problem;
 pub mod rebase;
