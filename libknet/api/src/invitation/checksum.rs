@@ -6,7 +6,7 @@ pub(super) fn crc32(parts: &[&[u8]]) -> u32 {
     let register = parts.iter().copied().flatten().fold(u32::MAX, |register, byte| {
         (0..8).fold(register ^ u32::from(*byte), |register, _| {
             let carry = register & 1;
-            register >> 1 ^ POLYNOMIAL * carry
+            (register >> 1) ^ (POLYNOMIAL * carry)
         })
     });
     !register

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     grammar::{lexer::is_comment, types::Form},
+    group::authorized_keys::AuthorizedKeys,
     model::{MAX_PEERS, PublicKey},
     moment::{Moment, utc_seconds},
     persistent_map::PersistentMap,
@@ -91,6 +92,7 @@ pub struct Member {
 pub struct Register {
     invitations: PersistentMap<SecretHash, Invited>,
     members: PersistentMap<String, Member>,
+    keys: AuthorizedKeys,
 }
 
 impl Register {
@@ -102,6 +104,11 @@ impl Register {
     /// All members by name.
     pub fn members(&self) -> &PersistentMap<String, Member> {
         &self.members
+    }
+
+    /// Their keys, as a file of keys would list them.
+    pub fn keys(&self) -> &AuthorizedKeys {
+        &self.keys
     }
 
     /// How many invitations are open, expired ones included.
@@ -126,6 +133,7 @@ impl Register {
             since: now,
         };
         self.members.insert(name.to_owned(), member);
+        self.keys.insert(name.to_owned(), public_key);
     }
 
     /// Takes back an open invitation. Whether there is one.
@@ -140,6 +148,7 @@ impl Register {
     /// Expels a member, whose invitation is used up all the same.
     pub fn expel(&mut self, name: &str) -> Option<Member> {
         let member = self.members.remove(name)?;
+        self.keys.remove(name);
         self.invitations.remove(&member.invitation);
         Some(member)
     }
@@ -233,8 +242,10 @@ pub fn parse(file: &[u8]) -> Result<Register, String> {
             )));
         }
     }
+    let key = |(name, member): (&String, &Member)| (name.clone(), member.public_key);
     Ok(Register {
         invitations: invitations.into_iter().collect(),
+        keys: members.iter().map(key).collect(),
         members: members.into_iter().collect(),
     })
 }
