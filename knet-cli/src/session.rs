@@ -393,6 +393,26 @@ impl Session {
             }
             Command::GenerateKey { file } => self.generate_key(file)?,
             Command::ReloadConfig => self.reload_config(pipe)?,
+            Command::Invite(order) => match self.client.call(RequestBody::Invite(order))? {
+                Reply::Invited(row) => self.answer(show::invitations::invited(&row), pipe)?,
+                _ => return Err(unexpected()),
+            },
+            Command::Join {
+                invitation,
+                interface,
+            } => self.join(invitation, interface)?,
+            Command::ClearInvitation { id, interface } => {
+                match self
+                    .client
+                    .call(RequestBody::ClearInvitations { interface, id })?
+                {
+                    Reply::Names(ids) => self.output.document(&show::invitations::cleared(&ids))?,
+                    _ => return Err(unexpected()),
+                }
+            }
+            Command::RemoveMember { peer, interface } => {
+                self.client.call(RequestBody::RemoveMember { interface, peer })?;
+            }
         }
         Ok(Flow::Next)
     }
@@ -477,6 +497,18 @@ impl Session {
         ];
         let value = json!({ "path": path, "public_key": public_key });
         self.output.document(&Document::object("key", value, lines))
+    }
+
+    fn join(&mut self, invitation: String, interface: Option<String>) -> Result<(), Failure> {
+        let request = RequestBody::Join {
+            invitation,
+            interface,
+        };
+        let Reply::Joined(row) = self.client.call(request)? else {
+            return Err(unexpected());
+        };
+        self.unsaved = true;
+        self.output.document(&show::invitations::joined(&row))
     }
 
     fn reload_config(&mut self, pipe: &Pipe) -> Result<(), Failure> {

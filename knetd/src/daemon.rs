@@ -3,8 +3,11 @@
 mod admission;
 mod confirmation;
 mod in_force;
+mod invitations;
+mod join;
 mod key_files;
 mod loading;
+mod redemption;
 mod refusal;
 mod transactions;
 mod trial;
@@ -36,6 +39,7 @@ use crate::{
         admissions::Admissions,
         certificate_files::CertificateFiles,
         history::History,
+        invitations::Invitations,
         key_files::{KeyFiles, Patience},
         keys::Keys,
         plan::{self, Setups},
@@ -177,6 +181,11 @@ impl Daemon {
     /// Who is there by a certificate.
     pub(crate) fn admissions(&self) -> &Admissions {
         &self.sources.admissions
+    }
+
+    /// Who is invited, and who has come.
+    pub(crate) fn invitations(&self) -> &Invitations {
+        &self.sources.invitations
     }
 
     /// From now on, who sees to it that [`Self::read_key_files`] is called when they are written.

@@ -11,6 +11,8 @@ use std::{
 use libknet::{api::value::base64_decode_into, proto::crypto::Secret};
 use zeroize::Zeroizing;
 
+use crate::config::keys::KeyKind;
+
 /// Longest key file: 44 characters of base64 and a line end, with room for stray white space.
 const KEY_FILE_MAX: usize = 128;
 
@@ -26,12 +28,12 @@ pub(crate) enum TrustError {
         error: io::Error,
     },
     /// A key file that is not there.
-    #[error("{path}: no such key file; make one with: (umask 077; knetd {command} > {path})")]
+    #[error("{path}: no such key file; make one with: {}", made_by(*.kind, .path))]
     NoKey {
         /// Which file.
         path: PathBuf,
-        /// `genkey` or `genpsk`.
-        command: &'static str,
+        /// What it is for.
+        kind: KeyKind,
     },
     /// A directory, a device, a pipe.
     #[error("{path}: not a regular file")]
@@ -66,14 +68,12 @@ pub(crate) enum TrustError {
         user: u32,
     },
     /// The text is no key.
-    #[error(
-        "{path}: not a key; expected: 32 bytes in base64 (44 characters), as knetd {command} writes them"
-    )]
+    #[error("{path}: not a key; expected: 32 bytes in base64 (44 characters), as {} writes them", command(*.kind))]
     NotAKey {
         /// Which file.
         path: PathBuf,
-        /// `genkey` or `genpsk`.
-        command: &'static str,
+        /// What it is for.
+        kind: KeyKind,
     },
     /// A configuration, or a file of keys, beyond what is read.
     #[error("{path}: {size} bytes long; at most {most} are read")]
@@ -87,18 +87,38 @@ pub(crate) enum TrustError {
     },
 }
 
+/// What writes such files.
+const fn command(kind: KeyKind) -> &'static str {
+    match kind {
+        KeyKind::Private => "knetd genkey",
+        KeyKind::Preshared => "knetd genpsk",
+        KeyKind::Invitation => "`join`",
+        KeyKind::Authority => "knetd ca init",
+    }
+}
+
+fn made_by(kind: KeyKind, path: &Path) -> String {
+    match kind {
+        KeyKind::Private | KeyKind::Preshared => {
+            format!("(umask 077; {} > {})", command(kind), path.display())
+        }
+        KeyKind::Invitation => "`join` and a new invitation".to_owned(),
+        KeyKind::Authority => command(kind).to_owned(),
+    }
+}
+
 /// The user that this process acts as.
 pub(crate) fn effective_user() -> u32 {
     // /proc/self belongs to the effective user. Without /proc we can only be believed to be root.
     fs::metadata("/proc/self").map_or(0, |m| m.uid())
 }
 
-/// Reads a key of 32 bytes in base64. `command` is the one of ours that makes such a file.
-pub(crate) fn read_key(path: &Path, command: &'static str) -> Result<Secret, TrustError> {
+/// Reads a key of 32 bytes in base64.
+pub(crate) fn read_key(path: &Path, kind: KeyKind) -> Result<Secret, TrustError> {
     let io_error = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => TrustError::NoKey {
             path: path.into(),
-            command,
+            kind,
         },
         _ => TrustError::Io {
             path: path.into(),
@@ -122,7 +142,7 @@ pub(crate) fn read_key(path: &Path, command: &'static str) -> Result<Secret, Tru
         .map_err(io_error)?;
     parse_key(&text).ok_or(TrustError::NotAKey {
         path: path.into(),
-        command,
+        kind,
     })
 }
 
@@ -223,11 +243,11 @@ mod tests {
         let scratch = Scratch::new();
         for mode in [0o600, 0o400] {
             let path = write(&scratch, &format!("{mode:o}"), &format!("{KEY}\n"), mode);
-            assert_eq!(read_key(&path, "genkey").unwrap()[0], 0xde);
+            assert_eq!(read_key(&path, KeyKind::Private).unwrap()[0], 0xde);
         }
         for mode in [0o640, 0o620, 0o604, 0o601, 0o666, 0o610] {
             let path = write(&scratch, &format!("{mode:o}"), KEY, mode);
-            let error = read_key(&path, "genkey").unwrap_err();
+            let error = read_key(&path, KeyKind::Private).unwrap_err();
             assert!(matches!(error, TrustError::Readable { .. }), "{error}");
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
@@ -236,7 +256,8 @@ mod tests {
     #[test]
     fn what_is_no_key_file_is_refused() {
         let scratch = Scratch::new();
-        let error = |text: &str| read_key(&write(&scratch, "k", text, 0o600), "genpsk").unwrap_err();
+        let error =
+            |text: &str| read_key(&write(&scratch, "k", text, 0o600), KeyKind::Preshared).unwrap_err();
         for text in [
             "",
             "\n",
@@ -248,15 +269,15 @@ mod tests {
             assert!(error(text).to_string().contains("knetd genpsk"), "{text:?}");
         }
         assert!(matches!(
-            read_key(&scratch.path().join("none"), "genkey").unwrap_err(),
+            read_key(&scratch.path().join("none"), KeyKind::Private).unwrap_err(),
             TrustError::NoKey { .. }
         ));
         assert!(matches!(
-            read_key(scratch.path(), "genkey").unwrap_err(),
+            read_key(scratch.path(), KeyKind::Private).unwrap_err(),
             TrustError::NotRegular { .. }
         ));
         assert!(matches!(
-            read_key(Path::new("/dev/null"), "genkey").unwrap_err(),
+            read_key(Path::new("/dev/null"), KeyKind::Private).unwrap_err(),
             TrustError::NotRegular { .. }
         ));
     }
@@ -270,7 +291,7 @@ mod tests {
         let path = write(&scratch, "k", KEY, 0o600);
         std::os::unix::fs::chown(&path, Some(1234), None).unwrap();
         assert!(matches!(
-            read_key(&path, "genkey").unwrap_err(),
+            read_key(&path, KeyKind::Private).unwrap_err(),
             TrustError::Owner { owner: 1234, .. }
         ));
         assert!(matches!(

@@ -38,7 +38,7 @@ use knet_proto::{
 
 pub use first_hop::first_hop;
 pub use hostile::{handshake, hostile_peer};
-pub use management::{authorized_keys, certificate, config_file, control_codec, grammar_line};
+pub use management::{authorized_keys, certificate, config_file, control_codec, grammar_line, invitation};
 pub use multicast::multicast;
 pub use reassembly::reassembly;
 pub use super_frame::super_frame;
@@ -70,6 +70,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("control_codec", control_codec),
     ("authorized_keys", authorized_keys),
     ("certificate", certificate),
+    ("invitation", invitation),
 ];
 
 /// The demultiplexer and the transport header, against the table of the protocol.

@@ -31,6 +31,7 @@ pub(crate) fn document(
         ("Read (UTC)", Align::Left),
         ("Certified", Align::Right),
         ("By", Align::Left),
+        ("Joined", Align::Right),
         ("Description", Align::Left),
     ];
     let nothing = || "-".to_owned();
@@ -50,6 +51,9 @@ pub(crate) fn document(
             certificates.map_or_else(nothing, |certificates| {
                 clean(&certificates.authorities.join(", "))
             }),
+            row.invitations
+                .as_ref()
+                .map_or_else(nothing, |invitations| invitations.members.to_string()),
             row.description.as_deref().map_or_else(nothing, clean),
         ]
     };
@@ -57,7 +61,8 @@ pub(crate) fn document(
         let of_keys = row.authorized_keys.as_ref().and_then(|file| file.problem.clone());
         let of_certificates = row.certificates.as_ref().and_then(|files| files.problem.clone());
         let group = clean(&row.group);
-        let problems = of_keys.into_iter().chain(of_certificates);
+        let of_invitations = row.invitations.as_ref().and_then(|file| file.problem.clone());
+        let problems = of_keys.into_iter().chain(of_certificates).chain(of_invitations);
         problems.map(move |problem| format!("Group {group}: {}", clean(&problem)))
     };
     let notes = rows.iter().flat_map(problems).collect();

@@ -24,10 +24,11 @@ use knet_api::{
     load::load,
     message::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
-        EventRow, GroupRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, KeyFileRow, LimitRow,
-        LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow,
-        PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow,
-        SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        EventRow, GroupRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, InvitationRow,
+        InvitationsReport, InvitationsRow, InvitedRow, JoinedRow, KeyFileRow, LimitRow, LinkRow, ListenerRow,
+        LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply,
+        Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow,
+        Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -365,11 +366,56 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         RequestBody::Groups { .. } => Ok(Reply::Groups(vec![branches()])),
         RequestBody::HubGroups(_) => Ok(Reply::HubGroups(vec![hubs()])),
         RequestBody::Certificates { .. } => Ok(Reply::Certificates(certificates())),
+        RequestBody::Invitations { .. } => Ok(Reply::Invitations(invitations())),
+        RequestBody::Invite(order) if order.group != "branches" => Err(ApiError::new(
+            ErrorCode::NotFound,
+            format!("there is no group {}", order.group),
+        )
+        .with_hint("there is branches")),
+        RequestBody::Invite(order) => Ok(Reply::Invited(InvitedRow {
+            invitation: INVITATION.into(),
+            id: "5f3759df".into(),
+            expires_unix_ms: 1_735_689_600_000 + u64::from(order.valid_s) * 1000,
+            addresses: match &order.addresses[..] {
+                [] => vec!["203.0.113.7:7700".into()],
+                said => said
+                    .iter()
+                    .map(|said| format!("{}:{}", said.address, said.port.unwrap_or(7700)))
+                    .collect(),
+            },
+        })),
+        RequestBody::Join {
+            invitation,
+            interface,
+        } if invitation == INVITATION => Ok(Reply::Joined(JoinedRow {
+            interface: interface.unwrap_or("knet0".into()),
+            peer: "fra1".into(),
+            public_key: "iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=".into(),
+            lines: vec![
+                "interface knet0".into(),
+                " peer fra1".into(),
+                "  invitation file fra1.invitation".into(),
+            ],
+            revision: state.revision + 1,
+        })),
+        RequestBody::Join { .. } => Err(ApiError::new(
+            ErrorCode::Invalid,
+            "the invitation has expired at 2025-01-01T00:00:00Z",
+        )
+        .with_hint("a new one of the hub; is the clock of this host right?")),
+        RequestBody::ClearInvitations { id: Some(id), .. } if id != "5f3759df" => Err(ApiError::new(
+            ErrorCode::NotFound,
+            format!("there is no open invitation {id}"),
+        )),
+        RequestBody::ClearInvitations { .. } => Ok(Reply::Names(vec!["5f3759df".into()])),
         RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
-        RequestBody::ResetPeer { peer, .. } if peer != "ams1" => Err(no_peer(&peer)),
+        RequestBody::ResetPeer { peer, .. } | RequestBody::RemoveMember { peer, .. } if peer != "ams1" => {
+            Err(no_peer(&peer))
+        }
         RequestBody::ClearCounters { .. }
         | RequestBody::ClearNeighbors { .. }
         | RequestBody::Cancel { .. }
+        | RequestBody::RemoveMember { .. }
         | RequestBody::ResetPeer { .. } => Ok(Reply::Done),
         RequestBody::GenerateKey { file } if file == "fra1.key" => Err(ApiError::new(
             ErrorCode::Invalid,
@@ -678,6 +724,35 @@ fn certificates() -> CertificatesReport {
     }
 }
 
+/// One that was made for this, to 203.0.113.7.
+const INVITATION: &str =
+    "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeiRSfsA";
+
+fn invitations() -> InvitationsReport {
+    let row = InvitationRow {
+        interface: "knet0".into(),
+        group: "branches".into(),
+        id: "5f3759df".into(),
+        state: "open".into(),
+        expires_unix_ms: Some(1_735_689_600_000),
+        ..InvitationRow::default()
+    };
+    let used = InvitationRow {
+        id: "0badcafe".into(),
+        state: "used".into(),
+        name: Some("lab2".into()),
+        expires_unix_ms: None,
+        public_key: Some("3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=".into()),
+        since_unix_ms: Some(1_735_689_601_500),
+        ..row.clone()
+    };
+    InvitationsReport {
+        rows: vec![row, used],
+        more: 0,
+        problems: vec!["knet0: group branches: what counted before stays: /etc/knet/b: line 3".into()],
+    }
+}
+
 fn hubs() -> HubGroupRow {
     let hub = |peer: &str, preference, state: &str| HubRow {
         peer: peer.into(),
@@ -714,6 +789,12 @@ fn branches() -> GroupRow {
             revocation_list: Some("ca.crl".into()),
             revoked: 2,
             peers: 3,
+            problem: None,
+        }),
+        invitations: Some(InvitationsRow {
+            file: "branches.members".into(),
+            members: 2,
+            open: 1,
             problem: None,
         }),
     }

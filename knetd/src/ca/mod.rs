@@ -1,6 +1,5 @@
 //! `knetd ca`: a certification authority, which is a directory with a key and with what was signed by it.
 
-mod moment;
 mod store;
 
 use std::{
@@ -15,12 +14,13 @@ use libknet::{
             Certificate, FormatError, MAX_ADDRESSES, Serial, SignedCertificate,
             armor::{self, Label},
         },
+        moment::Moment,
         value::{IpPrefix, PublicKey},
     },
     proto::rng::Entropy,
 };
 
-use self::{moment::Moment, store::Store};
+use self::store::Store;
 use crate::{
     args::CaCommand,
     config::{certificate_files::one_certificate, store::StoreError},

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use super::{CaError, MAX_FILE};
 use crate::{
-    config::{certificate_files::one_certificate, store},
+    config::{certificate_files::one_certificate, keys::KeyKind, store},
     logging::unix_ms,
     trust::{read_config, read_key},
 };
@@ -91,7 +91,7 @@ impl Store {
         if lock.try_lock().is_err() {
             return Err(CaError::Busy(directory.display().to_string()));
         }
-        let seed = read_key(&key, "ca init")?;
+        let seed = read_key(&key, KeyKind::Authority)?;
         let public = directory.join("ca.pub");
         let authorities = authority::parse(&read_config(&public, MAX_FILE)?);
         let content = |text| CaError::Content(format!("{}: {text}", public.display()));

@@ -281,14 +281,16 @@ impl KeyFiles {
     /// A clash with file and line, and what would be right.
     pub(crate) fn text_of(&self, clash: &Clash) -> String {
         let name = (clash.interface.clone(), clash.group.clone());
-        let path = self.files.get(&name).map_or("", |file| file.path.as_str());
-        let whole = self.directory.join(path);
-        // It is read again for this: nobody keeps the text of a file without mistakes.
-        let line = fs::read(&whole)
-            .ok()
-            .filter(|text| text.len() <= MAX_FILE)
-            .and_then(|text| authorized_keys::line_of(&text, &clash.peer));
-        let line = line.map_or(String::new(), |line| format!(" line {line}:"));
+        let place = self.files.get(&name).map_or(String::new(), |file| {
+            let whole = self.directory.join(&file.path);
+            // It is read again for this: nobody keeps the text of a file without mistakes.
+            let line = fs::read(&whole)
+                .ok()
+                .filter(|text| text.len() <= MAX_FILE)
+                .and_then(|text| authorized_keys::line_of(&text, &clash.peer));
+            let line = line.map_or(String::new(), |line| format!(" line {line}:"));
+            format!("{}:{line} ", whole.display())
+        });
         let peer = &clash.peer;
         let (text, expected) = match &clash.reason {
             ClashReason::Configured => (
@@ -308,7 +310,7 @@ impl KeyFiles {
                 "at most 65536 peers",
             ),
         };
-        format!("{}:{line} {text}; expected: {expected}", whole.display())
+        format!("{place}{text}; expected: {expected}")
     }
 }
 

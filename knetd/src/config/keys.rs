@@ -16,6 +16,10 @@ pub(crate) enum KeyKind {
     Private,
     /// The key that a pair of peers shares.
     Preshared,
+    /// What somebody who was invited presents.
+    Invitation,
+    /// The key of a certification authority.
+    Authority,
 }
 
 /// The keys in use.
@@ -40,14 +44,10 @@ impl Keys {
     /// The key in `file`, a path as the configuration has it.
     pub(crate) fn get(&mut self, file: &str, kind: KeyKind) -> Result<&Secret, TrustError> {
         let path = self.directory.join(file);
-        let command = match kind {
-            KeyKind::Private => "genkey",
-            KeyKind::Preshared => "genpsk",
-        };
         match self.read.entry(path) {
             std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
             std::collections::hash_map::Entry::Vacant(new) => {
-                let key = read_key(new.key(), command)?;
+                let key = read_key(new.key(), kind)?;
                 self.doubtful.insert(new.key().clone());
                 Ok(new.insert(key))
             }

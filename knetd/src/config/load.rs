@@ -10,6 +10,7 @@ use libknet::api::{
 
 use super::{
     certificate_files::CertificateFiles,
+    invitations::Invitations,
     key_files::{KeyFiles, Patience},
     keys::Keys,
     setup::{Certificates, Setup, group_keys},
@@ -71,6 +72,8 @@ pub(crate) fn check(path: &Path, host: &ThisHost) -> Result<Loaded, LoadError> {
     };
     let certificates = CertificateFiles::new(path);
     let found = certificates.of(&part.config, &mut Keys::new(path), true, Patience::Refuse);
+    problems.extend(found.err().into_iter().flatten());
+    let found = Invitations::new(path).of(&part.config, true, Patience::Refuse);
     problems.extend(found.err().into_iter().flatten());
     if problems.is_empty() {
         return Ok(loaded);

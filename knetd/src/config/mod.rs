@@ -7,6 +7,7 @@ pub(crate) mod admissions;
 pub(crate) mod certificate_files;
 pub(crate) mod history;
 pub(crate) mod impact;
+pub(crate) mod invitations;
 pub(crate) mod key_files;
 pub(crate) mod keys;
 pub(crate) mod load;

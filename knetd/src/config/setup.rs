@@ -12,6 +12,7 @@ use libknet::{
     api::{
         certificate::SignedCertificate,
         edit::{Context, Leaf, Place},
+        invitation,
         model::{self, LinkSettings, Policy},
         persistent_map::{Difference, PersistentMap},
         problem::{Problem, Severity},
@@ -37,6 +38,7 @@ use libknet::{
 
 use super::{
     certificate_files::CertificateFiles,
+    invitations::Invitations,
     keys::{KeyKind, Keys},
 };
 use crate::resolver::{LinkPlace, Resolver};
@@ -53,16 +55,16 @@ pub(crate) type Peers = PersistentMap<String, Rc<PeerConfig>>;
 pub(crate) struct Certificates<'a> {
     /// What it presents to its peers.
     own: Option<&'a SignedCertificate>,
-    /// Whether it takes those of strangers.
+    /// Whether it takes those of strangers, or invitations.
     taken: bool,
 }
 
 impl<'a> Certificates<'a> {
     /// What interface `name` has to do with them, where these files are there.
-    pub(crate) fn of(files: &'a CertificateFiles, name: &str) -> Self {
+    pub(crate) fn of(files: &'a CertificateFiles, invitations: &Invitations, name: &str) -> Self {
         Self {
             own: files.own(name).and_then(|file| file.contents.as_ref()),
-            taken: files.takes_certificates(name),
+            taken: files.takes_certificates(name) || invitations.are_taken(name),
         }
     }
 
@@ -175,7 +177,7 @@ impl Setup {
             match config.transpose().map(Option::flatten) {
                 Ok(Some(config)) => {
                     let config = PeerConfig {
-                        credential: credential.clone(),
+                        credential: config.credential.or_else(|| credential.clone()),
                         ..config
                     };
                     peers.insert(peer_name.clone(), Rc::new(config));
@@ -406,6 +408,16 @@ fn peer_config(
             }
         },
     };
+    let credential = match &peer.invitation_file {
+        None => None,
+        Some(file) => match keys.get(file, KeyKind::Invitation) {
+            Ok(key) => Credential::new(&invitation::credential(key)),
+            Err(error) => {
+                let text = format!("invitation to peer {name}: {error}");
+                return Err(refusal(place(Leaf::Invitation), text));
+            }
+        },
+    };
     let Some(key) = peer.public_key else {
         return Ok(None);
     };
@@ -434,7 +446,7 @@ fn peer_config(
     Ok(Some(PeerConfig {
         public_key,
         preshared_key,
-        credential: None,
+        credential,
         policy: match peer.policy() {
             Policy::Passive => PolicyKind::Passive,
             Policy::Active => PolicyKind::Active,

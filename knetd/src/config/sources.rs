@@ -1,15 +1,20 @@
-//! Where peers come from that no line of the configuration names: files of keys, and certificates that were presented.
+//! Where peers come from that no line of the configuration names: files of keys, certificates that were presented, and
+//! invitations that were used.
 
 use std::{
     path::{Path, PathBuf},
     rc::Rc,
 };
 
-use libknet::api::group::{Clash, Lists};
+use libknet::api::{
+    group::{Clash, Lists},
+    problem::Problem,
+};
 
 use super::{
     admissions::{Admissions, Admitted, Ended},
     certificate_files::CertificateFiles,
+    invitations::Invitations,
     key_files::{GroupName, KeyFiles},
 };
 use crate::logging::unix_ms;
@@ -23,23 +28,41 @@ pub(crate) struct Sources {
     pub(crate) certificate_files: CertificateFiles,
     /// Who is there by a certificate.
     pub(crate) admissions: Admissions,
+    /// Who is invited, and who has come.
+    pub(crate) invitations: Invitations,
     /// Read by [`Self::lists`].
     lists: Lists,
-    /// What that was made of: what files list, and who is there by a certificate.
+    /// What that was made of: what files list, members included, and who is there by a certificate.
     made_of: (Lists, Lists),
     /// The [version](CertificateFiles::version) of what their certificates were held against last.
     held_against: u64,
 }
 
-/// Somebody who is not there by a certificate any more.
+/// Somebody who is not there any more by what he has shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Departed {
     /// Of which group.
     pub(crate) group: GroupName,
-    /// Who, and by which certificate.
-    pub(crate) admitted: Rc<Admitted>,
+    /// Who.
+    pub(crate) who: Who,
     /// Why.
     pub(crate) why: Why,
+}
+
+/// Somebody who was there by what he has shown.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    /// By this certificate.
+    Certified(Rc<Admitted>),
+    /// By an invitation, under this name.
+    Member(String),
+}
+
+impl Departed {
+    /// Whether it is a member that had to make room already.
+    pub(crate) fn was_displaced(&self, invitations: &Invitations) -> bool {
+        matches!(&self.who, Who::Member(name) if invitations.is_displaced(&self.group.0, &self.group.1, name))
+    }
 }
 
 /// Why somebody is not there any more.
@@ -49,6 +72,8 @@ pub(crate) enum Why {
     Ended(Ended),
     /// Somebody else has the name or the key.
     Clash(Clash),
+    /// A configuration with him would be refused.
+    Problem(String),
 }
 
 impl Sources {
@@ -58,6 +83,7 @@ impl Sources {
             key_files: KeyFiles::new(config_file),
             certificate_files: CertificateFiles::new(config_file),
             admissions: Admissions::default(),
+            invitations: Invitations::new(config_file),
             lists: Lists::new(),
             made_of: <(Lists, Lists)>::default(),
             held_against: 0,
@@ -71,14 +97,18 @@ impl Sources {
 
     /// All paths, made absolute by the configuration's directory.
     pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
-        self.key_files.paths().chain(self.certificate_files.paths())
+        self.key_files
+            .paths()
+            .chain(self.certificate_files.paths())
+            .chain(self.invitations.paths())
     }
 
     /// To be called after changes: who they make the peers. Where there are none it costs little.
     pub(crate) fn settle(&mut self) {
-        let made_of = (self.key_files.lists().clone(), self.admissions.keys());
+        let written_down = self.invitations.beside(self.key_files.lists());
+        let made_of = (written_down, self.admissions.keys());
         if made_of != self.made_of {
-            self.lists = self.admissions.beside(self.key_files.lists());
+            self.lists = self.admissions.beside(&made_of.0);
             self.made_of = made_of;
         }
     }
@@ -94,22 +124,44 @@ impl Sources {
         let ended = self.admissions.retain_valid(&self.certificate_files, now);
         let departed = ended.into_iter().map(|(group, admitted, why)| Departed {
             group,
-            admitted,
+            who: Who::Certified(admitted),
             why: Why::Ended(why),
         });
         departed.collect()
     }
 
-    /// Takes out who is there only by a certificate and cannot be a peer because of these.
+    /// Takes out members for whom a configuration would be refused.
+    pub(crate) fn blame(&mut self, problems: &[Problem]) -> Vec<Departed> {
+        let blamed = problems.iter().filter_map(|problem| {
+            let (group, member) = self.invitations.blame(problem)?;
+            Some(Departed {
+                group,
+                who: Who::Member(member),
+                why: Why::Problem(problem.to_string()),
+            })
+        });
+        blamed.collect()
+    }
+
+    /// Takes out who is there only by a certificate or an invitation and cannot be a peer because of these.
     pub(crate) fn give_way(&mut self, clashes: &[Clash]) -> Vec<Departed> {
         let mut departed = Vec::new();
         for clash in clashes {
             let given_way = self.admissions.give_way(clash).into_iter();
+            let before = departed.len();
             departed.extend(given_way.map(|(group, admitted)| Departed {
                 group,
-                admitted,
+                who: Who::Certified(admitted),
                 why: Why::Clash(clash.clone()),
             }));
+            if departed.len() == before {
+                let given_way = self.invitations.give_way(clash).into_iter();
+                departed.extend(given_way.map(|(group, member)| Departed {
+                    group,
+                    who: Who::Member(member),
+                    why: Why::Clash(clash.clone()),
+                }));
+            }
         }
         departed
     }

@@ -127,6 +127,14 @@ impl<T> WatchedFile<T> {
         }
     }
 
+    /// These are its contents: it was written here, or is not there and says nothing.
+    pub(crate) fn wrote(&mut self, directory: &Path, contents: T) {
+        self.stamp = Stamp::of(&directory.join(&self.path));
+        self.contents = Some(contents);
+        self.read_unix_ms = Some(unix_ms());
+        self.problem = None;
+    }
+
     /// How it looks now, where that is not as it did when it was read.
     pub(crate) fn written(&self, directory: &Path) -> Option<Written> {
         Written::since(self.stamp, directory.join(&self.path))

@@ -46,6 +46,10 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::ClearClient { .. }
         | RequestBody::ResetPeer { .. }
         | RequestBody::GenerateKey { .. }
+        | RequestBody::Invite(_)
+        | RequestBody::Join { .. }
+        | RequestBody::ClearInvitations { .. }
+        | RequestBody::RemoveMember { .. }
         | RequestBody::ReloadConfig => Privilege::Admin,
         // Key files are named in these texts; keys are not in them.
         RequestBody::RunningConfig { .. }
@@ -67,6 +71,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Limits { .. }
         | RequestBody::Groups { .. }
         | RequestBody::Certificates { .. }
+        | RequestBody::Invitations { .. }
         | RequestBody::HubGroups(_)
         | RequestBody::Complete { .. }
         | RequestBody::Revisions

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use libknet::api::message::{ApiError, GroupRow, KeyFileRow, PeerRow, Reply};
 
-use super::{certificates, names};
+use super::{certificates, invitations, names};
 use crate::daemon::Daemon;
 
 /// Answers [`libknet::api::message::RequestBody::Groups`].
@@ -26,12 +26,14 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
             let listed = file.map_or(0, |(_, listed)| listed as u32);
             let admitted = daemon.admissions().count(name, group) as u32;
             let anchor = daemon.certificate_files().anchor(name, group);
+            let invitations = daemon.invitations().get(name, group).map(invitations::of_group);
+            let members = invitations.as_ref().map_or(0, |row| row.members);
             GroupRow {
                 interface: (*name).clone(),
                 group: group.clone(),
                 description: config.description.clone(),
                 policy: config.policy.name().into(),
-                peers: listed + admitted + peers.get(group.as_str()).copied().unwrap_or_default(),
+                peers: listed + admitted + members + peers.get(group.as_str()).copied().unwrap_or_default(),
                 authorized_keys: file.map(|(file, _)| KeyFileRow {
                     file: file.path.clone(),
                     peers: listed,
@@ -39,6 +41,7 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
                     problem: file.problem.clone(),
                 }),
                 certificates: anchor.map(|anchor| certificates::authorities(anchor, admitted)),
+                invitations,
             }
         }));
     }
@@ -53,14 +56,23 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
     }
 }
 
-/// Notes in which group a peer is, and where it comes from, where it is not configured itself: the file of keys that lists
-/// it, or its certificate.
+/// Notes in which group a peer is, and where it comes from, where it is not configured itself: the file that lists it,
+/// or its certificate.
 pub(crate) fn note_origin(daemon: &Daemon, row: &mut PeerRow) {
     let (interface, name) = (row.interface.as_str(), row.peer.as_str());
     let config = daemon.of_this_host().interfaces.get(interface);
     if let Some(peer) = config.and_then(|interface| interface.peers.get(name)) {
         row.group.clone_from(&peer.group);
     } else if let Some((group, file)) = daemon.key_files().lists_peer(interface, name) {
+        (row.group, row.authorized_keys) = (Some(group.into()), Some(file.into()));
+    } else if let Some((group, file)) = daemon
+        .invitations()
+        .member(interface, name)
+        .and_then(|(group, _)| {
+            let file = daemon.invitations().get(interface, group)?;
+            Some((group, file.path.as_str()))
+        })
+    {
         (row.group, row.authorized_keys) = (Some(group.into()), Some(file.into()));
     } else if let Some((group, admitted)) = daemon.admissions().get(interface, name) {
         let serial = admitted.certificate.certificate().serial.to_string();

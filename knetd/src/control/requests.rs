@@ -12,7 +12,7 @@ use libknet::api::{
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
-    act, authorize, certificates, groups, hubs, limits, monitor, names,
+    act, authorize, certificates, groups, hubs, invitations, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
     show, tables,
@@ -225,6 +225,28 @@ impl Session {
             RequestBody::Certificates { interface } => {
                 certificates::report(&daemon.borrow(), interface.as_deref())
             }
+            RequestBody::Invite(order) => daemon
+                .borrow_mut()
+                .invite(&order, &self.user.name)
+                .map(Reply::Invited),
+            RequestBody::Join {
+                invitation,
+                interface,
+            } => daemon
+                .borrow_mut()
+                .join(&invitation, interface.as_deref(), self.workspace.author())
+                .map(Reply::Joined),
+            RequestBody::Invitations { interface } => {
+                invitations::report(&daemon.borrow(), interface.as_deref())
+            }
+            RequestBody::ClearInvitations { interface, id } => daemon
+                .borrow_mut()
+                .clear_invitations(interface.as_deref(), id.as_deref(), &self.user.name)
+                .map(Reply::Names),
+            RequestBody::RemoveMember { interface, peer } => daemon
+                .borrow_mut()
+                .remove_member(interface.as_deref(), &peer, &self.user.name)
+                .map(|()| Reply::Done),
             RequestBody::HubGroups(of) => hubs::rows(daemon, &of).await,
             RequestBody::Limits { interface } => limits::rows(daemon, interface.as_deref()).await,
             RequestBody::ClearCounters { interface } => {

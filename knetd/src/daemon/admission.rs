@@ -1,7 +1,10 @@
 //! Certificates: who presents one and gets in by it, whose comes to its end, and when that is told beforehand.
 
 use libknet::{
-    api::certificate::{Certificate, FormatError, SignedCertificate},
+    api::{
+        certificate::{Certificate, FormatError, SignedCertificate},
+        invitation,
+    },
     proto::handshake::credential::Presented,
 };
 
@@ -10,7 +13,7 @@ use crate::{
     config::{
         admissions::{Admitted, NotAdmitted},
         certificate_files::Change,
-        sources::{Departed, Sources, Why},
+        sources::{Departed, Sources, Who, Why},
     },
     events::{self, Loudness},
     logging::{unix_ms, utc_seconds},
@@ -80,8 +83,15 @@ impl Daemon {
             return;
         }
         let mut sources = self.sources.clone();
-        let mut came = Vec::new();
+        let (mut came, mut joined) = (Vec::new(), Vec::new());
         for (interface, presented) in presented {
+            if let Some(key) = invitation::presented(&presented.credential) {
+                match self.judge_invitation(&mut sources, &interface, &presented, key) {
+                    Ok(new) => joined.extend(new),
+                    Err(refusal) => self.tell_refused(&interface, presented.remote, &refusal),
+                }
+                continue;
+            }
             match self.judge(&mut sources, &interface, &presented) {
                 Ok(Some(name)) => came.push((interface, name, presented.remote)),
                 Ok(None) => {}
@@ -96,15 +106,19 @@ impl Daemon {
                 }
             }
         }
-        if came.is_empty() {
+        self.register_joined(&mut sources, &mut joined);
+        if came.is_empty() && joined.is_empty() {
             return;
         }
         if let Err(problems) = self.put_sources(sources) {
             for problem in problems {
-                let text = format!("peers with certificates cannot be let in: {problem}");
+                let text = format!("peers with certificates or invitations cannot be let in: {problem}");
                 self.tell_certificate("certificate-refused", &text, Loudness::Warn);
             }
             return;
+        }
+        for joined in joined {
+            self.tell_joined(&joined);
         }
         for (interface, name, remote) in came {
             let Some((group, admitted)) = self.sources.admissions.get(&interface, &name) else {
@@ -136,13 +150,7 @@ impl Daemon {
         interface: &str,
         presented: &Presented,
     ) -> Result<Option<String>, (Option<String>, Refusal)> {
-        // The slot may have got another peer since.
-        let known_as = presented.peer.and_then(|id| {
-            let overlay = self.overlay(interface)?;
-            let name = overlay.slots.name(id)?;
-            let peer = overlay.setup.peers.get(name)?;
-            (peer.public_key == presented.public_key).then_some(name)
-        });
+        let known_as = self.known_as(interface, presented);
         if known_as.is_some_and(|name| sources.admissions.get(interface, name).is_none()) {
             // He is a peer anyway, whatever he shows.
             return Ok(None);
@@ -190,6 +198,15 @@ impl Daemon {
             Err(NotAdmitted::Superseded) => Err(refuse(Refusal::Superseded)),
             Err(NotAdmitted::Full) => Err(refuse(Refusal::Full)),
         }
+    }
+
+    /// Which peer presents this, where it is one.
+    pub(super) fn known_as(&self, interface: &str, presented: &Presented) -> Option<&str> {
+        let overlay = self.overlay(interface)?;
+        let name = overlay.slots.name(presented.peer?)?;
+        let peer = overlay.setup.peers.get(name)?;
+        // The slot may have got another peer since.
+        (peer.public_key == presented.public_key).then_some(name)
     }
 
     /// Reads the files again that have to do with certificates and were written since, and puts the difference into force:
@@ -267,21 +284,31 @@ impl Daemon {
         }
     }
 
-    /// Tells who is there by a certificate no more.
+    /// Tells who is not there any more by what he has shown.
     pub(super) fn tell_departed(&mut self, departed: &[Departed]) {
-        for Departed { group, admitted, why } in departed {
-            let certificate = admitted.certificate.certificate();
+        for Departed { group, who, why } in departed {
+            let (name, by) = match who {
+                Who::Certified(admitted) => {
+                    let certificate = admitted.certificate.certificate();
+                    (
+                        &certificate.name,
+                        format!("its certificate {}", certificate.serial),
+                    )
+                }
+                Who::Member(name) => (name, "its invitation".to_owned()),
+            };
             let why = match why {
                 Why::Ended(ended) => ended.text().to_owned(),
                 Why::Clash(clash) => {
                     format!("cannot count: {}", self.sources.key_files.text_of(clash))
                 }
+                Why::Problem(problem) => format!("cannot count: {problem}"),
             };
             let text = format!(
-                "{}: peer {} is gone from group {}: its certificate {} {why}",
-                group.0, certificate.name, group.1, certificate.serial
+                "{}: peer {name} is gone from group {}: {by} {why}",
+                group.0, group.1
             );
-            let kind = format!("certificate-ended {} {}", group.0, certificate.name);
+            let kind = format!("certificate-ended {} {name}", group.0);
             self.tell_certificate(&kind, &text, Loudness::Warn);
         }
     }
@@ -295,7 +322,7 @@ impl Daemon {
         self.tell_certificate(&format!("certificate-file {}", change.place), &text, loudness);
     }
 
-    fn tell_certificate(&mut self, kind: &str, text: &str, loudness: Loudness) {
+    pub(super) fn tell_certificate(&mut self, kind: &str, text: &str, loudness: Loudness) {
         let name = kind.split(' ').next().unwrap_or(kind);
         self.events.publish(kind, loudness, events::own(name, text));
     }

@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     config::{
-        certificate_files::CertificateFiles,
         key_files::Patience,
         keys::Keys,
         plan::Setups,
@@ -29,7 +28,7 @@ use crate::{
 pub(super) struct Prepared {
     of_this_host: Arc<Config>,
     sources: Sources,
-    /// Who is not there by a certificate any more.
+    /// Who is not there any more by what he has shown.
     departed: Vec<Departed>,
     pub(super) in_force: Arc<Config>,
     pub(super) setups: Setups,
@@ -82,7 +81,8 @@ impl Daemon {
                 let preshared = interface
                     .peers
                     .values()
-                    .filter_map(|peer| peer.preshared_key_file.as_deref());
+                    .flat_map(|peer| [&peer.preshared_key_file, &peer.invitation_file])
+                    .filter_map(|file| file.as_deref());
                 interface.private_key_file.as_deref().into_iter().chain(preshared)
             }));
     }
@@ -90,11 +90,14 @@ impl Daemon {
     /// Of the keys that `before` names some are perhaps not named any more.
     fn doubt_keys_of(&mut self, before: &Config) {
         for (_, difference) in peer_differences(before, &self.in_force) {
-            let file = |peer: Option<&PeerConfig>| peer.and_then(|peer| peer.preshared_key_file.clone());
-            if let Some(old) = file(difference.old)
-                && file(difference.new).as_ref() != Some(&old)
-            {
-                self.keys.doubt(&old);
+            let files = |peer: Option<&PeerConfig>| {
+                let files = peer.map(|peer| [peer.preshared_key_file.clone(), peer.invitation_file.clone()]);
+                files.unwrap_or_default()
+            };
+            for (old, new) in files(difference.old).iter().zip(files(difference.new)) {
+                if let Some(old) = old.as_ref().filter(|old| new.as_ref() != Some(old)) {
+                    self.keys.doubt(old);
+                }
             }
         }
         for (name, interface) in &before.interfaces {
@@ -140,19 +143,15 @@ impl Daemon {
         mut fresh: Option<Keys>,
     ) -> Result<Prepared, Vec<Problem>> {
         let mut departed = sources.expel();
+        sources.invitations.restore();
         loop {
             sources.settle();
             let made = match self.without_groups(&of_this_host, sources.lists()) {
                 Ok(in_force) => self
-                    .setups_of(
-                        &of_this_host,
-                        &in_force,
-                        &sources.certificate_files,
-                        fresh.as_mut(),
-                    )
+                    .setups_of(&of_this_host, &in_force, &sources, fresh.as_mut())
                     .map(|setups| (in_force, setups)),
                 Err(clashes) => {
-                    // Who is there by a certificate only makes room for what somebody has written down.
+                    // Who is there only by what he has shown makes room for what somebody has written down.
                     let gone = sources.give_way(&clashes);
                     if !gone.is_empty() {
                         departed.extend(gone);
@@ -164,6 +163,9 @@ impl Daemon {
             };
             let problems: Vec<Problem> = match made {
                 Ok((in_force, setups)) => {
+                    // Who had to make room before is not told of again.
+                    let known = &self.sources.invitations;
+                    departed.retain(|departed| !departed.was_displaced(known));
                     return Ok(Prepared {
                         of_this_host,
                         sources,
@@ -175,6 +177,11 @@ impl Daemon {
                 }
                 Err(problems) => problems,
             };
+            let gone = sources.blame(&problems);
+            if !gone.is_empty() {
+                departed.extend(gone);
+                continue;
+            }
             let key_files = &mut sources.key_files;
             let blamed: Vec<_> = problems
                 .iter()
@@ -219,15 +226,17 @@ impl Daemon {
         let key_files = known.key_files.of(of_this_host, again, patience);
         let keys = fresh.as_mut().unwrap_or(&mut self.keys);
         let certificate_files = known.certificate_files.of(of_this_host, keys, again, patience);
-        match (key_files, certificate_files) {
-            (Ok(key_files), Ok(certificate_files)) => {
+        let invitations = known.invitations.of(of_this_host, again, patience);
+        match (key_files, certificate_files, invitations) {
+            (Ok(key_files), Ok(certificate_files), Ok(invitations)) => {
                 let mut sources = known.clone();
                 sources.key_files = key_files;
                 sources.certificate_files = certificate_files;
+                sources.invitations = invitations;
                 Ok((sources, fresh))
             }
-            (key_files, certificate_files) => {
-                let problems = [key_files.err(), certificate_files.err()];
+            (key_files, certificate_files, invitations) => {
+                let problems = [key_files.err(), certificate_files.err(), invitations.err()];
                 Err(problems.into_iter().flatten().flatten().collect())
             }
         }
@@ -239,7 +248,7 @@ impl Daemon {
         &mut self,
         of_this_host: &Config,
         in_force: &Config,
-        certificate_files: &CertificateFiles,
+        sources: &Sources,
         mut fresh: Option<&mut Keys>,
     ) -> Result<Setups, Vec<Problem>> {
         let running = self.setups();
@@ -253,7 +262,7 @@ impl Daemon {
             return Err(problems);
         }
         for (name, interface) in &in_force.interfaces {
-            let certificates = Certificates::of(certificate_files, name);
+            let certificates = Certificates::of(&sources.certificate_files, &sources.invitations, name);
             if fresh.is_none()
                 && self.in_force.interfaces.get(name) == Some(interface)
                 && let Some(setup) = running.get(name)

@@ -22,6 +22,7 @@ impl Daemon {
             self.take_key_files(files, changes);
         }
         self.read_certificate_files();
+        self.read_invitation_files();
     }
 
     /// The same for those that nothing has told of: once they have been as they are for a second.
@@ -29,10 +30,11 @@ impl Daemon {
         if let Some(watch) = &self.file_watch {
             watch.follow(self.sources.paths());
         }
-        // Both are asked: each remembers what it has seen.
+        // All are asked: each remembers what it has seen.
         let settled = [
             self.sources.key_files.have_settled(),
             self.sources.certificate_files.have_settled(),
+            self.sources.invitations.have_settled(),
         ];
         if settled.contains(&true) {
             self.read_key_files();
@@ -82,6 +84,9 @@ impl Daemon {
         }
         for change in self.sources.certificate_files.problems() {
             self.tell_certificate_file(&change);
+        }
+        for change in self.sources.invitations.problems() {
+            self.tell_invitation_file(&change);
         }
     }
 

@@ -8,13 +8,13 @@ mod layer;
 mod limit;
 mod stderr;
 
+pub(crate) use libknet::api::moment::{utc, utc_seconds};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt};
 
 pub(crate) use history::{LINES, LogHistory};
 pub(crate) use layer::{clean, unix_ms};
 pub(crate) use limit::{LogLimiter, PER_SECOND};
-pub(crate) use stderr::{utc, utc_seconds};
 
 /// What of the log can be asked for later.
 #[derive(Clone)]

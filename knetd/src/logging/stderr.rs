@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use libknet::api::message::LogRow;
+use libknet::api::{message::LogRow, moment::utc};
 
 /// Lines that may wait.
 const QUEUE: usize = 65_536;
@@ -120,45 +120,9 @@ fn stderr_is_journal() -> bool {
     metadata.is_ok_and(|m| stream == format!("{}:{}", m.dev(), m.ino()))
 }
 
-/// RFC 3339 with milliseconds. The days are counted as in Howard Hinnant's `civil_from_days`.
-pub(crate) fn utc(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
-        ms % 1000
-    )
-}
-
-/// The same of whole seconds since 1970, without milliseconds.
-pub(crate) fn utc_seconds(unix: u64) -> String {
-    utc(unix.saturating_mul(1000)).replace(".000Z", "Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_written_as_rfc_3339() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(utc(951_782_399_999), "2000-02-28T23:59:59.999Z");
-        assert_eq!(utc(951_782_400_000), "2000-02-29T00:00:00.000Z");
-        assert_eq!(utc(1_709_210_096_789), "2024-02-29T12:34:56.789Z");
-        assert_eq!(utc(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
-    }
 
     #[test]
     fn the_journal_gets_priorities() {

@@ -15,6 +15,7 @@ mod control;
 mod crowd;
 mod groups;
 mod host;
+mod invitations;
 mod keys;
 mod lifecycle;
 mod names;

@@ -289,6 +289,10 @@ pub enum Leaf {
     MldRouter,
     /// `hub-group`
     HubGroup,
+    /// `invitations`
+    Invitations,
+    /// `invitation file`
+    Invitation,
 }
 
 /// A place in the configuration's tree, as precise as is known.

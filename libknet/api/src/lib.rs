@@ -5,6 +5,7 @@
 //! |---|---|
 //! | what can be configured, and which combinations make sense | [`model`], [`validate`] |
 //! | how many peers are kept so that a change costs what it is | [`persistent_map`] |
+//! | certificates and invitations, how points in time are written | [`certificate`], [`invitation`], [`moment`] |
 //! | one file for all hosts | [`host`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
@@ -21,10 +22,12 @@ pub mod grammar;
 pub mod group;
 pub mod host;
 mod hub_group;
+pub mod invitation;
 pub mod link_settings;
 pub mod load;
 pub mod message;
 pub mod model;
+pub mod moment;
 pub mod persistent_map;
 pub mod problem;
 pub mod rebase;

@@ -329,6 +329,58 @@ pub enum RequestBody {
     },
     /// Hub groups. Answer: [`Reply::HubGroups`].
     HubGroups(InterfaceAndName),
+    /// Make an invitation. Answer: [`Reply::Invited`].
+    Invite(Invite),
+    /// Make this host a peer of the hub that made an invitation. Answer: [`Reply::Joined`].
+    Join {
+        /// What the hub made.
+        invitation: String,
+        /// By which interface; it is made if it is not there. `None`: a new one.
+        interface: Option<String>,
+    },
+    /// Invitations, and who has come by one. Answer: [`Reply::Invitations`].
+    Invitations {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+    },
+    /// Take back an invitation that nobody has used. Answer: [`Reply::Names`], what was taken back.
+    ClearInvitations {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+        /// Which one ([`ErrorCode::NotFound`] if there is none); `None`: all of them.
+        id: Option<String>,
+    },
+    /// Expel a peer that has come by an invitation. Answer: [`Reply::Done`].
+    RemoveMember {
+        /// Of which interface; see [`RequestBody::Peer`].
+        interface: Option<String>,
+        /// Its name.
+        peer: String,
+    },
+}
+
+/// An invitation that is to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// To this interface ([`ErrorCode::NotFound`] if there is none).
+    pub interface: String,
+    /// Into this group ([`ErrorCode::NotFound`] if there is none).
+    pub group: String,
+    /// What is to be the name of whoever uses it. `None`: one is made.
+    pub name: Option<String>,
+    /// How many seconds it is good, 1..=315,360,000.
+    pub valid_s: u32,
+    /// Where the hub is reached, at most 8. None: at the addresses of the interface's locals.
+    pub addresses: Vec<PublicAddress>,
+}
+
+/// Where a hub is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicAddress {
+    /// IP address or host name.
+    pub address: String,
+    /// UDP port, 1..=65535. `None`: that of the first local of the interface.
+    pub port: Option<u16>,
 }
 
 /// Some of a list's rows.
@@ -517,6 +569,12 @@ pub enum Reply {
     Listeners(Rows<ListenerRow>),
     /// See [`RequestBody::HubGroups`]; by interface and name.
     HubGroups(Vec<HubGroupRow>),
+    /// See [`RequestBody::Invite`].
+    Invited(InvitedRow),
+    /// See [`RequestBody::Join`].
+    Joined(JoinedRow),
+    /// See [`RequestBody::Invitations`].
+    Invitations(InvitationsReport),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

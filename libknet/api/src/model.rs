@@ -288,6 +288,9 @@ pub struct PeerConfig {
     pub public_key: Option<PublicKey>,
     /// File with the preshared key, as written: relative paths are relative to the configuration file.
     pub preshared_key_file: Option<String>,
+    /// File with what an invitation has in it to present to this peer, as written: relative paths are relative to the
+    /// configuration file. See [`crate::invitation`].
+    pub invitation_file: Option<String>,
     /// The group that says what is not said here.
     pub group: Option<String>,
     /// How frames to this peer choose links. `None`: as the group says, or the default.

@@ -3,8 +3,10 @@
 
 mod certificates;
 mod hubs;
+mod invitations;
 
 pub use certificates::{AuthoritiesRow, CertificateRow, CertificatesReport};
+pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, JoinedRow};
 
 use serde::{Deserialize, Serialize};
 
@@ -372,6 +374,8 @@ pub struct GroupRow {
     pub authorized_keys: Option<KeyFileRow>,
     /// Whose certificates it takes.
     pub certificates: Option<AuthoritiesRow>,
+    /// Its file of invitations.
+    pub invitations: Option<InvitationsRow>,
 }
 
 /// A file of the keys of a group's peers.

@@ -181,13 +181,14 @@ fn below_field_prime(bytes: &[u8; 32]) -> bool {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Whether `word` looks like a key, whole or nearly: such a word is not repeated in messages, which end in logs.
+/// Whether `word` looks like a key or an invitation, whole or nearly: such a word is not repeated in messages, which end in logs.
 pub fn may_be_key(word: &str) -> bool {
     let word = word.trim_matches('"');
+    let invitation = word.len() > 30 && word.starts_with("knet");
     let hex = word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
     let digits = word.trim_end_matches('=');
     let base64 = (40..=48).contains(&digits.len()) && digits.bytes().all(|b| BASE64.contains(&b));
-    hex || base64
+    hex || base64 || invitation
 }
 
 /// The six bits that a character stands for: [`BASE64`] the other way round. A file of keys has millions of them.

@@ -398,7 +398,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "show",
             Some(
-                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, peer-group, hub-group, links, ... (20 more, see `?`)",
+                "% Incomplete command.\n  expected: version, interfaces, ip, peers, peer, peer-group, hub-group, links, ... (21 more, see `?`)",
             ),
         ),
         (
@@ -417,7 +417,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "shwo version",
             Some(
-                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, clear, write, copy, ... (16 more, see `?`); did you mean `show`?",
+                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, clear, write, copy, ... (19 more, see `?`); did you mean `show`?",
             ),
         ),
         (

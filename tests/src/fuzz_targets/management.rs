@@ -13,6 +13,7 @@ use libknet::api::{
     edit::Context,
     grammar::{Line, complete, help, parse},
     group::authorized_keys,
+    invitation::{self, Invitation, register},
     load::load,
     message::{Hello, HelloReply, Privilege, Request, RequestBody, Response},
     model::Config,
@@ -156,6 +157,31 @@ pub fn authorized_keys(bytes: &[u8]) {
                 assert!(problem.expected.is_some(), "{problem:?}");
             }
         }
+    }
+}
+
+/// Invitations as they are pasted, files of them at a hub, and what is presented: whatever is read is written in the same way
+/// again.
+pub fn invitation(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(read) = Invitation::parse(text)
+    {
+        let written = read.to_text().expect("it was read");
+        let stripped: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        assert_eq!(written, stripped);
+        assert_eq!(Invitation::parse(&written), Ok(read));
+    }
+    match register::parse(bytes) {
+        Ok(read) => {
+            assert_eq!(register::parse(read.to_text().as_bytes()).as_ref(), Ok(&read));
+            assert_eq!(read.keys().len(), read.members().len());
+            let used = read.invitations().len() - read.open();
+            assert_eq!(used, read.members().len());
+        }
+        Err(text) => assert!(text.contains("expected: "), "{text}"),
+    }
+    if let Some(key) = invitation::presented(bytes) {
+        assert_eq!(invitation::credential(key), bytes);
     }
 }
 

@@ -5,7 +5,7 @@
 
 pub mod armor;
 pub mod authority;
-mod fields;
+pub(crate) mod fields;
 pub mod revocation;
 
 use std::{fmt, net::IpAddr};

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::{
     commands::{self, CommandDef, Scope},
     schema::{self, Kind, Mode, Row},
-    syntax::Pattern,
+    syntax::{Pattern, REPEATS},
     types::{ArgumentType, Form},
 };
 
@@ -300,6 +300,15 @@ impl Arena {
                 with.next.extend(&follow.next);
                 with.ends |= follow.ends;
                 with
+            }
+            Pattern::Repeat(inner) => {
+                let mut rest = follow.clone();
+                for _ in 0..REPEATS {
+                    rest = self.add(inner, &rest, part, arguments);
+                    rest.next.extend(&follow.next);
+                    rest.ends |= follow.ends;
+                }
+                rest
             }
             Pattern::Either(parts) => {
                 let mut all = Follow::default();

@@ -5,12 +5,13 @@ use super::{
     transactions::{TRANSACTIONS, Transaction},
 };
 use crate::{
-    message::{Only, Privilege},
+    message::{Invite, Only, Privilege},
     value::Value,
 };
 
 mod domain;
 mod exec;
+mod invitations;
 mod show;
 
 pub use self::show::Show;
@@ -180,6 +181,29 @@ pub enum Command {
     },
     /// Read the configuration file again.
     ReloadConfig,
+    /// Make an invitation.
+    Invite(Invite),
+    /// Become a peer of a hub by an invitation.
+    Join {
+        /// What the hub made.
+        invitation: String,
+        /// By which interface; it is made if it is not there.
+        interface: Option<String>,
+    },
+    /// Take back an invitation that nobody has used.
+    ClearInvitation {
+        /// Which one; `None`: all of them.
+        id: Option<String>,
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Expel a peer that has come by an invitation.
+    RemoveMember {
+        /// Its name.
+        peer: String,
+        /// Of which interface.
+        interface: Option<String>,
+    },
 }
 
 /// What is looked at again and again.
@@ -215,7 +239,11 @@ impl Command {
             | Self::TestLink { .. }
             | Self::Reset { .. }
             | Self::GenerateKey { .. }
-            | Self::ReloadConfig => Privilege::Admin,
+            | Self::ReloadConfig
+            | Self::Invite(_)
+            | Self::Join { .. }
+            | Self::ClearInvitation { .. }
+            | Self::RemoveMember { .. } => Privilege::Admin,
             Self::Enable
             | Self::Disable
             | Self::Exit
@@ -287,7 +315,8 @@ pub fn all() -> impl Iterator<Item = &'static CommandDef> + Clone {
         .iter()
         .chain(domain::COMMANDS)
         .chain(exec::COMMANDS)
-        .chain(exec::ACTIONS);
+        .chain(exec::ACTIONS)
+        .chain(invitations::COMMANDS);
     about_the_daemon.chain(TRANSACTIONS)
 }
 

@@ -1,4 +1,4 @@
-//! The little language of syntax lines: `word`, `<type>`, `[optional]`, `(this|that)`.
+//! The little language of syntax lines: `word`, `<type>`, `[optional]`, `(this|that)`, `{so often}`.
 
 use super::{
     lexer::quote,
@@ -14,7 +14,12 @@ pub(crate) enum Pattern {
     Sequence(Vec<Pattern>),
     Optional(Box<Pattern>),
     Either(Vec<Pattern>),
+    /// Up to [`REPEATS`] times, or not at all.
+    Repeat(Box<Pattern>),
 }
+
+/// How often what stands in braces may be there.
+pub(crate) const REPEATS: usize = 8;
 
 impl Pattern {
     /// Parses a line of one of our own tables; a test parses them all.
@@ -34,6 +39,7 @@ impl Pattern {
             Self::Word(_) => Vec::new(),
             Self::Argument(argument) => vec![argument],
             Self::Optional(inner) => inner.arguments(),
+            Self::Repeat(inner) => inner.arguments().repeat(REPEATS),
             Self::Sequence(parts) | Self::Either(parts) => parts.iter().flat_map(Self::arguments).collect(),
         }
     }
@@ -44,7 +50,7 @@ impl Pattern {
         match self {
             Self::Word(word) => (*word).to_owned(),
             Self::Argument(argument) => value(argument.name).to_owned(),
-            Self::Optional(inner) => inner.example(value),
+            Self::Optional(inner) | Self::Repeat(inner) => inner.example(value),
             Self::Sequence(parts) => {
                 let parts: Vec<String> = parts.iter().map(|part| part.example(value)).collect();
                 parts.join(" ").trim_end().to_owned()
@@ -88,6 +94,17 @@ impl Pattern {
                     return Some(Vec::new());
                 }
                 inner.words(values)
+            }
+            Self::Repeat(inner) => {
+                let mut words = Vec::new();
+                for _ in 0..REPEATS {
+                    if all_absent(inner, values) {
+                        skip(inner, values);
+                    } else {
+                        words.extend(inner.words(values)?);
+                    }
+                }
+                Some(words)
             }
             Self::Either(parts) => {
                 // The alternative whose arguments are there; one without arguments, if none has any.
@@ -140,19 +157,23 @@ fn parse_sequence(rest: &mut &'static str) -> Result<Pattern, String> {
         *rest = rest.trim_start();
         let Some(first) = rest.chars().next() else { break };
         match first {
-            '|' | ')' | ']' => break,
-            '(' | '[' => {
+            '|' | ')' | ']' | '}' => break,
+            '(' | '[' | '{' => {
                 *rest = &rest[1..];
                 let inner = parse_either(rest)?;
-                let close = if first == '(' { ')' } else { ']' };
+                let close = match first {
+                    '(' => ')',
+                    '[' => ']',
+                    _ => '}',
+                };
                 *rest = rest
                     .trim_start()
                     .strip_prefix(close)
                     .ok_or(format!("no {close} before {rest:?}"))?;
-                parts.push(if first == '(' {
-                    inner
-                } else {
-                    Pattern::Optional(Box::new(inner))
+                parts.push(match first {
+                    '(' => inner,
+                    '[' => Pattern::Optional(Box::new(inner)),
+                    _ => Pattern::Repeat(Box::new(inner)),
                 });
             }
             '<' => {
@@ -164,7 +185,7 @@ fn parse_sequence(rest: &mut &'static str) -> Result<Pattern, String> {
             }
             _ => {
                 let end = rest
-                    .find(|c: char| c.is_whitespace() || "|()[]<>".contains(c))
+                    .find(|c: char| c.is_whitespace() || "|()[]{}<>".contains(c))
                     .unwrap_or(rest.len());
                 let (word, after) = rest.split_at(end);
                 if word.is_empty() {

@@ -61,6 +61,8 @@ pub enum Form {
     Path,
     /// The rest of the line, at most so many characters.
     Text(usize),
+    /// An invitation, as a hub makes it.
+    Invitation,
 }
 
 /// What live names complete an argument.

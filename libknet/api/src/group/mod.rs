@@ -30,6 +30,9 @@ pub struct GroupConfig {
     pub certificate_authority_file: Option<String>,
     /// File with their revocation lists, likewise. See [`crate::certificate::revocation`].
     pub revocation_list_file: Option<String>,
+    /// File with invitations to this group, and with peers that have come by one, as written: a name in the directory of the
+    /// configuration file. See [`crate::invitation::register`].
+    pub invitations_file: Option<String>,
     /// File with the preshared key of every peer that has none of its own, as written: relative paths are relative to the
     /// configuration file.
     pub preshared_key_file: Option<String>,

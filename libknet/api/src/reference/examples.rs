@@ -53,6 +53,12 @@ pub(super) fn example(name: &str) -> &'static str {
         "new-file" => "support.tar.gz",
         "interval-seconds" => "7",
         "key-file" => "fra2.key",
+        "new-peer" => "bas1",
+        "validity" => "14",
+        "invitation" => {
+            "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeiRSfsA"
+        }
+        "invitation-id" => "5f3759df",
         "peer-state" | "link-state" => "up",
         _ => "",
     }

@@ -14,7 +14,8 @@ pub fn markdown() -> String {
         "# Configuration and commands\n\n\
          Made from the grammar tables by `scripts/generate`; not to be edited by hand. Operation, with a configuration\n\
          explained line by line, is in [operations.md](operations.md).\n\n\
-         `<name>` stands for a value (see [values](#values)), `[...]` can be left out, `(a | b)` is one or the other.\n\
+         `<name>` stands for a value (see [values](#values)), `[...]` can be left out, `{...}` as well, and\n\
+         be there up to eight times, `(a | b)` is one or the other.\n\
          Every word can be abbreviated. `no LINE` undoes a line and needs only what stands in front of `::`;\n\
          `default LINE` puts a setting back to its default. Lines of the configuration are for administrators (root\n\
          and group `knet`), commands for whom the last column says; operators are in group `knetop`. Whoever is\n\

@@ -21,7 +21,8 @@ pub fn configuration_page(version: &str) -> String {
          tells all that is wrong with a file, each with line and column. At SIGHUP the file is read again, and the\n\
          difference is put into force, or the file is refused as a whole.\n\
          .PP\n\
-         Below, a word between < and > stands for a value, [...] can be left out, and (a | b) is one or the other.\n",
+         Below, a word between < and > stands for a value, [...] can be left out, {...} as well, and be there up to eight \
+         times, and (a | b) is one or the other.\n",
     );
     page.push_str(".SH EXAMPLE\n.nf\n");
     page.push_str(&text(EXAMPLE));

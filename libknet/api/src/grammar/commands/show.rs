@@ -171,6 +171,11 @@ pub enum Show {
         /// Only of this one.
         interface: Option<String>,
     },
+    /// Invitations, and who has come by one.
+    Invitations {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// Our certificates, and those by which peers are there.
     Certificates {
         /// Only of this interface.

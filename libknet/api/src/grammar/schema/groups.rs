@@ -60,6 +60,16 @@ pub(super) static GROUPS: &[Row] = &[
             "A file of certificates that do not count any more, as `knetd ca revoke` writes it",
         )],
     ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("invitations", "<path>"),
+        Leaf::Invitations,
+        optional!(Group.invitations_file: Word),
+        &[(
+            "invitations",
+            "A file of invitations, and of peers that have come by one, which `invite` and they make",
+        )],
+    ),
     secret(leaf(
         (Mode::Group, Impact::Rehandshake),
         ("preshared-key", "file <path>"),

@@ -44,6 +44,19 @@ pub(super) static PEERS: &[Row] = &[
             ("file", "It is in a file, as `knetd genpsk` writes it"),
         ],
     )),
+    secret(leaf(
+        (Mode::Peer, Impact::Live),
+        ("invitation", "file <path>"),
+        Leaf::Invitation,
+        optional!(Peer.invitation_file: Word),
+        &[
+            (
+                "invitation",
+                "What this node has to show for itself to a peer that does not know it",
+            ),
+            ("file", "It is in a file, as `join` writes it"),
+        ],
+    )),
     leaf(
         (Mode::Peer, Impact::Live),
         ("group", "<group>"),

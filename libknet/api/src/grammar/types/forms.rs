@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Form;
 use crate::{
+    invitation::{Invitation, InvitationError},
     switchport::VlanList,
     value::{IpPrefix, MacAddr, PublicKey, Value, base64_decode},
 };
@@ -71,6 +72,11 @@ impl Form {
                 Err(Some(format!("a path of more than {LONGEST_PATH} bytes")))
             }
             Self::Path => Ok(Value::Word(text.to_owned())),
+            Self::Invitation => match Invitation::parse(text) {
+                Ok(_) => Ok(Value::Word(text.to_owned())),
+                Err(InvitationError::Prefix) => Err(None),
+                Err(error) => Err(Some(error.to_string())),
+            },
             Self::Text(longest) => {
                 if text.is_empty() || text.trim() != text {
                     Err(None)
@@ -102,6 +108,7 @@ impl Form {
             Self::DnsName => "HOST".to_owned(),
             Self::Path => "PATH".to_owned(),
             Self::Text(_) => "LINE".to_owned(),
+            Self::Invitation => "INVITATION".to_owned(),
         }
     }
 
@@ -118,6 +125,7 @@ impl Form {
             Self::HostName => Some("1-63 of A-Z a-z 0-9 . -".to_owned()),
             Self::DnsName => Some("labels of A-Z a-z 0-9 - with dots between them".to_owned()),
             Self::Text(longest) => Some(format!("1-{longest} characters")),
+            Self::Invitation => Some("as `invite` prints it at the hub".to_owned()),
             _ => None,
         }
     }

@@ -517,6 +517,37 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "new-peer",
+        forms: &[Form::PeerName],
+        help: "Name of a peer that is to be",
+        live: None,
+    },
+    ArgumentType {
+        name: "validity",
+        forms: &[
+            Form::Range {
+                low: 1,
+                high: 3650,
+                unit: "days",
+            },
+            Form::Seconds(86_400),
+        ],
+        help: "How long it is good",
+        live: None,
+    },
+    ArgumentType {
+        name: "invitation",
+        forms: &[Form::Invitation],
+        help: "What `invite` printed at the hub; in quotation marks there may be white space in it",
+        live: None,
+    },
+    ArgumentType {
+        name: "invitation-id",
+        forms: &[Form::Choice(&[("all", "All that are open")]), Form::PeerName],
+        help: "Which one, as `show invitations` lists it",
+        live: None,
+    },
+    ArgumentType {
         name: "peer-state",
         forms: &[Form::Choice(&[
             ("up", "With a session"),
