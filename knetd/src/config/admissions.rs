@@ -186,12 +186,11 @@ impl Admissions {
                     Some(false) if certificate.not_after <= now => Some(Ended::Expired),
                     Some(false) => None,
                 };
-                match why {
-                    Some(why) => ended.push((name.clone(), Rc::clone(admitted), why)),
-                    None => {
-                        let end = certificate.not_after;
-                        next_end = Some(next_end.map_or(end, |next: u64| next.min(end)));
-                    }
+                if let Some(why) = why {
+                    ended.push((name.clone(), Rc::clone(admitted), why));
+                } else {
+                    let end = certificate.not_after;
+                    next_end = Some(next_end.map_or(end, |next: u64| next.min(end)));
                 }
             }
         }

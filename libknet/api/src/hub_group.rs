@@ -86,6 +86,7 @@ pub(crate) fn check(name: &str, interface: &InterfaceConfig, problems: &mut Vec<
         let others = [
             (&config.authorized_keys_file, "authorized-keys"),
             (&config.certificate_authority_file, "certificate-authority"),
+            (&config.invitations_file, "invitations"),
         ];
         for (_, line) in others
             .into_iter()

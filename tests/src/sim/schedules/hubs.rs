@@ -59,7 +59,8 @@ pub(super) fn take_overs(play: &mut Play) {
                         world.network.channel(link, from, to).cut = false;
                     }
                 }
-                _ => world.pause(hub, play.ms(0, 3_000)),
+                // Not for so long that its links are down.
+                _ => world.pause(hub, play.ms(0, 2_000)),
             }
             world.run(play.ms(0, 5_000));
         }
