@@ -82,6 +82,9 @@ pub(crate) enum Mode {
         /// Only so many of the peers talk; the others are there.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=65_536))]
         talkers: Option<u32>,
+        /// Before they talk: what comes with joining is to be over.
+        #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
+        settle: u32,
     },
     /// Random peers send broadcasts, while others talk: do their frames wait?
     Broadcast {

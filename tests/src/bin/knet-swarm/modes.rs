@@ -81,7 +81,9 @@ fn play_mode(course: &mut Course, args: &Args, findings: &mut Findings) -> Resul
             size,
             seconds,
             talkers,
+            settle,
         } => {
+            wait(course, "settle", settle)?;
             let talkers = talkers.unwrap_or(args.peers()).min(args.peers());
             let mut talk = Talk::new(talkers.max(2), size, rate);
             introduce(course, &mut talk, talkers)?;
@@ -204,17 +206,19 @@ fn storm(course: &mut Course, args: &Args, findings: &mut Findings, times: u32, 
     Ok(())
 }
 
+/// Nothing but what peers and hub do by themselves.
+fn wait(course: &mut Course, name: &str, seconds: u32) -> Result<Phase> {
+    let until = now() + Span::from_secs(seconds.into());
+    course.run(
+        name,
+        Duration::from_secs(u64::from(seconds) + 60),
+        move |_, at| at >= until,
+    )
+}
+
 fn idle(course: &mut Course, findings: &mut Findings, settle: u32, seconds: u32) -> Result<()> {
-    let mut wait = |name: &str, seconds: u32| {
-        let until = now() + Span::from_secs(seconds.into());
-        course.run(
-            name,
-            Duration::from_secs(u64::from(seconds) + 60),
-            move |_, at| at >= until,
-        )
-    };
-    wait("settle", settle)?;
-    let phase = wait("idle", seconds)?;
+    wait(course, "settle", settle)?;
+    let phase = wait(course, "idle", seconds)?;
     demand_all_up(course, findings);
     let per_second = |n: u64| n as f64 / phase.seconds();
     findings.add(
