@@ -57,5 +57,8 @@ mod tests {
             assert!(!may_keep(Some(&peer), &line.replace("{}", key)), "{line}");
         }
         assert!(!may_keep(None, &format!("psk {}", "0f".repeat(32))));
+        let invitation = "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeAQQKyAQBEJrQi5E";
+        assert!(!may_keep(None, &format!("join {invitation} interface knet0")));
+        assert!(!may_keep(None, &format!("join {}", &invitation[..40])), "nor a part of it");
     }
 }

@@ -140,6 +140,7 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
         Show::Commands { word } => commands::document(word.as_deref()),
         Show::Drops { interface } => drops::document(&all_interfaces(client, interface)?, seen),
         Show::Certificates { interface } => certificates::document(client, interface)?,
+        Show::IpPools { interface } => invitations::pools(client, interface)?,
         Show::Invitations { interface } => invitations::document(client, interface)?,
         Show::Limits { interface } => limits::document(&all_limits(client, interface)?),
         Show::Memory { interface } => limits::memory(all_limits(client, interface)?),

@@ -7,6 +7,7 @@ mod invitations;
 mod join;
 mod key_files;
 mod loading;
+pub(crate) mod pool;
 mod redemption;
 mod refusal;
 mod transactions;

@@ -1,6 +1,6 @@
 //! `show invitations`, and what `invite`, `join`, `clear invitation` and `remove member` have done.
 
-use knet_api::message::{InvitationRow, InvitedRow, JoinedRow, Reply, RequestBody};
+use knet_api::message::{InvitationRow, InvitedRow, IpPoolRow, JoinedRow, Reply, RequestBody};
 use serde_json::json;
 
 use crate::{
@@ -23,6 +23,7 @@ pub(crate) fn document(client: &mut Client, interface: Option<String>) -> Result
         ("Id", Align::Left),
         ("State", Align::Left),
         ("Name", Align::Left),
+        ("Addresses", Align::Left),
         ("Until (UTC)", Align::Left),
         ("Since (UTC)", Align::Left),
         ("Public key", Align::Left),
@@ -35,6 +36,10 @@ pub(crate) fn document(client: &mut Client, interface: Option<String>) -> Result
             clean(&row.id),
             clean(&row.state),
             row.name.as_deref().map_or_else(nothing, clean),
+            match &row.addresses[..] {
+                [] => nothing(),
+                addresses => clean(&addresses.join(",")),
+            },
             row.expires_unix_ms.map_or_else(nothing, date_time),
             row.since_unix_ms.map_or_else(nothing, date_time),
             row.public_key.as_deref().map_or_else(nothing, clean),
@@ -48,14 +53,45 @@ pub(crate) fn document(client: &mut Client, interface: Option<String>) -> Result
     Ok(Document::table("invitations", json!(report.rows), table(&columns, &cells)).with_notes(notes))
 }
 
+/// One line for each pool.
+pub(crate) fn pools(client: &mut Client, interface: Option<String>) -> Result<Document, Failure> {
+    let Reply::IpPools(rows) = client.call(RequestBody::IpPools { interface })? else {
+        return Err(unexpected());
+    };
+    let columns = [
+        ("Interface", Align::Left),
+        ("Group", Align::Left),
+        ("Pool", Align::Left),
+        ("Addresses", Align::Right),
+        ("Used", Align::Right),
+        ("Next", Align::Left),
+    ];
+    let cells = |row: &IpPoolRow| {
+        vec![
+            clean(&row.interface),
+            clean(&row.group),
+            clean(&row.pool),
+            clean(&row.addresses),
+            row.used.to_string(),
+            row.next.as_deref().map_or("none".to_owned(), clean),
+        ]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    Ok(Document::table("ip_pools", json!(rows), table(&columns, &cells)))
+}
+
 /// An invitation that was made: on a line of its own, so that it can be copied.
 pub(crate) fn invited(row: &InvitedRow) -> Document {
+    let with = match &row.addresses[..] {
+        [] => String::new(),
+        addresses => format!(", with {}", clean(&addresses.join(", "))),
+    };
     let lines = vec![
         format!(
-            "Invitation {}, good once until {}, to {}:",
+            "Invitation {}, good once until {}, to {}{with}:",
             clean(&row.id),
             date_time(row.expires_unix_ms),
-            clean(&row.addresses.join(", "))
+            clean(&row.endpoints.join(", "))
         ),
         clean(&row.invitation),
         "It is a secret until it is used. There: knet-cli, and `join` with it.".to_owned(),

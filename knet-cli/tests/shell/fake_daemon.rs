@@ -25,10 +25,10 @@ use knet_api::{
     message::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
         EventRow, GroupRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, InvitationRow,
-        InvitationsReport, InvitationsRow, InvitedRow, JoinedRow, KeyFileRow, LimitRow, LinkRow, ListenerRow,
-        LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply,
-        Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow,
-        Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow, KeyFileRow, LimitRow, LinkRow,
+        ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow,
+        Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow,
+        SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -367,6 +367,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         RequestBody::HubGroups(_) => Ok(Reply::HubGroups(vec![hubs()])),
         RequestBody::Certificates { .. } => Ok(Reply::Certificates(certificates())),
         RequestBody::Invitations { .. } => Ok(Reply::Invitations(invitations())),
+        RequestBody::IpPools { .. } => Ok(Reply::IpPools(pools())),
         RequestBody::Invite(order) if order.group != "branches" => Err(ApiError::new(
             ErrorCode::NotFound,
             format!("there is no group {}", order.group),
@@ -377,6 +378,10 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
             id: "5f3759df".into(),
             expires_unix_ms: 1_735_689_600_000 + u64::from(order.valid_s) * 1000,
             addresses: match &order.addresses[..] {
+                [] => vec!["10.200.4.1/16".into()],
+                said => said.iter().map(ToString::to_string).collect(),
+            },
+            endpoints: match &order.endpoints[..] {
                 [] => vec!["203.0.113.7:7700".into()],
                 said => said
                     .iter()
@@ -725,8 +730,26 @@ fn certificates() -> CertificatesReport {
 }
 
 /// One that was made for this, to 203.0.113.7.
-const INVITATION: &str =
-    "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeiRSfsA";
+const INVITATION: &str = "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeAQQKyAQBEJrQi5E";
+
+fn pools() -> Vec<IpPoolRow> {
+    let row = IpPoolRow {
+        interface: "knet0".into(),
+        group: "branches".into(),
+        pool: "10.200.4.0/22".into(),
+        addresses: "1022".into(),
+        used: 2,
+        next: Some("10.200.4.3/16".into()),
+    };
+    let full = IpPoolRow {
+        group: "labs".into(),
+        pool: "fd00::/127".into(),
+        addresses: "2".into(),
+        next: None,
+        ..row.clone()
+    };
+    vec![row, full]
+}
 
 fn invitations() -> InvitationsReport {
     let row = InvitationRow {
@@ -735,12 +758,14 @@ fn invitations() -> InvitationsReport {
         id: "5f3759df".into(),
         state: "open".into(),
         expires_unix_ms: Some(1_735_689_600_000),
+        addresses: vec!["10.200.4.1/16".into()],
         ..InvitationRow::default()
     };
     let used = InvitationRow {
         id: "0badcafe".into(),
         state: "used".into(),
         name: Some("lab2".into()),
+        addresses: vec!["10.200.4.2/16".into()],
         expires_unix_ms: None,
         public_key: Some("3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=".into()),
         since_unix_ms: Some(1_735_689_601_500),

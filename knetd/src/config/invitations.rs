@@ -127,7 +127,7 @@ impl Invitations {
                 return None;
             }
             match invited {
-                Invited::Open { name, expires } => Some(Found::Open {
+                Invited::Open { name, expires, .. } => Some(Found::Open {
                     group: group.to_owned(),
                     name: name.clone(),
                     expires: *expires,

@@ -72,6 +72,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Groups { .. }
         | RequestBody::Certificates { .. }
         | RequestBody::Invitations { .. }
+        | RequestBody::IpPools { .. }
         | RequestBody::HubGroups(_)
         | RequestBody::Complete { .. }
         | RequestBody::Revisions

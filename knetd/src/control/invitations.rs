@@ -2,11 +2,16 @@
 
 use libknet::api::{
     invitation::register::{Invited, Register},
-    message::{ApiError, InvitationRow, InvitationsReport, InvitationsRow, Reply},
+    message::{ApiError, InvitationRow, InvitationsReport, InvitationsRow, IpPoolRow, Reply},
+    value::IpPrefix,
 };
 
 use super::names;
-use crate::{config::watched_file::WatchedFile, daemon::Daemon, logging::unix_ms};
+use crate::{
+    config::watched_file::WatchedFile,
+    daemon::{Daemon, pool::Pool},
+    logging::unix_ms,
+};
 
 /// Most rows of an answer.
 const ROWS: usize = 1000;
@@ -26,10 +31,15 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
                     ..InvitationRow::default()
                 };
                 match invited {
-                    Invited::Open { name, expires } => open.push(InvitationRow {
+                    Invited::Open {
+                        name,
+                        expires,
+                        addresses,
+                    } => open.push(InvitationRow {
                         state: if *expires > now { "open" } else { "expired" }.to_owned(),
                         name: name.clone(),
                         expires_unix_ms: Some(expires.saturating_mul(1000)),
+                        addresses: texts(addresses),
                         ..row
                     }),
                     Invited::Used { member } => {
@@ -39,6 +49,7 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
                             state: if displaced { "displaced" } else { "used" }.to_owned(),
                             name: Some(member.clone()),
                             public_key: known.map(|member| member.public_key.to_string()),
+                            addresses: known.map_or_else(Vec::new, |member| texts(&member.addresses)),
                             since_unix_ms: known.map(|member| member.since.saturating_mul(1000)),
                             ..row
                         });
@@ -62,6 +73,32 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
         more,
         problems: problems.collect(),
     }))
+}
+
+fn texts(addresses: &[IpPrefix]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
+}
+
+/// Answers [`libknet::api::message::RequestBody::IpPools`].
+pub(crate) fn pools(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiError> {
+    let mut rows = Vec::new();
+    for (name, interface) in names::interfaces(daemon.of_this_host(), only)? {
+        let taken = daemon.taken_addresses(name, interface);
+        for (group, config) in &interface.groups {
+            rows.extend(Pool::of(config).map(|prefix| {
+                let pool = Pool::new(prefix, interface);
+                IpPoolRow {
+                    interface: name.clone(),
+                    group: group.clone(),
+                    pool: prefix.to_string(),
+                    addresses: pool.size().to_string(),
+                    used: pool.used(&taken) as u64,
+                    next: pool.next(&taken).map(|next| next.to_string()),
+                }
+            }));
+        }
+    }
+    Ok(Reply::IpPools(rows))
 }
 
 /// What a group has to do with invitations.

@@ -239,6 +239,7 @@ impl Session {
             RequestBody::Invitations { interface } => {
                 invitations::report(&daemon.borrow(), interface.as_deref())
             }
+            RequestBody::IpPools { interface } => invitations::pools(&daemon.borrow(), interface.as_deref()),
             RequestBody::ClearInvitations { interface, id } => daemon
                 .borrow_mut()
                 .clear_invitations(interface.as_deref(), id.as_deref(), &self.user.name)

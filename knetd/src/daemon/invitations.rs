@@ -1,6 +1,9 @@
 //! What an administrator does with invitations at the hub: they are made and taken back, and members are expelled.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 use libknet::{
     OsEntropy,
@@ -9,19 +12,23 @@ use libknet::{
             lexer::MAX_LINE,
             types::{Form, lookup},
         },
+        group::GroupConfig,
         invitation::{
-            Invitation, MAX_ADDRESSES, SECRET_LEN,
+            Invitation, MAX_ENDPOINTS, SECRET_LEN,
             register::{Invited, MAX_INVITATIONS, Register, SecretHash},
         },
         message::{ApiError, ErrorCode, Invite, InvitedRow, PublicAddress},
         model::{InterfaceConfig, PublicKey, Remote},
-        value::Value,
+        value::{IpPrefix, Value},
     },
     proto::rng::Entropy,
 };
 use zeroize::Zeroizing;
 
-use super::Daemon;
+use super::{
+    Daemon,
+    pool::{Pool, own_prefixes},
+};
 use crate::{
     config::{
         invitations::{hash_of, key_of},
@@ -70,7 +77,8 @@ impl Daemon {
             public_key,
             secret: [0; SECRET_LEN],
             expires: now + u64::from(order.valid_s),
-            addresses: addresses(interface, config, &order.addresses)?,
+            endpoints: endpoints(interface, config, &order.endpoints)?,
+            addresses: self.addresses_for(interface, config, group, order)?,
         };
         let (text, hash) = loop {
             OsEntropy.fill(&mut invitation.secret);
@@ -99,7 +107,12 @@ impl Daemon {
         let made = self.change_register(&group, |register| {
             let room = register.invitations().len() < MAX_INVITATIONS;
             if room {
-                register.invite(hash, order.name.clone(), invitation.expires);
+                register.invite(
+                    hash,
+                    order.name.clone(),
+                    invitation.expires,
+                    invitation.addresses.clone(),
+                );
             }
             room
         })?;
@@ -130,8 +143,73 @@ impl Daemon {
             invitation: text.to_string(),
             id: hash.id(),
             expires_unix_ms: invitation.expires * 1000,
-            addresses: invitation.addresses.iter().map(remote_text).collect(),
+            endpoints: invitation.endpoints.iter().map(remote_text).collect(),
+            addresses: invitation.addresses.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    /// The addresses that an invitation gives: those that were asked for, and else the next of the group's pools.
+    fn addresses_for(
+        &self,
+        interface: &str,
+        config: &InterfaceConfig,
+        group: &GroupConfig,
+        order: &Invite,
+    ) -> Result<Vec<IpPrefix>, ApiError> {
+        let invalid = |text: String, hint: &str| ApiError::new(ErrorCode::Invalid, text).with_hint(hint);
+        let taken = self.taken_addresses(interface, config);
+        let mut addresses: Vec<IpPrefix> = Vec::new();
+        for wanted in &order.addresses {
+            if addresses
+                .iter()
+                .any(|other| other.address.is_ipv4() == wanted.address.is_ipv4())
+            {
+                return Err(invalid(
+                    "two addresses of one kind".to_owned(),
+                    "at most one of IPv4 and one of IPv6",
+                ));
+            }
+            if taken.contains(&wanted.address) {
+                let text = format!("{} is ours, or was given to somebody else", wanted.address);
+                return Err(invalid(
+                    text,
+                    "another address; `show invitations` tells who has which",
+                ));
+            }
+            addresses.push(*wanted);
+        }
+        for prefix in Pool::of(group) {
+            if addresses
+                .iter()
+                .any(|other| other.address.is_ipv4() == prefix.address.is_ipv4())
+            {
+                continue;
+            }
+            let next = Pool::new(prefix, config).next(&taken).ok_or_else(|| {
+                let text = format!("no address of pool {prefix} of group {} is left", order.group);
+                invalid(
+                    text,
+                    "a larger pool, or `clear invitation` and `remove member` for those that nobody needs",
+                )
+            })?;
+            addresses.push(next);
+        }
+        Ok(addresses)
+    }
+
+    /// The addresses of an interface that cannot be given: our own, and those that were given.
+    pub(crate) fn taken_addresses(&self, interface: &str, config: &InterfaceConfig) -> BTreeSet<IpAddr> {
+        let now = unix_ms() / 1000;
+        let certified = self
+            .sources
+            .admissions
+            .of(interface)
+            .flat_map(|(_, peers)| peers.values());
+        let certified = certified.flat_map(|admitted| &admitted.certificate.certificate().addresses);
+        let given = self.sources.invitations.of_interface(interface);
+        let given = given.flat_map(|(_, register)| register.addresses(now));
+        let all = own_prefixes(config).chain(certified).chain(given);
+        all.map(|prefix| prefix.address).collect()
     }
 
     /// A name that no peer and no open invitation has.
@@ -156,6 +234,7 @@ impl Daemon {
             Invited::Open {
                 name: Some(other),
                 expires,
+                ..
             } => other == name && *expires > now,
             _ => false,
         };
@@ -285,7 +364,7 @@ impl Daemon {
 }
 
 /// Where the hub is reached: as it was said, or at the addresses of its locals.
-fn addresses(
+fn endpoints(
     interface: &str,
     config: &InterfaceConfig,
     said: &[PublicAddress],
@@ -301,7 +380,7 @@ fn addresses(
                 address: local.address,
                 port: local.port,
             })
-            .take(MAX_ADDRESSES)
+            .take(MAX_ENDPOINTS)
             .collect();
         if known.is_empty() {
             let text = format!(

@@ -1,6 +1,9 @@
 //! `join`: by an invitation this host is configured as a peer of the hub that made it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use libknet::{
     OsEntropy,
@@ -10,13 +13,17 @@ use libknet::{
         invitation::Invitation,
         message::{ApiError, ErrorCode, JoinedRow},
         model::{Config, DEFAULT_PORT, InterfaceConfig, PublicKey, Remote},
-        value::base64_encode,
+        value::{IpPrefix, base64_encode},
     },
     proto::config::PrivateKey,
 };
 use zeroize::Zeroizing;
 
-use super::{Daemon, transactions::Author};
+use super::{
+    Daemon,
+    pool::{network, own_prefixes},
+    transactions::Author,
+};
 use crate::{
     config::{invitations::key_of, store},
     logging::{unix_ms, utc_seconds},
@@ -93,8 +100,8 @@ impl Daemon {
         if known.locals.is_empty() {
             let port = free_port(config);
             let v6 = |remote: &Remote| matches!(remote, Remote::Static { address, .. } if address.is_ipv6());
-            let only_v6 = invitation.addresses.iter().all(v6);
-            let some_v6 = invitation.addresses.iter().any(v6);
+            let only_v6 = invitation.endpoints.iter().all(v6);
+            let some_v6 = invitation.endpoints.iter().any(v6);
             let any = (!only_v6).then_some("any");
             let locals = any.into_iter().chain(some_v6.then_some("any6"));
             lines.extend(
@@ -107,6 +114,29 @@ impl Daemon {
             Some(peer) => (peer, false),
             None => (free_name(known, &invitation.hub), true),
         };
+        // What an earlier invitation of this hub gave may be somebody else's by now.
+        let invited = known
+            .peers
+            .get(&peer)
+            .is_some_and(|peer| peer.invitation_file.is_some());
+        let given = &invitation.addresses;
+        let stale = |own: &&IpPrefix| {
+            let same_network = |given: &IpPrefix| {
+                own.length == given.length
+                    && own.address.is_ipv4() == given.address.is_ipv4()
+                    && network(own) == network(given)
+            };
+            invited && !given.contains(own) && given.iter().any(same_network)
+        };
+        lines.extend(
+            own_prefixes(known)
+                .filter(stale)
+                .map(|own| format!(" no {}", address_line(own))),
+        );
+        let missing = given
+            .iter()
+            .filter(|given| !own_prefixes(known).any(|own| own == *given));
+        lines.extend(missing.map(|given| format!(" {}", address_line(given))));
         let numbers = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
         let mut names = numbers.map(|number| format!("{peer}{number}.invitation"));
         let name = names
@@ -122,7 +152,7 @@ impl Daemon {
         }
         lines.push(format!("  invitation file {name}"));
         if known.peers.get(&peer).is_none_or(|peer| peer.links.is_empty()) {
-            let links = invitation.addresses.iter().enumerate();
+            let links = invitation.endpoints.iter().enumerate();
             lines.extend(links.filter_map(|(id, remote)| match remote {
                 Remote::Static { address, port } => Some(format!("  link {id} remote {address} port {port}")),
                 Remote::Named { name, port } => Some(format!("  link {id} remote {name} port {port}")),
@@ -153,6 +183,13 @@ fn interface_for(config: &Config, named: Option<&str>) -> Result<String, ApiErro
             Err(ApiError::new(ErrorCode::Ambiguous, text)
                 .with_hint("`interface NAME` at the end of the line; one that is not there is made"))
         }
+    }
+}
+
+fn address_line(prefix: &IpPrefix) -> String {
+    match prefix.address {
+        IpAddr::V4(_) => format!("ip address {prefix}"),
+        IpAddr::V6(_) => format!("ipv6 address {prefix}"),
     }
 }
 

@@ -49,7 +49,7 @@ impl Site {
         hub.file("etc/hub.key", &run(KNETD, &["genkey"]), 0o600);
         let config = format!(
             "hostname fra1\ninterface kd0\n private-key file hub.key\n ip address 10.200.0.1/24\n{locals} peer-group \
-             clients\n  invitations clients.members\n  spoke\n"
+             clients\n  invitations clients.members\n  ip pool 10.200.0.8/29\n  spoke\n"
         );
         fs::write(etc.join("knetd.conf"), config).unwrap();
         Self { hub, etc, clients }
@@ -168,7 +168,12 @@ fn whoever_is_invited_joins_by_one_line_and_an_invitation_is_used_once() {
         panic!()
     };
     let invited = site.invite(named("ams1")).unwrap();
-    assert_eq!(invited.addresses, ["10.1.0.1:7700", "10.1.1.1:7700"]);
+    assert_eq!(invited.endpoints, ["10.1.0.1:7700", "10.1.1.1:7700"]);
+    assert_eq!(
+        invited.addresses,
+        ["10.200.0.9/24"],
+        "of the pool, with the length of the hub's network"
+    );
     assert!(!fs::read_to_string(site.file()).unwrap().contains("knet1"));
     assert!(!hub.log().contains(&invited.invitation), "no secret in the log");
 
@@ -184,6 +189,7 @@ fn whoever_is_invited_joins_by_one_line_and_an_invitation_is_used_once() {
     for line in [
         "private-key file knet0.key",
         "local 0 any port 7700",
+        "ip address 10.200.0.9/24",
         "invitation file fra1.invitation",
         "link 0 remote 10.1.0.1 port 7700",
     ] {
@@ -198,10 +204,6 @@ fn whoever_is_invited_joins_by_one_line_and_an_invitation_is_used_once() {
         (row.group.as_deref(), row.authorized_keys.as_deref()),
         (Some("clients"), Some("clients.members"))
     );
-    first
-        .client()
-        .edit("interface knet0 ip address 10.200.0.7/24\n")
-        .unwrap();
     wait_for("an answer over the tunnel", WAIT, || pings(first));
     hub.wait_for_line(&format!(
         "peer ams1 is in group clients by invitation {}",
@@ -215,8 +217,9 @@ fn whoever_is_invited_joins_by_one_line_and_an_invitation_is_used_once() {
     hub.wait_for_line("refused: ams1 has used it already, with another key");
     let late = site.invite(named("late")).unwrap();
     let text = fs::read_to_string(site.file()).unwrap();
-    let line = text.lines().find(|line| line.ends_with(";late")).unwrap();
-    let ended = line.split(';').take(2).collect::<Vec<_>>().join(";") + ";2020-01-01T00:00:00Z;late";
+    let line = text.lines().find(|line| line.contains(";late;")).unwrap();
+    let ended =
+        line.split(';').take(2).collect::<Vec<_>>().join(";") + ";2020-01-01T00:00:00Z;late;10.200.0.10/24";
     let new = site.etc.join("new");
     fs::write(&new, text.replace(line, &ended)).unwrap();
     fs::rename(&new, site.file()).unwrap();
@@ -224,15 +227,22 @@ fn whoever_is_invited_joins_by_one_line_and_an_invitation_is_used_once() {
         site.rows().iter().any(|row| row.state == "expired")
     });
     let again = join(second, &late.invitation, Some("knet7")).unwrap();
-    assert_eq!(
-        again.lines.len(),
-        3,
-        "only the invitation is another one: {:?}",
-        again.lines
-    );
+    let changed = [
+        "interface knet7",
+        " no ip address 10.200.0.9/24",
+        " ip address 10.200.0.10/24",
+        " peer fra1",
+        "  invitation file fra1-2.invitation",
+    ];
+    assert_eq!(again.lines, changed, "the address of the other text goes with it");
     hub.wait_for_line("refused: it has expired at 2020-01-01T00:00:00Z");
     assert_eq!(site.members(), ["ams1"]);
     let nameless = site.invite(Invite::default()).unwrap();
+    assert_eq!(
+        nameless.addresses,
+        ["10.200.0.10/24"],
+        "that of the one that has ended"
+    );
     join(second, &nameless.invitation, Some("knet7")).unwrap();
     wait_for("the second member", WAIT, || site.members().len() == 2);
     let made = site.members()[1].clone();
@@ -248,6 +258,10 @@ fn whoever_is_invited_joins_by_one_line_and_an_invitation_is_used_once() {
     let mut hub = site.start();
     let _daemon = first.start();
     wait_for("both sessions", WAIT, || site.is_up("ams1") && site.is_up(&made));
+
+    // Nobody gets an address again that a member has.
+    let third = site.invite(named("ams3")).unwrap();
+    assert_eq!(third.addresses, ["10.200.0.11/24"]);
 
     // Killed between the line in the file and what comes of it: the line counts.
     hub.signal("-KILL");
@@ -345,7 +359,7 @@ fn what_cannot_be_is_told_and_nothing_is_left_of_it() {
         assert!(whole.contains(text), "{whole}");
     };
     let at = |address: &str| Invite {
-        addresses: vec![PublicAddress {
+        endpoints: vec![PublicAddress {
             address: address.into(),
             port: None,
         }],
@@ -362,7 +376,7 @@ fn what_cannot_be_is_told_and_nothing_is_left_of_it() {
     said(at("a_b"), "neither an address nor a host name");
     said(at("0.0.0.0"), "an address that is none");
     let invited = site.invite(at("vpn.example.net")).unwrap();
-    assert_eq!(invited.addresses, ["vpn.example.net:7700"]);
+    assert_eq!(invited.endpoints, ["vpn.example.net:7700"]);
     site.invite(named("ams1")).unwrap();
     said(named("ams1"), "is for ams1, and it is still open");
     let mut hub = site.client();
@@ -388,6 +402,39 @@ fn what_cannot_be_is_told_and_nothing_is_left_of_it() {
             .unwrap_err();
         assert!(error.message.contains(text), "{error}");
     }
+    // Six addresses, of which two are given by now.
+    let with = |address: &str| Invite {
+        addresses: vec![address.parse().unwrap()],
+        ..Invite::default()
+    };
+    said(
+        with("10.200.0.1/24"),
+        "10.200.0.1 is ours, or was given to somebody else",
+    );
+    said(
+        with("10.200.0.9/24"),
+        "10.200.0.9 is ours, or was given to somebody else",
+    );
+    let wanted = site.invite(with("10.200.0.14/24")).unwrap();
+    assert_eq!(wanted.addresses, ["10.200.0.14/24"]);
+    for last in 11..=13 {
+        let row = site.invite(Invite::default()).unwrap();
+        assert_eq!(row.addresses, [format!("10.200.0.{last}/24")]);
+    }
+    said(
+        Invite::default(),
+        "no address of pool 10.200.0.8/29 of group clients is left",
+    );
+    let pools = match site
+        .client()
+        .ask(RequestBody::IpPools { interface: None })
+        .unwrap()
+    {
+        Reply::IpPools(rows) => rows,
+        other => panic!("{other:?}"),
+    };
+    let [pool] = &pools[..] else { panic!("{pools:?}") };
+    assert_eq!((pool.addresses.as_str(), pool.used, &pool.next), ("6", 6, &None));
     let clear = |id: Option<&str>| {
         site.client().ask(RequestBody::ClearInvitations {
             interface: None,
@@ -399,7 +446,7 @@ fn what_cannot_be_is_told_and_nothing_is_left_of_it() {
         clear(Some(&invited.id)),
         Ok(Reply::Names(vec![invited.id.clone()]))
     );
-    assert!(matches!(clear(None), Ok(Reply::Names(ids)) if ids.len() == 1));
+    assert!(matches!(clear(None), Ok(Reply::Names(ids)) if ids.len() == 5));
     assert!(site.rows().is_empty());
 
     // At the client.

@@ -293,6 +293,10 @@ pub enum Leaf {
     Invitations,
     /// `invitation file`
     Invitation,
+    /// `ip pool`
+    IpPool,
+    /// `ipv6 pool`
+    Ipv6Pool,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -13,6 +13,7 @@ use crate::{
     edit::Op,
     problem::Problem,
     transaction::{ClientRow, CommitRow, Confirmation, Entry, ImpactRow, PendingRow, RevisionRow, Version},
+    value::IpPrefix,
 };
 
 mod error;
@@ -357,6 +358,11 @@ pub enum RequestBody {
         /// Its name.
         peer: String,
     },
+    /// Addresses that invitations give. Answer: [`Reply::IpPools`].
+    IpPools {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+    },
 }
 
 /// An invitation that is to be made.
@@ -370,8 +376,10 @@ pub struct Invite {
     pub name: Option<String>,
     /// How many seconds it is good, 1..=315,360,000.
     pub valid_s: u32,
+    /// Addresses in the overlay, at most one of each kind. Where there is none of a kind: the next of the group's pool.
+    pub addresses: Vec<IpPrefix>,
     /// Where the hub is reached, at most 8. None: at the addresses of the interface's locals.
-    pub addresses: Vec<PublicAddress>,
+    pub endpoints: Vec<PublicAddress>,
 }
 
 /// Where a hub is reached.
@@ -575,6 +583,8 @@ pub enum Reply {
     Joined(JoinedRow),
     /// See [`RequestBody::Invitations`].
     Invitations(InvitationsReport),
+    /// See [`RequestBody::IpPools`]; by interface and group.
+    IpPools(Vec<IpPoolRow>),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

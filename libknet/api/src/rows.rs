@@ -6,7 +6,7 @@ mod hubs;
 mod invitations;
 
 pub use certificates::{AuthoritiesRow, CertificateRow, CertificatesReport};
-pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, JoinedRow};
+pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow};
 
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use knet_api::{
         register::{self, Invited, Register, SecretHash},
     },
     model::Remote,
-    value::PublicKey,
+    value::{IpPrefix, PublicKey},
 };
 use proptest::prelude::*;
 
@@ -32,7 +32,8 @@ fn invitation() -> Invitation {
         public_key: PublicKey([9; 32]),
         secret: [0xfb; 16],
         expires: 1_800_000_000,
-        addresses: vec![
+        addresses: vec!["10.200.0.7/24".parse().unwrap(), "fd00::7/64".parse().unwrap()],
+        endpoints: vec![
             remote("203.0.113.7", 7700),
             remote("2001:db8::7", 443),
             named("vpn.example.net"),
@@ -50,10 +51,11 @@ fn an_invitation_is_one_word_that_is_read_back_however_it_was_pasted() {
         "{text}"
     );
     let short = Invitation {
-        addresses: vec![remote("203.0.113.7", 7700)],
+        endpoints: vec![remote("203.0.113.7", 7700)],
+        addresses: Vec::new(),
         ..invitation()
     };
-    assert_eq!(short.to_text().unwrap().len(), 5 + 98);
+    assert_eq!(short.to_text().unwrap().len(), 5 + 100);
     let (first, second) = text.split_at(40);
     for pasted in [
         text.clone(),
@@ -129,25 +131,34 @@ fn what_makes_no_sense_is_not_written() {
     );
     refused(|i| i.hub = "a b".into(), "a name that no peer");
     refused(|i| i.hub = String::new(), "a name that no peer");
-    refused(|i| i.addresses.clear(), "no address of the hub");
+    refused(|i| i.endpoints.clear(), "no address of the hub");
     refused(
-        |i| i.addresses = vec![i.addresses[0].clone(); 9],
+        |i| i.endpoints = vec![i.endpoints[0].clone(); 9],
         "an address that is none",
     );
-    refused(|i| i.addresses[0] = Remote::Dynamic, "an address that is none");
+    refused(|i| i.endpoints[0] = Remote::Dynamic, "an address that is none");
     refused(
-        |i| i.addresses[0] = remote("0.0.0.0", 1),
-        "an address that is none",
-    );
-    refused(
-        |i| i.addresses[0] = remote("ff02::1", 1),
+        |i| i.endpoints[0] = remote("0.0.0.0", 1),
         "an address that is none",
     );
     refused(
-        |i| i.addresses[0] = remote("192.0.2.1", 0),
+        |i| i.endpoints[0] = remote("ff02::1", 1),
         "an address that is none",
     );
-    refused(|i| i.addresses[0] = named("a_b"), "a name that no peer or host");
+    refused(
+        |i| i.endpoints[0] = remote("192.0.2.1", 0),
+        "an address that is none",
+    );
+    refused(|i| i.endpoints[0] = named("a_b"), "a name that no peer or host");
+    refused(
+        |i| i.addresses = vec![i.addresses[0]; 9],
+        "an address that is none",
+    );
+    refused(|i| i.addresses[0].length = 33, "an address that is none");
+    refused(
+        |i| i.addresses[0] = "224.0.0.1/24".parse().unwrap(),
+        "an address that is none",
+    );
     refused(|i| i.expires = u64::MAX, "after the year 9999");
 }
 
@@ -164,6 +175,10 @@ fn a_credential_is_a_version_and_a_key() {
     assert_eq!(presented(&[1; CREDENTIAL_LEN]), None);
 }
 
+fn address(text: &str) -> IpPrefix {
+    text.parse().unwrap()
+}
+
 fn hash(n: u8) -> SecretHash {
     SecretHash([n; 16])
 }
@@ -175,9 +190,19 @@ fn key(n: u8) -> PublicKey {
 #[test]
 fn a_register_tells_what_is_open_and_who_has_come() {
     let mut register = Register::default();
-    register.invite(hash(1), Some("ams1".into()), 1_800_000_000);
-    register.invite(hash(2), None, 1_800_000_001);
-    register.invite(hash(3), None, 5);
+    register.invite(
+        hash(1),
+        Some("ams1".into()),
+        1_800_000_000,
+        vec![address("10.200.0.7/24")],
+    );
+    register.invite(
+        hash(2),
+        None,
+        1_800_000_001,
+        vec![address("10.200.0.8/24"), address("fd00::8/64")],
+    );
+    register.invite(hash(3), None, 5, Vec::new());
     register.redeem(hash(1), "ams1", key(9), 1_700_000_000);
     assert_eq!((register.open(), register.members().len()), (2, 1));
     let used = Invited::Used {
@@ -189,12 +214,18 @@ fn a_register_tells_what_is_open_and_who_has_come() {
     assert_eq!(
         lines,
         [
-            "invitation;02020202020202020202020202020202;2027-01-15T08:00:01Z;",
-            "invitation;03030303030303030303030303030303;1970-01-01T00:00:05Z;",
-            "member;ams1;CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=;01010101010101010101010101010101;2023-11-14T22:13:20Z",
+            "invitation;02020202020202020202020202020202;2027-01-15T08:00:01Z;;10.200.0.8/24,fd00::8/64",
+            "invitation;03030303030303030303030303030303;1970-01-01T00:00:05Z;;",
+            "member;ams1;CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=;01010101010101010101010101010101;2023-11-14T22:13:20Z;10.200.0.7/24",
         ]
     );
     assert_eq!(register::parse(text.as_bytes()), Ok(register.clone()));
+    assert_eq!(register.addresses(1_800_000_000).count(), 3);
+    assert_eq!(
+        register.addresses(1_800_000_001).count(),
+        1,
+        "the other one has ended"
+    );
     assert_eq!(hash(0xa1).id(), "a1a1a1a1");
     // Used ones are not open any more, and who is expelled leaves nothing behind.
     assert!(!register.take_back(&hash(1)) && register.take_back(&hash(2)));
@@ -210,7 +241,7 @@ fn a_register_tells_what_is_open_and_who_has_come() {
 
 #[test]
 fn a_file_with_a_mistake_does_not_count() {
-    let good = "member;a;CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=;01010101010101010101010101010101;2023-11-14T22:13:20Z\n";
+    let good = "member;a;CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=;01010101010101010101010101010101;2023-11-14T22:13:20Z;\n";
     let spaced = format!("\n! by hand\n {} ", good.replace(';', " ; "));
     assert_eq!(
         register::parse(spaced.as_bytes()),
@@ -232,11 +263,15 @@ fn a_file_with_a_mistake_does_not_count() {
             "line 1: neither",
         ),
         (
-            "invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z;a b",
+            "invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z;a b;",
             "line 1: neither",
         ),
         (
-            "invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z",
+            "invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z;a",
+            "line 1: neither",
+        ),
+        (
+            "invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z;a;10.200.0.7",
             "line 1: neither",
         ),
         (
@@ -252,7 +287,7 @@ fn a_file_with_a_mistake_does_not_count() {
             "line 2: a member of this name is there already",
         ),
         (
-            &format!("{good}invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z;"),
+            &format!("{good}invitation;01010101010101010101010101010101;2023-11-14T22:13:20Z;;"),
             "line 2: the invitation is there already",
         ),
     ] {
@@ -277,8 +312,8 @@ proptest! {
         hub in "[a-zA-Z0-9._-]{1,64}",
         ports in prop::collection::vec(1_u16.., 1..=8),
     ) {
-        let addresses = ports.iter().map(|port| remote("198.51.100.1", *port)).collect();
-        let made = Invitation { hub, secret, expires, addresses, ..invitation() };
+        let endpoints = ports.iter().map(|port| remote("198.51.100.1", *port)).collect();
+        let made = Invitation { hub, secret, expires, endpoints, ..invitation() };
         prop_assert_eq!(Invitation::parse(&made.to_text().unwrap()), Ok(made));
     }
 }

@@ -109,20 +109,20 @@ fn variants_keep_their_numbers() {
          Ping Monitor Complete Cancel History Try Configure EditCandidate Commit CommitCheck Update Discard Confirm \
          Revert Rollback Upload Replace Revisions ConfigText ConfigDiff Clients ClearClient Announcements Leave Limits \
          ResetPeer GenerateKey ReloadConfig ExpandedConfig Neighbors ClearNeighbors Groups Vlans Certificates Listeners HubGroups \
-         Invite Join Invitations ClearInvitations RemoveMember"
+         Invite Join Invitations ClearInvitations RemoveMember IpPools"
     );
     assert_eq!(
         variants::<Reply>(),
         "Done Edited Text Written Version Interfaces Peers Peer Links Macs Logging Ping Events Names History Entered \
          Committed Impact Problems Revisions Clients Limits KeyMade Neighbors Groups Vlans Certificates Listeners HubGroups \
-         Invited Joined Invitations"
+         Invited Joined Invitations IpPools"
     );
     assert_eq!(
         variants::<Leaf>(),
         "Hostname Description Shutdown PrivateKey MacAddress Mtu IpAddress Ipv6Address Local MacAgeing PublicKey \
          PresharedKey Policy Isolate MacStatic Endpoint Priority Weight Timers PongCount Spoke Lossy MtuPolicy LimitLoss \
          LimitRtt Cost Dscp Cipher Workers LinksPriority LinksWeight LinksCost LinksTimers MemberLink ArpSuppression DhcpSnooping RaGuard DhcpTrust RaTrust MacLimit StormFrames StormCopies \
-         LinksPongCount LinksLimitLoss LinksLimitRtt Group AuthorizedKeys VlanFiltering Switchport Certificate CertificateAuthority RevocationList IgmpSnooping MldSnooping IgmpRouter MldRouter HubGroup Invitations Invitation"
+         LinksPongCount LinksLimitLoss LinksLimitRtt Group AuthorizedKeys VlanFiltering Switchport Certificate CertificateAuthority RevocationList IgmpSnooping MldSnooping IgmpRouter MldRouter HubGroup Invitations Invitation IpPool Ipv6Pool"
     );
     assert_eq!(
         variants::<Context>(),

@@ -1,6 +1,6 @@
 //! The fields of certificates and invitations: integers are little-endian, names have a byte of length in front.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::FormatError;
 use crate::value::IpPrefix;
@@ -88,6 +88,20 @@ impl Writer {
         self.count(name.len())?;
         self.bytes(name.as_bytes());
         Some(())
+    }
+
+    pub(crate) fn prefix(&mut self, prefix: &IpPrefix) {
+        match prefix.address {
+            IpAddr::V4(address) => {
+                self.bytes(&[4]);
+                self.bytes(&address.octets());
+            }
+            IpAddr::V6(address) => {
+                self.bytes(&[6]);
+                self.bytes(&address.octets());
+            }
+        }
+        self.bytes(&[prefix.length]);
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {

@@ -8,7 +8,7 @@ pub mod authority;
 pub(crate) mod fields;
 pub mod revocation;
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use self::fields::{Reader, Writer};
 use crate::{
@@ -139,17 +139,7 @@ impl Certificate {
         }
         writer.count(self.addresses.len()).ok_or(FormatError::Address)?;
         for prefix in &self.addresses {
-            match prefix.address {
-                IpAddr::V4(address) => {
-                    writer.bytes(&[4]);
-                    writer.bytes(&address.octets());
-                }
-                IpAddr::V6(address) => {
-                    writer.bytes(&[6]);
-                    writer.bytes(&address.octets());
-                }
-            }
-            writer.bytes(&[prefix.length]);
+            writer.prefix(prefix);
         }
         let body = writer.into_bytes();
         if body.len() + SIGNATURE_LEN > MAX_LEN {

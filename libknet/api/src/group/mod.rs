@@ -14,7 +14,7 @@ use crate::{
     link_settings::LinkSettings,
     model::{HubMember, InterfaceConfig, PeerConfig, Policy, Switchport},
     problem::{Problem, Severity},
-    value::Value,
+    value::{IpPrefix, Value},
 };
 
 /// What the peers of a group have in common.
@@ -33,6 +33,10 @@ pub struct GroupConfig {
     /// File with invitations to this group, and with peers that have come by one, as written: a name in the directory of the
     /// configuration file. See [`crate::invitation::register`].
     pub invitations_file: Option<String>,
+    /// The IPv4 addresses of which an invitation gives one.
+    pub ip_pool: Option<IpPrefix>,
+    /// The IPv6 addresses of which an invitation gives one.
+    pub ipv6_pool: Option<IpPrefix>,
     /// File with the preshared key of every peer that has none of its own, as written: relative paths are relative to the
     /// configuration file.
     pub preshared_key_file: Option<String>,

@@ -16,14 +16,16 @@ use crate::{
     },
     grammar::types::Form,
     model::Remote,
-    value::{PublicKey, base64_decode_all, base64_encode},
+    value::{IpPrefix, PublicKey, base64_decode_all, base64_encode},
 };
 
 /// What every invitation begins with; the digit is the version.
 pub const PREFIX: &str = "knet1";
 /// Length of the secret, in bytes.
 pub const SECRET_LEN: usize = 16;
-/// Most addresses of a hub.
+/// Most endpoints of a hub.
+pub const MAX_ENDPOINTS: usize = 8;
+/// Most addresses that one gives.
 pub const MAX_ADDRESSES: usize = 8;
 /// Longest text, in characters: with eight host names of the greatest length, and room for white space in between.
 pub const MAX_TEXT: usize = 4096;
@@ -45,7 +47,9 @@ pub struct Invitation {
     /// It is good before then, in seconds since 1970.
     pub expires: u64,
     /// Where the hub is reached, 1..=8: none of them is [`Remote::Dynamic`].
-    pub addresses: Vec<Remote>,
+    pub endpoints: Vec<Remote>,
+    /// Addresses that whoever uses it has in the overlay, 0..=8.
+    pub addresses: Vec<IpPrefix>,
 }
 
 impl fmt::Debug for Invitation {
@@ -54,6 +58,7 @@ impl fmt::Debug for Invitation {
             .field("hub", &self.hub)
             .field("public_key", &self.public_key)
             .field("expires", &self.expires)
+            .field("endpoints", &self.endpoints)
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
     }
@@ -155,8 +160,8 @@ impl Invitation {
         writer.bytes(&self.secret);
         writer.number(self.expires);
         writer.name(&self.hub).ok_or(FormatError::Name)?;
-        writer.count(self.addresses.len()).ok_or(FormatError::Address)?;
-        for remote in &self.addresses {
+        writer.count(self.endpoints.len()).ok_or(FormatError::Address)?;
+        for remote in &self.endpoints {
             let port = match remote {
                 Remote::Static {
                     address: IpAddr::V4(address),
@@ -183,6 +188,10 @@ impl Invitation {
             };
             writer.bytes(&port.to_le_bytes());
         }
+        writer.count(self.addresses.len()).ok_or(FormatError::Address)?;
+        for prefix in &self.addresses {
+            writer.prefix(prefix);
+        }
         Ok(writer.into_bytes())
     }
 
@@ -193,8 +202,11 @@ impl Invitation {
             secret: reader.array()?,
             expires: reader.number()?,
             hub: reader.name()?,
+            endpoints: (0..reader.count(MAX_ENDPOINTS, FormatError::Address)?)
+                .map(|_| read_endpoint(&mut reader))
+                .collect::<Result<_, _>>()?,
             addresses: (0..reader.count(MAX_ADDRESSES, FormatError::Address)?)
-                .map(|_| read_address(&mut reader))
+                .map(|_| reader.prefix())
                 .collect::<Result<_, _>>()?,
         };
         if !reader.0.is_empty() {
@@ -203,8 +215,12 @@ impl Invitation {
         if Form::PeerName.parse(&invitation.hub).is_err() {
             return Err(FormatError::Name.into());
         }
-        if invitation.addresses.is_empty() {
+        if invitation.endpoints.is_empty() {
             return Err(InvitationError::Contents("there is no address of the hub in it"));
+        }
+        let unfit = |prefix: &IpPrefix| prefix.address.is_unspecified() || prefix.address.is_multicast();
+        if invitation.addresses.iter().any(unfit) {
+            return Err(FormatError::Address.into());
         }
         if invitation.expires > MAX_TIME {
             return Err(InvitationError::Contents("it ends after the year 9999"));
@@ -213,7 +229,7 @@ impl Invitation {
     }
 }
 
-fn read_address(reader: &mut Reader<'_>) -> Result<Remote, FormatError> {
+fn read_endpoint(reader: &mut Reader<'_>) -> Result<Remote, FormatError> {
     let address: Option<IpAddr> = match reader.array()? {
         [4] => Some(reader.array::<4>()?.into()),
         [6] => Some(reader.array::<16>()?.into()),

@@ -7,12 +7,14 @@ use std::{
     str::FromStr,
 };
 
+use super::MAX_ADDRESSES;
 use crate::{
     grammar::{lexer::is_comment, types::Form},
     group::authorized_keys::AuthorizedKeys,
     model::{MAX_PEERS, PublicKey},
     moment::{Moment, utc_seconds},
     persistent_map::PersistentMap,
+    value::IpPrefix,
 };
 
 /// Largest file, in bytes: 65,536 lines of each kind take 19 MB with names of 64 characters.
@@ -68,6 +70,8 @@ pub enum Invited {
         name: Option<String>,
         /// It is good before then, in seconds since 1970.
         expires: u64,
+        /// The addresses that it gives, 0..=8.
+        addresses: Vec<IpPrefix>,
     },
     /// This member has come by it.
     Used {
@@ -85,6 +89,8 @@ pub struct Member {
     pub invitation: SecretHash,
     /// When, in seconds since 1970.
     pub since: u64,
+    /// The addresses that the invitation gave.
+    pub addresses: Vec<IpPrefix>,
 }
 
 /// What a file says. A copy costs next to nothing.
@@ -116,9 +122,26 @@ impl Register {
         self.invitations.len() - self.members.len()
     }
 
+    /// The addresses that somebody has, or can still get: those of members, and of invitations that are good at `now`, in
+    /// seconds since 1970.
+    pub fn addresses(&self, now: u64) -> impl Iterator<Item = &IpPrefix> {
+        let open = self.invitations.values().flat_map(move |invited| match invited {
+            Invited::Open {
+                addresses, expires, ..
+            } if *expires > now => &addresses[..],
+            _ => &[],
+        });
+        open.chain(self.members.values().flat_map(|member| &member.addresses))
+    }
+
     /// One more invitation. Its id has to be a new one.
-    pub fn invite(&mut self, hash: SecretHash, name: Option<String>, expires: u64) {
-        self.invitations.insert(hash, Invited::Open { name, expires });
+    pub fn invite(&mut self, hash: SecretHash, name: Option<String>, expires: u64, addresses: Vec<IpPrefix>) {
+        let open = Invited::Open {
+            name,
+            expires,
+            addresses,
+        };
+        self.invitations.insert(hash, open);
     }
 
     /// Whoever has this key has used an open invitation, and is a member of this name from now on.
@@ -126,11 +149,15 @@ impl Register {
         let used = Invited::Used {
             member: name.to_owned(),
         };
-        self.invitations.insert(hash, used);
+        let addresses = match self.invitations.insert(hash, used) {
+            Some(Invited::Open { addresses, .. }) => addresses,
+            _ => Vec::new(),
+        };
         let member = Member {
             public_key,
             invitation: hash,
             since: now,
+            addresses,
         };
         self.members.insert(name.to_owned(), member);
         self.keys.insert(name.to_owned(), public_key);
@@ -171,9 +198,14 @@ impl Register {
         );
         // Writing into a string does not fail.
         for (hash, invited) in &self.invitations {
-            if let Invited::Open { name, expires } = invited {
-                let name = name.as_deref().unwrap_or_default();
-                let _ = writeln!(text, "invitation;{hash};{};{name}", utc_seconds(*expires));
+            if let Invited::Open {
+                name,
+                expires,
+                addresses,
+            } = invited
+            {
+                let (name, expires) = (name.as_deref().unwrap_or_default(), utc_seconds(*expires));
+                let _ = writeln!(text, "invitation;{hash};{expires};{name};{}", list(addresses));
             }
         }
         for (name, member) in &self.members {
@@ -181,9 +213,13 @@ impl Register {
                 public_key,
                 invitation,
                 since,
+                addresses,
             } = member;
-            let since = utc_seconds(*since);
-            let _ = writeln!(text, "member;{name};{public_key};{invitation};{since}");
+            let (since, addresses) = (utc_seconds(*since), list(addresses));
+            let _ = writeln!(
+                text,
+                "member;{name};{public_key};{invitation};{since};{addresses}"
+            );
         }
         text
     }
@@ -250,7 +286,24 @@ pub fn parse(file: &[u8]) -> Result<Register, String> {
     })
 }
 
-const EXPECTED: &str = "expected: a line invitation;HASH;EXPIRES;NAME or member;NAME;KEY;HASH;SINCE";
+const EXPECTED: &str =
+    "expected: a line invitation;HASH;EXPIRES;NAME;ADDRESSES or member;NAME;KEY;HASH;SINCE;ADDRESSES";
+
+fn list(addresses: &[IpPrefix]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(",")
+}
+
+fn read_list(text: &str) -> Option<Vec<IpPrefix>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let addresses: Vec<IpPrefix> = text
+        .split(',')
+        .map(|prefix| prefix.trim().parse().ok())
+        .collect::<Option<_>>()?;
+    (addresses.len() <= MAX_ADDRESSES).then_some(addresses)
+}
 
 enum Line {
     Invitation(SecretHash, Invited),
@@ -266,11 +319,17 @@ fn read_line(text: &str) -> Option<Line> {
     let line = match kind {
         "invitation" => {
             let (hash, expires, name) = (next()?.parse().ok()?, time(next()?)?, next()?);
+            let addresses = read_list(next()?)?;
             let name = Some(name.to_owned()).filter(|name| !name.is_empty());
             if name.as_deref().is_some_and(|name| !is_name(name)) {
                 return None;
             }
-            Line::Invitation(hash, Invited::Open { name, expires })
+            let open = Invited::Open {
+                name,
+                expires,
+                addresses,
+            };
+            Line::Invitation(hash, open)
         }
         "member" => {
             let name = Some(next()?.to_owned()).filter(|name| is_name(name))?;
@@ -278,6 +337,7 @@ fn read_line(text: &str) -> Option<Line> {
                 public_key: next()?.parse().ok()?,
                 invitation: next()?.parse().ok()?,
                 since: time(next()?)?,
+                addresses: read_list(next()?)?,
             };
             Line::Member(name, member)
         }

@@ -56,7 +56,7 @@ pub(super) fn example(name: &str) -> &'static str {
         "new-peer" => "bas1",
         "validity" => "14",
         "invitation" => {
-            "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeiRSfsA"
+            "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeAQQKyAQBEJrQi5E"
         }
         "invitation-id" => "5f3759df",
         "peer-state" | "link-state" => "up",

@@ -25,6 +25,8 @@ pub struct InvitedRow {
     /// Until when it is good, in milliseconds since 1970.
     pub expires_unix_ms: u64,
     /// Where whoever has it looks for the hub, with ports.
+    pub endpoints: Vec<String>,
+    /// The addresses that it gives.
     pub addresses: Vec<String>,
 }
 
@@ -73,4 +75,23 @@ pub struct InvitationRow {
     pub public_key: Option<String>,
     /// Since when it is a member, in milliseconds since 1970.
     pub since_unix_ms: Option<u64>,
+    /// The addresses that it gives.
+    pub addresses: Vec<String>,
+}
+
+/// Addresses that the invitations of a group give.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpPoolRow {
+    /// Of which interface.
+    pub interface: String,
+    /// Of which group.
+    pub group: String,
+    /// The pool, as configured.
+    pub pool: String,
+    /// Those that can be given, in decimal digits: there are many in IPv6.
+    pub addresses: String,
+    /// Those of them that members and open invitations have.
+    pub used: u64,
+    /// The one that is given next; `None`: there is none left.
+    pub next: Option<String>,
 }

@@ -309,6 +309,11 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 certificate_authority_file: None,
                 revocation_list_file: None,
                 invitations_file: None,
+                ip_pool: limit.filter(|n| n % 2 == 1).map(|n| IpPrefix {
+                    address: [10, n as u8, 0, 0].into(),
+                    length: 16,
+                }),
+                ipv6_pool: None,
                 preshared_key_file,
                 policy,
                 isolate,

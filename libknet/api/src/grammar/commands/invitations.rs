@@ -3,7 +3,7 @@
 use super::{super::types::text_of, Arguments, Command, CommandDef, ONLY, SHOW, Show, exec};
 use crate::{
     message::{Invite, PublicAddress},
-    value::Value,
+    value::{IpPrefix, Value},
 };
 
 /// Days that an invitation is good where nothing is said.
@@ -20,14 +20,15 @@ const PORT: (&str, &str) = ("port", "At this UDP port (default: that of its firs
 pub(super) static COMMANDS: &[CommandDef] = &[
     exec(
         "invite interface <interface> group <group> [name <new-peer>] [valid <validity>] \
-         {address <remote-address> [port <port>]}",
+         [ip <ipv4-prefix>] [ipv6 <ipv6-prefix>] {address <remote-address> [port <port>]}",
         |a| {
             Command::Invite(Invite {
                 interface: a.name(0).unwrap_or_default(),
                 group: a.name(1).unwrap_or_default(),
                 name: a.name(2),
                 valid_s: a.validity(3).unwrap_or(DAYS * DAY),
-                addresses: (4..20).step_by(2).filter_map(|at| a.public_address(at)).collect(),
+                addresses: [4, 5].into_iter().filter_map(|at| a.prefix(at)).collect(),
+                endpoints: (6..22).step_by(2).filter_map(|at| a.public_address(at)).collect(),
             })
         },
         &[
@@ -36,6 +37,14 @@ pub(super) static COMMANDS: &[CommandDef] = &[
             ("group", "In this group, which needs a line `invitations`"),
             ("name", "Of this name (default: one is made)"),
             ("valid", "How long (default 7 days)"),
+            (
+                "ip",
+                "With this IPv4 address in the overlay (default: the next of `ip pool`)",
+            ),
+            (
+                "ipv6",
+                "With this IPv6 address in the overlay (default: the next of `ipv6 pool`)",
+            ),
             ADDRESS,
             PORT,
         ],
@@ -62,6 +71,18 @@ pub(super) static COMMANDS: &[CommandDef] = &[
             (
                 "invitations",
                 "Invitations that are open, and who has come by one",
+            ),
+        ],
+    ),
+    exec(
+        "show ip pool [<interface>]",
+        |a| Command::Show(Show::IpPools { interface: a.name(0) }),
+        &[
+            SHOW,
+            ("ip", "Addresses"),
+            (
+                "pool",
+                "Addresses that invitations give, and how many of them are left",
             ),
         ],
     ),
@@ -97,6 +118,13 @@ impl Arguments {
         match self.values.get(index)? {
             Value::Number(days) => Some(days.saturating_mul(DAY)),
             Value::Word(seconds) => seconds.strip_suffix('s')?.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn prefix(&self, index: usize) -> Option<IpPrefix> {
+        match self.values.get(index)? {
+            Value::Prefix(prefix) => Some(*prefix),
             _ => None,
         }
     }

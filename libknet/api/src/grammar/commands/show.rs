@@ -176,6 +176,11 @@ pub enum Show {
         /// Only of this interface.
         interface: Option<String>,
     },
+    /// Addresses that invitations give.
+    IpPools {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
     /// Our certificates, and those by which peers are there.
     Certificates {
         /// Only of this interface.

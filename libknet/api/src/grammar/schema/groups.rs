@@ -70,6 +70,32 @@ pub(super) static GROUPS: &[Row] = &[
             "A file of invitations, and of peers that have come by one, which `invite` and they make",
         )],
     ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("ip pool", "<ipv4-prefix>"),
+        Leaf::IpPool,
+        optional!(Group.ip_pool: Prefix),
+        &[
+            ("ip", "IPv4"),
+            (
+                "pool",
+                "Addresses of which each invitation gives the next that is free",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Group, Impact::Live),
+        ("ipv6 pool", "<ipv6-prefix>"),
+        Leaf::Ipv6Pool,
+        optional!(Group.ipv6_pool: Prefix),
+        &[
+            ("ipv6", "IPv6"),
+            (
+                "pool",
+                "Addresses of which each invitation gives the next that is free",
+            ),
+        ],
+    ),
     secret(leaf(
         (Mode::Group, Impact::Rehandshake),
         ("preshared-key", "file <path>"),
