@@ -55,7 +55,7 @@ fn an_invitation_is_one_word_that_is_read_back_however_it_was_pasted() {
         addresses: Vec::new(),
         ..invitation()
     };
-    assert_eq!(short.to_text().unwrap().len(), 5 + 100);
+    assert_eq!(short.to_text().unwrap().len(), 5 + 99);
     let (first, second) = text.split_at(40);
     for pasted in [
         text.clone(),
