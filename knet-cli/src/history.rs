@@ -59,6 +59,9 @@ mod tests {
         assert!(!may_keep(None, &format!("psk {}", "0f".repeat(32))));
         let invitation = "knet1iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJghQUVJTVFVWV1hZWltcXV5fgOw2awAAAAAEZnJhMQEEywBxBxQeAQQKyAQBEJrQi5E";
         assert!(!may_keep(None, &format!("join {invitation} interface knet0")));
-        assert!(!may_keep(None, &format!("join {}", &invitation[..40])), "nor a part of it");
+        assert!(
+            !may_keep(None, &format!("join {}", &invitation[..40])),
+            "nor a part of it"
+        );
     }
 }
