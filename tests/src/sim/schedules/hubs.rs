@@ -23,11 +23,11 @@ pub(super) fn take_overs(play: &mut Play) {
     }
     world.ledger.copies_allowed = 4;
     for _ in 0..play.rounds {
-        world.traffic_everywhere(Span::from_millis(20), Span::from_secs(40));
+        world.traffic_everywhere(Span::from_millis(20), Span::from_secs(25));
         for n in 0..HUBS as usize + clients {
-            world.broadcasts(n, Span::from_millis(10), Span::from_secs(40));
+            world.broadcasts(n, Span::from_millis(20), Span::from_secs(25));
         }
-        for _ in 0..8 {
+        for _ in 0..4 {
             let hub = play.below(HUBS) as usize;
             let client = HUBS as usize + play.below(clients as u64) as usize;
             match play.below(4) {
