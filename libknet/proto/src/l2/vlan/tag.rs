@@ -83,6 +83,7 @@ pub fn is_as(frame: &[u8], vlan: VlanId, tagged: bool) -> bool {
 ///
 /// # Errors
 /// [`DropReason::VlanTag`]: without its tag it would look like a frame of another VLAN, because another tag follows.
+/// [`DropReason::FrameShort`]: it has no whole Ethernet header.
 pub fn retag<'a>(frame: Frame<'a>, tagged: bool, buffer: &'a mut Vec<u8>) -> Result<Frame<'a>, DropReason> {
     let (has, vlan) = (tci(frame.bytes), frame.vlan);
     if is_as(frame.bytes, vlan, tagged) {
@@ -91,6 +92,8 @@ pub fn retag<'a>(frame: Frame<'a>, tagged: bool, buffer: &'a mut Vec<u8>) -> Res
     let (addresses, rest) = frame
         .bytes
         .split_at_checked(TAG_AT)
+        // With an EtherType, or the tag could not be found again.
+        .filter(|(_, rest)| rest.len() >= 2)
         .ok_or(DropReason::FrameShort)?;
     // A priority stays, where there is a tag to hold it.
     let wanted = tagged.then(|| has.unwrap_or_default() & !VID | vlan.0);
