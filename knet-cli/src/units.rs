@@ -1,5 +1,7 @@
 //! Times, rates and counts as people read them.
 
+pub(crate) use knet_api::moment::time_of_day;
+
 /// Microseconds.
 pub(crate) fn micros(us: u64) -> String {
     match us {
@@ -55,40 +57,17 @@ pub(crate) fn percent(ppm: u32) -> String {
     }
 }
 
+/// Whoever says a later day has said something else: it would be longer than a column.
+const LATEST: u64 = 3_000_000 * 86_400_000;
+
 /// Date and time of day (UTC) of milliseconds since 1970.
 pub(crate) fn date_time(unix_ms: u64) -> String {
     format!("{} {}", date(unix_ms), time_of_day(unix_ms))
 }
 
-/// Date (UTC) of milliseconds since 1970.
+/// Date (UTC) of milliseconds since 1970, of the next 8,000 years.
 pub(crate) fn date(unix_ms: u64) -> String {
-    let days = (unix_ms / 86_400_000).min(3_000_000);
-    // Howard Hinnant's days-to-civil: years that begin in March, in eras of 400.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-/// Time of day (UTC) of milliseconds since 1970.
-pub(crate) fn time_of_day(unix_ms: u64) -> String {
-    let ms = unix_ms % 86_400_000;
-    format!(
-        "{:02}:{:02}:{:02}.{:03}",
-        ms / 3_600_000,
-        ms / 60_000 % 60,
-        ms / 1000 % 60,
-        ms % 1000
-    )
+    knet_api::moment::date(unix_ms.min(LATEST))
 }
 
 #[cfg(test)]

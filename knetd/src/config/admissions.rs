@@ -235,24 +235,6 @@ impl Admissions {
             .into_iter()
             .collect()
     }
-
-    /// What files list, and these besides: whom both have is of the file.
-    pub(crate) fn beside(&self, files: &Lists) -> Lists {
-        let mut lists = files.clone();
-        for (name, group) in &self.groups {
-            match lists.get_mut(name) {
-                None => drop(lists.insert(name.clone(), group.keys.clone())),
-                Some(list) => {
-                    for (peer, key) in &group.keys {
-                        if !list.contains_key(peer) {
-                            list.insert(peer.clone(), *key);
-                        }
-                    }
-                }
-            }
-        }
-        lists
-    }
 }
 
 #[cfg(test)]
@@ -263,6 +245,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::config::sources::beside;
 
     fn admitted(name: &str, key: u8, not_before: u64) -> Admitted {
         let certificate = Certificate {
@@ -325,7 +308,7 @@ mod tests {
         // Of another interface it is somebody else.
         assert_eq!(all.admit(("kn1", "h"), None, admitted("b", 9, 1)), Ok(()));
         assert_eq!(there(&all).len(), 1);
-        let lists = all.beside(&Lists::new());
+        let lists = beside(&Lists::new(), &all.keys());
         assert_eq!(lists.values().map(AuthorizedKeys::len).sum::<usize>(), 2);
     }
 
@@ -369,7 +352,7 @@ mod tests {
         let listed: AuthorizedKeys = [("c".to_owned(), PublicKey([77; 32]))].into_iter().collect();
         let group = ("kn0".to_owned(), "g".to_owned());
         let files: Lists = [(group.clone(), listed)].into_iter().collect();
-        let both = all.beside(&files);
+        let both = beside(&files, &all.keys());
         assert_eq!((both[&group].len(), both[&group]["c"].0[0]), (1, 77));
     }
 }

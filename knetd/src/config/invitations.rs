@@ -19,7 +19,7 @@ use libknet::{
 use super::{
     key_files::{GroupName, Patience},
     store::{self, directory_of},
-    watched_file::{Settling, WatchedFile, Written, refusal},
+    watched_file::{self, Settling, WatchedFile, Written},
 };
 
 /// Expired invitations are listed so long, in seconds.
@@ -275,29 +275,20 @@ impl Invitations {
         failed
     }
 
-    /// What files of keys list, and the members besides: whom both have is of the file of keys.
-    pub(crate) fn beside(&self, lists: &Lists) -> Lists {
-        let mut lists = lists.clone();
-        for (group, file) in &self.files {
-            let Some(register) = &file.contents else { continue };
-            if register.members().is_empty() {
-                continue;
+    /// The keys of the members that are peers, by interface and group.
+    pub(crate) fn keys(&self) -> Lists {
+        let registers = self.files.iter().filter_map(|(group, file)| {
+            let members = file.contents.as_ref()?;
+            (!members.members().is_empty()).then_some((group, members))
+        });
+        let keys = registers.map(|(group, register)| {
+            let mut keys = register.keys().clone();
+            for (_, name) in self.displaced.iter().filter(|(of, _)| of == group) {
+                keys.remove(name);
             }
-            let Some(list) = lists.get_mut(group) else {
-                let mut list = register.keys().clone();
-                for (_, name) in self.displaced.iter().filter(|(of, _)| of == group) {
-                    list.remove(name);
-                }
-                lists.insert(group.clone(), list);
-                continue;
-            };
-            for (name, key) in register.keys() {
-                if !list.contains_key(name) && !self.is_displaced(&group.0, &group.1, name) {
-                    list.insert(name.clone(), *key);
-                }
-            }
-        }
-        lists
+            (group.clone(), keys)
+        });
+        keys.collect()
     }
 
     /// All members may be peers, until it is found that something else has their name or key.
@@ -381,20 +372,11 @@ fn is_a_name(path: &str) -> bool {
 
 /// The groups of `config` with files, and their paths as written.
 fn named_by(config: &Config) -> impl Iterator<Item = (GroupName, &str)> {
-    config.interfaces.iter().flat_map(|(name, interface)| {
-        interface.groups.iter().filter_map(move |(group, config)| {
-            let path = config.invitations_file.as_deref()?;
-            Some(((name.clone(), group.clone()), path))
-        })
-    })
+    watched_file::named_by(config, |group| group.invitations_file.as_deref())
 }
 
-fn refuse((interface, group): &GroupName, text: String) -> Problem {
-    let context = Context::Group {
-        interface: interface.clone(),
-        group: group.clone(),
-    };
-    refusal(context, Leaf::Invitations, text)
+fn refuse(group: &GroupName, text: String) -> Problem {
+    watched_file::refusal_of_group(group, Leaf::Invitations, text)
 }
 
 fn tell(group: &GroupName, file: &WatchedFile<Register>, before: Option<&Register>) -> Change {

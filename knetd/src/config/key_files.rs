@@ -316,18 +316,9 @@ impl KeyFiles {
 
 /// The groups of `config` with files, and their paths as written.
 fn named_by(config: &Config) -> impl Iterator<Item = (GroupName, &str)> {
-    config.interfaces.iter().flat_map(|(name, interface)| {
-        interface.groups.iter().filter_map(move |(group, config)| {
-            let path = config.authorized_keys_file.as_deref()?;
-            Some(((name.clone(), group.clone()), path))
-        })
-    })
+    watched_file::named_by(config, |group| group.authorized_keys_file.as_deref())
 }
 
-fn refusal((interface, group): &GroupName, text: String) -> Problem {
-    let context = Context::Group {
-        interface: interface.clone(),
-        group: group.clone(),
-    };
-    watched_file::refusal(context, Leaf::AuthorizedKeys, text)
+fn refusal(group: &GroupName, text: String) -> Problem {
+    watched_file::refusal_of_group(group, Leaf::AuthorizedKeys, text)
 }

@@ -32,8 +32,8 @@ pub(crate) struct Sources {
     pub(crate) invitations: Invitations,
     /// Read by [`Self::lists`].
     lists: Lists,
-    /// What that was made of: what files list, members included, and who is there by a certificate.
-    made_of: (Lists, Lists),
+    /// What that was made of: what files list, who is a member, and who is there by a certificate.
+    made_of: [Lists; 3],
     /// The [version](CertificateFiles::version) of what their certificates were held against last.
     held_against: u64,
 }
@@ -85,7 +85,7 @@ impl Sources {
             admissions: Admissions::default(),
             invitations: Invitations::new(config_file),
             lists: Lists::new(),
-            made_of: <(Lists, Lists)>::default(),
+            made_of: Default::default(),
             held_against: 0,
         }
     }
@@ -105,10 +105,11 @@ impl Sources {
 
     /// To be called after changes: who they make the peers. Where there are none it costs little.
     pub(crate) fn settle(&mut self) {
-        let written_down = self.invitations.beside(self.key_files.lists());
-        let made_of = (written_down, self.admissions.keys());
+        let listed = self.key_files.lists().clone();
+        let made_of = [listed, self.invitations.keys(), self.admissions.keys()];
         if made_of != self.made_of {
-            self.lists = self.admissions.beside(&made_of.0);
+            let [listed, members, certified] = &made_of;
+            self.lists = beside(&beside(listed, members), certified);
             self.made_of = made_of;
         }
     }
@@ -165,4 +166,22 @@ impl Sources {
         }
         departed
     }
+}
+
+/// Both lists: whom both have is of the first.
+pub(super) fn beside(first: &Lists, second: &Lists) -> Lists {
+    let mut lists = first.clone();
+    for (group, keys) in second {
+        match lists.get_mut(group) {
+            None => drop(lists.insert(group.clone(), keys.clone())),
+            Some(list) => {
+                for (peer, key) in keys {
+                    if !list.contains_key(peer) {
+                        list.insert(peer.clone(), *key);
+                    }
+                }
+            }
+        }
+    }
+    lists
 }

@@ -9,9 +9,12 @@ use std::{
 
 use libknet::api::{
     edit::{Context, Leaf, Place},
+    group::GroupConfig,
+    model::Config,
     problem::{Problem, Severity},
 };
 
+use super::key_files::GroupName;
 use crate::{logging::unix_ms, trust::read_config};
 
 /// What tells contents of a file from others.
@@ -78,6 +81,30 @@ pub(super) fn refusal(context: Context, leaf: Leaf, text: impl Into<String>) -> 
         text: text.into(),
         expected: None,
     }
+}
+
+/// The same for a line of a group.
+pub(super) fn refusal_of_group(
+    (interface, group): &GroupName,
+    leaf: Leaf,
+    text: impl Into<String>,
+) -> Problem {
+    let context = Context::Group {
+        interface: interface.clone(),
+        group: group.clone(),
+    };
+    refusal(context, leaf, text)
+}
+
+/// The groups of `config` that name such a `file`, and its path as written.
+pub(super) fn named_by<'a>(
+    config: &'a Config,
+    file: impl Fn(&'a GroupConfig) -> Option<&'a str> + Copy + 'a,
+) -> impl Iterator<Item = (GroupName, &'a str)> {
+    config.interfaces.iter().flat_map(move |(name, interface)| {
+        let groups = interface.groups.iter();
+        groups.filter_map(move |(group, config)| Some(((name.clone(), group.clone()), file(config)?)))
+    })
 }
 
 /// One such file.

@@ -15,10 +15,15 @@ impl FromStr for Moment {
     }
 }
 
-/// RFC 3339 with milliseconds. The days are counted as in Howard Hinnant's `civil_from_days`.
+/// RFC 3339 with milliseconds.
 pub fn utc(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let shifted = days + 719_468;
+    format!("{}T{}Z", date(unix_ms), time_of_day(unix_ms))
+}
+
+/// The day of milliseconds since 1970. Days are counted as in Howard Hinnant's `civil_from_days`: years that begin in March,
+/// in eras of 400.
+pub fn date(unix_ms: u64) -> String {
+    let shifted = unix_ms / 86_400_000 + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -30,11 +35,14 @@ pub fn utc(unix_ms: u64) -> String {
         march_month - 9
     };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// The time of day of milliseconds since 1970, with milliseconds.
+pub fn time_of_day(unix_ms: u64) -> String {
+    let ms = unix_ms % 86_400_000;
     let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
-        ms % 1000
-    )
+    format!("{hour:02}:{minute:02}:{second:02}.{:03}", ms % 1000)
 }
 
 /// The same of whole seconds since 1970, without milliseconds.

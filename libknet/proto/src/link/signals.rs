@@ -29,6 +29,16 @@ enum Measures {
     Nothing,
 }
 
+impl Measures {
+    fn sample(self, estimator: &mut RttEstimator, rtt: Span) {
+        match self {
+            Self::Path => estimator.sample(rtt),
+            Self::Doubt => estimator.doubtful_sample(rtt),
+            Self::Nothing => {}
+        }
+    }
+}
+
 impl Link {
     /// There is a session (again): begin to probe. `anew`: it does not follow
     /// another session of the same process at the other end.
@@ -189,11 +199,7 @@ impl Link {
         };
         if here {
             let rtt = now.since(probe.sent) - hold;
-            match self.measures(probe.sent) {
-                Measures::Path => self.rtt.sample(rtt),
-                Measures::Doubt => self.rtt.doubtful_sample(rtt),
-                Measures::Nothing => {}
-            }
+            self.measures(probe.sent).sample(&mut self.rtt, rtt);
             self.rtt_tail.sample(now, rtt);
         }
         if let Some(arrived) = arrived {
@@ -270,11 +276,7 @@ impl Link {
             let caught_up = self.sent.oldest_unreported().is_none_or(|at| now.since(at) < rt);
             if caught_up || self.state != LinkState::Suspect {
                 let rtt = now.since(sent);
-                match self.measures(sent) {
-                    Measures::Path => self.report_rtt.sample(rtt),
-                    Measures::Doubt => self.report_rtt.doubtful_sample(rtt),
-                    Measures::Nothing => {}
-                }
+                self.measures(sent).sample(&mut self.report_rtt, rtt);
                 self.capacity.delay(now, now.since(sent));
             }
             // A report can be late, when those before it were lost with a link: it proves that the link worked when

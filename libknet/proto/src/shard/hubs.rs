@@ -171,10 +171,11 @@ impl Shard {
             self.bridge.macs().lookup(Station { vlan, mac }) == Some(Port::Tap)
         };
         let now = self.env.now;
-        let has_just_taken_over = now.since(group.choice.history().0) < JUST_NOW;
+        let since_take_over = now.since(group.choice.history().0);
+        let has_just_taken_over = since_take_over < JUST_NOW;
         if group.choice.active() == Some(from) {
-            let may_echo = has_just_taken_over
-                || now.since(group.choice.history().0) < STALE && !group.choice.is_whole_for(now, JUST_NOW);
+            let may_echo =
+                has_just_taken_over || since_take_over < STALE && !group.choice.is_whole_for(now, JUST_NOW);
             if may_echo && ours(ethernet.src()) {
                 self.count_drops(DropReason::HubEcho, frame.count().into());
                 return ControlFlow::Break(false);
