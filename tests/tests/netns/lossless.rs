@@ -44,7 +44,7 @@ fn n06_passive_silent_cut_loses_nothing() -> Result<()> {
     needs_root!();
     cut_again_and_again(
         &links(8, "passive"),
-        count_or(10),
+        count_or(6),
         lossless(SILENT_GAP),
         |run, network| Cut::Silent(alternating(run), network),
     )
@@ -56,7 +56,7 @@ fn n07_passive_carrier_down_loses_nothing() -> Result<()> {
     needs_root!();
     cut_again_and_again(
         &links(8, "passive"),
-        count_or(10),
+        count_or(6),
         lossless(CARRIER_GAP),
         |run, network| Cut::Carrier(alternating(run), network),
     )
@@ -68,7 +68,7 @@ fn n07_active_carrier_down_loses_nothing() -> Result<()> {
     needs_root!();
     cut_again_and_again(
         &links(8, "active"),
-        count_or(10),
+        count_or(6),
         lossless(CARRIER_GAP),
         |run, network| Cut::Carrier(alternating(run), network),
     )
@@ -80,7 +80,7 @@ fn n08_passive_each_direction_loses_nothing() -> Result<()> {
     needs_root!();
     cut_again_and_again(
         &links(8, "passive"),
-        count_or(10),
+        count_or(6),
         lossless(SILENT_GAP),
         |run, network| {
             if run.is_multiple_of(2) {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{
     A, B, assert_lossless, count_or,
     cuts::{CARRIER_GAP, Promise, SILENT_GAP, cut_again_and_again},
-    needs_root,
+    flood_to, needs_root,
 };
 
 const C: HostId = HostId(2);
@@ -97,8 +97,7 @@ fn peers_of_both_workers_are_reached() -> Result<()> {
     }
     // Each pair of addresses is a flow of its own: which worker reads it is chance, and the same for ever.
     for target in [B, C] {
-        let flood = Ping::flood(&mesh.lab, A, overlay_v4(target), &["-c", "2000"])?;
-        assert_lossless(flood.wait(Duration::from_secs(30))?);
+        assert_lossless(flood_to(&mesh, target, 2000)?);
     }
     for host in [A, B, C] {
         assert_orderly(&mesh, host)?;
