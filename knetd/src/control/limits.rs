@@ -23,6 +23,7 @@ use libknet::{
             neighbor::{MAX_BINDINGS, MAX_BINDINGS_PER_PEER},
             storm::{COPIES, COPIES_TOTAL, FLOODED_BYTES, FLOODED_FRAMES, NEW_MACS},
         },
+        link::probe_queue,
         reassembly, resend_ring, resequencer,
         status::Holdings,
         time::Span,
@@ -307,6 +308,12 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
                 held.flood_bytes,
                 limit("flood-queue", "bytes", most.flood_bytes as u64, "discarded"),
             ),
+        ),
+        limit(
+            "probes",
+            "per second and worker",
+            probe_queue::PER_SECOND,
+            "links that are not up wait for their turn",
         ),
         refused(
             DropReason::HandshakeQueueFull,

@@ -1,6 +1,6 @@
 //! What time does to a link: heartbeats, doubt, judgement.
 
-use super::{Link, SLOW_PROBE, Transition, URGENT_PROBES, pace::ANNOUNCEABLE};
+use super::{Link, SLOW_PROBE, Transition, URGENT_PROBES, pace::ANNOUNCEABLE, probe_queue::ProbeQueue};
 use crate::{
     event::LinkReason,
     rng::Entropy,
@@ -113,6 +113,7 @@ impl Link {
         &mut self,
         now: Time,
         around: &Surroundings,
+        probes: &mut ProbeQueue,
         entropy: &mut dyn Entropy,
     ) -> (Option<Transition>, Option<PingDue>) {
         if !self.can_send() {
@@ -131,10 +132,10 @@ impl Link {
         }
         match self.state {
             LinkState::Up => self.judge_up(now, ping),
-            LinkState::Suspect => self.judge_suspect(now, around, ping),
-            LinkState::Probing => self.judge_probing(now, ping),
+            LinkState::Suspect => self.judge_suspect(now, around, probes, ping),
+            LinkState::Probing => self.judge_probing(now, probes, ping),
             LinkState::Down => {
-                if self.step_at <= now {
+                if self.step_at <= now && self.is_its_turn(now, probes) {
                     self.step_at = now + self.back_off;
                     self.back_off = self.back_off.times(2).min(self.longest_back_off());
                     ping = Some(PingDue::PROBE);
@@ -143,6 +144,24 @@ impl Link {
             }
             LinkState::AdminDown | LinkState::LocalDown => (None, None),
         }
+    }
+
+    /// Whether it may be probed now. If not, its next step is when it may.
+    fn is_its_turn(&mut self, now: Time, probes: &mut ProbeQueue) -> bool {
+        if core::mem::take(&mut self.queued) {
+            return true;
+        }
+        let turn = probes.join(now);
+        self.queued = turn > now;
+        if self.queued {
+            self.step_at = turn;
+        }
+        !self.queued
+    }
+
+    /// It is in another state now, and has not to be probed for the old one any more. Returns whether it had a place for that.
+    pub fn leaves_queue(&mut self) -> bool {
+        core::mem::take(&mut self.queued)
     }
 
     /// Whether nothing has arrived for so long that something must be done.
@@ -203,6 +222,7 @@ impl Link {
         &mut self,
         now: Time,
         around: &Surroundings,
+        probes: &mut ProbeQueue,
         ping: Option<PingDue>,
     ) -> (Option<Transition>, Option<PingDue>) {
         if self.step_at > now {
@@ -211,6 +231,9 @@ impl Link {
         let needed = self.probes_needed();
         let peer_lives = around.peer_heard > self.since;
         if self.tally < needed {
+            if !self.is_its_turn(now, probes) {
+                return (None, ping);
+            }
             self.saw_life |= peer_lives;
             self.tally += 1;
             let last = self.tally == needed;
@@ -228,6 +251,9 @@ impl Link {
             if self.saw_life {
                 return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
             }
+            if !self.is_its_turn(now, probes) {
+                return (None, ping);
+            }
             // A peer that has paused answers on one link a moment before it does on the others.
             self.saw_life = true;
             self.step_at = now + self.report_timeout();
@@ -235,6 +261,9 @@ impl Link {
         }
         if silent >= self.config.timers.timeout {
             return (self.enter_down(now, LinkReason::Timeout, silent), None);
+        }
+        if !self.is_its_turn(now, probes) {
+            return (None, ping);
         }
         if self.tally == needed {
             self.tally += 1;
@@ -244,7 +273,12 @@ impl Link {
         (None, Some(PingDue::DOUBT))
     }
 
-    fn judge_probing(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
+    fn judge_probing(
+        &mut self,
+        now: Time,
+        probes: &mut ProbeQueue,
+        ping: Option<PingDue>,
+    ) -> (Option<Transition>, Option<PingDue>) {
         if self.step_at > now {
             return (None, ping);
         }
@@ -253,6 +287,9 @@ impl Link {
                 self.enter(now, LinkState::Down, LinkReason::ProbesUnanswered),
                 None,
             );
+        }
+        if !self.is_its_turn(now, probes) {
+            return (None, ping);
         }
         if self.missed > 0 {
             self.tally = 0;

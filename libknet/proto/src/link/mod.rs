@@ -29,6 +29,7 @@ pub mod loss;
 pub mod pace;
 pub mod path_mtu;
 pub mod probe;
+pub mod probe_queue;
 pub mod quality;
 pub mod rtt;
 pub mod sent_log;
@@ -166,6 +167,8 @@ pub struct Link {
     tally: u8,
     /// The next step of the state's own timer: probe or decide.
     step_at: Time,
+    /// That is a place in the queue of those that are to be probed.
+    queued: bool,
     back_off: Span,
     /// Probes in a row without an answer while Probing.
     missed: u8,
@@ -254,6 +257,7 @@ impl Link {
             next_probe_id: 0,
             tally: 0,
             step_at: Time::NEVER,
+            queued: false,
             back_off: DEAD_PROBE_FIRST,
             missed: 0,
             last_hint: None,

@@ -103,7 +103,7 @@ impl Peer {
         // One step may make the next one due, as Suspect does for its first probe; never more than a few.
         for _ in 0..4 {
             let Some(link) = self.link_mut(id) else { return };
-            let (transition, ping) = link.timeout(env.now, &around, &mut *env.entropy);
+            let (transition, ping) = link.timeout(env.now, &around, &mut env.probes, &mut *env.entropy);
             if transition.is_none() && ping.is_none() {
                 return;
             }

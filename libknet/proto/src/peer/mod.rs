@@ -382,6 +382,9 @@ impl Peer {
         let Some(t) = transition else { return };
         let srtt = self.link(id).and_then(|l| l.rtt.srtt()).unwrap_or_default();
         env.transition(self.id, id, &t, srtt);
+        if self.link_mut(id).is_some_and(Link::leaves_queue) {
+            env.probes.leave();
+        }
         if t.to < LinkState::Up {
             self.ring.leave(id);
         } else {

@@ -14,6 +14,7 @@ use crate::{
     event::Event,
     ids::{LinkId, PeerId, Seat, SocketId},
     l2::flow_hash::FlowHash,
+    link::probe_queue::ProbeQueue,
     offload::checksum::Checksum,
     path::Path,
     reassembly,
@@ -62,6 +63,8 @@ pub struct Env {
     pub outbox: Outbox,
     /// Random bytes.
     pub entropy: Box<dyn Entropy>,
+    /// Links that are to be probed.
+    pub probes: ProbeQueue,
     /// Counters of the interface.
     pub status: InterfaceStatus,
     /// Our own identity.
@@ -119,6 +122,7 @@ impl Env {
             gap_ended: None,
             outbox,
             entropy,
+            probes: ProbeQueue::default(),
             status: InterfaceStatus::default(),
             own_key,
             waiting: 0,

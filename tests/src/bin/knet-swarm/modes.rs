@@ -256,15 +256,14 @@ fn demand_all_up(course: &Course, findings: &mut Findings) {
     );
 }
 
-/// The hub learns where everybody is. Each sends a frame to the first one, whom the hub knows by then: so that nothing
-/// is flooded but one frame.
+/// The hub learns where everybody is, and nothing is flooded: each sends a frame to the first one, whom the hub knows since
+/// that one has sent a frame to itself.
 fn introduce(course: &mut Course, talk: &mut Talk, peers: u32) -> Result<()> {
     let (began, mut next) = (now(), 0);
     course.run("hello", Duration::from_secs(60), |swarm, at| {
         let due = at.since(began).as_millis() * HELLOS / 1000;
         while next < peers && u64::from(next) < due {
-            let to = u16::from(next == 0);
-            talk.send(swarm, next as u16, Some(to), Kind::Hello);
+            talk.send(swarm, next as u16, Some(0), Kind::Hello);
             next += 1;
         }
         next == peers && at.since(began) > Span::from_secs(1)

@@ -4,6 +4,7 @@
 
 mod credentials;
 mod delivered;
+mod doubt;
 mod first_hop;
 mod flood;
 mod multicast;
