@@ -313,13 +313,16 @@ impl Reader {
         };
         // Where a line should have begun an object, the lines after it belong to that object and not to this.
         let first = text.split_whitespace().next().unwrap_or_default();
-        let opens = std::iter::successors(Some(here.clone()), Context::parent).find_map(|context| {
-            schema::all().find_map(|row| match row.kind {
-                Kind::Object(opens, _) if row.mode == Mode::of(&context).rows() => {
-                    (row.key.split(' ').next() == Some(first)).then_some((context.clone(), opens))
-                }
+        let objects: Vec<(Mode, Mode)> = schema::all()
+            .filter_map(|row| match row.kind {
+                Kind::Object(opens, _) if row.key.split(' ').next() == Some(first) => Some((row.mode, opens)),
                 _ => None,
             })
+            .collect();
+        let opens = std::iter::successors(Some(here.clone()), Context::parent).find_map(|context| {
+            let around = Mode::of(&context).rows();
+            let (_, opens) = objects.iter().find(|(mode, _)| *mode == around)?;
+            Some((context, *opens))
         });
         if let Some((context, opens)) = opens
             && kind != ErrorKind::Ambiguous

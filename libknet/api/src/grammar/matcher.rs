@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
     fn read_word(&mut self, word: &Word, broken: bool) -> Option<bool> {
         let mut best: Option<Rank> = None;
         let mut found: Vec<(usize, Step)> = Vec::new();
-        for (index, id) in self.candidates(broken) {
+        for (index, id) in self.candidates(|node| may_be(node, word, broken)) {
             let node = &ARENA.nodes[id];
             let Ok((rank, value)) = self.fit(node, word) else {
                 continue;
@@ -127,13 +127,16 @@ impl<'a> Walk<'a> {
         Some(rest)
     }
 
-    /// What the next word can be, each with the index of the reading that it would go on. Where the word is `broken`, only
-    /// what takes the rest of the line as it is.
-    pub(super) fn candidates(&self, broken: bool) -> impl Iterator<Item = (usize, NodeId)> {
+    /// What may stand next and is `wanted`, each with the index of the reading that it would go on.
+    pub(super) fn candidates(
+        &self,
+        wanted: impl Fn(&Node) -> bool + Copy,
+    ) -> impl Iterator<Item = (usize, NodeId)> {
         let readings = self.readings.iter().enumerate();
-        readings
-            .flat_map(|(index, reading)| self.successors(reading).map(move |id| (index, id)))
-            .filter(move |(_, id)| !broken || takes_rest(&ARENA.nodes[*id]))
+        readings.flat_map(move |(index, reading)| {
+            let successors = self.successors(reading, wanted);
+            successors.map(move |id| (index, id))
+        })
     }
 
     /// Reads `word` as what `node` stands for; otherwise says what is wrong with it where that is more than that it is not.
@@ -208,7 +211,7 @@ impl<'a> Walk<'a> {
     /// What may stand next, each once.
     pub(crate) fn next_nodes(&self) -> Vec<NodeId> {
         let mut seen = vec![false; ARENA.nodes.len()];
-        self.candidates(false)
+        self.candidates(|_| true)
             .map(|(_, id)| id)
             .filter(|id| !std::mem::replace(&mut seen[*id], true))
             .collect()
@@ -229,7 +232,7 @@ impl<'a> Walk<'a> {
         expected
     }
 
-    fn successors<'r>(&self, reading: &'r [Step]) -> impl Iterator<Item = NodeId> + use<'r> {
+    fn successors(&self, reading: &[Step], wanted: impl Fn(&Node) -> bool) -> impl Iterator<Item = NodeId> {
         let next = match reading.last() {
             Some(step) => &ARENA.nodes[step.node].next,
             None => ARENA.roots(self.mode),
@@ -238,7 +241,9 @@ impl<'a> Walk<'a> {
         let lines_only = prefix_of(reading) == Some(Prefix::Default);
         let opens_host = |step: &Step| ARENA.nodes[step.node].opens == Some(Mode::Host);
         let on_host = self.on_host || reading.iter().any(opens_host);
-        next.iter().copied().filter(move |id| {
+        // Most are not wanted, and the rest takes longer to tell.
+        let wanted = next.iter().copied().filter(move |id| wanted(&ARENA.nodes[*id]));
+        wanted.filter(move |id| {
             let node = &ARENA.nodes[*id];
             let object = match node.sentence {
                 Sentence::Row(row) => match row.kind {
@@ -292,6 +297,15 @@ pub(crate) fn prefix_of(reading: &[Step]) -> Option<Prefix> {
     match ARENA.nodes[reading.first()?.node].sentence {
         Sentence::Prefix(prefix) => Some(prefix),
         _ => None,
+    }
+}
+
+/// Whether `word` can be what `node` stands for, at a glance. Of a word in which the lexer has stumbled (`broken`) only free
+/// text can begin.
+fn may_be(node: &Node, word: &Word, broken: bool) -> bool {
+    match keyword(node) {
+        Some(keyword) => !broken && begins_with(keyword, &word.text),
+        None => !broken || takes_rest(node),
     }
 }
 

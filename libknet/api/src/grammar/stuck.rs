@@ -64,7 +64,7 @@ impl<'a, 'w> Stuck<'a, 'w> {
         let reason = |id: NodeId| self.walk.fit(&ARENA.nodes[id], self.word).err().flatten();
         let mut reasons: Vec<String> = self
             .walk
-            .candidates(false)
+            .candidates(|node| keyword(node).is_none())
             .filter_map(|(_, id)| reason(id))
             .collect();
         reasons.dedup();
