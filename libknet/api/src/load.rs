@@ -11,7 +11,7 @@ use crate::{
         Edit, ErrorKind, Line, SyntaxError,
         commands::Command,
         lexer::{self, MAX_LINE},
-        parse,
+        parse, parse_untold,
         schema::{self, Kind, Mode},
     },
     model::Config,
@@ -64,14 +64,14 @@ pub fn load(file: &[u8]) -> Loaded {
 
 /// Finds where in `file` the places of `problems` stand: for rules that only the caller can check.
 pub fn locate(file: &[u8], problems: &mut [Problem]) {
-    if problems.is_empty() {
-        return;
-    }
     // Only now is it worth knowing where each line stood: a second pass keeps the first one small.
-    let objects = problems
+    let objects: HashSet<Context> = problems
         .iter()
         .filter_map(|problem| Some(problem.place.as_ref()?.context.clone()))
         .collect();
+    if objects.is_empty() {
+        return;
+    }
     let mut finder = Reader {
         wanted: objects,
         ..Reader::default()
@@ -86,7 +86,7 @@ pub fn locate(file: &[u8], problems: &mut [Problem]) {
 struct Reader {
     loaded: Loaded,
     stack: Vec<Level>,
-    /// Objects of which to remember where their lines stand.
+    /// Objects of which to remember where their lines stand; none in the first pass.
     wanted: HashSet<Context>,
     places: HashMap<(Context, Option<Leaf>, Option<Value>), LinePlace>,
 }
@@ -100,6 +100,14 @@ struct Level {
     indented: Option<bool>,
     /// Whether the line that began it was wrong: then its lines are read and not applied.
     lost: bool,
+}
+
+/// What is wrong with a line.
+enum Mistake {
+    /// With all that is told of it.
+    Told(SyntaxError),
+    /// In the second pass, whose mistakes were told after the first.
+    Known(ErrorKind),
 }
 
 struct LinePlace {
@@ -179,7 +187,12 @@ impl Reader {
         }
         self.close_by_indent(indent_of(text));
         let here = self.here();
-        match parse(Some(&here), text) {
+        let read = if self.wanted.is_empty() {
+            parse(Some(&here), text).map_err(Mistake::Told)
+        } else {
+            parse_untold(Some(&here), text).map_err(Mistake::Known)
+        };
+        match read {
             Ok(Line::Nothing) => {}
             Ok(Line::Command(Command::Exit)) => {
                 self.stack.pop();
@@ -191,7 +204,7 @@ impl Reader {
                 self.problem(span, "a command, not a line of a configuration".to_owned(), None);
             }
             Ok(Line::Edit(edit)) => self.edit(number, text, &edit),
-            Err(error) => self.mistake(number, text, &error, &here),
+            Err(mistake) => self.mistake(number, text, &mistake, &here),
         }
     }
 
@@ -286,21 +299,33 @@ impl Reader {
         }
     }
 
-    fn mistake(&mut self, number: usize, text: &str, error: &SyntaxError, here: &Context) {
-        let span = span_of(number, text, &error.span);
-        self.problem(span, error.message(text), error.expectation());
+    fn mistake(&mut self, number: usize, text: &str, mistake: &Mistake, here: &Context) {
+        let kind = match mistake {
+            Mistake::Told(error) => {
+                let span = span_of(number, text, &error.span);
+                self.problem(span, error.message(text), error.expectation());
+                error.kind
+            }
+            Mistake::Known(kind) => {
+                self.refuse(number, "a mistake that was told before", "");
+                *kind
+            }
+        };
         // Where a line should have begun an object, the lines after it belong to that object and not to this.
         let first = text.split_whitespace().next().unwrap_or_default();
-        let opens = std::iter::successors(Some(here.clone()), Context::parent).find_map(|context| {
-            schema::all().find_map(|row| match row.kind {
-                Kind::Object(opens, _) if row.mode == Mode::of(&context).rows() => {
-                    (row.key.split(' ').next() == Some(first)).then_some((context.clone(), opens))
-                }
+        let objects: Vec<(Mode, Mode)> = schema::all()
+            .filter_map(|row| match row.kind {
+                Kind::Object(opens, _) if row.key.split(' ').next() == Some(first) => Some((row.mode, opens)),
                 _ => None,
             })
+            .collect();
+        let opens = std::iter::successors(Some(here.clone()), Context::parent).find_map(|context| {
+            let around = Mode::of(&context).rows();
+            let (_, opens) = objects.iter().find(|(mode, _)| *mode == around)?;
+            Some((context, *opens))
         });
         if let Some((context, opens)) = opens
-            && error.kind != ErrorKind::Ambiguous
+            && kind != ErrorKind::Ambiguous
         {
             self.leave_to(&context);
             let context = nameless(&context, opens);

@@ -26,7 +26,7 @@ impl Config {
         if self.is_plain() {
             self.validate_plain()
         } else {
-            self.validate_hosts()
+            self.validate_hosts(|_| true)
         }
     }
 
@@ -39,8 +39,14 @@ impl Config {
     /// name, and all others that `before` does not have. Costs what was changed, not what is configured. `sound`: `before`
     /// has nothing that is wrong.
     pub(crate) fn validate_change(&self, before: &Self, ops: &[Op], sound: bool) -> Vec<Problem> {
-        if !self.is_plain() || !before.is_plain() {
-            return self.validate();
+        if !self.is_plain() {
+            // The lines of one host change nothing on another.
+            let of_host = |op: &Op| op.context().without_host().0.map(str::to_owned);
+            let hosts: Option<BTreeSet<String>> = ops.iter().map(of_host).collect();
+            return self.validate_hosts(|host| hosts.as_ref().is_none_or(|hosts| hosts.contains(host)));
+        }
+        if !before.is_plain() {
+            return self.validate_plain();
         }
         self.validate_peers(|name, interface| {
             let before = before.interfaces.get(name)?;

@@ -83,6 +83,48 @@ fn line() -> impl Strategy<Value = Vec<String>> {
     ]
 }
 
+/// Lines of one file for all hosts, of which many collide with each other on some of them.
+fn line_of_hosts() -> impl Strategy<Value = Vec<String>> {
+    let of_host = prop_oneof![
+        Just(String::new()),
+        (0..2).prop_map(|n| format!("hostname x{n}")),
+        (0..2, 1..3)
+            .prop_map(|(number, host)| format!("interface k0 local {number} 192.0.2.{host} port 7700")),
+        (1..3).prop_map(|n| format!("interface k0 mtu {n}279")),
+        (1..4).prop_map(|n| format!("interface k0 peer h1 link 0 timers 1000 {n}000")),
+        (1..4, 0..3_usize).prop_map(|(n, key)| format!("interface k0 peer h{n} public-key {}", KEYS[key])),
+        (1..4).prop_map(|n| format!("interface k0 peer h{n} policy active")),
+    ];
+    let of_member = prop_oneof![
+        (0..2, 1..4, 0..2_usize).prop_map(|(link, host, family)| {
+            let address = [format!("192.0.2.{host}"), format!("2001:db8::{host}")];
+            format!("link {link} {}", address[family])
+        }),
+        (0..2).prop_map(|link| format!("link {link} 192.0.2.1 port 7800")),
+    ];
+    let gone = [
+        "host h1",
+        "host h2 interface k0 local 0",
+        "host h2 interface k0 peer h1",
+        "interface k0 mesh m member h3",
+        "interface k0 mesh m",
+        "interface k0 local 1",
+    ];
+    prop_oneof![
+        10 => (1..4, of_host).prop_map(|(n, line)| {
+            vec![format!("host h{n}"), format!("host h{n} {line}")]
+        }),
+        8 => (1..4, 0..3_usize, of_member).prop_map(|(n, key, line)| {
+            let member = format!("interface k0 mesh m member h{n}");
+            let objects = ["interface k0".to_owned(), "interface k0 mesh m".to_owned()];
+            let lines = [format!("{member} public-key {}", KEYS[key]), format!("{member} {line}")];
+            [objects, lines].concat()
+        }),
+        2 => line(),
+        1 => prop::sample::select(gone.to_vec()).prop_map(|line| vec![format!("no {line}")]),
+    ]
+}
+
 fn ops(lines: &[String]) -> Vec<Op> {
     let parsed = lines
         .iter()
@@ -118,35 +160,47 @@ proptest! {
     fn what_is_said_of_a_change_is_what_a_look_at_everything_says(
         changes in prop::collection::vec(prop::collection::vec(line(), 1..5), 1..25),
     ) {
-        let (mut running, mut candidate) = (Config::default(), Config::default());
-        for lines in changes {
-            let lines = lines.concat();
-            let ops = ops(&lines);
-            match (running.edited(&ops), looked_at_whole(&running, &ops)) {
-                (Err(_), None) => {}
-                (edited, Some((config, problems))) => {
-                    let errors = problems.iter().filter(|p| p.severity == Severity::Error);
-                    let errors: Vec<Problem> = errors.cloned().collect();
-                    match edited {
-                        Err(told) => prop_assert_eq!(told, errors, "{:?}", lines),
-                        Ok(edited) => {
-                            prop_assert_eq!(errors, [], "{:?}", lines);
-                            prop_assert_eq!(edited.notes, of_objects(&ops, &problems), "{:?}", lines);
-                            prop_assert_eq!(&edited.config, &config);
-                            running = config;
-                        }
+        same_as_looked_at_whole(changes)?;
+    }
+
+    #[test]
+    fn what_is_said_of_a_change_in_one_file_for_all_hosts_is_what_a_look_at_everything_says(
+        changes in prop::collection::vec(prop::collection::vec(line_of_hosts(), 1..3), 1..25),
+    ) {
+        same_as_looked_at_whole(changes)?;
+    }
+}
+
+fn same_as_looked_at_whole(changes: Vec<Vec<Vec<String>>>) -> Result<(), TestCaseError> {
+    let (mut running, mut candidate) = (Config::default(), Config::default());
+    for lines in changes {
+        let lines = lines.concat();
+        let ops = ops(&lines);
+        match (running.edited(&ops), looked_at_whole(&running, &ops)) {
+            (Err(_), None) => {}
+            (edited, Some((config, problems))) => {
+                let errors = problems.iter().filter(|p| p.severity == Severity::Error);
+                let errors: Vec<Problem> = errors.cloned().collect();
+                match edited {
+                    Err(told) => prop_assert_eq!(told, errors, "{:?}", lines),
+                    Ok(edited) => {
+                        prop_assert_eq!(errors, [], "{:?}", lines);
+                        prop_assert_eq!(edited.notes, of_objects(&ops, &problems), "{:?}", lines);
+                        prop_assert_eq!(&edited.config, &config);
+                        running = config;
                     }
                 }
-                (Ok(_), None) => prop_assert!(false, "{lines:?}"),
             }
-            if let Ok(Edited { config, notes }) = candidate.drafted(&ops) {
-                let whole = looked_at_whole(&candidate, &ops);
-                let expected = whole.map(|(_, problems)| of_objects(&ops, &problems));
-                prop_assert_eq!(Some(notes), expected, "{:?}", lines);
-                candidate = config;
-            }
+            (Ok(_), None) => prop_assert!(false, "{lines:?}"),
+        }
+        if let Ok(Edited { config, notes }) = candidate.drafted(&ops) {
+            let whole = looked_at_whole(&candidate, &ops);
+            let expected = whole.map(|(_, problems)| of_objects(&ops, &problems));
+            prop_assert_eq!(Some(notes), expected, "{:?}", lines);
+            candidate = config;
         }
     }
+    Ok(())
 }
 
 /// The one that was there keeps its key, and the mistake is told whichever of the two is typed.

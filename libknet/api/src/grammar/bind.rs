@@ -7,8 +7,9 @@ use super::{
     climb::{Fit, climb},
     commands::{Arguments, Command},
     elsewhere,
-    error::SyntaxError,
-    lexer,
+    error::{ErrorKind, SyntaxError},
+    explain::Unread,
+    lexer::{self, Word},
     matcher::{Reading, Step, Walk, prefix_of},
     schema::{Kind, Mode, Row},
 };
@@ -78,14 +79,30 @@ impl Words {
 /// What cannot be read in the object at hand is tried in the objects around it, and at last as a command; and so is what
 /// could only be an abbreviation there.
 pub fn parse(context: Option<&Context>, line: &str) -> Result<Line, SyntaxError> {
+    read(context, line, |unread, words| {
+        elsewhere::explain(unread.error(), words)
+    })
+}
+
+/// The same for who tells nobody what is wrong with a line.
+pub(crate) fn parse_untold(context: Option<&Context>, line: &str) -> Result<Line, ErrorKind> {
+    read(context, line, |unread, _| unread.kind())
+}
+
+fn read<E>(
+    context: Option<&Context>,
+    line: &str,
+    refuse: impl Fn(Unread<'_, '_>, &[Word]) -> E,
+) -> Result<Line, E> {
     if lexer::is_comment(line) {
         return Ok(Line::Nothing);
     }
-    let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
+    let (words, broken) =
+        lexer::words(line).map_err(|error| refuse(SyntaxError::lexical(&error).into(), &[]))?;
     let fit = |walk: &Walk<'_>| Fit::of_words(walk, &words);
     let read = climb(context, line, &words, broken.as_ref(), fit)
         .and_then(|(here, walk)| Ok((here, walk.finish(&words)?)));
-    let (here, reading) = read.map_err(|error| elsewhere::explain(error, &words))?;
+    let (here, reading) = read.map_err(|unread| refuse(unread, &words))?;
     let mut line = bind(here.as_ref(), &reading);
     // A line of an outer object takes the shell there.
     if let Line::Edit(edit) = &mut line
@@ -103,7 +120,9 @@ pub fn arguments(context: Option<&Context>, line: &str) -> Vec<(Value, Range<usi
         return Vec::new();
     };
     let fit = |walk: &Walk<'_>| Fit::of_words(walk, &words);
-    let reading = climb(context, line, &words, None, fit).and_then(|(_, walk)| walk.finish(&words));
+    let reading = climb(context, line, &words, None, fit)
+        .ok()
+        .and_then(|(_, walk)| walk.finish(&words).ok());
     reading
         .unwrap_or_default()
         .into_iter()

@@ -3,8 +3,7 @@
 
 use super::{
     arena::ARENA,
-    error::SyntaxError,
-    explain::verdict,
+    explain::{Furthest, Unread},
     lexer::{LexError, Word},
     matcher::{Walk, prefix_of},
 };
@@ -24,22 +23,24 @@ pub(super) enum Fit {
 /// Reads `words` in the innermost object that they fit best: a word that is written out in an object around counts
 /// more than one at hand that it could be an abbreviation of (`host` is `hostname` for short in the lines of a host).
 /// The object is `None` outside the configuration.
-pub(super) fn climb<'a>(
-    context: Option<&Context>,
+pub(super) fn climb<'a, 'w>(
+    context: Option<&'w Context>,
     line: &'a str,
-    words: &[Word],
-    broken: Option<&LexError>,
+    words: &'w [Word],
+    broken: Option<&'w LexError>,
     fit: impl Fn(&Walk<'a>) -> Fit,
-) -> Result<(Option<Context>, Walk<'a>), SyntaxError> {
+) -> Result<(Option<Context>, Walk<'a>), Unread<'a, 'w>> {
     let outwards = |here: &Option<Context>| here.as_ref().map(Context::parent);
     let mut best: Option<(Fit, Option<Context>, Walk<'a>)> = None;
-    let mut errors = Vec::new();
+    let mut furthest = None;
     for here in std::iter::successors(Some(context.cloned()), outwards) {
-        let mut walk = Walk::at(here.as_ref(), line);
-        if let Err(error) = walk.read(words, broken) {
-            errors.push(error);
-            continue;
-        }
+        let walk = match Walk::at(here.as_ref(), line).read(words, broken) {
+            Ok(walk) => walk,
+            Err(stuck) => {
+                furthest = Some(Furthest::of(furthest, stuck));
+                continue;
+            }
+        };
         let fit = fit(&walk);
         if best.as_ref().is_none_or(|(best, ..)| fit > *best) {
             best = Some((fit, here, walk));
@@ -48,10 +49,15 @@ pub(super) fn climb<'a>(
             break;
         }
     }
-    match best {
-        Some((_, here, walk)) => Ok((here, walk)),
+    match (best, furthest) {
+        (Some((_, here, walk)), _) => Ok((here, walk)),
+        (None, Some(furthest)) => Err(Unread::Stuck {
+            context,
+            line,
+            furthest,
+        }),
         // The loop has run at least once.
-        None => verdict(context, line, errors).map_or_else(|| Ok((None, Walk::at(None, line))), Err),
+        (None, None) => Ok((None, Walk::at(None, line))),
     }
 }
 

@@ -6,29 +6,81 @@ use super::{
     lexer::{self, Word},
     matcher::{Walk, complete, prefix_of},
     schema::{Mode, object_row},
+    stuck::Stuck,
 };
 use crate::edit::Context;
 
-/// What is told of `line`: the first of the errors that got furthest (`errors` begin with that of the object at
-/// hand), with the word that was meant in an object around, or with the object that the line belongs to.
-pub(super) fn verdict(
-    context: Option<&Context>,
-    line: &str,
-    errors: Vec<SyntaxError>,
-) -> Option<SyntaxError> {
-    let depth = errors.iter().map(|error| error.depth).max()?;
-    let mut furthest = errors.into_iter().filter(|error| error.depth == depth);
-    let mut told = furthest.next()?;
-    if told.kind != ErrorKind::Invalid {
-        return Some(told);
+/// A line that could not be read. To find out what is told of it takes longer than to see that, and is not always asked for.
+pub(super) enum Unread<'a, 'w> {
+    /// This is told of it.
+    Told(SyntaxError),
+    /// It is typed in `context`, and neither that nor an object around can read it.
+    Stuck {
+        context: Option<&'w Context>,
+        line: &'a str,
+        furthest: Furthest<'a, 'w>,
+    },
+}
+
+impl Unread<'_, '_> {
+    pub(super) const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Told(error) => error.kind,
+            Self::Stuck { .. } => ErrorKind::Invalid,
+        }
     }
-    if let Some(reason) = belongs_elsewhere(context, line, depth) {
-        told.reason = Some(reason);
-        told.suggestion = None;
-    } else if told.suggestion.is_none() {
-        told.suggestion = furthest.find_map(|error| error.suggestion);
+
+    /// What is told of it: of the objects that came furthest the first, with the word that was meant in an object around, or
+    /// with the object that the line belongs to.
+    pub(super) fn error(self) -> SyntaxError {
+        let (context, line, furthest) = match self {
+            Self::Told(error) => return error,
+            Self::Stuck {
+                context,
+                line,
+                furthest,
+            } => (context, line, furthest),
+        };
+        let mut told = furthest.first.error();
+        match belongs_elsewhere(context, line, furthest.first.depth()) {
+            Some(reason) => told.reason = Some(reason),
+            None => told.suggestion = furthest.all().find_map(Stuck::suggestion),
+        }
+        told
     }
-    Some(told)
+}
+
+impl From<SyntaxError> for Unread<'_, '_> {
+    fn from(error: SyntaxError) -> Self {
+        Self::Told(error)
+    }
+}
+
+/// Where the objects stand that got furthest with a line: the first of them, and the others.
+pub(super) struct Furthest<'a, 'w> {
+    first: Stuck<'a, 'w>,
+    others: Vec<Stuck<'a, 'w>>,
+}
+
+impl<'a, 'w> Furthest<'a, 'w> {
+    /// What is left of both, `known` having been tried before.
+    pub(super) fn of(known: Option<Self>, stuck: Stuck<'a, 'w>) -> Self {
+        match known {
+            Some(known) if stuck.depth() < known.first.depth() => known,
+            Some(mut known) if stuck.depth() == known.first.depth() => {
+                known.others.push(stuck);
+                known
+            }
+            _ => Self {
+                first: stuck,
+                others: Vec::new(),
+            },
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Stuck<'a, 'w>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
 }
 
 /// Where the line would make sense, if it does so in an object that the shell does not stand in.
@@ -77,13 +129,10 @@ fn belongs_elsewhere(context: Option<&Context>, line: &str, depth: usize) -> Opt
 /// Whether the line is complete in `mode`, and how many of its words can be read there. `None` where not even its
 /// first word is clearly one of this mode.
 fn progress(mode: Mode, line: &str, words: &[Word]) -> Option<(bool, usize)> {
-    let mut walk = Walk::new(mode, line);
-    let read = match walk.read(words, None) {
-        Ok(()) => words.len(),
-        Err(error) => error.depth,
+    let (walk, read) = match Walk::new(mode, line).read(words, None) {
+        Ok(walk) => (walk, words.len()),
+        Err(stuck) => stuck.before(),
     };
-    let mut walk = Walk::new(mode, line);
-    walk.read(words.get(..read)?, None).ok()?;
     let first = walk.readings.first()?;
     let own = usize::from(prefix_of(first).is_some());
     let (step, word) = (first.get(own)?, words.get(own)?);

@@ -5,6 +5,7 @@ use super::{
     climb::{Fit, climb},
     commands::Scope,
     error::SyntaxError,
+    explain::Unread,
     lexer::{self, Word},
     matcher::{Walk, begins_with, complete},
     types::{Form, text_of},
@@ -64,7 +65,7 @@ pub fn help(
     if lines.is_empty() {
         // Reading the last word, too, tells what is wrong with it.
         let (words, broken) = lexer::words(line).map_err(|error| SyntaxError::lexical(&error))?;
-        climb(context, line, &words, broken.as_ref(), |_| Fit::Full)?;
+        climb(context, line, &words, broken.as_ref(), |_| Fit::Full).map_err(Unread::error)?;
     }
     Ok(lines)
 }
@@ -89,7 +90,7 @@ pub(super) fn read_begun<'a>(context: Option<&Context>, line: &'a str) -> Result
     };
     let partial = partial.map(|word| word.text).unwrap_or_default();
     let fit = |walk: &Walk<'_>| fit_of_begun(walk, &words, &partial);
-    let (here, walk) = climb(context, line, &words, None, fit)?;
+    let (here, walk) = climb(context, line, &words, None, fit).map_err(Unread::error)?;
     Ok(Begun { here, walk, partial })
 }
 

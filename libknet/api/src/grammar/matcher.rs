@@ -11,7 +11,7 @@ use super::{
     error::{ErrorKind, SyntaxError},
     lexer::{LexError, Word},
     schema::{Kind, Mode},
-    spelling::nearest,
+    stuck::Stuck,
     types::Form,
 };
 use crate::{edit::Context, value::Value};
@@ -27,8 +27,9 @@ pub(crate) struct Step {
 /// One reading of the words so far.
 pub(crate) type Reading = Vec<Step>;
 
+/// How well a word fits what may stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+pub(super) enum Rank {
     Text,
     Wide,
     Narrow,
@@ -64,63 +65,55 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads all words. `broken` is what the lexer stumbled on: free text may begin before it.
-    pub(crate) fn read(&mut self, words: &[Word], broken: Option<&LexError>) -> Result<(), SyntaxError> {
-        for (count, word) in words.iter().enumerate() {
+    pub(crate) fn read<'w>(
+        mut self,
+        words: &'w [Word],
+        broken: Option<&'w LexError>,
+    ) -> Result<Self, Stuck<'a, 'w>> {
+        for (depth, word) in words.iter().enumerate() {
             let broken = broken.filter(|error| error.span.start == word.span.start);
-            if self.read_word(count, word, broken)? {
-                break;
+            match self.read_word(word, broken.is_some()) {
+                Some(took_rest) if took_rest => break,
+                Some(_) => {}
+                None => return Err(Stuck::new(self, depth, word, broken)),
             }
         }
-        Ok(())
+        Ok(self)
     }
 
-    /// Reads one word; `true` where it took the rest of the line with it.
-    fn read_word(
-        &mut self,
-        count: usize,
-        word: &Word,
-        broken: Option<&LexError>,
-    ) -> Result<bool, SyntaxError> {
+    /// Reads one word, in which the lexer has stumbled where it is `broken`. Gives whether it took the rest of the line with
+    /// it; `None` where it cannot stand there.
+    fn read_word(&mut self, word: &Word, broken: bool) -> Option<bool> {
         let mut best: Option<Rank> = None;
         let mut found: Vec<(usize, Step)> = Vec::new();
-        let mut reasons = Vec::new();
-        for (index, reading) in self.readings.iter().enumerate() {
-            for id in self.successors(reading) {
-                let node = &ARENA.nodes[id];
-                if broken.is_some() && !takes_rest(node) {
-                    continue;
-                }
-                match self.fit(node, word) {
-                    Ok((rank, value)) => {
-                        if best.is_none_or(|best| rank > best) {
-                            best = Some(rank);
-                            found.clear();
-                        }
-                        if best == Some(rank) {
-                            let end = if takes_rest(node) {
-                                self.line.trim_end().len()
-                            } else {
-                                word.span.end
-                            };
-                            found.push((
-                                index,
-                                Step {
-                                    node: id,
-                                    value,
-                                    span: word.span.start..end,
-                                },
-                            ));
-                        }
-                    }
-                    Err(reason) => reasons.extend(reason),
-                }
+        for (index, id) in self.candidates(|node| may_be(node, word, broken)) {
+            let node = &ARENA.nodes[id];
+            let Ok((rank, value)) = self.fit(node, word) else {
+                continue;
+            };
+            if best.is_none_or(|best| rank > best) {
+                best = Some(rank);
+                found.clear();
+            }
+            if best == Some(rank) {
+                let end = if takes_rest(node) {
+                    self.line.trim_end().len()
+                } else {
+                    word.span.end
+                };
+                let span = word.span.start..end;
+                found.push((
+                    index,
+                    Step {
+                        node: id,
+                        value,
+                        span,
+                    },
+                ));
             }
         }
         if found.is_empty() {
-            return Err(match broken {
-                Some(error) => SyntaxError::lexical(error),
-                None => self.no_match(count, word, reasons),
-            });
+            return None;
         }
         let rest = found.iter().any(|(_, step)| takes_rest(&ARENA.nodes[step.node]));
         self.readings = found
@@ -131,25 +124,38 @@ impl<'a> Walk<'a> {
                 reading
             })
             .collect();
-        Ok(rest)
+        Some(rest)
     }
 
-    fn fit(&self, node: &Node, word: &Word) -> Result<(Rank, Option<Value>), Option<String>> {
+    /// What may stand next and is `wanted`, each with the index of the reading that it would go on.
+    pub(super) fn candidates(
+        &self,
+        wanted: impl Fn(&Node) -> bool + Copy,
+    ) -> impl Iterator<Item = (usize, NodeId)> {
+        let readings = self.readings.iter().enumerate();
+        readings.flat_map(move |(index, reading)| {
+            let successors = self.successors(reading, wanted);
+            successors.map(move |id| (index, id))
+        })
+    }
+
+    /// Reads `word` as what `node` stands for; otherwise says what is wrong with it where that is more than that it is not.
+    pub(super) fn fit(&self, node: &Node, word: &Word) -> Result<(Rank, Option<Value>), Option<String>> {
         match node.token {
             Token::Keyword {
                 word: keyword,
                 argument,
             } => {
-                let value = argument.map(|_| Value::Word(keyword.to_owned()));
-                if word.quoted || word.text.is_empty() {
-                    Err(None)
-                } else if keyword.eq_ignore_ascii_case(&word.text) {
-                    Ok((Rank::Exact, value))
-                } else if begins_with(keyword, &word.text) {
-                    Ok((Rank::Prefix, value))
-                } else {
-                    Err(None)
+                if word.quoted || word.text.is_empty() || !begins_with(keyword, &word.text) {
+                    return Err(None);
                 }
+                let value = argument.map(|_| Value::Word(keyword.to_owned()));
+                let rank = if keyword.len() == word.text.len() {
+                    Rank::Exact
+                } else {
+                    Rank::Prefix
+                };
+                Ok((rank, value))
             }
             Token::Argument {
                 form: form @ Form::Text(_),
@@ -202,17 +208,13 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// What may stand next.
+    /// What may stand next, each once.
     pub(crate) fn next_nodes(&self) -> Vec<NodeId> {
-        let mut next = Vec::new();
-        for reading in &self.readings {
-            for id in self.successors(reading) {
-                if !next.contains(&id) {
-                    next.push(id);
-                }
-            }
-        }
-        next
+        let mut seen = vec![false; ARENA.nodes.len()];
+        self.candidates(|_| true)
+            .map(|(_, id)| id)
+            .filter(|id| !std::mem::replace(&mut seen[*id], true))
+            .collect()
     }
 
     /// What may stand next, as it is written in messages.
@@ -230,7 +232,7 @@ impl<'a> Walk<'a> {
         expected
     }
 
-    fn successors<'r>(&self, reading: &'r [Step]) -> impl Iterator<Item = NodeId> + use<'r> {
+    fn successors(&self, reading: &[Step], wanted: impl Fn(&Node) -> bool) -> impl Iterator<Item = NodeId> {
         let next = match reading.last() {
             Some(step) => &ARENA.nodes[step.node].next,
             None => ARENA.roots(self.mode),
@@ -239,7 +241,9 @@ impl<'a> Walk<'a> {
         let lines_only = prefix_of(reading) == Some(Prefix::Default);
         let opens_host = |step: &Step| ARENA.nodes[step.node].opens == Some(Mode::Host);
         let on_host = self.on_host || reading.iter().any(opens_host);
-        next.iter().copied().filter(move |id| {
+        // Most are not wanted, and the rest takes longer to tell.
+        let wanted = next.iter().copied().filter(move |id| wanted(&ARENA.nodes[*id]));
+        wanted.filter(move |id| {
             let node = &ARENA.nodes[*id];
             let object = match node.sentence {
                 Sentence::Row(row) => match row.kind {
@@ -254,47 +258,6 @@ impl<'a> Walk<'a> {
             let begins = |step: &Step| ARENA.nodes[step.node].sentence.is_of(node.sentence);
             let inside = on_host && of_all && !reading.last().is_some_and(begins);
             !(lines_only && in_tail && object.is_some() || inside)
-        })
-    }
-
-    fn no_match(&self, count: usize, word: &Word, mut reasons: Vec<String>) -> SyntaxError {
-        reasons.dedup();
-        let next = self.next_nodes();
-        let keywords = next.iter().filter_map(|id| keyword(&ARENA.nodes[*id]));
-        let suggestion = self
-            .apart(&next, word, Rank::Narrow)
-            .or_else(|| nearest(&word.text, keywords).map(str::to_owned))
-            .or_else(|| self.apart(&next, word, Rank::Wide));
-        SyntaxError {
-            kind: ErrorKind::Invalid,
-            span: word.span.clone(),
-            depth: count,
-            reason: (reasons.len() == 1).then(|| reasons.swap_remove(0)),
-            expected: self.expected(),
-            suggestion,
-        }
-    }
-
-    /// Two words that were written as one: `mtu1400`. `least`: how clearly the second must be what may follow the first.
-    fn apart(&self, next: &[NodeId], word: &Word, least: Rank) -> Option<String> {
-        next.iter().find_map(|id| {
-            let keyword = keyword(&ARENA.nodes[*id])?;
-            let head = word.text.get(..keyword.len())?;
-            let rest = &word.text[keyword.len()..];
-            let alone = Word {
-                text: rest.to_owned(),
-                ..word.clone()
-            };
-            let fits = |id: &NodeId| {
-                let node = &ARENA.nodes[*id];
-                // The beginning of a keyword is not clear: everything begins like something.
-                !takes_rest(node)
-                    && self
-                        .fit(node, &alone)
-                        .is_ok_and(|(rank, _)| rank >= least && rank != Rank::Prefix)
-            };
-            let sound = keyword.eq_ignore_ascii_case(head) && !rest.is_empty() && !word.quoted;
-            (sound && ARENA.nodes[*id].next.iter().any(fits)).then(|| format!("{keyword} {rest}"))
         })
     }
 
@@ -337,7 +300,17 @@ pub(crate) fn prefix_of(reading: &[Step]) -> Option<Prefix> {
     }
 }
 
-fn takes_rest(node: &Node) -> bool {
+/// Whether `word` can be what `node` stands for, at a glance. Of a word in which the lexer has stumbled (`broken`) only free
+/// text can begin.
+fn may_be(node: &Node, word: &Word, broken: bool) -> bool {
+    match keyword(node) {
+        Some(keyword) => !broken && begins_with(keyword, &word.text),
+        None => !broken || takes_rest(node),
+    }
+}
+
+/// Whether the word is free text, which goes on to the end of the line.
+pub(super) fn takes_rest(node: &Node) -> bool {
     matches!(
         node.token,
         Token::Argument {
@@ -347,7 +320,7 @@ fn takes_rest(node: &Node) -> bool {
     )
 }
 
-fn keyword(node: &Node) -> Option<&'static str> {
+pub(super) fn keyword(node: &Node) -> Option<&'static str> {
     node.token.keyword()
 }
 
@@ -364,7 +337,6 @@ pub(crate) fn describe(node: &Node) -> String {
 
 /// Whether `keyword` can be abbreviated to `text`.
 pub(crate) fn begins_with(keyword: &str, text: &str) -> bool {
-    keyword
-        .get(..text.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(text))
+    let mut letters = keyword.bytes().zip(text.bytes());
+    keyword.len() >= text.len() && letters.all(|(a, b)| a.eq_ignore_ascii_case(&b))
 }

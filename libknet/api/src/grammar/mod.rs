@@ -26,10 +26,12 @@ mod matcher;
 mod member_fields;
 pub mod schema;
 pub mod spelling;
+mod stuck;
 pub(crate) mod syntax;
 pub mod transactions;
 pub mod types;
 
+pub(crate) use self::bind::parse_untold;
 use self::{arena::ARENA, schema::Row, syntax::Pattern};
 pub use self::{
     bind::{Edit, Line, Words, arguments, parse},

@@ -21,13 +21,21 @@ pub fn nearest<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> Option<
         2..=4 => 1,
         _ => FAR,
     };
+    let abbreviates = letters.len() >= 4;
+    let typed = Letters::of(letters.iter().copied());
     let mut rows = Rows::default();
     words
         .filter_map(|word| {
+            // Most are told apart by their letters alone.
+            let of_word = Letters::of(word.chars());
+            let (left_out, added) = (typed.missing_in(of_word), of_word.missing_in(typed));
+            if left_out.max(added) > allowed && !(abbreviates && left_out <= 1) {
+                return None;
+            }
             let (whole, beginning) = rows.distances(&letters, word)?;
             let distance = if whole <= allowed && whole < letters.len() {
                 whole
-            } else if letters.len() >= 4 && beginning <= 1 {
+            } else if abbreviates && beginning <= 1 {
                 // An abbreviation says less than a word.
                 beginning + 1
             } else {
@@ -59,6 +67,23 @@ pub fn names_instead<'a>(missing: &str, names: impl Iterator<Item = &'a str> + C
         Some(meant) => format!("{text}; did you mean `{meant}`?"),
         None => text,
     })
+}
+
+/// Which letters a word has, whatever their case: a bit for each, which it may share with rare ones.
+#[derive(Clone, Copy)]
+struct Letters(u64);
+
+impl Letters {
+    fn of(word: impl Iterator<Item = char>) -> Self {
+        let bit = |c: char| 1 << (u32::from(c.to_ascii_uppercase()) % u64::BITS);
+        Self(word.take(LONGEST).fold(0, |bits, c| bits | bit(c)))
+    }
+
+    /// How many letters there are, at least, that are nowhere in the other word: each of them is a step on the way to it, and
+    /// to any beginning of it.
+    const fn missing_in(self, word: Self) -> usize {
+        (self.0 & !word.0).count_ones() as usize
+    }
 }
 
 /// The last rows of a table of distances, used for one word after the other.
@@ -162,6 +187,12 @@ mod tests {
             let (a, b) = (word(), word());
             let letters: Vec<char> = a.chars().collect();
             let expected = table(&letters, &b.chars().collect::<Vec<_>>());
+            let (of_a, of_b) = (Letters::of(a.chars()), Letters::of(b.chars()));
+            assert!(
+                of_a.missing_in(of_b) <= expected.0.min(expected.1),
+                "{a} {b}: {expected:?}"
+            );
+            assert!(of_b.missing_in(of_a) <= expected.0, "{a} {b}: {expected:?}");
             let found = Rows::default().distances(&letters, &b);
             match found {
                 Some(found) => assert_eq!(found, expected, "{a} {b}"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     edit::{Context, Leaf, Place},
-    model::{InterfaceConfig, LinkConfig, Local, MemberConfig, MeshConfig, PublicKey, Remote},
+    model::{InterfaceConfig, LinkConfig, Local, MeshConfig, PublicKey, Remote},
     problem::{Problem, Severity},
     value::Value,
 };
@@ -100,13 +100,15 @@ pub(super) fn check(interface: &str, name: &str, mesh: &MeshConfig, problems: &m
             }
         }
     }
+    // Of the members with the same links the first.
+    let mut firsts: BTreeMap<Vec<u8>, &str> = BTreeMap::new();
     for (member, config) in &mesh.members {
-        let apart = |other: &MemberConfig| !other.links.keys().any(|id| config.links.contains_key(id));
-        let other = mesh
-            .members
+        let apart = |links: &[u8]| !links.iter().any(|id| config.links.contains_key(id));
+        let others = firsts
             .iter()
-            .find(|(other, config)| *other < member && apart(config));
-        if let Some((other, _)) = other {
+            .filter(|(links, _)| apart(links))
+            .map(|(_, other)| other);
+        if let Some(other) = others.min() {
             problems.push(Problem {
                 severity: Severity::Incomplete,
                 text: format!("members {other} and {member} have no link in common"),
@@ -115,6 +117,9 @@ pub(super) fn check(interface: &str, name: &str, mesh: &MeshConfig, problems: &m
                 span: None,
             });
         }
+        firsts
+            .entry(config.links.keys().copied().collect())
+            .or_insert(member);
     }
 }
 

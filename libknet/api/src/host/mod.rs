@@ -54,8 +54,9 @@ impl Config {
         (config, problems)
     }
 
-    /// The problems of each host that is named, each once, placed where they stand in this configuration.
-    pub(crate) fn validate_hosts(&self) -> Vec<Problem> {
+    /// The problems of meshes, and of each host that is named and one of `those`: each once, placed where they stand in this
+    /// configuration.
+    pub(crate) fn validate_hosts(&self, those: impl Fn(&str) -> bool) -> Vec<Problem> {
         let mut all: Vec<Problem> = Vec::new();
         for (name, interface) in &self.interfaces {
             for (mesh_name, mesh) in &interface.meshes {
@@ -67,7 +68,8 @@ impl Config {
             return all;
         }
         let mut seen: BTreeSet<(Option<Place>, String)> = BTreeSet::new();
-        for host in self.named_hosts().into_iter().take(CHECKED) {
+        let checked = self.named_hosts().into_iter().take(CHECKED);
+        for host in checked.filter(|host| those(host)) {
             let (config, problems) = self.on_host(host);
             let found = problems.into_iter().chain(config.validate_plain());
             for mut problem in found {
