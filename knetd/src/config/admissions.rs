@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use libknet::api::{
     certificate::{Certificate, SignedCertificate, authority::Authority},
-    group::{Clash, ClashReason, Lists, authorized_keys::AuthorizedKeys},
+    group::{Clash, Lists, authorized_keys::AuthorizedKeys},
     model::MAX_PEERS,
     persistent_map::PersistentMap,
 };
 
-use super::{certificate_files::CertificateFiles, key_files::GroupName};
+use super::{certificate_files::CertificateFiles, key_files::GroupName, sources::Meant};
 
 /// A peer that is there by its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,36 +204,22 @@ impl Admissions {
     /// Takes out who cannot be a peer because of this; nobody where none of these is meant.
     pub(crate) fn give_way(&mut self, clash: &Clash) -> Vec<(GroupName, Rc<Admitted>)> {
         let interface = &clash.interface;
-        let (group, other) = match &clash.reason {
-            ClashReason::TooMany(count) => {
-                let surplus = count.saturating_sub(MAX_PEERS);
+        let group_of = |peer: &str| self.get(interface, peer).map(|(group, _)| group.to_owned());
+        let (candidates, most) = match Meant::by(clash, group_of) {
+            Meant::First(candidates) => (candidates, 1),
+            Meant::Surplus(count) => {
                 let all = self.of(interface).flat_map(|(group, peers)| {
                     let group = (interface.clone(), group.to_owned());
                     peers.keys().map(move |peer| (group.clone(), peer.clone()))
                 });
-                let last: Vec<_> = all.take(surplus).collect();
-                return last
-                    .into_iter()
-                    .filter_map(|(group, peer)| Some((group.clone(), self.remove(&group, &peer)?)))
-                    .collect();
-            }
-            ClashReason::Configured => (None, &clash.peer),
-            ClashReason::Listed(group) => (Some(group.clone()), &clash.peer),
-            ClashReason::KeyOf(other) => {
-                let group = self.get(interface, other).map(|(group, _)| group.to_owned());
-                (group, other)
+                (all.take(count).collect(), count)
             }
         };
-        let first = (Some(clash.group.clone()), &clash.peer);
-        [first, (group, other)]
-            .into_iter()
-            .find_map(|(group, peer)| {
-                let name = (interface.clone(), group?);
-                let removed = self.remove(&name, peer)?;
-                Some((name, removed))
-            })
-            .into_iter()
-            .collect()
+        let removed = candidates.into_iter().filter_map(|(group, peer)| {
+            let admitted = self.remove(&group, &peer)?;
+            Some((group, admitted))
+        });
+        removed.take(most).collect()
     }
 }
 
@@ -241,6 +227,7 @@ impl Admissions {
 mod tests {
     use libknet::api::{
         certificate::{AuthorityId, SIGNATURE_LEN, Serial},
+        group::ClashReason,
         value::PublicKey,
     };
 

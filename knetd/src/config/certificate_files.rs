@@ -25,7 +25,7 @@ use super::{
     key_files::{GroupName, Patience},
     keys::{KeyKind, Keys},
     store::directory_of,
-    watched_file::{Settling, WatchedFile, Written, refusal},
+    watched_file::{Change, Settling, WatchedFile, Written, refusal},
 };
 
 /// Longest file with a certificate, or with authorities, in bytes: there may be comments.
@@ -76,15 +76,6 @@ pub(crate) struct Anchor {
     pub(crate) authorities: WatchedFile<Vec<Authority>>,
     /// What they have revoked.
     pub(crate) revoked: Option<WatchedFile<Vec<RevocationList>>>,
-}
-
-/// What has become of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Where it is named.
-    pub(crate) place: String,
-    /// What is to be told.
-    pub(crate) text: Result<String, String>,
 }
 
 impl Anchor {
@@ -391,7 +382,7 @@ fn tell_own(interface: &str, file: &WatchedFile<SignedCertificate>) -> Change {
     }
 }
 
-fn tell_anchor((interface, group): &GroupName, anchor: &Anchor) -> Change {
+fn tell_anchor(group: &GroupName, anchor: &Anchor) -> Change {
     let text = match anchor.problem() {
         Some((_, problem)) if anchor.is_usable() => Err(format!("what counted before stays: {problem}")),
         Some((_, problem)) => Err(format!("nobody gets in by a certificate: {problem}")),
@@ -408,8 +399,5 @@ fn tell_anchor((interface, group): &GroupName, anchor: &Anchor) -> Change {
             ))
         }
     };
-    Change {
-        place: format!("{interface}: group {group}"),
-        text,
-    }
+    Change::of_group(group, text)
 }

@@ -8,9 +8,9 @@ use std::{
 use libknet::{
     api::{
         edit::{Context, Leaf},
-        group::{Clash, ClashReason, Lists},
+        group::{Clash, Lists},
         invitation::register::{self, Invited, MAX_FILE, Member, Register, SecretHash},
-        model::{Config, MAX_PEERS},
+        model::Config,
         problem::Problem,
     },
     proto::crypto::hash::{hash, mac, mac_eq},
@@ -18,8 +18,9 @@ use libknet::{
 
 use super::{
     key_files::{GroupName, Patience},
+    sources::Meant,
     store::{self, directory_of},
-    watched_file::{self, Settling, WatchedFile, Written},
+    watched_file::{self, Change, Settling, WatchedFile, Written},
 };
 
 /// Expired invitations are listed so long, in seconds.
@@ -49,15 +50,6 @@ pub(crate) enum Found {
     },
     /// This member has come by it.
     Used(String, Member),
-}
-
-/// What has become of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Whose it is.
-    pub(crate) group: GroupName,
-    /// What is to be told.
-    pub(crate) text: Result<String, String>,
 }
 
 /// What is presented by whoever has the secret of an invitation.
@@ -299,49 +291,27 @@ impl Invitations {
     /// Takes members out who cannot be peers because of this; nobody where none of them is meant.
     pub(crate) fn give_way(&mut self, clash: &Clash) -> Vec<(GroupName, String)> {
         let interface = &clash.interface;
-        let all = |invitations: &Self| {
-            let members = invitations.of_interface(interface).flat_map(|(group, register)| {
-                let group = (interface.clone(), group.to_owned());
-                register
-                    .members()
-                    .keys()
-                    .map(move |name| (group.clone(), name.clone()))
-            });
-            members.collect::<Vec<_>>()
-        };
-        let candidates: Vec<(GroupName, String)> = match &clash.reason {
-            ClashReason::TooMany(count) => {
-                let surplus = count.saturating_sub(MAX_PEERS);
-                let mut last = all(self);
-                last.retain(|member| !self.displaced.contains(member));
-                last.drain(..last.len().saturating_sub(surplus));
-                self.displaced.extend(last.iter().cloned());
-                return last;
-            }
-            ClashReason::Configured => vec![(clash.group.clone(), clash.peer.clone())],
-            ClashReason::Listed(group) => vec![
-                (clash.group.clone(), clash.peer.clone()),
-                (group.clone(), clash.peer.clone()),
-            ],
-            ClashReason::KeyOf(other) => {
-                let of_other = self.member(interface, other).map(|(group, _)| group.to_owned());
-                let first = (clash.group.clone(), clash.peer.clone());
-                [Some(first), of_other.map(|group| (group, other.clone()))]
-                    .into_iter()
-                    .flatten()
-                    .collect()
-            }
-        }
-        .into_iter()
-        .map(|(group, name)| ((interface.clone(), group), name))
-        .collect();
-        let given_way = candidates.into_iter().find(|(group, name)| {
+        let is_peer = |member: &(GroupName, String)| {
+            let (group, name) = member;
             let register = self.files.get(group).and_then(|file| file.contents.as_ref());
             register.is_some_and(|register| register.members().contains_key(name))
-                && !self.is_displaced(&group.0, &group.1, name)
-        });
-        self.displaced.extend(given_way.clone());
-        given_way.into_iter().collect()
+                && !self.displaced.contains(member)
+        };
+        let group_of = |name: &str| self.member(interface, name).map(|(group, _)| group.to_owned());
+        let given_way: Vec<_> = match Meant::by(clash, group_of) {
+            Meant::First(candidates) => candidates.into_iter().find(is_peer).into_iter().collect(),
+            Meant::Surplus(count) => {
+                let members = self.of_interface(interface).flat_map(|(group, register)| {
+                    let group = (interface.clone(), group.to_owned());
+                    let names = register.members().keys();
+                    names.map(move |name| (group.clone(), name.clone()))
+                });
+                let mut last: Vec<_> = members.filter(is_peer).collect();
+                last.split_off(last.len().saturating_sub(count))
+            }
+        };
+        self.displaced.extend(given_way.iter().cloned());
+        given_way
     }
 
     /// Takes out a member for whom a configuration would be refused.
@@ -399,8 +369,5 @@ fn tell(group: &GroupName, file: &WatchedFile<Register>, before: Option<&Registe
             ))
         }
     };
-    Change {
-        group: group.clone(),
-        text,
-    }
+    Change::of_group(group, text)
 }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use libknet::api::{
-    group::{Clash, Lists},
+    group::{Clash, ClashReason, Lists},
+    model::MAX_PEERS,
     problem::Problem,
 };
 
@@ -165,6 +166,29 @@ impl Sources {
             }
         }
         departed
+    }
+}
+
+/// Whom a clash means, of those that are there only by what they have shown.
+pub(super) enum Meant {
+    /// So many of the interface, whoever they are.
+    Surplus(usize),
+    /// The first of these that is there.
+    First(Vec<(GroupName, String)>),
+}
+
+impl Meant {
+    /// `group_of`: the group of whom that is there under a name.
+    pub(super) fn by(clash: &Clash, group_of: impl FnOnce(&str) -> Option<String>) -> Self {
+        let other = match &clash.reason {
+            ClashReason::TooMany(count) => return Self::Surplus(count.saturating_sub(MAX_PEERS)),
+            ClashReason::Configured => None,
+            ClashReason::Listed(group) => Some((group.clone(), &clash.peer)),
+            ClashReason::KeyOf(other) => group_of(other).map(|group| (group, other)),
+        };
+        let candidates = [Some((clash.group.clone(), &clash.peer)), other];
+        let named = |(group, peer): (String, &String)| ((clash.interface.clone(), group), peer.clone());
+        Self::First(candidates.into_iter().flatten().map(named).collect())
     }
 }
 

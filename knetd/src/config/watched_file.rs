@@ -69,6 +69,31 @@ impl Settling {
     }
 }
 
+/// What has become of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Where it is named.
+    pub(crate) place: String,
+    /// What is to be told: of what counts now, or of what cannot.
+    pub(crate) text: Result<String, String>,
+}
+
+impl Change {
+    /// Of that of a group.
+    pub(super) fn of_group((interface, group): &GroupName, text: Result<String, String>) -> Self {
+        Self {
+            place: format!("{interface}: group {group}"),
+            text,
+        }
+    }
+
+    /// What is wrong with the file, and where it is named.
+    pub(crate) fn problem(self) -> Option<String> {
+        let text = self.text.err()?;
+        Some(format!("{}: {text}", self.place))
+    }
+}
+
 /// Why a configuration is refused that names a file in this line.
 pub(super) fn refusal(context: Context, leaf: Leaf, text: impl Into<String>) -> Problem {
     Problem {

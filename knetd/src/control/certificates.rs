@@ -6,7 +6,11 @@ use libknet::api::{
 };
 
 use super::names;
-use crate::{config::certificate_files::Anchor, daemon::Daemon, logging::unix_ms};
+use crate::{
+    config::{certificate_files::Anchor, watched_file::Change},
+    daemon::Daemon,
+    logging::unix_ms,
+};
 
 /// Most rows of an answer.
 const ROWS: usize = 1000;
@@ -34,10 +38,7 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
     rows.append(&mut of_peers);
     let more = rows.len().saturating_sub(ROWS) as u64;
     rows.truncate(ROWS);
-    let problems = files.problems().into_iter().filter_map(|change| {
-        let text = change.text.err()?;
-        Some(format!("{}: {text}", change.place))
-    });
+    let problems = files.problems().into_iter().filter_map(Change::problem);
     Ok(Reply::Certificates(CertificatesReport {
         rows,
         more,

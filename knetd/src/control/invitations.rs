@@ -8,7 +8,7 @@ use libknet::api::{
 
 use super::names;
 use crate::{
-    config::watched_file::WatchedFile,
+    config::watched_file::{Change, WatchedFile},
     daemon::{Daemon, pool::Pool},
     logging::unix_ms,
 };
@@ -64,10 +64,7 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
     rows.append(&mut used);
     let more = rows.len().saturating_sub(ROWS) as u64;
     rows.truncate(ROWS);
-    let problems = invitations.problems().into_iter().filter_map(|change| {
-        let text = change.text.err()?;
-        Some(format!("{}: group {}: {text}", change.group.0, change.group.1))
-    });
+    let problems = invitations.problems().into_iter().filter_map(Change::problem);
     Ok(Reply::Invitations(InvitationsReport {
         rows,
         more,

@@ -12,8 +12,8 @@ use super::Daemon;
 use crate::{
     config::{
         admissions::{Admitted, NotAdmitted},
-        certificate_files::Change,
         sources::{Departed, Sources, Who, Why},
+        watched_file::Change,
     },
     events::{self, Loudness},
     logging::{unix_ms, utc_seconds},
@@ -224,7 +224,7 @@ impl Daemon {
             }
         }
         for change in changes {
-            self.tell_certificate_file(&change);
+            self.tell_file("certificate-file", &change);
         }
     }
 
@@ -313,13 +313,14 @@ impl Daemon {
         }
     }
 
-    pub(super) fn tell_certificate_file(&mut self, change: &Change) {
+    /// Tells what has become of a file.
+    pub(super) fn tell_file(&mut self, kind: &str, change: &Change) {
         let (text, loudness) = match &change.text {
             Ok(text) => (text, Loudness::Info),
             Err(text) => (text, Loudness::Warn),
         };
         let text = format!("{}: {text}", change.place);
-        self.tell_certificate(&format!("certificate-file {}", change.place), &text, loudness);
+        self.tell_certificate(&format!("{kind} {}", change.place), &text, loudness);
     }
 
     pub(super) fn tell_certificate(&mut self, kind: &str, text: &str, loudness: Loudness) {

@@ -83,10 +83,10 @@ impl Daemon {
             self.tell_key_file(change);
         }
         for change in self.sources.certificate_files.problems() {
-            self.tell_certificate_file(&change);
+            self.tell_file("certificate-file", &change);
         }
         for change in self.sources.invitations.problems() {
-            self.tell_invitation_file(&change);
+            self.tell_file("invitation-file", &change);
         }
     }
 

@@ -15,7 +15,7 @@ use libknet::{
 use super::Daemon;
 use crate::{
     config::{
-        invitations::{Change, Found, hash_of},
+        invitations::{Found, hash_of},
         key_files::GroupName,
         sources::Sources,
     },
@@ -183,18 +183,8 @@ impl Daemon {
             }
         }
         for change in changes {
-            self.tell_invitation_file(&change);
+            self.tell_file("invitation-file", &change);
         }
-    }
-
-    pub(super) fn tell_invitation_file(&mut self, change: &Change) {
-        let (text, loudness) = match &change.text {
-            Ok(text) => (text, Loudness::Info),
-            Err(text) => (text, Loudness::Warn),
-        };
-        let (interface, group) = &change.group;
-        let text = format!("{interface}: group {group}: {text}");
-        self.tell_certificate(&format!("invitation-file {interface} {group}"), &text, loudness);
     }
 }
 

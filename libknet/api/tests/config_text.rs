@@ -157,6 +157,17 @@ show version
     }
 }
 
+/// Rules are placed in a second pass, in which lines that were refused in the first stand for as much as they did there.
+#[test]
+fn a_rule_is_placed_behind_lines_that_could_not_be_read() {
+    let text = "interface knet0\n private-key file k\n local 0 192.0.2.1 port 7700\n peer a b\n  link 0 local 5 remote \
+                dynamic\n polcy x\n peer c\n  link 0 local 5 remote dynamic\n  link 1 local\n  link 0\n   timers 1000 \
+                2000\n";
+    let told = errors(text);
+    let places: Vec<(u32, u32)> = told.iter().map(|(line, column, _)| (*line, *column)).collect();
+    assert_eq!(places, [(4, 9), (6, 2), (8, 16), (9, 15), (11, 16)], "{told:#?}");
+}
+
 #[test]
 fn what_is_missing_is_told_and_accepted() {
     let text =
