@@ -100,9 +100,10 @@ fn n16_an_idle_link_costs_one_datagram_a_second_and_direction() -> Result<()> {
             end.from_host_bytes - begin.from_host_bytes,
         );
         println!("{key:?}: {count} datagrams, {bytes} bytes in {SECONDS} s");
-        // One more may fall into the window at its edge.
+        // One more may fall into the window at its edge; and an answer that is later than RT, because this machine was
+        // busy, is asked for again.
         assert!(
-            count <= SECONDS + 1,
+            count <= SECONDS + SECONDS / 5,
             "{key:?} sent {count} datagrams in {SECONDS} s"
         );
         assert!(
