@@ -67,11 +67,7 @@ fn flood_to(mesh: &Mesh, target: HostId, count: u32) -> Result<PingReport> {
         return Ok(report);
     }
     std::thread::sleep(Duration::from_millis(500));
-    let record = capture.stop()?;
-    let conversation = record.with(overlay_v4(target)).next();
-    let summary = conversation
-        .ok_or_else(|| LabError::new("no flood"))?
-        .summary(0, now());
+    let summary = seen(capture, target)?;
     println!("{report:?}, but on the wire {summary:?}");
     for host in (0..mesh.configs.len()).map(HostId) {
         println!(
@@ -84,6 +80,14 @@ fn flood_to(mesh: &Mesh, target: HostId, count: u32) -> Result<PingReport> {
         report.received = summary.answered;
     }
     Ok(report)
+}
+
+/// What the wire has seen of a flood to `target`.
+fn seen(capture: EchoCapture, target: HostId) -> Result<Summary> {
+    let record = capture.stop()?;
+    let conversation = record.with(overlay_v4(target)).next();
+    let conversation = conversation.ok_or_else(|| LabError::new("no flood"))?;
+    Ok(conversation.summary(0, now()))
 }
 
 /// Panics unless every ping came back once.
@@ -114,11 +118,7 @@ fn flood_during(mesh: &Mesh, arguments: &[&str], during: impl FnOnce() -> Result
     during()?;
     std::thread::sleep(Duration::from_millis(500));
     let report = ping.stop()?;
-    let record = capture.stop()?;
-    let conversation = record.with(overlay_v4(B)).next();
-    let summary = conversation
-        .ok_or_else(|| LabError::new("no flood"))?
-        .summary(0, now());
+    let summary = seen(capture, B)?;
     assert_eq!(
         (summary.sent, summary.copies, 0),
         (report.sent, report.duplicates, report.errors),
