@@ -14,7 +14,7 @@ use libknet::{
         drop_reason::DropReason,
         handshake::{
             handshaker::COOKIES_FROM,
-            rate_limit::{MAX_SOURCES, SOURCE_BURST, SOURCE_INTERVAL},
+            rate_limit::{MAX_SOURCES, PER_SOURCE},
         },
         ids::MAX_LINKS,
         l2::{
@@ -26,7 +26,6 @@ use libknet::{
         link::probe_queue,
         reassembly, resend_ring, resequencer,
         status::Holdings,
-        time::Span,
     },
 };
 
@@ -312,7 +311,7 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
         limit(
             "probes",
             "per second and worker",
-            probe_queue::PER_SECOND,
+            probe_queue::PROBES.per_second(),
             "links that are not up wait for their turn",
         ),
         refused(
@@ -341,8 +340,8 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
             limit(
                 "handshakes-per-source",
                 "per second",
-                Span::from_secs(1).as_nanos() / SOURCE_INTERVAL.as_nanos(),
-                &format!("discarded; {SOURCE_BURST} may come at once"),
+                PER_SOURCE.per_second(),
+                &format!("discarded; {} may come at once", PER_SOURCE.burst()),
             ),
         ),
     ]);
@@ -475,7 +474,7 @@ mod tests {
                 ..Holdings::default()
             },
             ifindex: 1,
-            uptime: Span::ZERO,
+            uptime: libknet::proto::time::Span::ZERO,
             calls: libknet::SystemCalls::default(),
             workers: Vec::new(),
             sockets: Vec::new(),

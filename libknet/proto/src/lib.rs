@@ -40,4 +40,5 @@ pub mod shard;
 pub mod status;
 pub mod time;
 pub mod timer_wheel;
+pub mod token_bucket;
 pub mod wire;

@@ -9,18 +9,16 @@ use alloc::{
 };
 use core::net::SocketAddr;
 
-use super::rate_limit::Bucket;
 use crate::{
     config::PublicKey,
     crypto::hash::{MAC_LEN, mac},
     ids::PeerId,
     time::{Span, Time},
+    token_bucket::{Rate, TokenBucket},
 };
 
-/// One credential of a stranger is told of in this span ...
-const TELL_INTERVAL: Span = Span::from_millis(1);
-/// ... and so many at once.
-const TELL_BURST: u64 = 256;
+/// Credentials of strangers that are told of.
+const TOLD: Rate = Rate::new(1_000, 256);
 /// A first message of a stranger is told of once in this span, however many copies of it come.
 const TOLD_FOR: Span = Span::from_secs(5);
 
@@ -60,7 +58,7 @@ pub(super) fn digest(credential: &[u8]) -> Digest {
 /// What was told of strangers lately. Bounded by the rate at which that is done.
 #[derive(Default)]
 pub(super) struct Told {
-    rate: Bucket,
+    rate: TokenBucket,
     /// Who they were, by the ephemeral keys of their messages.
     by_ephemeral: BTreeMap<[u8; 32], PublicKey>,
     order: VecDeque<(Time, [u8; 32])>,
@@ -69,7 +67,7 @@ pub(super) struct Told {
 impl Told {
     /// Whether one more may be told of now.
     pub(super) fn may_tell(&mut self, now: Time) -> bool {
-        self.rate.take(now, TELL_INTERVAL, TELL_BURST)
+        self.rate.take(TOLD, now, 1)
     }
 
     /// Who is known to have sent the message with this ephemeral key.

@@ -12,7 +12,7 @@ use super::{
     index_allocator::IndexAllocator,
     initiator::Attempts,
     message::{Input, Output, SuiteSet},
-    rate_limit::{Bucket, SourceLimiter},
+    rate_limit::SourceLimiter,
     responder::Answers,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     path::Path,
     rng::Entropy,
     time::{Span, Time, WallClock},
+    token_bucket::TokenBucket,
     wire::{
         handshake_message::PARTIAL_CHECKSUMS,
         header::{MessageType, classify},
@@ -74,9 +75,9 @@ pub struct Handshaker {
     /// Cookies are demanded until then.
     pub(super) cookies_until: Time,
     /// All COOKIEs and RETRYs.
-    pub(super) replies: Bucket,
+    pub(super) replies: TokenBucket,
     /// All first messages that cost a Diffie-Hellman exchange.
-    pub(super) exchanges: Bucket,
+    pub(super) exchanges: TokenBucket,
     /// The time stamp of our latest first message.
     pub(super) last_timestamp: WallClock,
 }
@@ -107,11 +108,11 @@ pub(super) struct Peer {
     static_static: Option<SharedSecret>,
     pub(super) freshness: Freshness,
     /// First messages accepted from it.
-    pub(super) accepted: Bucket,
+    pub(super) accepted: TokenBucket,
     /// RETRYs sent to it.
-    pub(super) retries: Bucket,
+    pub(super) retries: TokenBucket,
     /// RETRYs from it that were followed.
-    pub(super) echoes: Bucket,
+    pub(super) echoes: TokenBucket,
     /// Our first messages that may still be answered, the oldest first.
     pub(super) attempts: Vec<ReceiverIndex>,
     /// Cookies that it gave us, the oldest first.
@@ -135,9 +136,9 @@ impl Peer {
             presented: None,
             static_static: None,
             freshness: Freshness::default(),
-            accepted: Bucket::default(),
-            retries: Bucket::default(),
-            echoes: Bucket::default(),
+            accepted: TokenBucket::FULL,
+            retries: TokenBucket::FULL,
+            echoes: TokenBucket::FULL,
             attempts: Vec::new(),
             cookies: Vec::new(),
         }
@@ -183,8 +184,8 @@ impl Handshaker {
             told: Told::default(),
             sources: SourceLimiter::default(),
             cookies_until: Time::ZERO,
-            replies: Bucket::default(),
-            exchanges: Bucket::default(),
+            replies: TokenBucket::FULL,
+            exchanges: TokenBucket::FULL,
             last_timestamp: WallClock::from_unix(i64::MIN, 0),
         }
     }

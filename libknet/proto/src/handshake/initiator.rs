@@ -13,7 +13,6 @@ use super::{
     message::{NewSession, Output, Role},
     noise_ik::{Initiator, direction_key},
     prologue,
-    rate_limit::Bucket,
 };
 use crate::{
     config::{Credential, PrivateKey},
@@ -22,6 +21,7 @@ use crate::{
     ids::{MAX_LINKS, PeerId, ReceiverIndex},
     path::Path,
     time::{Span, Time, WallClock},
+    token_bucket::{Rate, TokenBucket},
     wire::{
         handshake_message::{
             HsInit, HsResp, InitPayload, PARTIAL_CHECKSUMS, RespPayload, SealedReply, VERSION_MAX,
@@ -38,12 +38,10 @@ const ATTEMPT_LIFETIME: Span = Span::from_secs(5);
 const REPEATED_FOR: Span = Span::from_millis(4_500);
 /// How many first messages to one peer may be answered at the same time.
 const ATTEMPTS_PER_PEER: usize = 3;
-/// One answer to a first message is tried in this span ...
-const ANSWER_INTERVAL: Span = Span::from_millis(50);
-/// ... and so many at once: one from each link.
-const ANSWER_BURST: u64 = MAX_LINKS as u64;
-/// One RETRY of a peer is followed in this span.
-const ECHO_INTERVAL: Span = Span::from_secs(1);
+/// Answers to a first message that are tried: one from each link at once.
+const ANSWERS: Rate = Rate::new(20, MAX_LINKS as u64);
+/// RETRYs of a peer that are followed.
+const ECHOES: Rate = Rate::new(1, 1);
 /// Most cookies kept per peer: for each link one before and one after it changed its address.
 const COOKIES_PER_PEER: usize = 2 * MAX_LINKS;
 /// How far our clock may step back without a RETRY at each peer. Below the tolerance of the other side.
@@ -58,7 +56,7 @@ struct Attempt {
     message: Vec<u8>,
     /// Where it was sent.
     paths: Vec<Path>,
-    answers: Bucket,
+    answers: TokenBucket,
 }
 
 /// All first messages that may still be answered.
@@ -171,7 +169,7 @@ impl Handshaker {
             started: now,
             message: bytes,
             paths: paths.to_vec(),
-            answers: Bucket::default(),
+            answers: TokenBucket::FULL,
         };
         self.attempts.by_index.insert(index, attempt);
         self.attempts.order.push_back((now + ATTEMPT_LIFETIME, index));
@@ -224,7 +222,7 @@ impl Handshaker {
         if !(VERSION_MIN..=VERSION_MAX).contains(&resp.version) {
             return Err(DropReason::HandshakeVersion);
         }
-        if !attempt.answers.take(now, ANSWER_INTERVAL, ANSWER_BURST) {
+        if !attempt.answers.take(ANSWERS, now, 1) {
             return Err(DropReason::HandshakeRate);
         }
         let peer = self
@@ -315,7 +313,7 @@ impl Handshaker {
     ) -> Result<(), DropReason> {
         let (id, echo) = self.open_reply(MessageType::Retry, path, bytes)?;
         let peer = self.peers.get_mut(&id).ok_or(DropReason::HandshakeUnexpected)?;
-        if !peer.echoes.take(now, ECHO_INTERVAL, 1) {
+        if !peer.echoes.take(ECHOES, now, 1) {
             return Err(DropReason::HandshakePeerRate);
         }
         self.begin_anew(now, wall, id, &[path], *echo, out)

@@ -1,41 +1,17 @@
-//! How often: one token bucket, and a bounded table of buckets for source addresses.
+//! How often a source address may begin handshakes: a bounded table of buckets.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use core::net::IpAddr;
 
-use crate::time::{Span, Time};
-
-/// A token bucket in the form of the *generic cell rate algorithm* (ITU-T I.371): one point in time says all.
-///
-/// In any span of `t`, at most `t / interval + burst` pass.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Bucket {
-    /// When the bucket will be full again.
-    full_at: Time,
-}
-
-impl Bucket {
-    /// Takes a token, if there is one. The bucket holds `burst` (1 or more) and gets one per `interval`.
-    pub fn take(&mut self, now: Time, interval: Span, burst: u64) -> bool {
-        if self.full_at.since(now) > interval.times(burst.saturating_sub(1)) {
-            return false;
-        }
-        self.full_at = self.full_at.max(now) + interval;
-        true
-    }
-
-    /// Whether it is full, so that forgetting it changes nothing.
-    pub fn is_full(&self, now: Time) -> bool {
-        self.full_at <= now
-    }
-}
+use crate::{
+    time::Time,
+    token_bucket::{Rate, TokenBucket},
+};
 
 /// Most source addresses that are remembered (limits: row 4).
 pub const MAX_SOURCES: usize = 65_536;
-/// One first message per source is allowed in this span ... (limits: row 3)
-pub const SOURCE_INTERVAL: Span = Span::from_millis(50);
-/// ... and so many at once.
-pub const SOURCE_BURST: u64 = 5;
+/// First messages of a source (limits: row 3).
+pub const PER_SOURCE: Rate = Rate::new(20, 5);
 
 /// Limits the first messages from each source: an IPv4 address or an IPv6 /64.
 ///
@@ -57,8 +33,8 @@ enum Source {
 
 #[derive(Default)]
 struct Buckets {
-    claimed: Bucket,
-    proven: Bucket,
+    claimed: TokenBucket,
+    proven: TokenBucket,
 }
 
 impl Default for SourceLimiter {
@@ -97,7 +73,7 @@ impl SourceLimiter {
         } else {
             &mut buckets.claimed
         };
-        bucket.take(now, SOURCE_INTERVAL, SOURCE_BURST)
+        bucket.take(PER_SOURCE, now, 1)
     }
 
     /// How many sources are remembered.
@@ -139,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::time::Span;
 
     fn v4(n: u32) -> IpAddr {
         IpAddr::V4(Ipv4Addr::from_bits(n))

@@ -26,6 +26,7 @@ use crate::{
     ids::{PeerId, ReceiverIndex},
     path::Path,
     time::{Span, Time, WallClock},
+    token_bucket::Rate,
     wire::{
         handshake_message::{
             HsInit, HsResp, InitPayload, PARTIAL_CHECKSUMS, RESP_PAYLOAD_LEN, RespPayload, VERSION_MAX,
@@ -39,21 +40,15 @@ use crate::{
 const ANSWER_LIFETIME: Span = Span::from_secs(5);
 /// How often it is sent again: over eight links, three times.
 const ANSWER_COPIES: u8 = 24;
-/// One first message of a peer is accepted in this span ... (limits: row 8)
-const ACCEPT_INTERVAL: Span = Span::from_millis(250);
-/// ... and so many at once.
-const ACCEPT_BURST: u64 = 4;
-/// One RETRY is sent to a peer in this span (limits: row 9).
-const RETRY_INTERVAL: Span = Span::from_secs(1);
-/// One COOKIE or RETRY is sent to anybody in this span ... (limits: row 9)
-const REPLY_INTERVAL: Span = Span::from_micros(100);
-/// ... and so many at once: where all peers of a hub come back at the same time, each of those that wait gets its
-/// cookie the first time it asks, and not one in ten.
-const REPLY_BURST: u64 = 16_384;
-/// One Diffie-Hellman exchange is made for anybody in this span ... (limits: row 7)
-const EXCHANGE_INTERVAL: Span = Span::from_micros(200);
-/// ... and so many at once.
-const EXCHANGE_BURST: u64 = 256;
+/// First messages of a peer that are accepted (limits: row 8).
+const ACCEPTED: Rate = Rate::new(4, 4);
+/// RETRYs to a peer (limits: row 9).
+const RETRIES: Rate = Rate::new(1, 1);
+/// COOKIEs and RETRYs to all together (limits: row 9). So many at once that where all peers of a hub come back at the same
+/// time each of those that wait gets its cookie the first time it asks, and not one in ten.
+const REPLIES: Rate = Rate::new(10_000, 16_384);
+/// Diffie-Hellman exchanges made for anybody (limits: row 7).
+const EXCHANGES: Rate = Rate::new(5_000, 256);
 /// Heartbeats that all peers together may send in a second, on the link that each uses (limits: row 24). With more than
 /// sixteen thousand peers they become rarer than the usual one per second.
 const HEARTBEATS_PER_SECOND: usize = 16_000;
@@ -139,7 +134,7 @@ impl Handshaker {
             return Err(DropReason::HandshakeRate);
         }
         let version = choose_version(init.version_min, init.version_max)?;
-        if !self.exchanges.take(now, EXCHANGE_INTERVAL, EXCHANGE_BURST) {
+        if !self.exchanges.take(EXCHANGES, now, 1) {
             self.cookies_until = now + OVERLOAD;
             return Err(DropReason::HandshakeRate);
         }
@@ -177,9 +172,7 @@ impl Handshaker {
         {
             Verdict::Replay => return Err(DropReason::HandshakeReplay),
             Verdict::Stale => {
-                if peer.retries.take(now, RETRY_INTERVAL, 1)
-                    && self.replies.take(now, REPLY_INTERVAL, REPLY_BURST)
-                {
+                if peer.retries.take(RETRIES, now, 1) && self.replies.take(REPLIES, now, 1) {
                     let echo = echoes.mint(path.remote, static_key.as_bytes(), now);
                     let bytes = own.seal.seal(
                         MessageType::Retry,
@@ -198,7 +191,7 @@ impl Handshaker {
             }
             Verdict::Fresh => {}
         }
-        if !peer.accepted.take(now, ACCEPT_INTERVAL, ACCEPT_BURST) {
+        if !peer.accepted.take(ACCEPTED, now, 1) {
             return Err(DropReason::HandshakePeerRate);
         }
         let preshared_key = peer.preshared_key.clone();
@@ -352,7 +345,7 @@ impl Handshaker {
     }
 
     fn send_cookie(&mut self, now: Time, path: Path, init: &HsInit<'_>, out: &mut Vec<Output>) {
-        if self.replies.take(now, REPLY_INTERVAL, REPLY_BURST) {
+        if self.replies.take(REPLIES, now, 1) {
             let cookie = self.cookies.mint(path.remote);
             let seal = &self.own.seal;
             let bytes = seal.seal(

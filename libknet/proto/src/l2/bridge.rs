@@ -11,7 +11,7 @@ use core::ops::Range;
 use super::{
     flood_list::{FloodList, Role},
     mac_table::{Learned, MacNews, MacTable, StaticMacError, Station},
-    storm::{COPIES_TOTAL, Rate, StormControl, TokenBucket},
+    storm::{COPIES_TOTAL, StormControl},
     vlan::{Switchport, VlanId, membership::Membership},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     offload::Frame,
     status::Port,
     time::{Span, Time},
+    token_bucket::{Rate, TokenBucket},
     wire::ethernet::EthernetFrame,
 };
 

@@ -27,14 +27,12 @@
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{
-    ip_packet::{Addresses, IpPacket, Part, protocol},
-    storm::{Rate, TokenBucket},
-};
+use super::ip_packet::{Addresses, IpPacket, Part, protocol};
 use crate::{
     ids::{MacAddr, Workers},
     internet_checksum::InternetChecksum,
     time::Time,
+    token_bucket::{Rate, TokenBucket},
     wire::ethernet::EthernetFrame,
 };
 

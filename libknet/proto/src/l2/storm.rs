@@ -1,77 +1,9 @@
 //! What one peer may make the bridge do per second.
 
 use crate::{
-    ids::Workers,
     time::{Span, Time},
+    token_bucket::{Rate, TokenBucket},
 };
-
-/// A rate and how much of it may come at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    interval: Span,
-    burst: u64,
-}
-
-impl Rate {
-    /// `per_second` units a second on average, `burst` at once. `per_second` must divide 10^9 to be exact.
-    pub const fn new(per_second: u64, burst: u64) -> Self {
-        Self {
-            interval: Span::from_secs(1).divided_by(per_second),
-            burst,
-        }
-    }
-
-    /// This rate for each of `workers`: no more than this one for all of them together.
-    #[must_use]
-    pub const fn shared(self, workers: Workers) -> Self {
-        let n = workers.get() as u64;
-        Self {
-            interval: self.interval.times(n),
-            burst: self.burst / n,
-        }
-    }
-
-    /// Units a second on average.
-    pub const fn per_second(self) -> u64 {
-        Span::from_secs(1).as_nanos() / self.interval.as_nanos()
-    }
-
-    const fn depth(self) -> Span {
-        self.interval.times(self.burst)
-    }
-}
-
-/// A token bucket kept as the time at which it would be full again (the generic cell rate algorithm of ITU-T
-/// I.371): eight bytes, and nothing to refill.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TokenBucket {
-    full_at: Time,
-}
-
-impl TokenBucket {
-    /// A bucket from which nothing was taken yet.
-    pub const FULL: Self = Self { full_at: Time::ZERO };
-
-    /// Units that could be taken now.
-    pub fn available(&self, rate: Rate, now: Time) -> u64 {
-        let spare = rate.depth() - self.full_at.since(now);
-        spare.as_nanos() / rate.interval.as_nanos().max(1)
-    }
-
-    /// Takes `units`, if that many are there; else none.
-    pub fn take(&mut self, rate: Rate, now: Time, units: u64) -> bool {
-        let enough = self.available(rate, now) >= units;
-        if enough {
-            self.overdraw(rate, now, units);
-        }
-        enough
-    }
-
-    /// Takes `units`, also where there are not as many: then there are none until what is owed has come back.
-    pub fn overdraw(&mut self, rate: Rate, now: Time, units: u64) {
-        self.full_at = self.full_at.max(now) + rate.interval.times(units);
-    }
-}
 
 /// Broadcast, multicast and unknown unicast frames from one peer (limits: row 33).
 pub const FLOODED_FRAMES: Rate = Rate::new(1_000, 2_000);
@@ -163,8 +95,8 @@ impl StormControl {
     pub fn copies_available(&self, now: Time) -> u64 {
         let rate = self.limits.copies();
         let available = self.copies.available(rate, now);
-        if available == rate.burst {
-            OVERDRAFT.as_nanos() / rate.interval.as_nanos()
+        if available == rate.burst() {
+            OVERDRAFT.as_nanos() / rate.interval().as_nanos()
         } else {
             available
         }
@@ -179,11 +111,9 @@ impl StormControl {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::{
-        ids::{MAX_PEERS, MAX_WORKERS},
+        ids::{MAX_PEERS, MAX_WORKERS, Workers},
         l2::packet_too_big::ANSWERS,
     };
 
@@ -193,7 +123,7 @@ mod tests {
     fn every_rate_is_exact() {
         let per_second = [1_000, 1_000_000, 20_000, 500_000, 200];
         for (rate, per_second) in ALL.into_iter().zip(per_second) {
-            assert_eq!(rate.interval.times(per_second), Span::from_secs(1));
+            assert_eq!(rate.interval().times(per_second), Span::from_secs(1));
         }
     }
 
@@ -203,33 +133,14 @@ mod tests {
             let n = u64::from(workers.get());
             for rate in [COPIES_TOTAL, ANSWERS] {
                 let share = rate.shared(workers);
-                assert_eq!(share.interval, rate.interval.times(n));
+                assert_eq!(share.interval(), rate.interval().times(n));
                 assert!(
-                    (1..=rate.burst / n).contains(&share.burst),
+                    (1..=rate.burst() / n).contains(&share.burst()),
                     "{share:?} of {rate:?}"
                 );
             }
         }
         assert_eq!(COPIES_TOTAL.shared(Workers::ONE), COPIES_TOTAL);
-    }
-
-    #[test]
-    fn a_full_bucket_gives_its_burst_and_then_its_rate() {
-        for rate in ALL {
-            let mut bucket = TokenBucket::FULL;
-            let start = Time::from_nanos(12_345);
-            assert_eq!(bucket.available(rate, start), rate.burst);
-            assert!(!bucket.take(rate, start, rate.burst + 1), "all or nothing");
-            assert!(bucket.take(rate, start, rate.burst));
-            assert!(!bucket.take(rate, start, 1));
-            assert!(!bucket.take(rate, start + rate.interval - Span::from_nanos(1), 1));
-            assert!(bucket.take(rate, start + rate.interval, 1));
-            assert!(!bucket.take(rate, start + rate.interval, 1));
-            assert_eq!(
-                bucket.available(rate, start + Span::from_secs(1_000_000)),
-                rate.burst
-            );
-        }
     }
 
     #[test]
@@ -254,43 +165,16 @@ mod tests {
         let at = |ms| Time::ZERO + Span::from_millis(ms);
         assert!(storm.copies_available(at(0)) >= all);
         storm.take_copies(at(0), all, all);
-        let paid = (all - COPIES.burst) * 1_000 / COPIES.per_second();
+        let paid = (all - COPIES.burst()) * 1_000 / COPIES.per_second();
         assert_eq!(storm.copies_available(at(paid - 1)), 0);
         assert!((1..=20).contains(&storm.copies_available(at(paid + 1))));
-        assert!(storm.copies_available(at(paid + 249)) < COPIES.burst);
+        assert!(storm.copies_available(at(paid + 249)) < COPIES.burst());
         assert!(storm.copies_available(at(paid + 251)) >= all);
         // Many small ones have no more than the burst.
         for _ in 0..50 {
             storm.take_copies(at(10_000), 100, 100);
         }
         assert_eq!(storm.copies_available(at(10_000)), 0);
-        assert_eq!(storm.copies_available(at(10_125)), COPIES.burst / 2);
-    }
-
-    proptest! {
-        /// P7: never more than rate x time + burst, in any stretch of time.
-        #[test]
-        fn a_bucket_never_gives_more_than_its_rate(
-            per_second in prop::sample::select(std::vec![1_u64, 200, 1_000, 20_000, 1_000_000]), burst in 1_u64..500,
-            asks in prop::collection::vec((0_u64..20_000_000, 1_u64..50), 1..200),
-        ) {
-            let rate = Rate::new(per_second, burst);
-            let mut bucket = TokenBucket::FULL;
-            let mut now = Time::ZERO;
-            let mut given = std::vec::Vec::new();
-            for (pause, units) in asks {
-                now = now + Span::from_nanos(pause);
-                let expected = bucket.available(rate, now) >= units;
-                prop_assert_eq!(bucket.take(rate, now, units), expected);
-                if expected {
-                    given.push((now, units));
-                }
-                let mut sum = 0;
-                for (since, units) in given.iter().rev() {
-                    sum += units;
-                    prop_assert!(sum <= burst + now.since(*since).as_nanos() / rate.interval.as_nanos());
-                }
-            }
-        }
+        assert_eq!(storm.copies_available(at(10_125)), COPIES.burst() / 2);
     }
 }

@@ -4,32 +4,30 @@
 //! the answers to a broadcast to tens of thousands of peers. In the second case each probe leaves less time for the answers
 //! that would end the doubt. So those beyond a burst get places one after the other, and who is heard of meanwhile leaves.
 
-use crate::time::{Span, Time};
+use crate::{
+    time::Time,
+    token_bucket::{Rate, TokenBucket},
+};
 
-/// Probes a second: with as many answers they are about a third of what one processor can do.
-pub const PER_SECOND: u64 = 20_000;
-/// Between two places.
-const SPACING: Span = Span::from_nanos(1_000_000_000 / PER_SECOND);
-/// Probes that may leave at once: as many links fail over without waiting for others.
-const BURST: u64 = 1_000;
+/// Probes a second: with as many answers they are about a third of what one processor can do. As many links as may be probed
+/// at once fail over without waiting for others.
+pub const PROBES: Rate = Rate::new(20_000, 1_000);
 
 /// The queue of a shard.
 #[derive(Debug, Default)]
 pub struct ProbeQueue {
-    /// When all places that were given will have passed, if each takes [`SPACING`].
-    free_at: Time,
+    places: TokenBucket,
 }
 
 impl ProbeQueue {
     /// Joins the queue. Returns when it is one's turn: now, or later.
     pub fn join(&mut self, now: Time) -> Time {
-        self.free_at = self.free_at.max(now) + SPACING;
-        now.max(self.free_at - SPACING.times(BURST))
+        self.places.reserve(PROBES, now)
     }
 
     /// Somebody who waited does not need the place any more: whoever comes next waits for less long.
     pub fn leave(&mut self) {
-        self.free_at = self.free_at - SPACING;
+        self.places.give_back(PROBES);
     }
 }
 
@@ -44,7 +42,7 @@ mod tests {
     #[test]
     fn a_burst_leaves_at_once_and_the_rest_in_order() {
         let mut queue = ProbeQueue::default();
-        for _ in 0..BURST {
+        for _ in 0..PROBES.burst() {
             assert_eq!(queue.join(MS(5)), MS(5));
         }
         let places: Vec<Time> = (0..40).map(|_| queue.join(MS(5))).collect();
@@ -58,9 +56,9 @@ mod tests {
     #[test]
     fn places_that_are_given_up_are_given_to_others() {
         let mut queue = ProbeQueue::default();
-        let last = (0..2 * BURST).map(|_| queue.join(MS(5))).last();
+        let last = (0..2 * PROBES.burst()).map(|_| queue.join(MS(5))).last();
         assert_eq!(last, Some(MS(55)));
-        for _ in 0..BURST {
+        for _ in 0..PROBES.burst() {
             queue.leave();
         }
         assert!(queue.join(MS(5)) <= MS(6));

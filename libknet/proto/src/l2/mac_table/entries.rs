@@ -4,9 +4,10 @@ use super::{MacTable, Station};
 use crate::{
     ids::{PeerId, WorkerId},
     intrusive_list::{Links, List},
-    l2::{storm::TokenBucket, vlan::VlanId},
+    l2::vlan::VlanId,
     status::Port,
     time::Time,
+    token_bucket::TokenBucket,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

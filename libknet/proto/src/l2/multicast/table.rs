@@ -17,12 +17,10 @@ use super::{
 };
 use crate::{
     ids::PeerId,
-    l2::{
-        storm::{Rate, TokenBucket},
-        vlan::VlanId,
-    },
+    l2::vlan::VlanId,
     status::{ListenerEntry, Port},
     time::{Span, Time},
+    token_bucket::{Rate, TokenBucket},
 };
 
 /// Groups that ports listen to, counted for each port.
