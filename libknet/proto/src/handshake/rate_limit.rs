@@ -12,11 +12,13 @@ use crate::{
 pub const MAX_SOURCES: usize = 65_536;
 /// First messages of a source (limits: row 3).
 pub const PER_SOURCE: Rate = Rate::new(20, 5);
+/// Cookies that a source is given before it is asked whether others want theirs (limits: row 9).
+const COOKIES: Rate = Rate::new(1, 1);
 
 /// Limits the first messages from each source: an IPv4 address or an IPv6 /64.
 ///
-/// A source has two buckets. The second is for messages with a valid cookie, so that whoever sends in the name
-/// of a source, but cannot receive there, cannot use up what its owner is allowed.
+/// A source has a bucket for messages without a valid cookie and one for those with it, so that whoever sends in the name
+/// of a source, but cannot receive there, cannot use up what its owner is allowed. A third one is for the cookies themselves.
 pub struct SourceLimiter {
     sources: BTreeMap<Source, Buckets>,
     /// The sources in the order in which they are looked at again.
@@ -35,6 +37,7 @@ enum Source {
 struct Buckets {
     claimed: TokenBucket,
     proven: TokenBucket,
+    cookies: TokenBucket,
 }
 
 impl Default for SourceLimiter {
@@ -56,6 +59,26 @@ impl SourceLimiter {
     /// Whether a message from `address` may pass now. `proven`: it has a valid cookie. While the table is full,
     /// a new source passes only if it is proven.
     pub fn allow(&mut self, address: IpAddr, proven: bool, now: Time) -> bool {
+        let Some(buckets) = self.buckets(address, now) else {
+            return proven;
+        };
+        let bucket = if proven {
+            &mut buckets.proven
+        } else {
+            &mut buckets.claimed
+        };
+        bucket.take(PER_SOURCE, now, 1)
+    }
+
+    /// Whether `address` has not been given a cookie for a second: then this one is before those of sources that ask again and
+    /// again, or in whose name somebody does.
+    pub fn first_cookie(&mut self, address: IpAddr, now: Time) -> bool {
+        self.buckets(address, now)
+            .is_none_or(|b| b.cookies.take(COOKIES, now, 1))
+    }
+
+    /// Those of `address`; `None`: it is new, and the table is full.
+    fn buckets(&mut self, address: IpAddr, now: Time) -> Option<&mut Buckets> {
         // Two per call: however fast new sources come, idle ones leave faster.
         for _ in 0..2 {
             self.look_at_next(now);
@@ -63,17 +86,11 @@ impl SourceLimiter {
         let source = Source::of(address);
         if !self.sources.contains_key(&source) {
             if self.sources.len() >= self.capacity {
-                return proven;
+                return None;
             }
             self.round.push_back(source);
         }
-        let buckets = self.sources.entry(source).or_default();
-        let bucket = if proven {
-            &mut buckets.proven
-        } else {
-            &mut buckets.claimed
-        };
-        bucket.take(PER_SOURCE, now, 1)
+        Some(self.sources.entry(source).or_default())
     }
 
     /// How many sources are remembered.
@@ -88,7 +105,7 @@ impl SourceLimiter {
 
     fn look_at_next(&mut self, now: Time) {
         if let Some(source) = self.round.pop_front() {
-            let idle = |b: &Buckets| b.claimed.is_full(now) && b.proven.is_full(now);
+            let idle = |b: &Buckets| [b.claimed, b.proven, b.cookies].iter().all(|b| b.is_full(now));
             if self.sources.get(&source).is_none_or(idle) {
                 self.sources.remove(&source);
             } else {
@@ -159,6 +176,18 @@ mod tests {
         while limiter.allow(v4(1), false, ms(0)) {}
         assert!((0..5).all(|_| limiter.allow(v4(1), true, ms(0))));
         assert!(!limiter.allow(v4(1), true, ms(0)));
+    }
+
+    #[test]
+    fn a_source_has_its_first_cookie_once_a_second() {
+        let mut limiter = SourceLimiter::with_capacity(2);
+        assert!(limiter.first_cookie(v4(1), ms(0)));
+        assert!(!limiter.first_cookie(v4(1), ms(999)));
+        assert!(limiter.first_cookie(v4(1), ms(1_000)));
+        assert!(limiter.first_cookie(v4(2), ms(1_000)));
+        assert!(limiter.allow(v4(2), false, ms(1_000)), "that is another bucket");
+        // Nothing is known of who does not fit in: he is not held for one that asks often.
+        assert!((0..9).all(|_| limiter.first_cookie(v4(3), ms(1_000))));
     }
 
     #[test]

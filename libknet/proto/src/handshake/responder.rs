@@ -47,6 +47,9 @@ const RETRIES: Rate = Rate::new(1, 1);
 /// COOKIEs and RETRYs to all together (limits: row 9). So many at once that where all peers of a hub come back at the same
 /// time each of those that wait gets its cookie the first time it asks, and not one in ten.
 const REPLIES: Rate = Rate::new(10_000, 16_384);
+/// So many of these at once are kept for sources that have not had a cookie for a second: many peers may be behind one
+/// address, and somebody may ask in the name of ten thousand.
+const KEPT_FOR_FIRST: u64 = REPLIES.burst() / 2;
 /// Diffie-Hellman exchanges made for anybody (limits: row 7).
 const EXCHANGES: Rate = Rate::new(5_000, 256);
 /// Heartbeats that all peers together may send in a second, on the link that each uses (limits: row 24). With more than
@@ -345,7 +348,12 @@ impl Handshaker {
     }
 
     fn send_cookie(&mut self, now: Time, path: Path, init: &HsInit<'_>, out: &mut Vec<Output>) {
-        if self.replies.take(REPLIES, now, 1) {
+        let kept = match self.sources.first_cookie(path.remote.ip(), now) {
+            true => 0,
+            false => KEPT_FOR_FIRST,
+        };
+        if self.replies.available(REPLIES, now) > kept {
+            self.replies.overdraw(REPLIES, now, 1);
             let cookie = self.cookies.mint(path.remote);
             let seal = &self.own.seal;
             let bytes = seal.seal(

@@ -1,5 +1,7 @@
 //! Load: cookies, rates and bounds.
 
+use core::ops::Range;
+
 use super::*;
 use crate::{handshake::cookie::CookieMint, wire::header::MessageType};
 
@@ -230,13 +232,13 @@ fn at_most_ten_thousand_cookies_per_second() {
     let (mut a, mut b) = pair();
     b.queue_depth = 1_000;
     let init = a.start(0, b.address);
-    let cookies = |b: &mut Host, ms, n: u32| {
-        (0..n)
-            .filter(|n| !transmits(&b.receive(ms, address(10_000 + n), &init)).is_empty())
+    let cookies = |b: &mut Host, ms, sources: Range<u32>| {
+        sources
+            .filter(|n| !transmits(&b.receive(ms, address(*n), &init)).is_empty())
             .count()
     };
-    assert_eq!(cookies(&mut b, 0, 17_000), 16_384);
-    assert_eq!(cookies(&mut b, 10, 300), 100);
+    assert_eq!(cookies(&mut b, 0, 10_000..27_000), 16_384);
+    assert_eq!(cookies(&mut b, 10, 30_000..30_300), 100);
     // RETRYs are of the same account.
     b.queue_depth = 0;
     b.machine.cookies_until = Time::ZERO;
@@ -250,6 +252,26 @@ fn at_most_ten_thousand_cookies_per_second() {
     let stale = stale.emit().1;
     assert_dropped(&b.receive(10, a.address, &stale), DropReason::HandshakeStale);
     assert_eq!(transmits(&b.receive(1_100, a.address, &stale)).len(), 1);
+}
+
+/// Somebody asks a hundred thousand times a second in the name of 5,000 others: who asks for himself has his cookie.
+#[test]
+fn who_asks_often_does_not_take_the_cookies_of_others() {
+    let (mut a, mut b) = pair();
+    b.queue_depth = 1_000;
+    let init = a.start(0, b.address);
+    let mut answered = |b: &mut Host, ms, n| !transmits(&b.receive(ms, address(n), &init)).is_empty();
+    let mut others = 0;
+    for ms in 0..1_000_u32 {
+        for n in 0..100 {
+            others += u32::from(answered(&mut b, ms.into(), 10_000 + (ms * 100 + n) % 5_000));
+        }
+        if ms % 100 == 99 {
+            assert!(answered(&mut b, ms.into(), ms), "after {ms} ms");
+        }
+    }
+    // Not more than there are, and not fewer than the half of what may come at once and the rate.
+    assert!((18_000..18_400).contains(&others), "{others}");
 }
 
 #[test]
