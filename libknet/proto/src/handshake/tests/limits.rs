@@ -228,7 +228,7 @@ fn at_most_four_accepted_per_second_and_peer() {
 }
 
 #[test]
-fn at_most_ten_thousand_cookies_per_second() {
+fn at_most_forty_thousand_cookies_per_second() {
     let (mut a, mut b) = pair();
     b.queue_depth = 1_000;
     let init = a.start(0, b.address);
@@ -238,7 +238,7 @@ fn at_most_ten_thousand_cookies_per_second() {
             .count()
     };
     assert_eq!(cookies(&mut b, 0, 10_000..27_000), 16_384);
-    assert_eq!(cookies(&mut b, 10, 30_000..30_300), 100);
+    assert_eq!(cookies(&mut b, 10, 30_000..30_500), 400);
     // RETRYs are of the same account.
     b.queue_depth = 0;
     b.machine.cookies_until = Time::ZERO;
@@ -260,7 +260,7 @@ fn who_asks_often_does_not_take_the_cookies_of_others() {
     let (mut a, mut b) = pair();
     b.queue_depth = 1_000;
     let init = a.start(0, b.address);
-    let mut answered = |b: &mut Host, ms, n| !transmits(&b.receive(ms, address(n), &init)).is_empty();
+    let answered = |b: &mut Host, ms, n| !transmits(&b.receive(ms, address(n), &init)).is_empty();
     let mut others = 0;
     for ms in 0..1_000_u32 {
         for n in 0..100 {
@@ -271,7 +271,7 @@ fn who_asks_often_does_not_take_the_cookies_of_others() {
         }
     }
     // Not more than there are, and not fewer than the half of what may come at once and the rate.
-    assert!((18_000..18_400).contains(&others), "{others}");
+    assert!((48_000..48_400).contains(&others), "{others}");
 }
 
 #[test]
