@@ -2,11 +2,16 @@
 //!
 //! Nothing here can obtain "now": the caller passes it in.
 
-use core::ops::{Add, Sub};
+use core::{
+    num::NonZeroU64,
+    ops::{Add, Sub},
+};
 
 /// A point in time: nanoseconds since an arbitrary start (on Linux: `CLOCK_BOOTTIME`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(u64);
+///
+/// Kept as one more, so that an `Option` of it is no longer: there are many of them in what each link and peer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(NonZeroU64);
 
 /// A length of time in nanoseconds, never negative. Arithmetic saturates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,28 +57,34 @@ impl WallClock {
 
 impl Time {
     /// The start of the clock.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
     /// Later than anything that happens.
-    pub const NEVER: Self = Self(u64::MAX);
+    pub const NEVER: Self = Self(NonZeroU64::MAX);
 
     /// The point `nanos` nanoseconds after the start of the clock.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// Nanoseconds since the start of the clock.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Microseconds since the start of the clock, modulo 2^32: the unit of `t_tx` and `t_rx` on the wire.
     pub const fn wire_micros(self) -> u32 {
-        (self.0 / 1_000) as u32
+        (self.as_nanos() / 1_000) as u32
     }
 
     /// Time passed since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Span {
-        Span(self.0.saturating_sub(earlier.0))
+        Span(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -146,7 +157,7 @@ impl Add<Span> for Time {
 impl Sub<Span> for Time {
     type Output = Self;
     fn sub(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0))
+        Self::from_nanos(self.as_nanos().saturating_sub(span.0))
     }
 }
 
