@@ -1,7 +1,7 @@
 //! What an interface, a peer and a link are told to do: plain values, already validated.
 
 use alloc::{sync::Arc, vec::Vec};
-use core::{net::SocketAddr, num::NonZeroU8};
+use core::{net::SocketAddr, num::NonZeroU8, ops::Deref};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -160,6 +160,13 @@ pub struct QualityLimits {
     pub rtt: Option<Span>,
 }
 
+impl QualityLimits {
+    const NONE: Self = Self {
+        loss_ppm: None,
+        rtt: None,
+    };
+}
+
 /// A peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
@@ -203,14 +210,13 @@ impl PeerConfig {
     }
 
     /// The configuration of `link`, if it has one.
-    pub fn link(&self, link: LinkId) -> Option<&LinkConfig> {
-        self.links.get(link)
+    pub fn link(&self, link: LinkId) -> Option<&SharedLinkConfig> {
+        self.links.shared(link)
     }
 
     /// What `link` begins with when the peer opens it.
-    pub fn opened(&self, link: LinkId) -> LinkConfig {
-        let known = self.opened.get(link).cloned();
-        known.unwrap_or_else(|| LinkConfig::new(None, Remote::Dynamic))
+    pub fn opened(&self, link: LinkId) -> SharedLinkConfig {
+        self.opened.shared(link).cloned().unwrap_or_default()
     }
 
     /// What the bridge has to know of it.
@@ -280,27 +286,32 @@ pub struct Trust {
 /// The configured links of a peer by id. A hub has tens of thousands of peers that open theirs themselves: what is not
 /// configured takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LinkConfigs(Vec<Option<LinkConfig>>);
+pub struct LinkConfigs(Vec<Option<SharedLinkConfig>>);
 
 impl LinkConfigs {
     /// That of `link`, if it has one.
     pub fn get(&self, link: LinkId) -> Option<&LinkConfig> {
+        self.shared(link).map(|config| &**config)
+    }
+
+    /// The same, to be kept.
+    pub fn shared(&self, link: LinkId) -> Option<&SharedLinkConfig> {
         self.0.get(link.index()).and_then(Option::as_ref)
     }
 
     /// Configures `link`, or configures it anew.
-    pub fn set(&mut self, link: LinkId, config: LinkConfig) {
+    pub fn set(&mut self, link: LinkId, config: impl Into<SharedLinkConfig>) {
         if self.0.len() <= link.index() {
             self.0.reserve_exact(link.index() + 1 - self.0.len());
             self.0.resize(link.index() + 1, None);
         }
         if let Some(slot) = self.0.get_mut(link.index()) {
-            *slot = Some(config);
+            *slot = Some(config.into());
         }
     }
 
     /// Takes the configuration of `link` out, if it has one.
-    pub fn remove(&mut self, link: LinkId) -> Option<LinkConfig> {
+    pub fn remove(&mut self, link: LinkId) -> Option<SharedLinkConfig> {
         let removed = self.0.get_mut(link.index())?.take();
         // As if it had never been there.
         let used = self
@@ -374,18 +385,49 @@ pub struct LinkConfig {
     pub shutdown: bool,
 }
 
+/// The configuration of a link, as it is kept by all who need it.
+///
+/// Links that peers open and that nothing is said of are most of those of a hub: theirs takes no room.
+#[derive(Clone, Debug, Default)]
+pub struct SharedLinkConfig(Option<Arc<LinkConfig>>);
+
+/// What a link is that its peer opens and that nothing is said of.
+static OPENED: LinkConfig = LinkConfig::new(None, Remote::Dynamic);
+
+impl Deref for SharedLinkConfig {
+    type Target = LinkConfig;
+
+    fn deref(&self) -> &LinkConfig {
+        self.0.as_deref().unwrap_or(&OPENED)
+    }
+}
+
+impl From<LinkConfig> for SharedLinkConfig {
+    fn from(config: LinkConfig) -> Self {
+        Self((config != OPENED).then(|| Arc::new(config)))
+    }
+}
+
+impl PartialEq for SharedLinkConfig {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for SharedLinkConfig {}
+
 impl LinkConfig {
     /// A link to `remote` with every other setting at its default.
-    pub fn new(local: Option<SocketId>, remote: Remote) -> Self {
+    pub const fn new(local: Option<SocketId>, remote: Remote) -> Self {
         Self {
             local,
             remote,
             priority: 100,
             weight: Some(NonZeroU8::MIN),
             cost: 0,
-            timers: LinkTimers::default(),
+            timers: LinkTimers::DEFAULT,
             pong_count: 5,
-            limits: QualityLimits::default(),
+            limits: QualityLimits::NONE,
             shutdown: false,
         }
     }
@@ -401,11 +443,15 @@ pub struct LinkTimers {
     pub timeout: Span,
 }
 
+impl LinkTimers {
+    const DEFAULT: Self = Self {
+        interval: Span::from_secs(1),
+        timeout: Span::from_secs(3),
+    };
+}
+
 impl Default for LinkTimers {
     fn default() -> Self {
-        Self {
-            interval: Span::from_secs(1),
-            timeout: Span::from_secs(3),
-        }
+        Self::DEFAULT
     }
 }

@@ -27,6 +27,7 @@ mod intrusive_list;
 pub mod l2;
 pub mod link;
 pub mod offload;
+mod on_demand;
 pub mod path;
 pub mod peer;
 pub mod policy;

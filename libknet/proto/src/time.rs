@@ -17,6 +17,10 @@ pub struct Time(NonZeroU64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);
 
+/// A span in half of the room: up to 85 s, in steps of 20 ns. For what is kept of each link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShortSpan(u32);
+
 /// The time of day (`CLOCK_REALTIME`), which steps and may be wrong by years. Used only as the time stamp of
 /// a handshake; every timer uses [`Time`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +148,26 @@ impl Span {
     #[must_use]
     pub const fn divided_by(self, n: u64) -> Self {
         Self(self.0 / if n == 0 { 1 } else { n })
+    }
+}
+
+impl ShortSpan {
+    const STEP: u64 = 20;
+
+    /// As much of `span` as can be said, rounded down.
+    pub const fn of(span: Span) -> Self {
+        let steps = span.0 / Self::STEP;
+        Self(if steps > u32::MAX as u64 { u32::MAX } else { steps as u32 })
+    }
+
+    /// The span that it is.
+    pub const fn span(self) -> Span {
+        Span(self.0 as u64 * Self::STEP)
+    }
+
+    /// The span that it is, where none at all stands for nothing known.
+    pub const fn known(self) -> Option<Span> {
+        if self.0 == 0 { None } else { Some(self.span()) }
     }
 }
 

@@ -128,9 +128,9 @@ impl Capacity {
 mod tests {
     use super::*;
     use crate::{
-        config::{LinkConfig, Remote},
+        config::SharedLinkConfig,
         ids::LinkId,
-        link::Link,
+        link::{Link, sent_log::DataSeq},
     };
 
     const MS: fn(u64) -> Time = |n| Time::from_nanos(n * 1_000_000);
@@ -216,16 +216,25 @@ mod tests {
             |l| l.path_changed(MS(10_000), false),
         ];
         for forget in forget {
-            let config = LinkConfig::new(None, Remote::Dynamic);
+            let config = SharedLinkConfig::default();
             let mut link = Link::new(LinkId::new(0).expect("an id"), config, Time::ZERO, 1_446);
             let (mut at, mut total) = (0, 1_000_000);
-            let w = window(&mut link.capacity, &mut at, &mut total, 5_000, 10_000);
-            link.capacity.learn(w, false);
+            let data = DataSeq {
+                session: 1,
+                counter: 1,
+            };
+            link.data_sent(MS(0), data, 100);
+            let capacity = link.load.capacity().expect("there is data");
+            let w = window(capacity, &mut at, &mut total, 5_000, 10_000);
+            capacity.learn(w, false);
+            assert!(link.load.rate().is_some());
             forget(&mut link);
-            assert_eq!(link.capacity.rate(), None);
+            assert_eq!(link.load.rate(), None);
+            link.data_sent(MS(10_000), data, 100);
+            let capacity = link.load.capacity().expect("there is data");
             // The peer counts from zero: less than before is no round of the counter.
             let (mut at, mut total) = (10_000, 0);
-            let w = window(&mut link.capacity, &mut at, &mut total, 5_000, 10_000);
+            let w = window(capacity, &mut at, &mut total, 5_000, 10_000);
             assert!(w.delivered <= 5_000, "{w:?}");
         }
     }

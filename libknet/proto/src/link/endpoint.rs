@@ -59,9 +59,9 @@ pub struct Challenge {
 /// The address of a link.
 #[derive(Debug)]
 pub struct Endpoint {
-    configured: Option<Path>,
+    /// In a box, as is what follows: most links of a hub have neither for all of their lives.
+    configured: Option<Box<Path>>,
     current: Option<Path>,
-    /// In a box: most links have none for all of their lives.
     candidate: Option<Box<Candidate>>,
     last_start: Option<Time>,
     pinned: Option<crate::ids::SocketId>,
@@ -79,7 +79,7 @@ impl Endpoint {
             _ => None,
         };
         Self {
-            configured,
+            configured: configured.map(Box::new),
             current: configured,
             candidate: None,
             last_start: None,
@@ -93,8 +93,8 @@ impl Endpoint {
     }
 
     /// Where the configuration says.
-    pub const fn configured(&self) -> Option<Path> {
-        self.configured
+    pub fn configured(&self) -> Option<Path> {
+        self.configured.as_deref().copied()
     }
 
     /// Whether `path` is the address in use.
@@ -117,7 +117,7 @@ impl Endpoint {
             }
             return Arrival::Known;
         }
-        if let Some(configured) = self.configured.filter(|c| same(c, path)) {
+        if let Some(configured) = self.configured().filter(|c| same(c, path)) {
             self.current = Some(configured);
             self.candidate = None;
             return Arrival::Adopted;
@@ -214,7 +214,7 @@ impl Endpoint {
 
     /// The link stopped working where it is: go back to the configured address, if it has moved from there.
     pub fn go_home(&mut self) -> bool {
-        match self.configured {
+        match self.configured() {
             Some(home) if self.current != Some(home) => {
                 self.current = Some(home);
                 true

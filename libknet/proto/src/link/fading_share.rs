@@ -13,33 +13,43 @@ const ONE: u64 = 1024;
 /// How many of the datagrams of a link were lost, or overtaken.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FadingShare {
-    all: u64,
-    some: u64,
-    halved: Time,
+    all: u32,
+    some: u32,
+    /// In tenths of a second.
+    halved: u32,
 }
 
 impl FadingShare {
     /// Counts `all` more, `some` of which are of the kind.
     pub fn count(&mut self, now: Time, all: u32, some: u32) {
-        if self.all == 0 {
+        let now = tenths(now.since(Time::ZERO));
+        let (mut sum, mut share) = (u64::from(self.all), u64::from(self.some));
+        if sum == 0 {
             self.halved = now;
         }
-        if now.since(self.halved) >= HALF_LIFE && self.all >= 2 * REMEMBERED * ONE {
+        if now.wrapping_sub(self.halved) >= tenths(HALF_LIFE) && sum >= 2 * REMEMBERED * ONE {
             self.halved = now;
-            self.all /= 2;
-            self.some /= 2;
+            (sum, share) = (sum / 2, share / 2);
         }
-        self.all = self.all.saturating_add(u64::from(all) * ONE);
-        self.some = self.some.saturating_add(u64::from(some) * ONE);
+        sum += u64::from(all) * ONE;
+        share = (share + u64::from(some) * ONE).min(sum);
+        // Beyond four million it is their share that matters.
+        let excess = (u64::BITS - sum.leading_zeros()).saturating_sub(u32::BITS);
+        (self.all, self.some) = ((sum >> excess) as u32, (share >> excess) as u32);
     }
 
     /// The share in parts per million; 0 while nothing was counted.
     pub fn ppm(&self) -> u32 {
         match self.all {
             0 => 0,
-            all => (u128::from(self.some) * 1_000_000 / u128::from(all)).min(1_000_000) as u32,
+            all => (u64::from(self.some) * 1_000_000 / u64::from(all)) as u32,
         }
     }
+}
+
+/// So many tenths of a second, modulo 2^32: 13 years.
+const fn tenths(span: Span) -> u32 {
+    (span.as_millis() / 100) as u32
 }
 
 #[cfg(test)]
@@ -81,5 +91,16 @@ mod tests {
                 share.ppm()
             );
         }
+    }
+
+    #[test]
+    fn of_more_than_can_be_counted_the_share_is_known() {
+        let mut share = FadingShare::default();
+        for _ in 0..20 {
+            share.count(Time::ZERO, u32::MAX, u32::MAX / 10);
+        }
+        assert!((99_999..=100_000).contains(&share.ppm()), "{}", share.ppm());
+        share.count(Time::ZERO, 1, u32::MAX);
+        assert!(share.ppm() <= 1_000_000);
     }
 }

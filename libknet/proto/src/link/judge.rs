@@ -5,7 +5,7 @@ use crate::{
     event::LinkReason,
     rng::Entropy,
     status::LinkState,
-    time::{Span, Time},
+    time::{ShortSpan, Span, Time},
 };
 
 /// A PING that should leave now.
@@ -82,14 +82,14 @@ impl Link {
             LinkState::Up => {
                 at = at.min(self.quality.deadline().unwrap_or(Time::NEVER));
                 let rt = self.report_timeout();
-                if let Some(oldest) = self.sent.oldest_unreported() {
+                if let Some(oldest) = self.load.oldest_unreported() {
                     at = at.min((oldest + rt).max(self.last_proof + rt));
                 }
                 if let Some(sent) = self.asked {
                     at = at.min(self.doubt_at(sent));
                 }
             }
-            LinkState::Suspect if self.mirror(now) => at = at.min(self.mirror_until),
+            LinkState::Suspect if self.mirror(now) => at = at.min(self.mirror_until()),
             _ => {}
         }
         at
@@ -102,8 +102,7 @@ impl Link {
             return None;
         }
         let rt = self.report_timeout();
-        self.sent
-            .oldest_unreported()
+        self.load.oldest_unreported()
             .map(|oldest| (oldest + rt).max(self.last_proof + rt))
     }
 
@@ -136,8 +135,9 @@ impl Link {
             LinkState::Probing => self.judge_probing(now, probes, ping),
             LinkState::Down => {
                 if self.step_at <= now && self.is_its_turn(now, probes) {
-                    self.step_at = now + self.back_off;
-                    self.back_off = self.back_off.times(2).min(self.longest_back_off());
+                    let pause = self.back_off.span();
+                    self.step_at = now + pause;
+                    self.back_off = ShortSpan::of(pause.times(2).min(self.longest_back_off()));
                     ping = Some(PingDue::PROBE);
                 }
                 (None, ping)
@@ -184,7 +184,7 @@ impl Link {
 
     fn judge_up(&mut self, now: Time, ping: Option<PingDue>) -> (Option<Transition>, Option<PingDue>) {
         let rt = self.report_timeout();
-        if let Some(oldest) = self.sent.oldest_unreported()
+        if let Some(oldest) = self.load.oldest_unreported()
             && now.since(oldest) >= rt
             && now.since(self.last_proof) >= rt
         {
@@ -246,7 +246,7 @@ impl Link {
             return (None, Some(PingDue::DOUBT));
         }
         // A link that was idle had its last proof up to two heartbeats ago: that was no silence.
-        let silent = now.since(self.last_proof.max(self.doubted_from));
+        let silent = now.since(self.last_proof.max(self.troubles.make().doubted_from));
         if !around.alone && peer_lives {
             if self.saw_life {
                 return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
@@ -267,7 +267,8 @@ impl Link {
         }
         if self.tally == needed {
             self.tally += 1;
-            self.verdicts.spared = self.verdicts.spared.saturating_add(1);
+            let verdicts = &mut self.troubles.make().verdicts;
+            verdicts.spared = verdicts.spared.saturating_add(1);
         }
         self.step_at = now + SLOW_PROBE.min(self.config.timers.timeout - silent + Span::from_millis(1));
         (None, Some(PingDue::DOUBT))

@@ -28,7 +28,7 @@
 
 use alloc::collections::VecDeque;
 
-use super::{path_mtu, sent_log::DataSeq};
+use super::sent_log::DataSeq;
 use crate::time::Time;
 
 /// Datagrams watched at a time.
@@ -51,7 +51,6 @@ struct Watched {
 /// The large datagrams of one link that are waited for.
 #[derive(Debug)]
 pub struct LargeWatch {
-    ipv6: bool,
     /// Ascending.
     waiting: VecDeque<Watched>,
     /// How many are missing in a row.
@@ -60,21 +59,21 @@ pub struct LargeWatch {
     shortest: u16,
 }
 
-impl LargeWatch {
-    /// Nothing was sent yet on a link of this family.
-    pub const fn new(ipv6: bool) -> Self {
+impl Default for LargeWatch {
+    fn default() -> Self {
         Self {
-            ipv6,
             waiting: VecDeque::new(),
             missing: 0,
             shortest: u16::MAX,
         }
     }
+}
 
-    /// A datagram of `len` bytes of UDP payload left on this link. It is ignored if it is not larger than
-    /// [`path_mtu::floor`], or if it is an old one that goes out again.
+impl LargeWatch {
+    /// A datagram of `len` bytes of UDP payload, more than [`super::path_mtu::floor`], left on this link. It is ignored if it is
+    /// an old one that goes out again.
     pub fn sent(&mut self, now: Time, seq: DataSeq, len: usize) {
-        if len <= usize::from(path_mtu::floor(self.ipv6)) || self.waiting.len() >= WATCHED {
+        if self.waiting.len() >= WATCHED {
             return;
         }
         let spacing = if self.waiting.len() < DENSE { 1 } else { SPACING };
@@ -169,14 +168,15 @@ mod tests {
 
     /// Sends `lengths` as counters from `first`, one per microsecond.
     fn send(watch: &mut LargeWatch, first: u32, lengths: &[usize]) {
-        for (counter, len) in (first..).zip(lengths) {
+        let large = (first..).zip(lengths).filter(|(_, len)| **len > FLOOR);
+        for (counter, len) in large {
             watch.sent(Time::from_nanos(u64::from(counter) * 1_000), seq(counter), *len);
         }
     }
 
     #[test]
     fn three_missing_below_something_that_arrived() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 0, &[1_400, 1_400, 1_400, 100]);
         assert!(!watch.reported(seq(0), 0));
         send(&mut watch, 4, &[1_400, 1_400, 1_400, 100]);
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn two_are_not_enough_and_one_that_arrives_starts_anew() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 0, &[1_400, 1_400, 1_400, 1_400, 1_400, 100]);
         // 0 and 1 missing, 2 arrived.
         assert!(!watch.reported(seq(2), 0b00));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn misses_add_up_over_reports_and_shorter_arrivals_do_not_excuse_them() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         for round in 0..3 {
             let first = round * 3;
             send(&mut watch, first, &[8_000, 1_400, 100]);
@@ -206,7 +206,7 @@ mod tests {
             assert_eq!(watch.reported(seq(first + 2), 0b01), round == 2);
         }
         // But one as long does.
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         for round in 0..10 {
             let first = round * 3;
             send(&mut watch, first, &[1_400, 8_000, 100]);
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn after_an_alarm_it_counts_anew() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         for round in 0..9 {
             let first = round * 2;
             send(&mut watch, first, &[1_400, 100]);
@@ -230,7 +230,7 @@ mod tests {
     /// A loss that was excused does not lower what excuses later ones.
     #[test]
     fn an_excuse_is_good_for_what_is_missing_now() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 0, &[600, 600, 100]);
         assert!(!watch.reported(seq(2), 0b01));
         send(&mut watch, 3, &[1_400, 1_400, 700, 100]);
@@ -240,20 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_floor_carries_is_not_watched() {
-        let mut watch = LargeWatch::new(false);
-        send(&mut watch, 0, &[FLOOR, FLOOR, FLOOR, 42]);
-        assert!(!watch.reported(seq(3), 0));
-        send(&mut watch, 4, &[FLOOR + 1, FLOOR + 1, FLOOR + 1, 42]);
-        assert!(watch.reported(seq(7), 0));
-        let mut watch = LargeWatch::new(true);
-        send(&mut watch, 0, &[1_232, 1_232, 1_232, 42]);
-        assert!(!watch.reported(seq(3), 0));
-    }
-
-    #[test]
     fn the_highest_itself_has_arrived_and_what_is_newer_is_still_waited_for() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 0, &[1_400]);
         assert!(!watch.reported(seq(0), 0));
         send(&mut watch, 1, &[1_400, 1_400, 1_400]);
@@ -267,13 +255,13 @@ mod tests {
     #[test]
     fn beyond_the_bitmap_nothing_is_known() {
         for (distance, told) in [(64, true), (65, false)] {
-            let mut watch = LargeWatch::new(false);
+            let mut watch = LargeWatch::default();
             for round in 0..3 {
                 let first = round * 1_000;
                 send(&mut watch, first, &[1_400]);
                 assert_eq!(watch.reported(seq(first + distance), 0), told && round == 2);
             }
-            let mut watch = LargeWatch::new(false);
+            let mut watch = LargeWatch::default();
             send(&mut watch, 0, &[1_400]);
             // Bit 63 is the one that is 64 below.
             assert!(!watch.reported(seq(64), 1 << 63));
@@ -283,7 +271,7 @@ mod tests {
 
     #[test]
     fn another_session_tells_nothing() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 0, &[1_400, 1_400, 1_400]);
         let other = DataSeq {
             session: 2,
@@ -296,7 +284,7 @@ mod tests {
     /// Bulk data in one direction: nothing of it arrives, so no report moves. The heartbeat does.
     #[test]
     fn an_answered_probe_tells_when_all_data_vanishes() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 0, &[1_400, 1_400, 1_400]);
         assert!(
             !watch.answered(Time::from_nanos(2_000)),
@@ -312,7 +300,7 @@ mod tests {
     /// 80,000 datagrams a second, a report every 160, half of them large and lost.
     #[test]
     fn a_high_rate_is_watched_too() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         let mut noticed = None;
         for counter in 0..20_000_u32 {
             send(&mut watch, counter, &[if counter % 2 == 0 { 1_400 } else { 90 }]);
@@ -330,14 +318,14 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_replays_are_not_watched() {
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         for counter in 0..10_000 {
             send(&mut watch, counter, &[1_400]);
         }
         let counters: Vec<u32> = watch.waiting.iter().map(|w| w.seq.counter).collect();
         assert_eq!(counters, [0, 1, 2, 34, 66, 98, 130, 162]);
         assert_eq!(counters.len(), WATCHED);
-        let mut watch = LargeWatch::new(false);
+        let mut watch = LargeWatch::default();
         send(&mut watch, 9, &[1_400]);
         send(&mut watch, 3, &[1_400, 1_400]);
         assert_eq!(watch.waiting.len(), 1);

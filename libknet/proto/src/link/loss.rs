@@ -4,20 +4,31 @@
 //! many had arrived by then. Two such pairs give the loss between them, exactly, because a link is FIFO.
 
 use super::fading_share::FadingShare;
-use crate::time::{Span, Time};
+use crate::{
+    on_demand::OnDemand,
+    time::{Span, Time},
+};
 
 /// What counts as recent: at least so long, and so many datagrams.
 const WINDOW: Span = Span::from_millis(900);
 const ENOUGH: u32 = 20;
 
 /// Loss of one direction of one link.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LossMeter {
     last: Option<(u32, u32)>,
     lost: FadingShare,
-    /// Lately: what was sent and lost, and since when.
-    window: (u32, u32, Time),
-    recent_ppm: u32,
+    /// Where anything was lost at all.
+    recent: OnDemand<Recent>,
+}
+
+/// What was sent and lost lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    sent: u32,
+    lost: u32,
+    since: Time,
+    ppm: u32,
 }
 
 impl LossMeter {
@@ -33,23 +44,18 @@ impl LossMeter {
             return;
         }
         let lost = sent.saturating_sub(arrived);
-        self.count_recent(now, sent, lost);
         self.lost.count(now, sent, lost);
-    }
-
-    fn count_recent(&mut self, now: Time, sent: u32, lost: u32) {
-        let (all, gone, since) = &mut self.window;
-        *all = all.saturating_add(sent);
-        *gone = gone.saturating_add(lost);
-        if now.since(*since) >= WINDOW && *all >= ENOUGH {
-            self.recent_ppm = (u64::from(*gone) * 1_000_000 / u64::from(*all)).min(1_000_000) as u32;
-            self.window = (0, 0, now);
+        if lost > 0 {
+            self.recent.make();
+        }
+        if let Some(recent) = self.recent.get_mut() {
+            recent.count(now, sent, lost);
         }
     }
 
     /// Loss of the last second or so in parts per million, of at least twenty datagrams.
-    pub const fn recent_ppm(&self) -> u32 {
-        self.recent_ppm
+    pub fn recent_ppm(&self) -> u32 {
+        self.recent.get().map_or(0, |recent| recent.ppm)
     }
 
     /// The link was dead for a while: what was sent then says nothing about how much it loses when it works.
@@ -65,6 +71,21 @@ impl LossMeter {
     /// Loss in parts per million.
     pub fn ppm(&self) -> u32 {
         self.lost.ppm()
+    }
+}
+
+impl Recent {
+    fn count(&mut self, now: Time, sent: u32, lost: u32) {
+        self.sent = self.sent.saturating_add(sent);
+        self.lost = self.lost.saturating_add(lost);
+        if now.since(self.since) >= WINDOW && self.sent >= ENOUGH {
+            let ppm = (u64::from(self.lost) * 1_000_000 / u64::from(self.sent)).min(1_000_000) as u32;
+            *self = Self {
+                since: now,
+                ppm,
+                ..Self::default()
+            };
+        }
     }
 }
 

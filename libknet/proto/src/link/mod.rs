@@ -25,6 +25,7 @@ mod fading_share;
 pub mod flap_damping;
 mod judge;
 pub mod large_watch;
+mod load;
 pub mod loss;
 pub mod pace;
 pub mod path_mtu;
@@ -34,29 +35,32 @@ pub mod quality;
 pub mod rtt;
 pub mod sent_log;
 mod signals;
+mod troubles;
 
 pub use judge::{Hearing, PingDue, Surroundings};
 
+use core::num::NonZeroU8;
+
 use crate::{
-    config::{LinkConfig, Remote},
+    config::{Remote, SharedLinkConfig},
     event::LinkReason,
     ids::LinkId,
+    on_demand::OnDemand,
     status::{LinkState, Traffic, Verdicts},
-    time::{Span, Time},
+    time::{ShortSpan, Span, Time},
+    token_bucket::{Rate, TokenBucket},
     wire::control_record::ReceiveQuality,
 };
-use capacity::Capacity;
 use endpoint::Endpoint;
 use fading_share::FadingShare;
-use flap_damping::FlapDamping;
-use large_watch::LargeWatch;
+use load::Load;
 use loss::LossMeter;
 use pace::{Need, Pace};
 use path_mtu::{Limits, PathMtu};
 use probe::Probes;
 use quality::Quality;
 use rtt::{JitterMeter, RttEstimator, RttTail};
-use sent_log::SentLog;
+use troubles::Troubles;
 
 /// Bits of the numbers of probes that name their link.
 pub const LINK_BITS: u32 = 3;
@@ -83,7 +87,7 @@ const IDLE_RETRY: Span = Span::from_millis(50);
 /// Answers that bring a link up for the first time.
 const FIRST_PONG_COUNT: u8 = 3;
 /// PINGs answered (limits: row 23).
-const PONGS_PER_SECOND: u32 = 200;
+const PONGS: Rate = Rate::new(200, 200);
 
 /// A change of state, for the event and for whoever depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,15 +108,17 @@ pub struct Link {
     /// Its id.
     pub id: LinkId,
     /// What was configured, or the default for a link that the peer opened.
-    pub config: LinkConfig,
+    pub config: SharedLinkConfig,
+    /// As configured, or as the peer that opened it says.
+    pub priority: u8,
+    /// Likewise.
+    pub weight: Option<NonZeroU8>,
     /// Where it leads.
     pub endpoint: Endpoint,
     /// Round-trip time, from PONGs.
     pub rtt: RttEstimator,
     /// The slowest of them lately.
     pub rtt_tail: RttTail,
-    /// Round trip of data until it is reported: an upper bound that follows a growing queue.
-    report_rtt: RttEstimator,
     /// Jitter of what arrives.
     pub jitter: JitterMeter,
     /// Loss of what we send.
@@ -131,31 +137,20 @@ pub struct Link {
     pub rx: Traffic,
     /// Of those sent and received, the probes of the path MTU: what is too long for the path is no loss.
     pub mtu_probes: (u32, u32),
-    /// What was sent and not reported.
-    pub sent: SentLog,
+    /// The data that it carries.
+    pub load: Load,
     /// Whether it exceeds its limits.
     pub quality: Quality,
-    /// How much it carries.
-    pub capacity: Capacity,
     /// Its part of the traffic where links share it, relative to the others; 1 or more.
     pub share: u16,
     /// The largest datagram that passes.
     pub mtu: PathMtu,
-    /// Large datagrams that may be vanishing.
-    large: LargeWatch,
-    /// Flap damping.
-    pub damping: FlapDamping,
-    /// How it has been judged so far.
-    pub verdicts: Verdicts,
+    troubles: OnDemand<Troubles>,
     /// It has gone down since it was configured.
     been_down: bool,
-    cleared: (Traffic, Traffic),
+    cleared: OnDemand<(Traffic, Traffic)>,
     state: LinkState,
     since: Time,
-    /// While it is suspect: when that left which had no answer in time.
-    doubted_from: Time,
-    /// And so long what goes out over another link goes out over it as well.
-    pub mirror_until: Time,
     receiving: bool,
     last_rx: Time,
     last_proof: Time,
@@ -169,10 +164,9 @@ pub struct Link {
     step_at: Time,
     /// That is a place in the queue of those that are to be probed.
     queued: bool,
-    back_off: Span,
+    back_off: ShortSpan,
     /// Probes in a row without an answer while Probing.
     missed: u8,
-    last_hint: Option<Time>,
     heartbeat_at: Time,
     /// While it is suspect: something came from the peer when its probes were under way.
     saw_life: bool,
@@ -180,18 +174,15 @@ pub struct Link {
     asked_to_hear: u8,
     pace: Pace,
     /// The peer has asked for heartbeats no closer together than this.
-    least_interval: Span,
+    least_interval: ShortSpan,
     /// When the pace was last hastened: what was silent before was so with leave.
     hastened: Time,
     need: Need,
     /// The longest pause between the peer's heartbeats, as it has announced.
-    peer_pause: Option<Span>,
+    peer_pause: Option<ShortSpan>,
     still_reports: u8,
-    first_send_error: Option<(Time, u8)>,
     rt_factor: u8,
-    factor_changed: Time,
-    suspects_lately: (Time, u8),
-    pong_budget: (Time, u32),
+    pongs: TokenBucket,
     held_pong: Option<HeldPong>,
     peer_admin_down: bool,
     /// The peer cannot send on it, as far as it has told.
@@ -210,15 +201,16 @@ pub struct HeldPong {
 
 impl Link {
     /// A link that has just been configured or opened by the peer.
-    pub fn new(id: LinkId, config: LinkConfig, now: Time, largest_datagram: u16) -> Self {
+    pub fn new(id: LinkId, config: SharedLinkConfig, now: Time, largest_datagram: u16) -> Self {
         let ipv6 = matches!(config.remote, Remote::Static(address) if address.is_ipv6());
         let mut link = Self {
             id,
             endpoint: Endpoint::new(&config),
+            priority: config.priority,
+            weight: config.weight,
             config,
             rtt: RttEstimator::default(),
             rtt_tail: RttTail::default(),
-            report_rtt: RttEstimator::default(),
             jitter: JitterMeter::default(),
             tx_loss: LossMeter::default(),
             rx_loss: LossMeter::default(),
@@ -228,9 +220,8 @@ impl Link {
             last_tx: now,
             rx: Traffic::default(),
             mtu_probes: (0, 0),
-            sent: SentLog::default(),
+            load: Load::default(),
             quality: Quality::default(),
-            capacity: Capacity::default(),
             share: 1,
             mtu: PathMtu::new(
                 now,
@@ -240,15 +231,11 @@ impl Link {
                     largest_datagram,
                 },
             ),
-            large: LargeWatch::new(ipv6),
-            damping: FlapDamping::default(),
-            verdicts: Verdicts::default(),
             been_down: false,
-            cleared: Default::default(),
+            troubles: OnDemand::NONE,
+            cleared: OnDemand::NONE,
             state: LinkState::Down,
             since: now,
-            doubted_from: now,
-            mirror_until: now,
             receiving: true,
             last_rx: now,
             last_proof: now,
@@ -258,23 +245,19 @@ impl Link {
             tally: 0,
             step_at: Time::NEVER,
             queued: false,
-            back_off: DEAD_PROBE_FIRST,
+            back_off: ShortSpan::of(DEAD_PROBE_FIRST),
             missed: 0,
-            last_hint: None,
             heartbeat_at: Time::NEVER,
             saw_life: false,
             asked_to_hear: 0,
             pace: Pace::default(),
-            least_interval: Span::ZERO,
+            least_interval: ShortSpan::default(),
             hastened: now,
             need: Need::default(),
             peer_pause: None,
             still_reports: 0,
-            first_send_error: None,
             rt_factor: 1,
-            factor_changed: now,
-            suspects_lately: (now, 0),
-            pong_budget: (now, 0),
+            pongs: TokenBucket::FULL,
             held_pong: None,
             peer_admin_down: false,
             peer_tx_down: false,
@@ -344,7 +327,7 @@ impl Link {
 
     /// Whether frames are still mirrored on it while it is in doubt.
     pub fn mirror(&self, now: Time) -> bool {
-        self.state == LinkState::Suspect && now < self.mirror_until
+        self.state == LinkState::Suspect && now < self.mirror_until()
     }
 
     /// Datagrams sent so far from which loss is computed, modulo 2^32.
@@ -365,10 +348,35 @@ impl Link {
         }
     }
 
+    /// Until then what goes out over another link goes out over it as well, while it is suspect.
+    pub fn mirror_until(&self) -> Time {
+        self.troubles.get().map_or(Time::ZERO, |t| t.mirror_until)
+    }
+
+    /// It is suspect, and is mirrored on until then.
+    pub fn mirror_while(&mut self, until: Time) {
+        self.troubles.make().mirror_until = until;
+    }
+
+    /// How it has been judged so far.
+    pub fn verdicts(&self) -> Verdicts {
+        self.troubles.get().map(|t| t.verdicts).unwrap_or_default()
+    }
+
+    /// The penalty of flap damping now, in thousandths.
+    pub fn penalty_milli(&self, now: Time) -> u32 {
+        self.troubles.get().map_or(0, |t| t.damping.milli(now))
+    }
+
+    /// Until when flap damping keeps it out of use.
+    fn hold_until(&self) -> Time {
+        self.troubles.get().map_or(Time::ZERO, |t| t.damping.hold_until())
+    }
+
     /// How much longer flap damping keeps it out of use.
     pub fn held_for(&self, now: Time) -> Span {
         match self.state {
-            LinkState::Down | LinkState::Probing => self.damping.hold_until().since(now),
+            LinkState::Down | LinkState::Probing => self.hold_until().since(now),
             _ => Span::ZERO,
         }
     }
@@ -391,7 +399,7 @@ impl Link {
         };
         (floor.times(u64::from(self.rt_factor)))
             .max(self.rtt.bound() + self.report_delay())
-            .max(self.report_rtt.bound())
+            .max(self.load.report_bound())
             .min(self.config.timers.timeout)
     }
 
@@ -402,7 +410,7 @@ impl Link {
             return pause;
         }
         self.peer_pause
-            .map_or(pause, |longest| longest.times(10).divided_by(11))
+            .map_or(pause, |longest| longest.span().times(10).divided_by(11))
     }
 
     /// The longest pause between our heartbeats, told to the peer so that it can miss them.
@@ -435,7 +443,7 @@ impl Link {
         let pause = if driver && self.state >= LinkState::Suspect {
             longest(self.pace.pause(interval))
         } else {
-            self.peer_pause.unwrap_or(longest(interval))
+            self.peer_pause.map_or(longest(interval), ShortSpan::span)
         };
         let silence = pause + self.report_timeout() + self.idle_retry().times(2);
         let asked = self.urgent_spacing().times(u64::from(self.asked_to_hear));
@@ -468,27 +476,19 @@ impl Link {
     /// Being wrong is answered with patience: the floor of RT doubles, up to eightfold.
     fn raise_floor(&mut self, now: Time) {
         self.rt_factor = (self.rt_factor * 2).min(8);
-        self.factor_changed = now;
+        self.troubles.make().patience_changed = now;
     }
 
     fn count_suspicion(&mut self, now: Time) {
-        self.verdicts.suspects = self.verdicts.suspects.saturating_add(1);
-        if now.since(self.factor_changed) >= Span::from_secs(600) && self.rt_factor > 1 {
+        let troubles = self.troubles.make();
+        let often = troubles.suspected(now);
+        if now.since(troubles.patience_changed) >= Span::from_secs(600) && self.rt_factor > 1 {
             self.rt_factor /= 2;
-            self.factor_changed = now;
+            troubles.patience_changed = now;
         }
-        let (start, n) = self.suspects_lately;
-        self.suspects_lately = if now.since(start) >= Span::from_secs(60) {
-            (now, 1)
-        } else {
-            (start, n + 1)
-        };
-        if self.suspects_lately.1 > 6 {
-            self.suspects_lately = (now, 0);
-            // A doubt costs a few mirrored frames, waiting costs lost ones: do not go far.
-            if self.rt_factor < 2 {
-                self.raise_floor(now);
-            }
+        // A doubt costs a few mirrored frames, waiting costs lost ones: do not go far.
+        if often && self.rt_factor < 2 {
+            self.raise_floor(now);
         }
     }
 
@@ -500,8 +500,9 @@ impl Link {
 
     fn enter_down(&mut self, now: Time, reason: LinkReason, silent: Span) -> Option<Transition> {
         self.been_down = true;
-        self.verdicts.downs = self.verdicts.downs.saturating_add(1);
-        self.damping.down(now);
+        let troubles = self.troubles.make();
+        troubles.verdicts.downs = troubles.verdicts.downs.saturating_add(1);
+        troubles.damping.down(now);
         self.tx_loss.interrupt();
         let t = self.enter_after(now, LinkState::Down, reason, silent);
         self.endpoint.go_home();
@@ -539,11 +540,11 @@ impl Link {
         match to {
             LinkState::Up => {
                 self.proven(now);
-                self.sent.answered(now);
+                self.load.answered(now);
                 self.heartbeat_at = self.heartbeat_at.min(now + self.interval());
             }
             LinkState::Suspect => {
-                self.doubted_from = now - silent;
+                self.troubles.make().doubted_from = now - silent;
                 self.count_suspicion(now);
                 self.step_at = now;
             }
@@ -552,11 +553,11 @@ impl Link {
                 self.step_at = now;
             }
             LinkState::Down => {
-                self.back_off = DEAD_PROBE_FIRST;
+                self.back_off = ShortSpan::of(DEAD_PROBE_FIRST);
                 self.step_at = now + DEAD_PROBE_FIRST;
-                self.sent.answered(now);
+                self.load.answered(now);
             }
-            LinkState::AdminDown | LinkState::LocalDown => self.sent.clear(),
+            LinkState::AdminDown | LinkState::LocalDown => self.load.stop(),
         }
         Some(Transition {
             from,
@@ -589,7 +590,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_refuses_is_no_loss() {
-        let config = LinkConfig::new(None, Remote::Dynamic);
+        let config = SharedLinkConfig::default();
         let id = LinkId::new(0).expect("an id");
         let mut link = Link::new(id, config, Time::ZERO, 1_446);
         link.tx.count(1_000);

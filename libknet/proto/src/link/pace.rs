@@ -7,7 +7,7 @@
 use super::{DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link};
 use crate::{
     status::LinkState,
-    time::{Span, Time},
+    time::{ShortSpan, Span, Time},
 };
 
 /// Heartbeats in a row that a resting link sends at the usual pace: one that is needed every few seconds stays alert.
@@ -71,7 +71,7 @@ pub struct Need {
     /// One of these is cheaper.
     metered: bool,
     /// The peer does not need it: how rare it wishes the heartbeats.
-    peer: Option<Span>,
+    peer: Option<ShortSpan>,
     /// The last data that came over it: session and counter.
     data_seen: Option<(u32, u32)>,
 }
@@ -79,12 +79,12 @@ pub struct Need {
 impl Link {
     /// The pause between heartbeats while it is needed: as configured, or longer where the peer has too many peers.
     pub fn interval(&self) -> Span {
-        self.config.timers.interval.max(self.least_interval)
+        self.config.timers.interval.max(self.least_interval.span())
     }
 
     /// The peer asks for heartbeats that are no closer together than this, in all of this session.
     pub fn keep_apart(&mut self, least_interval: Span) {
-        self.least_interval = least_interval;
+        self.least_interval = ShortSpan::of(least_interval);
     }
 
     /// It costs money, and a cheaper link does the work.
@@ -108,7 +108,7 @@ impl Link {
 
     /// What the peer wishes, likewise.
     pub fn peer_wishes(&mut self, now: Time, pause_ms: u16) {
-        self.need.peer = (pause_ms > 0).then(|| Span::from_millis(u64::from(pause_ms)));
+        self.need.peer = (pause_ms > 0).then(|| ShortSpan::of(Span::from_millis(u64::from(pause_ms))));
         if self.slowest_pause().is_none() {
             self.hasten(now);
         }
@@ -116,7 +116,7 @@ impl Link {
 
     /// The peer announces the longest pause between its heartbeats.
     pub fn peer_announces(&mut self, pause_ms: u16) {
-        self.peer_pause = Some(Span::from_millis(u64::from(pause_ms)).max(SHORTEST));
+        self.peer_pause = Some(ShortSpan::of(Span::from_millis(u64::from(pause_ms)).max(SHORTEST)));
     }
 
     /// The pause that its heartbeats may grow to, if one of the two sides wants that and none needs it.
@@ -125,7 +125,8 @@ impl Link {
         if self.need.metered {
             Some(own)
         } else {
-            self.need.peer.filter(|_| self.need.spare).map(|p| p.min(own))
+            let wish = self.need.peer.filter(|_| self.need.spare);
+            wish.map(|p| p.span().min(own))
         }
     }
 
@@ -140,7 +141,7 @@ impl Link {
         }
         self.hasten(now);
         if self.state == LinkState::Down {
-            self.back_off = DEAD_PROBE_FIRST;
+            self.back_off = ShortSpan::of(DEAD_PROBE_FIRST);
             self.step_at = now;
         }
         self.state == LinkState::Up

@@ -35,6 +35,8 @@
 
 mod limits;
 
+use core::num::NonZeroU16;
+
 use crate::time::{Span, Time};
 use limits::headers;
 pub use limits::{LimitReason, Limits, base, floor};
@@ -97,7 +99,9 @@ pub struct PathMtu {
     /// The proven size that stopped passing.
     hole: Option<u16>,
     pending: Option<Pending>,
-    sent: [Option<MtuProbe>; REMEMBERED],
+    /// The sizes of the last probes whose acknowledgement is still accepted, the latest first: their ids are those before
+    /// the next one.
+    sent: [Option<NonZeroU16>; REMEMBERED],
     next_id: u32,
     /// Probes are paid for up to then.
     paid: Time,
@@ -237,7 +241,7 @@ impl PathMtu {
         self.next_id = self.next_id.wrapping_add(1);
         self.sent.rotate_right(1);
         if let Some(slot) = self.sent.first_mut() {
-            *slot = Some(probe);
+            *slot = NonZeroU16::new(size);
         }
         Some(probe)
     }
@@ -256,8 +260,9 @@ impl PathMtu {
     /// The peer acknowledges a probe. Late is as good as in time; an acknowledgement of nothing that was sent
     /// changes nothing.
     pub fn acked(&mut self, now: Time, size: u16, id: u32) {
-        let probe = Some(MtuProbe { size, id });
-        let Some(slot) = self.sent.iter_mut().find(|s| **s == probe) else {
+        let before = self.next_id.wrapping_sub(id).wrapping_sub(1);
+        let slot = usize::try_from(before).ok().and_then(|n| self.sent.get_mut(n));
+        let Some(slot) = slot.filter(|s| s.is_some_and(|s| s.get() == size)) else {
             return;
         };
         *slot = None;
@@ -364,7 +369,8 @@ impl PathMtu {
         base(self.ipv6).min(self.limit())
     }
 
-    fn floor(&self) -> u16 {
+    /// What passes whatever the path, in bytes of UDP payload.
+    pub fn floor(&self) -> u16 {
         floor(self.ipv6).min(self.limit())
     }
 

@@ -1,11 +1,17 @@
 //! Probes on their way: four PINGs of a link, with what is needed to use their answers.
 
-use crate::time::{Span, Time};
+use crate::{
+    on_demand::OnDemand,
+    time::{Span, Time},
+};
 
 const OUTSTANDING: usize = 4;
 /// An answer may take so long. However many are sent meanwhile, the oldest that waits for its answer is kept: it tells
 /// how long the way has become.
 const LONGEST_WAIT: Span = Span::from_secs(2);
+
+/// After this time nothing is expected any more.
+const FORGOTTEN: Span = Span::from_secs(4);
 
 /// A PING that was sent.
 #[derive(Clone, Copy, Debug)]
@@ -22,44 +28,56 @@ pub struct Probe {
     pub answered: bool,
 }
 
-/// Four probes of a link.
-#[derive(Clone, Copy, Debug, Default)]
+/// Four probes of a link. Most links have none but the last heartbeat: the others are kept where one follows the other
+/// before there can be no answer any more.
+#[derive(Clone, Debug, Default)]
 pub struct Probes {
-    ring: [Option<Probe>; OUTSTANDING],
+    latest: Option<Probe>,
+    earlier: OnDemand<[Option<Probe>; OUTSTANDING - 1]>,
 }
 
 impl Probes {
     /// Remembers `probe`; the oldest is forgotten, or the next one if that still waits.
     pub fn sent(&mut self, probe: Probe) {
+        let Some(before) = self.latest.replace(probe) else {
+            return;
+        };
+        if probe.sent.since(before.sent) >= FORGOTTEN {
+            self.earlier.clear();
+            return;
+        }
         let waits = |p: &&Probe| !p.answered && !p.deferred && probe.sent.since(p.sent) < LONGEST_WAIT;
-        let waiting = self.ring.iter().flatten().filter(waits);
+        let earlier = self.earlier.make();
+        let waiting = earlier.iter().flatten().chain([&before]).filter(waits);
         let kept = waiting.min_by_key(|p| p.sent).map(|p| p.id);
         let age = |slot: &&mut Option<Probe>| match slot {
             Some(p) if Some(p.id) == kept => Some(Time::NEVER),
             Some(p) => Some(p.sent),
             None => None,
         };
-        if let Some(slot) = self.ring.iter_mut().min_by_key(age) {
-            *slot = Some(probe);
+        if let Some(slot) = earlier.iter_mut().min_by_key(age) {
+            *slot = Some(before);
         }
     }
 
     /// The probe that `id` answers. It stays, because copies of the answer may come over other links.
     pub fn answered(&mut self, id: u32) -> Option<Probe> {
-        let probe = self.ring.iter_mut().flatten().find(|p| p.id == id)?;
+        let earlier = self.earlier.get_mut().into_iter().flatten();
+        let probe = earlier.chain([&mut self.latest]).flatten().find(|p| p.id == id)?;
         probe.answered = true;
         Some(*probe)
     }
 
     /// When the last one left.
     pub fn last_sent(&self) -> Option<Time> {
-        self.ring.iter().flatten().map(|p| p.sent).max()
+        self.latest.map(|p| p.sent)
     }
 
     /// When the first probe after `proof` that wants an answer at once was sent.
     pub fn oldest_unanswered(&self, proof: Time) -> Option<Time> {
-        self.ring
-            .iter()
+        let earlier = self.earlier.get().into_iter().flatten();
+        earlier
+            .chain([&self.latest])
             .flatten()
             .filter(|p| !p.deferred && p.sent > proof)
             .map(|p| p.sent)

@@ -1,63 +1,72 @@
 //! Round-trip time and jitter of a link, from real measurements.
 
-use crate::time::{Span, Time};
+use crate::{
+    on_demand::OnDemand,
+    time::{ShortSpan, Span, Time},
+};
 
 /// What comes after a doubt counts as no more than so much above the average: in one such measurement the estimator goes along
 /// with a queue that has grown by half a second.
 const MOST_DOUBTFUL: Span = Span::from_millis(500);
+/// No round trip is shorter.
+const SHORTEST: Span = Span::from_nanos(100);
 
 /// Smoothed round-trip time and its variation (RFC 6298 section 2, with its gains 1/8 and 1/4).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RttEstimator {
-    srtt: Option<Span>,
-    rttvar: Span,
-    min: Option<Span>,
+    /// Zero before the first measurement.
+    srtt: ShortSpan,
+    rttvar: ShortSpan,
+    /// Likewise.
+    min: ShortSpan,
 }
 
 impl RttEstimator {
-    /// Takes in one measurement.
+    /// Takes in one measurement; more than 85 s count as these.
     pub fn sample(&mut self, rtt: Span) {
-        self.min = Some(self.min.map_or(rtt, |m| m.min(rtt)));
-        match self.srtt {
-            None => {
-                self.srtt = Some(rtt);
-                self.rttvar = rtt.divided_by(2);
-            }
+        let rtt = rtt.max(SHORTEST);
+        let (srtt, rttvar) = match self.srtt() {
+            None => (rtt, rtt.divided_by(2)),
             Some(srtt) => {
                 let error = if srtt > rtt { srtt - rtt } else { rtt - srtt };
-                self.rttvar = self.rttvar.times(3).divided_by(4) + error.divided_by(4);
-                self.srtt = Some(srtt.times(7).divided_by(8) + rtt.divided_by(8));
+                (
+                    srtt.times(7).divided_by(8) + rtt.divided_by(8),
+                    self.rttvar().times(3).divided_by(4) + error.divided_by(4),
+                )
             }
-        }
+        };
+        self.srtt = ShortSpan::of(srtt.max(SHORTEST));
+        self.rttvar = ShortSpan::of(rttvar);
+        self.min = ShortSpan::of(self.min().map_or(rtt, |m| m.min(rtt)));
     }
 
     /// Takes in one that was measured while nobody knew whether there would be an answer. Where the peer has stood still it tells
     /// for how long, and nothing of the path; where the path has become longer, there will be more.
     pub fn doubtful_sample(&mut self, rtt: Span) {
-        let most = self.srtt.map_or(rtt, |srtt| srtt + MOST_DOUBTFUL);
+        let most = self.srtt().map_or(rtt, |srtt| srtt + MOST_DOUBTFUL);
         self.sample(rtt.min(most));
     }
 
     /// The smoothed round-trip time, if anything was measured.
     pub const fn srtt(&self) -> Option<Span> {
-        self.srtt
+        self.srtt.known()
     }
 
     /// Its variation.
     pub const fn rttvar(&self) -> Span {
-        self.rttvar
+        self.rttvar.span()
     }
 
     /// The smallest measurement.
     pub const fn min(&self) -> Option<Span> {
-        self.min
+        self.min.known()
     }
 
     /// `SRTT + max(4·RTTVAR, 1 ms)`: what a healthy answer stays below. Zero before the first measurement.
     pub fn bound(&self) -> Span {
-        match self.srtt {
+        match self.srtt() {
             None => Span::ZERO,
-            Some(srtt) => srtt + self.rttvar.times(4).max(Span::from_millis(1)),
+            Some(srtt) => srtt + self.rttvar().times(4).max(Span::from_millis(1)),
         }
     }
 }
@@ -71,76 +80,83 @@ const APART: Span = Span::from_millis(140);
 /// The greatest measurements of a part. In four parts of 20 s there are at most 572, and the 99th percentile of
 /// these is the sixth from above.
 const KEPT: usize = 6;
+/// Where measurements are further apart than this, no more than [`FEW`] are in a part, and the 99th percentile of all
+/// is the greatest: the others need not be kept. The heartbeats of most links of a hub with tens of thousands are.
+const RARE: Span = Span::from_secs(2);
+const FEW: u8 = 11;
 
 /// The slow end of the round-trip times of the last minute: of the last 60 to 80 seconds, to be exact.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RttTail {
-    /// The part that grows, and the ones before it, the latest first.
-    parts: [Tail; PARTS + 1],
+    /// Of the part that grows, and of the ones before it, the latest first: how many measurements there are.
+    counts: [u8; PARTS + 1],
+    /// The greatest of each, in microseconds.
+    greatest: [u32; PARTS + 1],
+    /// The next greatest of each, descending.
+    others: OnDemand<[[u32; KEPT - 1]; PARTS + 1]>,
     began: Time,
     last: Option<Time>,
-}
-
-/// Of one part.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tail {
-    count: u32,
-    /// In microseconds, descending.
-    greatest: [u32; KEPT],
-}
-
-impl Tail {
-    fn sample(&mut self, rtt_us: u32) {
-        self.count += 1;
-        let place = self.greatest.partition_point(|g| *g >= rtt_us);
-        if place < KEPT {
-            self.greatest[place..].rotate_right(1);
-            self.greatest[place] = rtt_us;
-        }
-    }
 }
 
 impl RttTail {
     /// Takes in one measurement.
     pub fn sample(&mut self, now: Time, rtt: Span) {
-        if self.last.is_some_and(|last| now.since(last) < APART) {
+        let pause = self.last.map(|last| now.since(last));
+        if pause.is_some_and(|pause| pause < APART) {
             return;
         }
         self.last = Some(now);
-        let passed = self.parts_since(now);
-        if passed > 0 {
-            self.parts.rotate_right(passed.min(PARTS));
-            self.parts
-                .iter_mut()
-                .take(passed)
-                .for_each(|p| *p = Tail::default());
-            self.began = now;
+        self.forget(now);
+        if pause.is_some_and(|pause| pause < RARE) {
+            self.others.make();
         }
-        self.parts[0].sample(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
+        let mut rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+        let ([count, ..], [greatest, ..]) = (&mut self.counts, &mut self.greatest);
+        *count = count.saturating_add(1);
+        if rtt_us > *greatest {
+            core::mem::swap(greatest, &mut rtt_us);
+        }
+        if let Some([others, ..]) = self.others.get_mut() {
+            let place = others.partition_point(|o| *o >= rtt_us);
+            if let Some(smaller) = others.get_mut(place..).filter(|s| !s.is_empty()) {
+                smaller.rotate_right(1);
+                smaller[0] = rtt_us;
+            }
+        }
+    }
+
+    /// Forgets what is too old.
+    fn forget(&mut self, now: Time) {
+        let passed = self.parts_since(now).min(PARTS + 1);
+        if passed == 0 {
+            return;
+        }
+        self.began = now;
+        shift(&mut self.counts, passed);
+        shift(&mut self.greatest, passed);
+        if self.counts.iter().all(|count| *count <= FEW) {
+            self.others.clear();
+        } else if let Some(others) = self.others.get_mut() {
+            shift(others, passed);
+        }
     }
 
     /// The round-trip time that 99 of 100 measurements of the last minute did not exceed (nearest rank); `None` if there
     /// was none.
     pub fn p99(&self, now: Time) -> Option<Span> {
         let live = (PARTS + 1).saturating_sub(self.parts_since(now));
-        let mut parts = self.parts;
-        let parts = parts.get_mut(..live)?;
-        let count: u32 = parts.iter().map(|p| p.count).sum();
+        let count: usize = self.counts.iter().take(live).map(|c| usize::from(*c)).sum();
         if count == 0 {
             return None;
         }
-        // From above: how many measurements may be slower.
-        let mut slower = count / 100;
-        loop {
-            let part = parts.iter_mut().max_by_key(|p| p.greatest[0])?;
-            let [greatest, ..] = part.greatest;
-            if slower == 0 {
-                return Some(Span::from_micros(u64::from(greatest)));
-            }
-            slower -= 1;
-            part.greatest.rotate_left(1);
-            part.greatest[KEPT - 1] = 0;
-        }
+        let mut kept = [0; KEPT * (PARTS + 1)];
+        let others = self.others.get().into_iter().flatten().take(live).flatten();
+        let all = self.greatest.iter().take(live).chain(others);
+        kept.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+        kept.sort_unstable_by(|a, b| b.cmp(a));
+        // How many measurements may be slower.
+        kept.get(count / 100)
+            .map(|rtt_us| Span::from_micros(u64::from(*rtt_us)))
     }
 
     /// How many parts have ended since the one that grows began.
@@ -149,12 +165,18 @@ impl RttTail {
     }
 }
 
+/// Makes room for `passed` new parts in front.
+fn shift<T: Default>(parts: &mut [T; PARTS + 1], passed: usize) {
+    parts.rotate_right(passed.min(PARTS));
+    parts.iter_mut().take(passed).for_each(|p| *p = T::default());
+}
+
 /// Interarrival jitter of what the peer sends (RFC 3550 section 6.4.1). Needs no common clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JitterMeter {
     last_transit_us: Option<u32>,
-    /// Jitter in nanoseconds.
-    jitter: u64,
+    /// Jitter in nanoseconds, 4 s at most.
+    jitter: u32,
 }
 
 impl JitterMeter {
@@ -163,7 +185,7 @@ impl JitterMeter {
         let transit = now.wire_micros().wrapping_sub(t_tx_us);
         if let Some(last) = self.last_transit_us.replace(transit) {
             let difference = (transit.wrapping_sub(last) as i32).unsigned_abs();
-            let difference = u64::from(difference).saturating_mul(1_000);
+            let difference = difference.saturating_mul(1_000);
             self.jitter = self.jitter - self.jitter / 16 + difference / 16;
         }
     }
@@ -176,7 +198,7 @@ impl JitterMeter {
 
     /// The estimate.
     pub const fn jitter(&self) -> Span {
-        Span::from_nanos(self.jitter)
+        Span::from_nanos(self.jitter as u64)
     }
 }
 
@@ -233,7 +255,7 @@ mod tests {
                 "{n} measurements"
             );
         }
-        let doubts = tail;
+        let doubts = tail.clone();
         for _ in 0..20 {
             tail.sample(now, Span::from_millis(70_000));
             now = now + Span::from_millis(5);

@@ -31,8 +31,6 @@ pub struct SentLog {
     marks: VecDeque<Mark>,
     /// The last that was sent, for as long as it waits.
     newest: Option<Mark>,
-    /// The last that was sent.
-    last: Option<DataSeq>,
 }
 
 impl SentLog {
@@ -40,8 +38,6 @@ impl SentLog {
     pub fn sent(&mut self, now: Time, seq: DataSeq, spacing: Span) {
         let mark = Mark { seq, sent: now };
         self.newest = Some(mark);
-        // What is sent again may be older than what went before it.
-        self.last = self.last.max(Some(seq));
         let wanted = match self.marks.back() {
             None => true,
             Some(back) => now.since(back.sent) >= spacing && self.marks.len() < MARKS,
@@ -72,19 +68,9 @@ impl SentLog {
         self.keep_newest(|newest| newest.sent > sent);
     }
 
-    /// Whether `seq` can have been sent on this link.
-    pub fn could_have_sent(&self, seq: DataSeq) -> bool {
-        self.last.is_some_and(|last| seq <= last)
-    }
-
     /// When the oldest unreported datagram left.
     pub fn oldest_unreported(&self) -> Option<Time> {
         self.marks.front().map(|m| m.sent)
-    }
-
-    /// Forgets what is waiting.
-    pub fn clear(&mut self) {
-        *self = Self::default();
     }
 
     /// Datagrams that left between marks must not be forgotten with the mark before them.
@@ -174,10 +160,6 @@ mod tests {
             counter: 1_000,
         });
         assert_eq!(log.oldest_unreported(), Some(MS(2)));
-        assert!(!log.could_have_sent(DataSeq {
-            session: 2,
-            counter: 1
-        }));
     }
 
     #[test]

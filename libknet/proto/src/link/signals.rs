@@ -1,17 +1,15 @@
 //! What happens to a link: sessions, answers, reports, errors, events, the operator.
 
 use super::{
-    HASTY_ASK, HASTY_PROBE, HeldPong, Link, PONGS_PER_SECOND, Transition,
-    capacity::Capacity,
+    HASTY_ASK, HASTY_PROBE, HeldPong, Link, PONGS, Transition,
     endpoint::Endpoint,
     fading_share::FadingShare,
-    large_watch::LargeWatch,
     probe::Probe,
     rtt::{JitterMeter, RttEstimator, RttTail},
     sent_log::DataSeq,
 };
 use crate::{
-    config::LinkConfig,
+    config::SharedLinkConfig,
     event::LinkReason,
     status::{LinkState, Traffic, Verdicts},
     time::{Span, Time},
@@ -68,8 +66,7 @@ impl Link {
 
     /// The session is gone.
     pub fn session_ends(&mut self, now: Time) -> Option<Transition> {
-        self.capacity = Capacity::default();
-        self.sent.clear();
+        self.load.forget();
         self.probes.clear();
         self.asked = None;
         self.heartbeat_at = Time::NEVER;
@@ -83,7 +80,7 @@ impl Link {
     pub fn path_proven(&mut self, now: Time, reason: LinkReason) -> Option<Transition> {
         self.proven(now);
         match self.state {
-            LinkState::Probing | LinkState::Down | LinkState::Suspect if self.damping.hold_until() <= now => {
+            LinkState::Probing | LinkState::Down | LinkState::Suspect if self.hold_until() <= now => {
                 self.enter(now, LinkState::Up, reason)
             }
             LinkState::Down => self.enter(now, LinkState::Probing, reason),
@@ -99,19 +96,16 @@ impl Link {
         }
         let ipv6 = self.endpoint.current().is_some_and(|p| p.remote.is_ipv6());
         self.mtu.reset(now, ipv6);
-        self.large = LargeWatch::new(ipv6);
         self.forget_measurements();
     }
 
     /// The path is another one, or the peer has restarted and counts from zero again.
     fn forget_measurements(&mut self) {
-        self.report_rtt = RttEstimator::default();
-        self.capacity = Capacity::default();
         self.tx_loss.reset();
         self.rx_loss.reset();
         self.reordered = FadingShare::default();
         self.peer_quality = None;
-        self.sent.clear();
+        self.load.forget();
         self.probes.clear();
         self.asked = None;
     }
@@ -126,23 +120,28 @@ impl Link {
     /// A data datagram of `len` bytes left on this link. Returns true if there is a new deadline: it is the only one
     /// waiting to be reported, or the first for which the size that passes matters.
     pub fn data_sent(&mut self, now: Time, seq: DataSeq, len: usize) -> bool {
-        let first = self.sent.oldest_unreported().is_none();
         let spacing = self.report_timeout().divided_by(16).max(Span::from_millis(1));
-        self.sent.sent(now, seq, spacing);
-        self.large.sent(now, seq, len);
+        let first = self.load.sent(now, seq, spacing);
+        if len > usize::from(self.mtu.floor())
+            && let Some(large) = self.load.large()
+        {
+            large.sent(now, seq, len);
+        }
         first | (len > SMALL && self.mtu.used())
     }
 
     /// A report about this link, for those who watch whether large datagrams vanish.
     pub fn watch_large(&mut self, now: Time, highest: DataSeq, bitmap: u64) {
-        if self.large.reported(highest, bitmap) {
+        if self.load.large().is_some_and(|l| l.reported(highest, bitmap)) {
             self.mtu.black_hole(now);
         }
     }
 
     /// The size that passes is another one: what vanished before says nothing about it.
     pub fn forget_large(&mut self) {
-        self.large.clear();
+        if let Some(large) = self.load.large() {
+            large.clear();
+        }
     }
 
     /// A PING leaves now.
@@ -171,8 +170,10 @@ impl Link {
 
     /// Sets the counters that people see to zero. The ones that loss is computed from go on.
     pub fn clear_counters(&mut self) {
-        self.cleared = (self.tx, self.rx);
-        self.verdicts = Verdicts::default();
+        *self.cleared.make() = (self.tx, self.rx);
+        if let Some(troubles) = self.troubles.get_mut() {
+            troubles.verdicts = Verdicts::default();
+        }
     }
 
     /// Datagrams sent and received since the counters were cleared.
@@ -181,7 +182,8 @@ impl Link {
             packets: total.packets.saturating_sub(base.packets),
             bytes: total.bytes.saturating_sub(base.bytes),
         };
-        (since(self.tx, self.cleared.0), since(self.rx, self.cleared.1))
+        let (tx, rx) = self.cleared.get().copied().unwrap_or_default();
+        (since(self.tx, tx), since(self.rx, rx))
     }
 
     /// A PONG for one of our probes came; `here`: over this very link. `arrived` is the peer's count of
@@ -209,13 +211,13 @@ impl Link {
         // An answer that the peer has held back proves that the link worked then, not that it does now.
         let proven = now - hold;
         let silent = now.since(self.last_proof);
-        if here && self.large.answered(probe.sent) {
+        if here && self.load.large().is_some_and(|l| l.answered(probe.sent)) {
             self.mtu.black_hole(now);
         }
-        self.sent.answered(probe.sent);
+        self.load.answered(probe.sent);
         self.proven(proven);
         self.still_reports = 0;
-        self.first_send_error = None;
+        self.no_send_error();
         let transition = match self.state {
             LinkState::Suspect if proven < self.since => None,
             LinkState::Suspect => self.enter_after(now, LinkState::Up, LinkReason::Answered, silent),
@@ -225,9 +227,10 @@ impl Link {
             }
             LinkState::Down if probe.deferred => None,
             LinkState::Down if probe.sent < self.since && self.been_down => {
-                self.verdicts.spurious = self.verdicts.spurious.saturating_add(1);
+                let troubles = self.troubles.make();
+                troubles.verdicts.spurious = troubles.verdicts.spurious.saturating_add(1);
+                troubles.damping.forgive(now);
                 self.raise_floor(now);
-                self.damping.forgive(now);
                 self.enter_after(now, LinkState::Up, LinkReason::Answered, silent)
             }
             LinkState::Down => {
@@ -238,10 +241,11 @@ impl Link {
             LinkState::Probing => {
                 self.tally = self.tally.saturating_add(1);
                 self.missed = 0;
-                if self.tally == self.pongs_needed() && self.damping.hold_until() > now {
-                    self.verdicts.held = self.verdicts.held.saturating_add(1);
+                if self.tally == self.pongs_needed() && self.hold_until() > now {
+                    let verdicts = &mut self.troubles.make().verdicts;
+                    verdicts.held = verdicts.held.saturating_add(1);
                 }
-                (self.tally >= self.pongs_needed() && self.damping.hold_until() <= now)
+                (self.tally >= self.pongs_needed() && self.hold_until() <= now)
                     .then(|| self.enter_after(now, LinkState::Up, LinkReason::PongCount, silent))
                     .flatten()
             }
@@ -262,36 +266,41 @@ impl Link {
 
     /// Whether a report about `highest` on this link can be true.
     pub fn could_report(&self, highest: DataSeq) -> bool {
-        self.sent.could_have_sent(highest)
+        self.load.could_have_sent(highest)
     }
 
     /// The peer reports that `highest` is the highest data counter that arrived over this link.
     pub fn reported(&mut self, now: Time, highest: DataSeq) -> Option<Transition> {
-        if !self.sent.could_have_sent(highest) {
+        if !self.load.could_have_sent(highest) {
             return None;
         }
-        if let Some(sent) = self.sent.reported(highest) {
+        if let Some(sent) = self.load.reported(highest) {
             let silent = now.since(self.last_proof);
             let rt = self.report_timeout();
-            let caught_up = self.sent.oldest_unreported().is_none_or(|at| now.since(at) < rt);
+            let caught_up = self.load.oldest_unreported().is_none_or(|at| now.since(at) < rt);
             if caught_up || self.state != LinkState::Suspect {
                 let rtt = now.since(sent);
-                self.measures(sent).sample(&mut self.report_rtt, rtt);
-                self.capacity.delay(now, now.since(sent));
+                let measures = self.measures(sent);
+                if let Some(estimator) = self.load.report_rtt() {
+                    measures.sample(estimator, rtt);
+                }
+                if let Some(capacity) = self.load.capacity() {
+                    capacity.delay(now, rtt);
+                }
             }
             // A report can be late, when those before it were lost with a link: it proves that the link worked when
             // the data arrived, and no more.
             let arrived = sent + self.rtt.srtt().unwrap_or_default();
             self.proven(now.min(arrived));
             self.still_reports = 0;
-            self.first_send_error = None;
+            self.no_send_error();
             if self.state == LinkState::Suspect && caught_up {
                 return self.enter_after(now, LinkState::Up, LinkReason::Answered, silent);
             }
             return None;
         }
         // The report says nothing new. Twice in a row, later than it should have, is a sign.
-        let oldest = self.sent.oldest_unreported()?;
+        let oldest = self.load.oldest_unreported()?;
         let due = self.rtt.bound() + self.report_delay().times(2) + Span::from_millis(2);
         if self.rtt.srtt().is_none() || now.since(oldest) < due || now.since(self.last_proof) < due {
             self.still_reports = 0;
@@ -317,6 +326,7 @@ impl Link {
         // What a dead link swallows says nothing of how much it loses when it works.
         if self.state == LinkState::Up && self.rtt.srtt().is_some_and(quiet) {
             self.tx_loss.pair(now, self.counted_tx(), arrived);
+            self.load.shed(now);
         }
     }
 
@@ -377,13 +387,14 @@ impl Link {
     }
 
     /// The operator changed this link's configuration. The endpoint is made anew if its address changed.
-    pub fn reconfigure(&mut self, now: Time, config: LinkConfig) -> Option<Transition> {
+    pub fn reconfigure(&mut self, now: Time, config: SharedLinkConfig) -> Option<Transition> {
         let mut moved = config.local != self.config.local || config.remote != self.config.remote;
         if config.timers.interval != self.config.timers.interval {
             // What was silent before was so with leave.
             self.hastened = now;
             self.heartbeat_at = self.heartbeat_at.min(now + config.timers.interval);
         }
+        (self.priority, self.weight) = (config.priority, config.weight);
         self.config = config;
         if moved {
             let place = |e: &Endpoint| e.current().map(|p| (p.socket, p.remote));
@@ -414,13 +425,7 @@ impl Link {
 
     /// The kernel refused to send: no route, no address.
     pub fn send_error(&mut self, now: Time, alone: bool) -> Option<Transition> {
-        let spaced = Span::from_millis(5);
-        let errors = match self.first_send_error {
-            Some((at, n)) if now.since(at) >= spaced => n.saturating_add(1),
-            Some(_) => return None,
-            None => 1,
-        };
-        self.first_send_error = Some((now, errors));
+        let errors = self.troubles.make().send_error(now)?;
         let silent = now.since(self.last_proof);
         match self.state {
             LinkState::Up => self.enter_after(now, LinkState::Suspect, LinkReason::SendError, silent),
@@ -433,14 +438,13 @@ impl Link {
 
     /// Somebody (an ICMP message) claims that the link is dead: ask once, believe nothing.
     pub fn hint(&mut self, now: Time) -> bool {
-        let rested = self
-            .last_hint
-            .is_none_or(|last| now.since(last) >= Span::from_millis(100));
-        let ask = self.state == LinkState::Up && rested;
-        if ask {
-            self.last_hint = Some(now);
+        self.state == LinkState::Up && self.troubles.make().hint(now)
+    }
+
+    fn no_send_error(&mut self) {
+        if let Some(troubles) = self.troubles.get_mut() {
+            troubles.no_send_error();
         }
-        ask
     }
 
     /// Somebody else's word hints at that the peer is gone: whether to ask over this link. One that is in doubt is asked when
@@ -459,13 +463,7 @@ impl Link {
 
     /// Whether another PING may be answered.
     pub fn may_pong(&mut self, now: Time) -> bool {
-        let (start, n) = self.pong_budget;
-        self.pong_budget = if now.since(start) >= Span::from_secs(1) {
-            (now, 1)
-        } else {
-            (start, n + 1)
-        };
-        self.pong_budget.1 <= PONGS_PER_SECOND
+        self.pongs.take(PONGS, now, 1)
     }
 
     /// Keeps a PING to be answered in our next heartbeat.

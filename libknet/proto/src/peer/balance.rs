@@ -14,27 +14,30 @@ impl Peer {
     /// A report came. Measures the links that share the traffic, if it is time, and gives each its part.
     pub(super) fn balance(&mut self, env: &Env) {
         let rotation = self.set.rotation;
-        let measured = |l: &Link| l.config.weight.is_none();
+        let measured = |l: &Link| l.weight.is_none();
         if rotation.len() < 2 || !self.links().any(|l| rotation.contains(l.id) && measured(l)) {
             return;
         }
         let mut ready = true;
         for link in self.sharing() {
             // All of them, also after one is not.
-            ready &= link.capacity.is_ready(env.now);
+            ready &= link.load.capacity().is_some_and(|c| c.is_ready(env.now));
         }
         if !ready {
             return;
         }
         let windows: [Option<Window>; MAX_LINKS] = core::array::from_fn(|i| {
             let link = self.links.get_mut(i)?.as_deref_mut()?;
-            rotation.contains(link.id).then(|| link.capacity.close(env.now))
+            let capacity = link.load.capacity().filter(|_| rotation.contains(link.id))?;
+            Some(capacity.close(env.now))
         });
         let full_links = windows.iter().flatten().filter(|w| w.full).count();
         for link in self.sharing() {
-            if let Some(window) = windows.get(link.id.index()).copied().flatten() {
+            if let Some(window) = windows.get(link.id.index()).copied().flatten()
+                && let Some(capacity) = link.load.capacity()
+            {
                 let others = full_links - usize::from(window.full);
-                link.capacity.learn(window, others > 0);
+                capacity.learn(window, others > 0);
             }
         }
         self.share_out();
@@ -43,19 +46,19 @@ impl Peer {
     /// Gives each link its share.
     pub(super) fn share_out(&mut self) {
         let fixed: (u64, u64) = self.links().fold((0, 0), |(weights, rates), l| {
-            match (l.config.weight, l.capacity.rate()) {
+            match (l.weight, l.load.rate()) {
                 (Some(weight), Some(rate)) => (weights + u64::from(weight.get()) * UNIT, rates + rate),
                 _ => (weights, rates),
             }
         });
-        let automatic = self.links().filter(|l| l.config.weight.is_none());
+        let automatic = self.links().filter(|l| l.weight.is_none());
         let all = automatic
-            .filter_map(|l| l.capacity.rate())
+            .filter_map(|l| l.load.rate())
             .fold((0, 0), |(n, sum), rate| (n + UNIT, sum + rate));
         // What a share is worth: as with the links whose weight is given, or else so that the mean is one unit.
         let (shares, rates) = if fixed.1 > 0 { fixed } else { all };
         for link in self.links.iter_mut().flatten() {
-            let share = match (link.config.weight, link.capacity.rate()) {
+            let share = match (link.weight, link.load.rate()) {
                 (Some(weight), _) => u64::from(weight.get()) * UNIT,
                 (None, Some(rate)) => rate.saturating_mul(shares) / rates.max(1),
                 (None, None) => UNIT,

@@ -21,7 +21,7 @@ use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::net::SocketAddr;
 
 use crate::{
-    config::{LinkConfig, PeerConfig},
+    config::{PeerConfig, SharedLinkConfig},
     event::{Event, LinkReason, SessionDownReason},
     handshake::message::Input,
     ids::{LinkId, LinkSet, MAX_LINKS, PeerId, ReceiverIndex, SocketId},
@@ -232,13 +232,10 @@ impl Peer {
     fn reconfigure_opened(&mut self, env: &mut Env, link: LinkId) {
         let config = self.config.opened(link);
         let t = self.link_mut(link).and_then(|l| {
-            let LinkConfig { priority, weight, .. } = l.config;
-            let config = LinkConfig {
-                priority,
-                weight,
-                ..config
-            };
-            l.reconfigure(env.now, config)
+            let said = (l.priority, l.weight);
+            let t = l.reconfigure(env.now, config);
+            (l.priority, l.weight) = said;
+            t
         });
         self.after(env, link, t);
     }
@@ -317,7 +314,7 @@ impl Peer {
         self.links().find(|l| l.endpoint.is_current(path)).map(|l| l.id)
     }
 
-    fn add_link(&mut self, env: &mut Env, id: LinkId, config: LinkConfig) {
+    fn add_link(&mut self, env: &mut Env, id: LinkId, config: SharedLinkConfig) {
         let mut link = Link::new(id, config, env.now, env.largest_datagram);
         if link.config.local.is_some_and(|s| !env.socket_is_up(s)) {
             link.local(env.now, false);
@@ -418,9 +415,9 @@ impl Peer {
             return;
         };
         if t.to == LinkState::Suspect {
-            link.mirror_until = now + self.mirror_budget.take(now);
+            link.mirror_while(now + self.mirror_budget.take(now));
         } else if t.from == LinkState::Suspect {
-            self.mirror_budget.give_back(link.mirror_until.since(now));
+            self.mirror_budget.give_back(link.mirror_until().since(now));
         }
     }
 
@@ -461,7 +458,7 @@ impl Peer {
             .map(|l| LinkView {
                 link: l.id,
                 state: l.state(),
-                priority: l.config.priority,
+                priority: l.priority,
                 settled: l.settled(env.now),
                 fresh: doubt.is_some_and(|since| l.proven_since(since)),
                 answers: l.answers(),

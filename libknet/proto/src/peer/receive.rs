@@ -368,7 +368,9 @@ impl Peer {
             let arena = &mut env.outbox.arena;
             self.ring.reported(report.link, sound, seq, report.bitmap, arena);
             l.watch_large(now, seq, report.bitmap);
-            l.capacity.delivered(report.rx_pkts);
+            if let Some(capacity) = l.load.capacity() {
+                capacity.delivered(report.rx_pkts);
+            }
         }
         let t = l.reported(now, seq);
         self.after(env, report.link, t);
@@ -382,9 +384,9 @@ impl Peer {
         let Some(l) = self.link_mut(state.link) else {
             return;
         };
-        if adopt && (l.config.priority, l.config.weight) != (state.priority, state.weight) {
-            l.config.priority = state.priority;
-            l.config.weight = state.weight;
+        if adopt && (l.priority, l.weight) != (state.priority, state.weight) {
+            l.priority = state.priority;
+            l.weight = state.weight;
             self.choose(env);
         }
         let Some(l) = self.link_mut(state.link) else {

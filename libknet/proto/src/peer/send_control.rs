@@ -303,8 +303,8 @@ impl Peer {
             tx_ok: l.state() >= LinkState::Probing,
             rx_ok: l.receiving(),
             admin_up: !l.config.shutdown,
-            priority: l.config.priority,
-            weight: l.config.weight,
+            priority: l.priority,
+            weight: l.weight,
             mtu: u16::try_from(l.mtu.current()).unwrap_or(u16::MAX),
         })
     }
@@ -327,7 +327,7 @@ impl Peer {
                     l.receiving(),
                     self.set.contains(l.id),
                     core::cmp::Reverse(l.config.cost),
-                    l.config.priority,
+                    l.priority,
                     core::cmp::Reverse(l.id),
                 )
             })

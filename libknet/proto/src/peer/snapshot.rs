@@ -96,8 +96,8 @@ impl Peer {
             receiving: l.receiving() && self.is_up(),
             since: env.now.since(l.since()),
             in_use: self.set.contains(l.id),
-            priority: l.config.priority,
-            weight: l.config.weight,
+            priority: l.priority,
+            weight: l.weight,
             percent: self.percent(l),
             cost: l.config.cost,
             heartbeat: l.heartbeat(self.drives()),
@@ -121,8 +121,8 @@ impl Peer {
             } else {
                 Span::ZERO
             },
-            verdicts: l.verdicts,
-            penalty_milli: l.damping.milli(env.now),
+            verdicts: l.verdicts(),
+            penalty_milli: l.penalty_milli(env.now),
             held_for: l.held_for(env.now),
         }
     }

@@ -26,7 +26,7 @@ fn links_that_a_peer_opens_begin_as_configured_and_follow_it() {
     let mut net = Net::hub(1, 1);
     let now = net.now;
     let mut config = net.peer_config(HUB);
-    let mut link = config.links.remove(LinkId::default()).unwrap();
+    let mut link = config.links.get(LinkId::default()).unwrap().clone();
     link.priority = 42;
     config.links.set(LinkId::default(), link);
     net.hosts[1].shards[0].set_peer(now, PeerId(0), config).unwrap();
