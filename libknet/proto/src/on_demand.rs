@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 /// A value in a box that is there from its first use on.
 #[derive(Clone, Debug)]
-pub struct OnDemand<T>(Option<Box<T>>);
+pub(crate) struct OnDemand<T>(Option<Box<T>>);
 
 impl<T> Default for OnDemand<T> {
     fn default() -> Self {
@@ -14,20 +14,20 @@ impl<T> Default for OnDemand<T> {
 
 impl<T> OnDemand<T> {
     /// Not needed so far.
-    pub const NONE: Self = Self(None);
+    pub(crate) const NONE: Self = Self(None);
 
     /// It, if it is there.
-    pub fn get(&self) -> Option<&T> {
+    pub(crate) fn get(&self) -> Option<&T> {
         self.0.as_deref()
     }
 
     /// It, if it is there, to be changed.
-    pub fn get_mut(&mut self) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
         self.0.as_deref_mut()
     }
 
     /// It is not needed any more.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0 = None;
     }
 }
@@ -35,7 +35,7 @@ impl<T> OnDemand<T> {
 impl<T: Default> OnDemand<T> {
     /// It, made if it is not there.
     #[inline]
-    pub fn make(&mut self) -> &mut T {
+    pub(crate) fn make(&mut self) -> &mut T {
         self.0.get_or_insert_default()
     }
 }

@@ -157,7 +157,11 @@ impl ShortSpan {
     /// As much of `span` as can be said, rounded down.
     pub const fn of(span: Span) -> Self {
         let steps = span.0 / Self::STEP;
-        Self(if steps > u32::MAX as u64 { u32::MAX } else { steps as u32 })
+        Self(if steps > u32::MAX as u64 {
+            u32::MAX
+        } else {
+            steps as u32
+        })
     }
 
     /// The span that it is.

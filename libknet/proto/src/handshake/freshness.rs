@@ -32,8 +32,9 @@ pub type Timestamp = [u8; 12];
 pub struct Freshness {
     /// The latest time stamp accepted. Never decreases, so that old recordings stay old.
     latest: Timestamp,
-    /// Ephemeral keys of the messages accepted last, the latest first.
-    accepted: [[u8; 32]; REMEMBERED],
+    /// The beginnings of the ephemeral keys of the messages accepted last, the latest first. A copy has all of the key, and
+    /// of two keys that somebody has drawn one in 2^64 begins like the other.
+    accepted: [[u8; 8]; REMEMBERED],
 }
 
 /// What to do with a message.
@@ -56,7 +57,7 @@ impl Freshness {
         wall: WallClock,
         echo_valid: bool,
     ) -> Verdict {
-        if self.accepted.contains(ephemeral) {
+        if self.accepted.contains(&beginning(ephemeral)) {
             Verdict::Replay
         } else if echo_valid || *timestamp > self.latest && plausible(timestamp, wall) {
             Verdict::Fresh
@@ -72,9 +73,13 @@ impl Freshness {
         }
         self.accepted.rotate_right(1);
         if let Some(first) = self.accepted.first_mut() {
-            *first = *ephemeral;
+            *first = beginning(ephemeral);
         }
     }
+}
+
+fn beginning(ephemeral: &[u8; 32]) -> [u8; 8] {
+    ephemeral.first_chunk().copied().unwrap_or_default()
 }
 
 fn plausible(timestamp: &Timestamp, wall: WallClock) -> bool {

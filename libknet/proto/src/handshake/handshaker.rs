@@ -61,7 +61,8 @@ pub struct HandshakerConfig {
 pub struct Handshaker {
     pub(super) own: Own,
     pub(super) entropy: Box<dyn Entropy>,
-    pub(super) peers: BTreeMap<PeerId, Peer>,
+    /// In boxes, because a tree is full to two thirds.
+    pub(super) peers: BTreeMap<PeerId, Box<Peer>>,
     pub(super) by_key: BTreeMap<PublicKey, PeerId>,
     pub(super) indices: IndexAllocator,
     pub(super) attempts: Attempts,
@@ -286,7 +287,7 @@ impl Handshaker {
                 }
                 self.by_key.insert(public_key, id);
                 self.peers
-                    .insert(id, Peer::new(public_key, preshared_key, credential));
+                    .insert(id, Box::new(Peer::new(public_key, preshared_key, credential)));
             }
         }
     }

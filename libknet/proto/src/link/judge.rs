@@ -102,7 +102,8 @@ impl Link {
             return None;
         }
         let rt = self.report_timeout();
-        self.load.oldest_unreported()
+        self.load
+            .oldest_unreported()
             .map(|oldest| (oldest + rt).max(self.last_proof + rt))
     }
 

@@ -1,6 +1,11 @@
 //! What is known of a link only while it carries data. Most links of a hub of tens of thousands do not.
 
-use super::{capacity::Capacity, large_watch::LargeWatch, rtt::RttEstimator, sent_log::{DataSeq, SentLog}};
+use super::{
+    capacity::Capacity,
+    large_watch::LargeWatch,
+    rtt::RttEstimator,
+    sent_log::{DataSeq, SentLog},
+};
 use crate::{
     on_demand::OnDemand,
     time::{Span, Time},

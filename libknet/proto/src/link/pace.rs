@@ -116,7 +116,9 @@ impl Link {
 
     /// The peer announces the longest pause between its heartbeats.
     pub fn peer_announces(&mut self, pause_ms: u16) {
-        self.peer_pause = Some(ShortSpan::of(Span::from_millis(u64::from(pause_ms)).max(SHORTEST)));
+        self.peer_pause = Some(ShortSpan::of(
+            Span::from_millis(u64::from(pause_ms)).max(SHORTEST),
+        ));
     }
 
     /// The pause that its heartbeats may grow to, if one of the two sides wants that and none needs it.

@@ -45,12 +45,12 @@ impl Peer {
 
     /// Gives each link its share.
     pub(super) fn share_out(&mut self) {
-        let fixed: (u64, u64) = self.links().fold((0, 0), |(weights, rates), l| {
-            match (l.weight, l.load.rate()) {
-                (Some(weight), Some(rate)) => (weights + u64::from(weight.get()) * UNIT, rates + rate),
-                _ => (weights, rates),
-            }
-        });
+        let fixed: (u64, u64) =
+            self.links()
+                .fold((0, 0), |(weights, rates), l| match (l.weight, l.load.rate()) {
+                    (Some(weight), Some(rate)) => (weights + u64::from(weight.get()) * UNIT, rates + rate),
+                    _ => (weights, rates),
+                });
         let automatic = self.links().filter(|l| l.weight.is_none());
         let all = automatic
             .filter_map(|l| l.load.rate())

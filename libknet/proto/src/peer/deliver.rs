@@ -8,7 +8,8 @@ use crate::{
     drop_reason::DropReason,
     ids::LinkId,
     offload::checksum::Checksum,
-    resequencer::{Arrival, Item, MAX_WAIT, Released, Verdict},
+    reassembly::Reassembler,
+    resequencer::{Arrival, Item, MAX_WAIT, Released, Resequencer, Verdict},
     shard::env::Env,
     status::LinkState,
     time::{Span, Time},
@@ -49,9 +50,9 @@ impl Peer {
                 Item::Nothing
             }
         };
-        if self.resequencer.session().is_none_or(|s| s < serial) {
-            let before = self.resequencer.session();
-            for released in self.resequencer.begin(env.now, serial, &mut env.reorder) {
+        let before = self.resequencer.make().session();
+        if before.is_none_or(|s| s < serial) {
+            for released in self.resequencer.make().begin(env.now, serial, &mut env.reorder) {
                 self.pass_on(env, before.unwrap_or(serial), released);
             }
         }
@@ -64,6 +65,7 @@ impl Peer {
         };
         let verdict = self
             .resequencer
+            .make()
             .arrived(env.now, &arrival, self.reorder_wait, &mut env.reorder);
         let mut now_due = None;
         match (verdict, item) {
@@ -84,31 +86,38 @@ impl Peer {
 
     /// Passes on what was held back and whose turn has come, and gives up what will not come.
     pub(super) fn deliver_held(&mut self, env: &mut Env) {
-        while let Some(released) = self.resequencer.release(env.now, &mut env.reorder) {
-            let serial = self.resequencer.session().unwrap_or_default();
+        while let Some(resequencer) = self.resequencer.get_mut()
+            && let Some(released) = resequencer.release(env.now, &mut env.reorder)
+        {
+            let serial = resequencer.session().unwrap_or_default();
             self.pass_on(env, serial, released);
         }
-        self.reassembler
-            .expire(env.now, &mut env.reassembly, &mut env.status.drops);
+        if let Some(reassembler) = self.reassembler.get_mut() {
+            reassembler.expire(env.now, &mut env.reassembly, &mut env.status.drops);
+        }
     }
 
     /// The session ends: what is held back is delivered, what is incomplete is not.
     pub(super) fn deliver_all(&mut self, env: &mut Env) {
-        for released in self.resequencer.flush(env.now, &mut env.reorder) {
-            if let (Item::Frame(checksum), frame) = released {
-                self.deliver(env, frame, checksum);
+        if let Some(resequencer) = self.resequencer.get_mut() {
+            let held = resequencer.flush(env.now, &mut env.reorder);
+            resequencer.reset();
+            for released in held {
+                if let (Item::Frame(checksum), frame) = released {
+                    self.deliver(env, frame, checksum);
+                }
             }
         }
-        self.resequencer.reset();
-        self.reassembler.clear(&mut env.reassembly);
+        if let Some(reassembler) = self.reassembler.get_mut() {
+            reassembler.clear(&mut env.reassembly);
+        }
     }
 
     /// When [`Peer::deliver_held`] has something to do even if nothing arrives.
     pub(super) fn delivery_deadline(&self) -> Option<Time> {
-        match (self.resequencer.deadline(), self.reassembler.deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let order = self.resequencer.get().and_then(Resequencer::deadline);
+        let wholes = self.reassembler.get().and_then(Reassembler::deadline);
+        [order, wholes].into_iter().flatten().min()
     }
 
     /// How long a hole is waited for: until what a link took with it when it died has been sent again by another
@@ -155,9 +164,10 @@ impl Peer {
             return;
         };
         let drops = &mut env.status.drops;
-        let whole = self
-            .reassembler
-            .insert(env.now, serial, &header, piece, &mut env.reassembly, drops);
+        let whole =
+            self.reassembler
+                .make()
+                .insert(env.now, serial, &header, piece, &mut env.reassembly, drops);
         self.pieces.joined += u64::from(whole.is_some());
         match (whole, header.kind) {
             (None, _) => {}

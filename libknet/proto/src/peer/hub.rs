@@ -74,15 +74,17 @@ impl Peer {
 
     /// The last question of [`Self::prove`] that it has answered.
     pub fn proof(&mut self) -> u32 {
-        if let Some((question, at)) = self.attachments.asked
-            && self
-                .links()
+        let asked = self.attachments.get().and_then(|a| a.asked);
+        let proven = |at| {
+            self.links()
                 .any(|l| l.state() == LinkState::Up && l.proven_since(at))
-        {
-            self.attachments.answered = question;
-            self.attachments.asked = None;
+        };
+        if let Some((question, _)) = asked.filter(|(_, at)| proven(*at)) {
+            let attachments = self.attachments.make();
+            attachments.answered = question;
+            attachments.asked = None;
         }
-        self.attachments.answered
+        self.attachments.get().map_or(0, |a| a.answered)
     }
 
     /// Both, where it is in a group.
@@ -97,7 +99,7 @@ impl Peer {
 
     /// Asks it at once whether it is there. If the answer is lost, its links ask again by themselves.
     pub fn prove(&mut self, env: &mut Env, question: u32) {
-        self.attachments.asked = Some((question, env.now));
+        self.attachments.make().asked = Some((question, env.now));
         let up = self.links().filter(|l| l.state() == LinkState::Up);
         let up: LinkSet = up.map(|l| l.id).collect();
         for link in up.iter() {
@@ -117,17 +119,20 @@ impl Peer {
 
     /// Tells it, now and with each heartbeat, whether it is the hub in use; `None`: it is in no group any more.
     pub fn attach(&mut self, env: &mut Env, attachment: Option<Attachment>) {
-        let left_group = attachment.is_none() && self.attachments.ours.is_some_and(|a| !a.attached);
+        let before = self.attachments.get().and_then(Attachments::ours);
+        let left_group = attachment.is_none() && before.is_some_and(|a| !a.attached);
         let said = if left_group {
             // It is a hub like any other from now on.
-            self.attachments.ours.map(|a| Attachment {
+            before.map(|a| Attachment {
                 changes: a.changes.wrapping_add(1),
                 attached: true,
             })
         } else {
             attachment
         };
-        self.attachments.ours = attachment;
+        if before != attachment {
+            self.attachments.make().ours = attachment;
+        }
         let Some(said) = said.filter(|_| self.is_up()) else {
             return;
         };
@@ -142,12 +147,12 @@ impl Peer {
 
     /// Whether it uses us: `None`, where it has not said that it has several hubs.
     pub fn is_attached(&self) -> Option<bool> {
-        self.attachments.theirs.map(|a| a.attached)
+        self.attachments.get()?.theirs.map(|a| a.attached)
     }
 
     /// The same, once, when it has changed.
     pub fn take_attachment(&mut self) -> Option<bool> {
-        core::mem::take(&mut self.attachments.news)
+        core::mem::take(&mut self.attachments.get_mut()?.news)
             .then(|| self.is_attached())
             .flatten()
     }
@@ -176,9 +181,10 @@ impl Peer {
 
     fn unseal_unreported(&mut self, env: &mut Env) -> Vec<(VirtioNetHeader, Box<[u8]>)> {
         let max_age = self.replay_max_age();
-        let sealed = self
-            .ring
-            .take_unreported(env.real, max_age, MOST_RESENT, &mut env.outbox.arena);
+        let Some(ring) = self.ring.get_mut() else {
+            return Vec::new();
+        };
+        let sealed = ring.take_unreported(env.real, max_age, MOST_RESENT, &mut env.outbox.arena);
         let mut pieces = Reassembler::default();
         let mut frames = Vec::new();
         for (seq, mut datagram) in sealed {

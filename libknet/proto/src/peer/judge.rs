@@ -6,6 +6,7 @@ use crate::{
     event::Event,
     ids::LinkId,
     link::{Hearing, PingDue, Surroundings},
+    resend_ring::ResendRing,
     shard::env::Env,
     status::LinkState,
     time::{Span, Time},
@@ -31,7 +32,9 @@ impl Peer {
         self.deliver_held(env);
         self.replay(env);
         let max_age = self.replay_max_age();
-        self.ring.expire(env.real, max_age, &mut env.outbox.arena);
+        if let Some(ring) = self.ring.get_mut() {
+            ring.expire(env.real, max_age, &mut env.outbox.arena);
+        }
         self.keep_sessions(env);
         self.expire_waiting(env);
     }
@@ -51,7 +54,7 @@ impl Peer {
         if let Some(delivery) = self.delivery_deadline() {
             at = at.min(delivery);
         }
-        if let Some(replay) = self.ring.deadline() {
+        if let Some(replay) = self.ring.get().and_then(ResendRing::deadline) {
             at = at.min(env.judged(replay));
         }
         if self.is_up() {
@@ -94,7 +97,9 @@ impl Peer {
                     link: id,
                     ok: false,
                 });
-                self.resequencer.link_gone(id);
+                if let Some(resequencer) = self.resequencer.get_mut() {
+                    resequencer.link_gone(id);
+                }
                 self.send_link_state(env, id);
             }
         }

@@ -26,6 +26,7 @@ use crate::{
     handshake::message::Input,
     ids::{LinkId, LinkSet, MAX_LINKS, PeerId, ReceiverIndex, SocketId},
     link::{Link, PingDue, Transition},
+    on_demand::OnDemand,
     path::Path,
     policy::{self, ActiveSet, LinkView, LinkViews, adaptive::Candidate, round_robin::Rotation},
     reassembly::Reassembler,
@@ -66,14 +67,15 @@ pub struct Peer {
     candidate: Candidate,
     mirror_budget: MirrorBudget,
     attempt: Attempt,
-    resequencer: Resequencer,
+    /// What has come and is not delivered yet, in order, and in pieces.
+    resequencer: OnDemand<Resequencer>,
     /// How long what arrives out of order is held back at most.
     reorder_wait: Span,
-    reassembler: Reassembler,
+    reassembler: OnDemand<Reassembler>,
     pieces: PieceCounters,
     /// The longest datagram that passes on every link in use, in bytes of UDP payload; 0: none is in use.
     room: usize,
-    ring: ResendRing,
+    ring: OnDemand<ResendRing>,
     /// What goes out is kept until it is reported: there is another link that it could go out on, or another hub.
     protect: bool,
     /// A link that works is not in use: it would carry what those in use take with them when they die together.
@@ -97,7 +99,7 @@ pub struct Peer {
     drops: u64,
     duplicates: u64,
     operator_probes: Vec<OperatorProbe>,
-    attachments: Attachments,
+    attachments: OnDemand<Attachments>,
 }
 
 #[derive(Debug)]
@@ -139,12 +141,12 @@ impl Peer {
             candidate: Candidate::default(),
             mirror_budget: MirrorBudget::new(env.now),
             attempt: Attempt::default(),
-            resequencer: Resequencer::new(),
+            resequencer: OnDemand::NONE,
             reorder_wait: Span::ZERO,
-            reassembler: Reassembler::default(),
+            reassembler: OnDemand::NONE,
             pieces: PieceCounters::default(),
             room: 0,
-            ring: ResendRing::default(),
+            ring: OnDemand::NONE,
             protect: false,
             stand_by: false,
             carriers: LinkSet::EMPTY,
@@ -163,7 +165,7 @@ impl Peer {
             drops: 0,
             duplicates: 0,
             operator_probes: Vec::new(),
-            attachments: Attachments::default(),
+            attachments: OnDemand::NONE,
         };
         for link in LinkId::all() {
             if let Some(config) = peer.config.link(link).cloned() {
@@ -382,13 +384,17 @@ impl Peer {
         if self.link_mut(id).is_some_and(Link::leaves_queue) {
             env.probes.leave();
         }
-        if t.to < LinkState::Up {
-            self.ring.leave(id);
-        } else {
-            self.ring.returned(id);
+        if let Some(ring) = self.ring.get_mut() {
+            if t.to < LinkState::Up {
+                ring.leave(id);
+            } else {
+                ring.returned(id);
+            }
         }
-        if t.to < LinkState::Probing {
-            self.resequencer.link_gone(id);
+        if t.to < LinkState::Probing
+            && let Some(resequencer) = self.resequencer.get_mut()
+        {
+            resequencer.link_gone(id);
         }
         self.budget_mirroring(env.now, id, &t);
         self.choose(env);
@@ -494,7 +500,9 @@ impl Peer {
             link.path_changed(env.now, same_host);
         }
         // What is on its way to the old address goes out again as if the link were another one.
-        self.ring.path_changed(id);
+        if let Some(ring) = self.ring.get_mut() {
+            ring.path_changed(id);
+        }
         self.carriers = self.carriers.without(id);
         self.limits_changed(env);
         env.event(Event::Roamed {

@@ -78,8 +78,8 @@ impl Peer {
             Data::FreshCopy => {
                 self.duplicates = self.duplicates.saturating_add(1);
                 env.drop(DropReason::Replay);
-                if let Some(link) = link {
-                    self.resequencer.copy_arrived(serial, header.counter, link);
+                if let (Some(link), Some(resequencer)) = (link, self.resequencer.get_mut()) {
+                    resequencer.copy_arrived(serial, header.counter, link);
                 }
                 if !inner {
                     self.heard_on(env, link, bytes);
@@ -285,7 +285,7 @@ impl Peer {
                         l.peer_quality = Some(quality);
                     }
                 }
-                Record::Attachment(attachment) => self.attachments.heard(attachment),
+                Record::Attachment(attachment) => self.attachments.make().heard(attachment),
             }
         }
     }
@@ -366,7 +366,9 @@ impl Peer {
         if l.could_report(seq) {
             let sound = l.state() == LinkState::Up;
             let arena = &mut env.outbox.arena;
-            self.ring.reported(report.link, sound, seq, report.bitmap, arena);
+            if let Some(ring) = self.ring.get_mut() {
+                ring.reported(report.link, sound, seq, report.bitmap, arena);
+            }
             l.watch_large(now, seq, report.bitmap);
             if let Some(capacity) = l.load.capacity() {
                 capacity.delivered(report.rx_pkts);

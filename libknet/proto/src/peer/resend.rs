@@ -10,7 +10,7 @@ use crate::{
     fragment,
     ids::{LinkId, LinkSet},
     link::{Link, sent_log::DataSeq},
-    resend_ring::{REPLAY_MAX_AGE, What},
+    resend_ring::{REPLAY_MAX_AGE, ResendRing, What},
     shard::env::Env,
     status::LinkState,
     time::Span,
@@ -27,7 +27,8 @@ impl Peer {
         targets: LinkSet,
         start: usize,
     ) -> LinkSet {
-        let busy = self.ring.in_order_over().intersection(targets);
+        let busy = self.ring.get().map_or(LinkSet::EMPTY, ResendRing::in_order_over);
+        let busy = busy.intersection(targets);
         // What goes out over several links at once is safe enough already.
         let copied = self.config.policy == PolicyKind::Active
             && targets.len() > 1
@@ -40,6 +41,7 @@ impl Peer {
         let queued = !busy.is_empty();
         if self
             .ring
+            .make()
             .push(env.real, seq, at_once, queued, start, &mut env.outbox.arena)
         {
             at_once
@@ -57,9 +59,10 @@ impl Peer {
         self.carriers = carriers;
         if !gained.is_empty() && self.set.rotation.is_empty() {
             let max_age = self.replay_max_age();
-            let arena = &mut env.outbox.arena;
-            self.ring
-                .replay(env.real, gained, What::Unreported, max_age, arena);
+            if let Some(ring) = self.ring.get_mut() {
+                let arena = &mut env.outbox.arena;
+                ring.replay(env.real, gained, What::Unreported, max_age, arena);
+            }
             self.replay(env);
         }
     }
@@ -68,7 +71,8 @@ impl Peer {
     /// again over the best of the others. The receiver puts them into order.
     pub(super) fn rescue_stranded(&mut self, env: &mut Env, changed: LinkId) {
         let rotation = self.set.rotation;
-        if rotation.is_empty() || !rotation.contains(changed) && !self.ring.holds_any_of(changed) {
+        let holds_any = self.ring.get().is_some_and(|r| r.holds_any_of(changed));
+        if rotation.is_empty() || !rotation.contains(changed) && !holds_any {
             return;
         }
         let nearest = rotation
@@ -77,25 +81,23 @@ impl Peer {
             .min_by_key(|l| l.rtt.srtt().unwrap_or(Span::MAX));
         if let Some(over) = nearest.map(|l| LinkSet::of(l.id)) {
             let max_age = self.replay_max_age();
-            self.ring.replay(
-                env.real,
-                over,
-                What::Stranded(rotation),
-                max_age,
-                &mut env.outbox.arena,
-            );
+            if let Some(ring) = self.ring.get_mut() {
+                let arena = &mut env.outbox.arena;
+                ring.replay(env.real, over, What::Stranded(rotation), max_age, arena);
+            }
             self.replay(env);
         }
     }
 
     /// Sends again what is due. Returns true if a deadline has come closer.
     pub(super) fn replay(&mut self, env: &mut Env) -> bool {
-        if !self.ring.is_replaying() {
+        if !self.ring.get().is_some_and(ResendRing::is_replaying) {
             return false;
         }
         loop {
             let start = env.outbox.arena.bytes.len();
-            let Some(resend) = self.ring.next(env.real, &mut env.outbox.arena) else {
+            let Some(ring) = self.ring.get_mut() else { break };
+            let Some(resend) = ring.next(env.real, &mut env.outbox.arena) else {
                 break;
             };
             let len = env.outbox.arena.bytes.len() - start;
@@ -107,7 +109,7 @@ impl Peer {
                 self.resend_in_pieces(env, id, start..start + len);
             }
         }
-        if let Some(done) = self.ring.finish()
+        if let Some(done) = self.ring.get_mut().and_then(ResendRing::finish)
             && done.frames > 0
         {
             env.event(Event::Replay {
@@ -155,5 +157,12 @@ impl Peer {
     pub(super) fn replay_max_age(&self) -> Span {
         let farthest = self.links().filter_map(|l| l.rtt.srtt()).max();
         REPLAY_MAX_AGE + farthest.unwrap_or_default().times(2)
+    }
+
+    /// What is kept is of no use any more.
+    pub(super) fn clear_ring(&mut self, env: &mut Env) {
+        if let Some(ring) = self.ring.get_mut() {
+            ring.clear(&mut env.outbox.arena);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Control datagrams to the peer: heartbeats, reports, what is said of links and of the session.
 
-use super::{OPERATOR_PROBES, OperatorProbe, Peer};
+use super::{OPERATOR_PROBES, OperatorProbe, Peer, hub::Attachments};
 use crate::{
     drop_reason::DropReason,
     ids::{LinkId, LinkSet},
@@ -93,7 +93,7 @@ impl Peer {
         let report = self.report(session, link);
         // Not on a link whose bytes cost money.
         let quality = self.link(link).filter(|l| !l.rests()).map(Link::receive_quality);
-        let attachment = self.attachments.ours();
+        let attachment = self.attachments.get().and_then(Attachments::ours);
         let now = env.now;
         let answered = answer.and_then(|a| LinkId::new((a.id & 7) as u8));
         let wish = answered.and_then(|of| self.link(of));

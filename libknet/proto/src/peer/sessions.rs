@@ -165,11 +165,13 @@ impl Peer {
         }
         let had_session = self.current.is_some();
         let old = self.current.replace(session);
-        if restarted || !had_session {
-            self.attachments.forget_theirs();
+        if (restarted || !had_session)
+            && let Some(attachments) = self.attachments.get_mut()
+        {
+            attachments.forget_theirs();
         }
         if restarted {
-            self.ring.clear(&mut env.outbox.arena);
+            self.clear_ring(env);
             release(env, old);
             release(env, self.previous.take());
         } else if old.is_some() {
@@ -225,7 +227,7 @@ impl Peer {
         }
         self.report_at = None;
         self.deliver_all(env);
-        self.ring.clear(&mut env.outbox.arena);
+        self.clear_ring(env);
         for id in LinkId::all() {
             let t = self.link_mut(id).and_then(|l| l.session_ends(env.now));
             if let Some(t) = t {

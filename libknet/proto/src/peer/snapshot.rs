@@ -40,16 +40,24 @@ impl Peer {
             // The bridge's.
             domain: DomainStatus::default(),
             queued: self.waiting.len() as u32,
-            resend: ResendStatus {
-                held: self.ring.held().0 as u32,
-                held_bytes: self.ring.held().1 as u64,
-                counters: self.ring.stats(),
-            },
-            order: *self.resequencer.counters(),
+            resend: self.resend_status(),
+            order: self.resequencer.get().map(|r| *r.counters()).unwrap_or_default(),
             pieces: self.pieces,
             narrowest: self.narrowest(),
             active_links: self.set.all().collect(),
             links: self.links().map(|l| self.link_status(env, l)).collect::<Vec<_>>(),
+        }
+    }
+
+    fn resend_status(&self) -> ResendStatus {
+        let Some(ring) = self.ring.get() else {
+            return ResendStatus::default();
+        };
+        let (held, held_bytes) = ring.held();
+        ResendStatus {
+            held: held as u32,
+            held_bytes: held_bytes as u64,
+            counters: ring.stats(),
         }
     }
 
@@ -77,8 +85,12 @@ impl Peer {
         self.drops = 0;
         self.duplicates = 0;
         self.stalls = 0;
-        self.ring.clear_stats();
-        self.resequencer.clear_counters();
+        if let Some(ring) = self.ring.get_mut() {
+            ring.clear_stats();
+        }
+        if let Some(resequencer) = self.resequencer.get_mut() {
+            resequencer.clear_counters();
+        }
         self.pieces = PieceCounters::default();
         for link in self.links.iter_mut().flatten() {
             link.clear_counters();
