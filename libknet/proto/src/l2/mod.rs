@@ -12,6 +12,6 @@ pub mod mss_clamp;
 pub mod multicast;
 pub mod neighbor;
 pub mod packet_too_big;
-mod seeded_hash;
+pub(crate) mod seeded_hash;
 pub mod storm;
 pub mod vlan;

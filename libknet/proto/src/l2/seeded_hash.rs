@@ -21,13 +21,13 @@ use core::hash::{BuildHasher, Hasher};
 
 /// Makes [`SeededHasher`]s from a secret.
 #[derive(Clone, Copy)]
-pub(super) struct SeededHash {
+pub(crate) struct SeededHash {
     seed: [u64; 2],
 }
 
 impl SeededHash {
     /// The hash that `seed`, which must be random, determines.
-    pub(super) fn new([a, b]: [u64; 2]) -> Self {
+    pub(crate) fn new([a, b]: [u64; 2]) -> Self {
         // Digits of pi, so that a seed of small numbers (a test's) does not multiply by one.
         Self {
             seed: [a ^ 0x243f_6a88_85a3_08d3, b ^ 0x1319_8a2e_0370_7344],
@@ -53,7 +53,7 @@ impl BuildHasher for SeededHash {
 
 /// A folded 64 x 64 bit multiplication with a secret per word, and one at the end: a universal-style hash, far
 /// cheaper than `SipHash` for a handful of words, and without the secret nobody can prepare collisions.
-pub(super) struct SeededHasher {
+pub(crate) struct SeededHasher {
     seed: [u64; 2],
     state: u64,
 }

@@ -33,7 +33,7 @@ use crate::{
     resend_ring::ResendRing,
     resequencer::Resequencer,
     session::Session,
-    shard::{PeerFacts, env::Env},
+    shard::{PeerFacts, env::Env, places::Place},
     status::{LinkState, PieceCounters, Traffic},
     time::{Span, Time},
     timer_wheel::TimerId,
@@ -115,9 +115,6 @@ struct OperatorProbe {
     token: u64,
     sent: Time,
 }
-
-/// A remote address as seen from one of our sockets.
-pub type Place = (SocketAddr, SocketId);
 
 /// Operator's probes remembered per peer.
 const OPERATOR_PROBES: usize = 16;
@@ -264,8 +261,17 @@ impl Peer {
         [&self.current, &self.previous, &self.next].map(|s| s.as_ref().map(|s| s.their_index()))
     }
 
-    /// The addresses of its links that have changed since the last call: before and after.
-    pub fn moved_paths(&mut self) -> Vec<(Option<Place>, Option<Place>)> {
+    /// Where its links lead.
+    pub fn leads_to(&self) -> impl Iterator<Item = (SocketAddr, SocketId)> {
+        let paths = self.links().filter_map(|l| l.endpoint.current());
+        paths.map(|p| (p.remote, p.socket))
+    }
+
+    /// The places of its links that are others than at the last call: before and after. `place` tells what stands for one.
+    pub fn moved(
+        &mut self,
+        place: impl Fn(SocketAddr, SocketId) -> Place,
+    ) -> Vec<(Option<Place>, Option<Place>)> {
         let mut moved = Vec::new();
         let used = self
             .links
@@ -277,10 +283,8 @@ impl Peer {
             self.places.resize(used, None);
         }
         for (known, link) in self.places.iter_mut().zip(&self.links) {
-            let now = link
-                .as_ref()
-                .and_then(|l| l.endpoint.current())
-                .map(|p| (p.remote, p.socket));
+            let path = link.as_ref().and_then(|l| l.endpoint.current());
+            let now = path.map(|p| place(p.remote, p.socket));
             if *known != now {
                 moved.push((core::mem::replace(known, now), now));
             }

@@ -187,9 +187,7 @@ impl Shard {
             self.count_up(id, false);
         }
         for place in peer.places.iter().flatten() {
-            if self.paths.get(place) == Some(&id) {
-                self.paths.remove(place);
-            }
+            self.places.remove(*place, id);
         }
         self.tell_gone(&peer);
         self.release_indices();

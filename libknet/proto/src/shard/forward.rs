@@ -11,7 +11,7 @@ use crate::{
     config::MtuPolicy,
     drop_reason::DropReason,
     event::Event,
-    ids::{PeerId, SocketId},
+    ids::PeerId,
     l2::{
         bridge::Decision,
         ip_packet::{Addresses, IpPacket, Part, protocol},
@@ -55,10 +55,9 @@ impl Shard {
         let Ok(header) = TransportHeader::parse(payload) else {
             return false;
         };
-        let places = (remote, SocketId(0))..=(remote, SocketId(u8::MAX));
-        self.paths.range(places).any(|(_, id)| match self.peer(*id) {
+        self.places.peers_at(remote).any(|id| match self.peer(id) {
             Some(peer) => peer.knows_as(header.receiver),
-            None => self.others.knows_as(*id, header.receiver),
+            None => self.others.knows_as(id, header.receiver),
         })
     }
 

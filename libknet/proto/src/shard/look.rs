@@ -30,7 +30,7 @@ impl Shard {
             flood_bytes: self.floods.bytes(),
             timers: self.wheel.len(),
             indices: self.index.len(),
-            paths: self.paths.len(),
+            paths: self.places.len(),
         }
     }
 

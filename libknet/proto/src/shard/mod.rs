@@ -16,12 +16,13 @@ mod multicast;
 mod news;
 pub mod outbox;
 mod parcel;
+pub mod places;
 pub mod tap_mtu;
 #[cfg(test)]
 mod tests;
 mod vlan;
 
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use core::{
     net::SocketAddr,
     ops::{ControlFlow, Range},
@@ -43,7 +44,7 @@ use crate::{
         join::Joins,
     },
     path::Path,
-    peer::{Peer, Place},
+    peer::Peer,
     rng::Entropy,
     status::Port,
     time::{Span, Time},
@@ -61,6 +62,7 @@ use news::Others;
 pub use news::{News, PeerFacts};
 pub use outbox::{Class, Outbox, ProbeReply, TapFrame, TapMtuWish, Transmit};
 pub use parcel::Parcel;
+use places::Places;
 use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
@@ -81,8 +83,8 @@ pub struct Shard {
     index: IndexTable,
     /// The peers of other workers.
     others: Others,
-    /// Whose link leads where, of all workers: for errors that name only an address.
-    paths: BTreeMap<Place, PeerId>,
+    /// Whose link leads where, of all workers.
+    places: Places,
     wheel: TimerWheel<PeerId>,
     bridge: Bridge,
     floods: Floods,
@@ -125,7 +127,7 @@ impl Shard {
             peers: Vec::new(),
             index: IndexTable::default(),
             others: Others::default(),
-            paths: BTreeMap::new(),
+            places: Places::new(seed),
             wheel: TimerWheel::new(),
             bridge: Bridge::new(seed, config.mac_ageing).seated(seat),
             floods: Floods::new(|total| seat.workers.share(total)),
@@ -404,7 +406,7 @@ impl Shard {
 
     /// Whoever has a link along `path`.
     fn with_peer_at(&mut self, path: &Path, act: impl FnOnce(&mut Peer, &mut Env)) {
-        if let Some(id) = self.paths.get(&(path.remote, path.socket)).copied() {
+        if let Some(id) = self.places.peer_at(path.remote, path.socket) {
             self.with(id, act);
         }
     }
@@ -441,14 +443,12 @@ impl Shard {
         let Some(peer) = self.peers.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
             return;
         };
-        for (old, new) in peer.moved_paths() {
-            if let Some(old) = old
-                && self.paths.get(&old) == Some(&id)
-            {
-                self.paths.remove(&old);
+        for (old, new) in peer.moved(|remote, socket| self.places.of(remote, socket)) {
+            if let Some(old) = old {
+                self.places.remove(old, id);
             }
             if let Some(new) = new {
-                self.paths.insert(new, id);
+                self.places.insert(new, id);
             }
         }
         let deadline = peer.deadline(&self.env);

@@ -12,7 +12,7 @@ use crate::{
     ids::{PeerId, ReceiverIndex, SocketId},
     l2::{mac_table::MacNews, multicast::ListenerNews, neighbor::NeighborNews},
     path::Path,
-    peer::{Peer, Place, path_mtu::Narrowest},
+    peer::{Peer, path_mtu::Narrowest},
     time::Time,
 };
 
@@ -72,7 +72,7 @@ pub struct PeerFacts {
     /// Whether frames can be sent to it.
     up: bool,
     /// Where its links lead.
-    places: Vec<Place>,
+    places: Vec<(SocketAddr, SocketId)>,
     /// How it knows our sessions with it.
     indices: [Option<ReceiverIndex>; 3],
     /// The link that limits the MTU of the TAP, where that follows the paths.
@@ -87,7 +87,7 @@ impl PeerFacts {
             hub: peer.as_hub(),
             peer: peer.id,
             up: peer.is_up(),
-            places: peer.places.iter().flatten().copied().collect(),
+            places: peer.leads_to().collect(),
             indices: peer.their_indices(),
             narrowest: peer.narrowest_measured(),
         }
@@ -110,7 +110,7 @@ impl PeerFacts {
         self.hub == peer.as_hub()
             && self.up == peer.is_up()
             && self.indices == peer.their_indices()
-            && self.places.iter().eq(peer.places.iter().flatten())
+            && self.places.iter().copied().eq(peer.leads_to())
             && self.narrowest == peer.narrowest_measured()
     }
 }
@@ -204,7 +204,7 @@ impl Shard {
 
     /// Whose link leads there, whichever worker that belongs to.
     fn peer_at(&self, socket: SocketId, remote: SocketAddr) -> Option<PeerId> {
-        self.paths.get(&(remote, socket)).copied()
+        self.places.peer_at(remote, socket)
     }
 
     /// The network claims something about a path; see [`News::Hint`].
@@ -269,17 +269,12 @@ impl Shard {
         }
         let hub = facts.hub;
         let places = facts.places.clone();
-        for place in self
-            .others
-            .replace(facts)
-            .iter()
-            .flat_map(|before| &before.places)
-        {
-            if self.paths.get(place) == Some(&id) {
-                self.paths.remove(place);
-            }
+        for (remote, socket) in self.others.replace(facts).iter().flat_map(|f| &f.places) {
+            self.places.remove(self.places.of(*remote, *socket), id);
         }
-        self.paths.extend(places.into_iter().map(|place| (place, id)));
+        for (remote, socket) in places {
+            self.places.insert(self.places.of(remote, socket), id);
+        }
         self.follow_paths(id);
         self.show_up(id);
         if let Some((standing, proof)) = hub {
