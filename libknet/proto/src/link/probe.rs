@@ -28,8 +28,8 @@ pub struct Probe {
     pub answered: bool,
 }
 
-/// Four probes of a link. Most links have none but the last heartbeat: the others are kept where one follows the other
-/// before there can be no answer any more.
+/// Four probes of a link. Most links have none but the last heartbeat, long answered: the others are kept where one follows
+/// the other sooner, or before it is certain that there will be no answer.
 #[derive(Clone, Debug, Default)]
 pub struct Probes {
     latest: Option<Probe>,
@@ -42,7 +42,8 @@ impl Probes {
         let Some(before) = self.latest.replace(probe) else {
             return;
         };
-        if probe.sent.since(before.sent) >= FORGOTTEN {
+        let pause = probe.sent.since(before.sent);
+        if pause >= FORGOTTEN || before.answered && pause >= LONGEST_WAIT {
             self.earlier.clear();
             return;
         }
