@@ -473,6 +473,7 @@ pub(crate) fn mac(interface: &str, overlay: &Overlay, entry: &MacEntry) -> MacRo
         mac_address: entry.mac.to_string(),
         peer: peer_at(overlay, entry.port),
         is_static: entry.is_static,
+        is_sticky: entry.is_sticky,
         age_ms: entry.age.as_millis(),
         vlan: known(entry.vlan),
     }

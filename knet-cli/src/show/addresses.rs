@@ -58,10 +58,10 @@ fn mac_lines(rows: &[MacRow]) -> Vec<String> {
         ("Age", Align::Right),
     ];
     let cells = |row: &MacRow| {
-        let (kind, age) = if row.is_static {
-            ("static", "-".to_owned())
-        } else {
-            ("dynamic", duration(row.age_ms))
+        let (kind, age) = match row {
+            MacRow { is_static: true, .. } => ("static", "-".to_owned()),
+            MacRow { is_sticky: true, .. } => ("sticky", "-".to_owned()),
+            _ => ("dynamic", duration(row.age_ms)),
         };
         vec![
             clean(&row.interface),

@@ -919,10 +919,15 @@ fn macs() -> Vec<MacRow> {
         is_static,
         age_ms,
         vlan: (!is_static).then_some(10),
+        is_sticky: false,
     };
     vec![
         row("02:00:00:00:00:01", None, false, 1200),
         row("02:00:00:00:00:02", Some("ams1"), false, 61_000),
+        MacRow {
+            is_sticky: true,
+            ..row("02:00:00:00:00:04", Some("lab2"), false, 61_000)
+        },
         row("02:00:00:00:00:03", Some("lab2"), true, 0),
     ]
 }

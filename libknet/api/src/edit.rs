@@ -297,6 +297,10 @@ pub enum Leaf {
     IpPool,
     /// `ipv6 pool`
     Ipv6Pool,
+    /// `mac allowed`
+    MacAllowed,
+    /// `mac sticky`
+    MacSticky,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -12,6 +12,7 @@ use crate::{
         Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote, Switchport,
     },
     problem::{Problem, Severity},
+    source_guard,
     switchport::{self, MAX_TRUNK_LISTS},
     value::{MacAddr, Value},
 };
@@ -266,6 +267,7 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
             config.switchport.as_ref(),
             report.problems,
         );
+        source_guard::check(interface, &place.context, whose, &config.guard, report.problems);
     }
     let place = switchport::place(report.context());
     let whose = || "the TAP".to_owned();
@@ -304,6 +306,7 @@ fn check_peers<'a>(
             peer.switchport.as_ref(),
             report.problems,
         );
+        source_guard::check(interface, &place.context, whose, &peer.guard, report.problems);
         if let Some(Switchport::Trunk { .. }) = &peer.switchport {
             trunk = Some(name);
         }

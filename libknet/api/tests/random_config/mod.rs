@@ -10,9 +10,9 @@ use knet_api::{
     diff::diff,
     edit::{Context, Op},
     model::{
-        Cipher, Config, GroupConfig, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings, Local,
-        MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote,
-        Switchport, Weight,
+        Cipher, Config, GroupConfig, Guard, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings,
+        Local, MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey,
+        Remote, SourceGuard, Switchport, Weight,
     },
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -175,6 +175,7 @@ fn peer(
                     mac_limit: (mac[0] & 4 == 4).then_some(u16::from(mac[1]) + 1),
                     storm_frames: (mac[0] & 8 == 8).then_some(u32::from(mac[2]) + 1),
                     storm_copies: (mac[0] & 16 == 16).then_some(u32::from(mac[3]) + 1),
+                    guard: guard(mac),
                     static_macs: (0..macs)
                         .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
                         .collect(),
@@ -189,6 +190,15 @@ fn peer(
                 }
             },
         )
+}
+
+/// Some lines about addresses, or none.
+fn guard([kind, a, b, c]: [u8; 4]) -> Guard {
+    let macs = (0..kind % 4).map(|n| MacAddr([2, n, a, b, c, 7]));
+    Guard::from(SourceGuard {
+        allowed_macs: macs.collect(),
+        sticky: (a % 3 == 0).then_some(u16::from(b) + 1),
+    })
 }
 
 /// One of all forms, or none.
@@ -327,6 +337,7 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 storm_copies: limit.filter(|n| n % 3 == 0),
                 mac_limit: limit.filter(|n| n % 5 == 0).map(|n| n as u16),
                 switchport: limit.and_then(|n| switchport([n as u8; 4])),
+                guard: guard([limit.unwrap_or_default() as u8; 4]),
                 hub: None,
                 shutdown,
                 links: links.into(),

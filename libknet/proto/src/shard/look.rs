@@ -45,6 +45,7 @@ impl Shard {
             storm_frames,
             storm_copies,
             macs: self.macs_behind(peer.id) as u32,
+            guard: self.bridge.guard_drops(peer.id),
         };
         PeerStatus {
             domain,
@@ -115,5 +116,6 @@ impl Shard {
             peer.clear_counters();
         }
         self.bridge.clear_storm_drops();
+        self.bridge.clear_guard_drops();
     }
 }
