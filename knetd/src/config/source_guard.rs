@@ -1,8 +1,11 @@
 //! What a peer may use, as the core is told of it.
 
 use libknet::{
-    api::model::{self, PeerConfig},
-    proto::{ids::MacAddr, l2::source_guard::GuardRules},
+    api::model::{self, IpPrefix, PeerConfig},
+    proto::{
+        ids::MacAddr,
+        l2::source_guard::{GuardRules, IpNetwork},
+    },
 };
 
 /// What a peer may use. Nothing, where nothing is said.
@@ -15,7 +18,17 @@ pub(super) fn rules(peer: &PeerConfig) -> Option<Box<GuardRules>> {
         allowed_macs: sorted(&said.allowed_macs),
         sticky: said.sticky.unwrap_or(0),
         static_macs: sorted(&peer.static_macs),
+        bindings: said.bindings.iter().map(network).collect(),
+        verify_source: said.verify_source,
+        arp_inspection: said.arp_inspection,
     }))
+}
+
+fn network(binding: &IpPrefix) -> IpNetwork {
+    IpNetwork {
+        address: binding.address,
+        length: binding.length,
+    }
 }
 
 fn sorted(macs: &[model::MacAddr]) -> Vec<MacAddr> {

@@ -301,6 +301,14 @@ pub enum Leaf {
     MacAllowed,
     /// `mac sticky`
     MacSticky,
+    /// `ip source binding`
+    IpBinding,
+    /// `ipv6 source binding`
+    Ipv6Binding,
+    /// `ip verify source`
+    VerifySource,
+    /// `arp inspection`
+    ArpInspection,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -25,7 +25,7 @@ impl PeerConfig {
 }
 
 /// What the port of a group is made of, and the line that says it.
-type Said = [(Leaf, &'static str, String); 11];
+type Said = [(Leaf, &'static str, String); 14];
 
 fn said(peer: &PeerConfig) -> Said {
     let flag = |on: bool| if on { "on" } else { "off" }.to_owned();
@@ -46,6 +46,9 @@ fn said(peer: &PeerConfig) -> Said {
             flag(peer.mld_router),
         ),
         (Leaf::Switchport, "switchport", vlans(peer.switchport.as_ref())),
+        (Leaf::VerifySource, "ip verify source", flag(guard.verify_source)),
+        (Leaf::ArpInspection, "arp inspection", flag(guard.arp_inspection)),
+        (Leaf::IpBinding, "source binding", list(&guard.bindings, "none")),
         (Leaf::MacLimit, "mac limit", number(peer.mac_limit.map(u32::from))),
         (
             Leaf::MacAllowed,

@@ -6,7 +6,7 @@ mod certificates;
 mod hubs;
 mod invitations;
 
-pub use addresses::{MacRow, NeighborRow};
+pub use addresses::{GuardRow, MacRow, NeighborRow};
 pub use certificates::{AuthoritiesRow, CertificateRow, CertificatesReport};
 pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow};
 
@@ -357,6 +357,8 @@ pub struct PeerRow {
     pub hub: Option<PeerAsHubRow>,
     /// Where it is a client of several hubs: whether it uses this one.
     pub attached: Option<bool>,
+    /// Which addresses it may use, where something is said of that.
+    pub guard: Option<Box<GuardRow>>,
 }
 
 /// A group of peers.

@@ -1,12 +1,16 @@
-//! Which addresses a peer may use: `mac allowed` and `mac sticky` of a peer and of a group.
+//! Which addresses a peer may use: `mac allowed`, `mac sticky`, `ip source binding`, `ip verify source`, `arp inspection` and
+//! `ipv6 source binding` of a peer and of a group.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
 
 use crate::{
     edit::{Context, Leaf, Place},
-    model::{GroupConfig, InterfaceConfig, PeerConfig},
+    model::{GroupConfig, InterfaceConfig, PeerConfig, Switchport},
     problem::{Problem, Severity},
-    value::{MacAddr, Value},
+    value::{IpPrefix, MacAddr, Value},
 };
 
 /// Lines of each kind that a peer or a group can have.
@@ -16,6 +20,9 @@ pub const MAX_LINES: usize = 64;
 static UNGUARDED: SourceGuard = SourceGuard {
     allowed_macs: Vec::new(),
     sticky: None,
+    bindings: Vec::new(),
+    verify_source: false,
+    arp_inspection: false,
 };
 
 /// What a peer may use.
@@ -25,6 +32,12 @@ pub struct SourceGuard {
     pub allowed_macs: Vec<MacAddr>,
     /// So many MAC addresses, 1..=1024, stick to it.
     pub sticky: Option<u16>,
+    /// The IP addresses that are given to it: single ones and networks, those of IPv4 first.
+    pub bindings: Vec<IpPrefix>,
+    /// IP packets come from given addresses only.
+    pub verify_source: bool,
+    /// ARP and neighbour discovery claim given addresses only.
+    pub arp_inspection: bool,
 }
 
 /// The same, of which nothing takes memory where nothing is said.
@@ -52,6 +65,26 @@ impl Guard {
         changed
     }
 
+    /// The guard of a peer that was given these addresses, and of which no line says anything.
+    pub(crate) fn given(addresses: &[IpAddr]) -> Self {
+        let mut bindings: Vec<IpPrefix> = Vec::new();
+        add(
+            &mut bindings,
+            &addresses.iter().copied().map(IpPrefix::host).collect::<Vec<_>>(),
+        );
+        bindings.sort_by_key(|binding| binding.address.is_ipv6());
+        Self::from(SourceGuard {
+            bindings,
+            ..SourceGuard::default()
+        })
+    }
+
+    /// The single addresses that are given.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+        let hosts = self.get().bindings.iter().filter(|binding| binding.is_host());
+        hosts.map(|binding| binding.address)
+    }
+
     /// What it and its group say together: what either of them allows is allowed.
     #[must_use]
     pub(crate) fn in_group(&self, group: &Self) -> Self {
@@ -60,6 +93,10 @@ impl Guard {
             all.change(|said| {
                 add(&mut said.allowed_macs, &group.allowed_macs);
                 said.sticky = said.sticky.or(group.sticky);
+                add(&mut said.bindings, &group.bindings);
+                said.bindings.sort_by_key(|binding| binding.address.is_ipv6());
+                said.verify_source |= group.verify_source;
+                said.arp_inspection |= group.arp_inspection;
             });
         }
         all
@@ -127,6 +164,42 @@ pub(crate) fn check(
             expected: Some(expected.to_owned()),
         });
     };
+    if let Some(binding) = guard.bindings.get(MAX_LINES) {
+        let text = format!(
+            "{} is given {} addresses and networks",
+            whose(),
+            guard.bindings.len()
+        );
+        report(
+            leaf_of(binding),
+            value_of(binding),
+            text,
+            "at most 64 of them, of both versions together",
+        );
+    }
+    let own = interface.ip_addresses.iter().chain(&interface.ipv6_addresses);
+    for own in own.map(|own| IpPrefix::host(own.address)) {
+        if guard.bindings.contains(&own) {
+            let text = format!("{} is this interface's own address", own.address);
+            report(
+                leaf_of(&own),
+                value_of(&own),
+                text,
+                "an address of a host behind the peer",
+            );
+        }
+    }
+    if let Context::Group { .. } = context
+        && let Some(host) = guard.bindings.iter().find(|binding| binding.is_host())
+    {
+        let text = format!("{} would be given to each peer of {}", host.address, whose());
+        report(
+            leaf_of(host),
+            value_of(host),
+            text,
+            "a network, or the line in one of the peers",
+        );
+    }
     let allowed = &guard.allowed_macs;
     if let Some(mac) = allowed.get(MAX_LINES) {
         let text = format!("{} has {} allowed MAC addresses", whose(), allowed.len());
@@ -141,6 +214,73 @@ pub(crate) fn check(
         let text = format!("{own} is this interface's own address");
         let expected = "the address of a host behind the peer";
         report(Leaf::MacAllowed, Value::Mac(own), text, expected);
+    }
+}
+
+/// To whom single addresses are given, as far as was looked.
+#[derive(Default)]
+pub(crate) struct Holders<'a>(HashMap<IpAddr, Vec<(&'a str, &'a PeerConfig)>>);
+
+impl<'a> Holders<'a> {
+    /// What is wrong with the addresses of one more peer: nobody else has them that it could meet.
+    pub(crate) fn check(
+        &mut self,
+        interface: &'a InterfaceConfig,
+        context: &Context,
+        name: &'a str,
+        peer: &'a PeerConfig,
+        problems: &mut Vec<Problem>,
+    ) {
+        for address in peer.guard.hosts() {
+            let holders = self.0.entry(address).or_default();
+            if let Some((other, _)) = holders.iter().find(|(_, other)| meet(interface, peer, other)) {
+                let binding = IpPrefix::host(address);
+                problems.push(Problem {
+                    severity: Severity::Error,
+                    place: Some(Place {
+                        key: vec![value_of(&binding)],
+                        argument: Some(0),
+                        ..Place::leaf(context.clone(), leaf_of(&binding))
+                    }),
+                    span: None,
+                    text: format!("{address} is given to peer {other} already"),
+                    expected: Some("one peer for each address; several can have a network".to_owned()),
+                });
+            }
+            holders.push((name, peer));
+        }
+    }
+}
+
+/// Whether two peers could take an address from each other: not in different VLANs, and not as hubs of a group, which are one
+/// port.
+fn meet(interface: &InterfaceConfig, a: &PeerConfig, b: &PeerConfig) -> bool {
+    let hub = |peer: &PeerConfig| peer.hub_in(interface).map(|hub| hub.group.clone());
+    if hub(a).is_some() && hub(a) == hub(b) {
+        return false;
+    }
+    let vlans = |peer: &PeerConfig| -> Switchport {
+        let of_group = peer.group.as_ref().and_then(|group| interface.groups.get(group));
+        let said = peer.switchport.as_ref().or_else(|| of_group?.switchport.as_ref());
+        said.cloned().unwrap_or_default()
+    };
+    !interface.vlan_filtering || vlans(a).meets(&vlans(b))
+}
+
+fn leaf_of(binding: &IpPrefix) -> Leaf {
+    if binding.address.is_ipv4() {
+        Leaf::IpBinding
+    } else {
+        Leaf::Ipv6Binding
+    }
+}
+
+/// How a line says it.
+pub(crate) fn value_of(binding: &IpPrefix) -> Value {
+    if binding.is_host() {
+        Value::Address(binding.address)
+    } else {
+        Value::Prefix(*binding)
     }
 }
 
@@ -171,6 +311,7 @@ mod tests {
             Guard::from(SourceGuard {
                 allowed_macs: allowed.iter().map(|n| mac(*n)).collect(),
                 sticky,
+                ..SourceGuard::default()
             })
         };
         let (peer, group) = (said(&[3, 1], None), said(&[1, 2], Some(4)));

@@ -441,6 +441,8 @@ pub struct NeighborEntry {
     pub mac: MacAddr,
     /// Whether it has said that it is a router.
     pub router: bool,
+    /// Whether it was given to the peer that it is behind.
+    pub is_given: bool,
     /// Where it is.
     pub port: Port,
     /// Time since it was last confirmed.

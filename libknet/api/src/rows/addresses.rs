@@ -38,4 +38,28 @@ pub struct NeighborRow {
     pub age_ms: u64,
     /// Its VLAN, where VLANs are told apart.
     pub vlan: Option<u16>,
+    /// It was given to the peer that it is behind.
+    pub given: bool,
+}
+
+/// Which addresses a peer may use, and what it was kept from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardRow {
+    /// The only MAC addresses that it may send from, as far as lines say it. None: any. Only told of a single peer.
+    pub allowed_macs: Vec<String>,
+    /// So many MAC addresses stick to it.
+    pub sticky: Option<u16>,
+    /// IP addresses and networks that are given to it: by lines, by its certificate, or by its invitation. Only told
+    /// of a single peer.
+    pub given: Vec<String>,
+    /// IP packets come from these only.
+    pub verify_source: bool,
+    /// ARP and neighbour discovery claim these only.
+    pub arp_inspection: bool,
+    /// Frames from other MAC addresses, which were dropped.
+    pub dropped_macs: u64,
+    /// IP packets from other addresses, which were dropped.
+    pub dropped_sources: u64,
+    /// ARP and neighbour discovery that claimed other addresses, which were dropped.
+    pub dropped_claims: u64,
 }

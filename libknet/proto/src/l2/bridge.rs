@@ -12,7 +12,7 @@ use core::ops::Range;
 use super::{
     flood_list::{FloodList, Role},
     mac_table::{Learned, MacNews, MacTable, StaticMacError, Station},
-    source_guard::SourceGuard,
+    source_guard::{Given, SourceGuard},
     storm::{COPIES_TOTAL, StormControl},
     vlan::{Switchport, VlanId, membership::Membership},
 };
@@ -94,6 +94,7 @@ pub struct Bridge {
     macs: MacTable,
     peers: Vec<Option<PeerPort>>,
     flood_list: FloodList,
+    given: Given,
     tap: Switchport,
     /// Where VLANs are told apart: the peers of the flood list, by their VLANs.
     membership: Option<Membership>,
@@ -115,6 +116,7 @@ impl Bridge {
             macs,
             peers: Vec::new(),
             flood_list: FloodList::new(Seat::ALONE),
+            given: Given::default(),
             tap: Switchport::default(),
             membership: None,
             copies: TokenBucket::FULL,
@@ -239,6 +241,7 @@ impl Bridge {
     /// Removes a peer and all addresses behind it.
     pub fn remove_peer(&mut self, peer: PeerId) {
         self.macs.remove_port(Port::Peer(peer));
+        self.set_guard(peer, None);
         self.set_up(peer, false);
         if let Some(port) = self.peers.get_mut(peer.0 as usize) {
             *port = None;
@@ -274,7 +277,7 @@ impl Bridge {
         let station = |mac| Station { vlan, mac };
         match guarded {
             None => self.learn(now, ingress, station(frame.src()))?,
-            Some(peer) => self.learn_guarded(now, peer, station(frame.src()))?,
+            Some(peer) => self.learn_guarded(now, peer, station(frame.src()), whole.bytes)?,
         }
         let known = if frame.dst().is_group() {
             None

@@ -1,14 +1,58 @@
-//! Which addresses a peer may use, as a switch says it of a port (port security).
+//! Which addresses a peer may use, as a switch says it of a port (port security, IP source guard, dynamic ARP inspection).
 //!
 //! What is said is the same at every worker. Which MAC addresses stick is found out where the frames of the peer come in, by
 //! the worker that owns it.
 
+mod claims;
+mod given;
+
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use crate::{drop_reason::DropReason, ids::MacAddr};
 
+pub use given::Given;
+
 /// MAC addresses that a peer may be allowed, of its own and of its group's lines (limits: row 30).
 pub const MAX_ALLOWED_MACS: usize = 128;
+
+/// Addresses and networks that a peer may be given, of lines, of its certificate or its invitation (limits: row 36).
+pub const MAX_GIVEN: usize = 72;
+
+/// An address, or a network of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IpNetwork {
+    /// The address, or the first one of the network.
+    pub address: IpAddr,
+    /// Leading bits that all of them have in common, 0..=32 or 0..=128.
+    pub length: u8,
+}
+
+impl IpNetwork {
+    /// Whether `address` is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let length = u32::from(self.length);
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differ = (own.to_bits() ^ other.to_bits()).leading_zeros();
+                differ >= length.min(32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differ = (own.to_bits() ^ other.to_bits()).leading_zeros();
+                differ >= length.min(128)
+            }
+            _ => false,
+        }
+    }
+
+    /// The address, where it is a single one.
+    pub const fn host(&self) -> Option<IpAddr> {
+        match (self.address, self.length) {
+            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => Some(self.address),
+            _ => None,
+        }
+    }
+}
 
 /// What a peer may use. Where nothing is said there is none of this.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +63,12 @@ pub struct GuardRules {
     pub sticky: u16,
     /// Those that are configured to be behind it, in ascending order: it may use them whatever else is said.
     pub static_macs: Vec<MacAddr>,
+    /// The IP addresses that were given to it.
+    pub bindings: Vec<IpNetwork>,
+    /// IP packets come from these only.
+    pub verify_source: bool,
+    /// ARP and neighbour discovery claim these only.
+    pub arp_inspection: bool,
 }
 
 impl GuardRules {
@@ -47,6 +97,10 @@ impl GuardRules {
 pub struct GuardDrops {
     /// From MAC addresses that it may not use.
     pub macs: u64,
+    /// IP packets from addresses that were not given to it.
+    pub sources: u64,
+    /// ARP and neighbour discovery that claimed addresses that were not given to it.
+    pub claims: u64,
 }
 
 /// What is to become of a MAC address that may be used.
@@ -103,16 +157,21 @@ impl SourceGuard {
         self.sticky.truncate(usize::from(self.rules.sticky));
     }
 
-    /// Whether a frame may come from `source`; counted where it may not.
+    /// Whether a frame may come from the peer, and what becomes of its `source`; counted where it may not.
     ///
     /// # Errors
-    /// [`DropReason::PortSecurity`].
-    pub fn admit(&mut self, source: MacAddr) -> Result<Admitted, DropReason> {
-        let admitted = self.judge(source);
-        if admitted.is_none() {
-            self.drops.macs = self.drops.macs.saturating_add(1);
-        }
-        admitted.ok_or(DropReason::PortSecurity)
+    /// [`DropReason::PortSecurity`], [`DropReason::SourceGuard`] or [`DropReason::ArpInspection`].
+    pub fn admit(&mut self, source: MacAddr, frame: &[u8]) -> Result<Admitted, DropReason> {
+        let admitted = self.judge(source).ok_or(DropReason::PortSecurity);
+        let admitted = admitted.and_then(|admitted| self.rules.check(frame).map(|()| admitted));
+        let count = match admitted {
+            Ok(_) => return admitted,
+            Err(DropReason::PortSecurity) => &mut self.drops.macs,
+            Err(DropReason::ArpInspection) => &mut self.drops.claims,
+            Err(_) => &mut self.drops.sources,
+        };
+        *count = count.saturating_add(1);
+        admitted
     }
 
     fn judge(&self, source: MacAddr) -> Option<Admitted> {

@@ -272,6 +272,10 @@ pub(super) static GROUPS: &[Row] = &[
             ),
         ],
     ),
+    guards::group::VERIFY_SOURCE,
+    guards::group::ARP_INSPECTION,
+    guards::group::IP_BINDING,
+    guards::group::IPV6_BINDING,
     guards::group::MAC_STICKY,
     guards::group::MAC_ALLOWED,
     multi(leaf(

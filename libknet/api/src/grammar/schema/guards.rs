@@ -26,6 +26,63 @@ macro_rules! rows {
                 ),
             ],
         ));
+        pub(in crate::grammar::schema) const IP_BINDING: Row = multi(leaf(
+            (Mode::$mode, Impact::Live),
+            ("ip source binding", "<ipv4-binding>"),
+            Leaf::IpBinding,
+            Access::$mode(guard_fields::ip_binding::$accessor),
+            &[
+                ("ip", "IPv4"),
+                ("source", "Addresses to send from"),
+                ("binding", concat!("One that is given to ", $who)),
+            ],
+        ));
+        pub(in crate::grammar::schema) const IPV6_BINDING: Row = multi(leaf(
+            (Mode::$mode, Impact::Live),
+            ("ipv6 source binding", "<ipv6-binding>"),
+            Leaf::Ipv6Binding,
+            Access::$mode(guard_fields::ipv6_binding::$accessor),
+            &[
+                ("ipv6", "IPv6"),
+                ("source", "Addresses to send from"),
+                ("binding", concat!("One that is given to ", $who)),
+            ],
+        ));
+        pub(in crate::grammar::schema) const VERIFY_SOURCE: Row = leaf(
+            (Mode::$mode, Impact::Live),
+            ("ip verify source", ""),
+            Leaf::VerifySource,
+            Access::$mode(guard_fields::verify_source::$accessor),
+            &[
+                ("ip", "IP, of both versions"),
+                ("verify", "Drop what should not come"),
+                (
+                    "source",
+                    concat!(
+                        "Packets of ",
+                        $who,
+                        " that are not from an address given to it"
+                    ),
+                ),
+            ],
+        );
+        pub(in crate::grammar::schema) const ARP_INSPECTION: Row = leaf(
+            (Mode::$mode, Impact::Live),
+            ("arp inspection", ""),
+            Leaf::ArpInspection,
+            Access::$mode(guard_fields::arp_inspection::$accessor),
+            &[
+                ("arp", "ARP, and neighbour discovery of IPv6"),
+                (
+                    "inspection",
+                    concat!(
+                        "Drop what claims an address for ",
+                        $who,
+                        " that was not given to it"
+                    ),
+                ),
+            ],
+        );
         pub(in crate::grammar::schema) const MAC_STICKY: Row = leaf(
             (Mode::$mode, Impact::Live),
             ("mac sticky", "[<mac-limit>]"),
@@ -47,13 +104,13 @@ macro_rules! rows {
 }
 
 pub(super) mod peer {
-    use super::*;
+    use super::{Access, Impact, Leaf, Mode, Row, guard_fields, leaf, multi};
 
     rows!(Peer, PEER, "this peer");
 }
 
 pub(super) mod group {
-    use super::*;
+    use super::{Access, Impact, Leaf, Mode, Row, guard_fields, leaf, multi};
 
     rows!(Group, GROUP, "each of its peers");
 }

@@ -224,6 +224,10 @@ pub(super) static PEERS: &[Row] = &[
             ),
         ],
     ),
+    guards::peer::VERIFY_SOURCE,
+    guards::peer::ARP_INSPECTION,
+    guards::peer::IP_BINDING,
+    guards::peer::IPV6_BINDING,
     guards::peer::MAC_STICKY,
     guards::peer::MAC_ALLOWED,
     multi(leaf(

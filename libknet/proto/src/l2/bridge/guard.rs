@@ -1,14 +1,16 @@
 //! The bridge with peers that may not use whatever addresses they like.
 
 use alloc::boxed::Box;
+use core::net::IpAddr;
 
 use super::Bridge;
 use crate::{
     drop_reason::DropReason,
-    ids::PeerId,
+    ids::{MacAddr, PeerId},
     l2::{
         mac_table::Station,
         source_guard::{Admitted, GuardDrops, GuardRules, SourceGuard},
+        vlan::VlanId,
     },
     status::Port,
     time::Time,
@@ -17,17 +19,25 @@ use crate::{
 impl Bridge {
     /// Says what a peer may use. What was learned behind it is learned anew, where it may use other MAC addresses than before.
     pub(super) fn set_guard(&mut self, peer: PeerId, rules: Option<&GuardRules>) {
-        let Some(port) = self.peer_mut(peer) else { return };
-        let before = port.guard.take();
+        let before = self.peer_mut(peer).and_then(|port| port.guard.take());
         let macs_before = before.as_ref().map(|guard| guard.rules().of_macs());
+        if let Some(before) = &before {
+            self.given.leave(peer, before.rules());
+        }
+        if let Some(rules) = rules {
+            self.given.enter(peer, rules);
+        }
         let forget = macs_before.unwrap_or_default() != rules.map(GuardRules::of_macs).unwrap_or_default();
-        port.guard = rules.map(|rules| {
+        let guard = rules.map(|rules| {
             let mut guard = before.unwrap_or_default();
             if guard.rules() != rules {
                 guard.set_rules(rules.clone());
             }
             guard
         });
+        if let Some(port) = self.peer_mut(peer) {
+            port.guard = guard;
+        }
         if forget {
             self.macs.clear_dynamic_on(Port::Peer(peer));
         }
@@ -36,6 +46,32 @@ impl Bridge {
     /// The guard of a peer, if it has one.
     pub fn guard(&self, peer: PeerId) -> Option<&SourceGuard> {
         self.peer(peer)?.guard.as_deref()
+    }
+
+    /// The peers to whom an IP address of `vlan` was given, in ascending order: one, or several if that was said of them.
+    pub fn given_to(&self, vlan: VlanId, address: IpAddr) -> impl Iterator<Item = PeerId> {
+        let in_vlan = move |peer: &PeerId| self.is_in(Port::Peer(*peer), vlan);
+        self.given.to(address).filter(in_vlan)
+    }
+
+    /// Whether what a station behind `port` says of an IP address counts: nobody else was given it.
+    pub fn may_be_at(&self, vlan: VlanId, address: IpAddr, port: Port) -> bool {
+        let mut given = self.given_to(vlan, address).peekable();
+        given.peek().is_none() || given.any(|peer| Port::Peer(peer) == port)
+    }
+
+    /// The station behind a peer that an IP address was given to, where there is no doubt: the only MAC address that it may
+    /// have, or the only one that it has.
+    pub fn only_station(&self, vlan: VlanId, peer: PeerId) -> Option<MacAddr> {
+        let rules = self.guard(peer)?.rules();
+        let mut said = rules.allowed_macs.iter().chain(&rules.static_macs);
+        if let (Some(mac), None) = (said.next(), said.next()) {
+            return Some(*mac);
+        }
+        match self.macs.stations(Port::Peer(peer), 2)[..] {
+            [only] if only.vlan == vlan || only.vlan == VlanId::NONE => Some(only.mac),
+            _ => None,
+        }
     }
 
     /// Sets to zero what guards have dropped.
@@ -73,9 +109,10 @@ impl Bridge {
         now: Time,
         peer: PeerId,
         station: Station,
+        frame: &[u8],
     ) -> Result<(), DropReason> {
         let admitted = match self.guard_mut(peer) {
-            Some(guard) => guard.admit(station.mac)?,
+            Some(guard) => guard.admit(station.mac, frame)?,
             None => Admitted::Free,
         };
         self.learn(now, Port::Peer(peer), station)?;

@@ -25,7 +25,7 @@ fn rules(allowed: &[u8], sticky: u16, fixed: &[u8]) -> GuardRules {
 
 /// A frame comes, and its source is learned if it may come.
 fn comes(guard: &mut SourceGuard, n: u8) -> Option<Admitted> {
-    let admitted = guard.admit(mac(n)).ok()?;
+    let admitted = guard.admit(mac(n), &[0; 14]).ok()?;
     if admitted == Admitted::Sticky {
         guard.stick(mac(n));
     }
@@ -36,9 +36,9 @@ fn comes(guard: &mut SourceGuard, n: u8) -> Option<Admitted> {
 fn only_allowed_and_configured_addresses_may_be_used() {
     let mut guard = SourceGuard::new(rules(&[1, 3], 0, &[9]));
     for n in [1, 3, 9] {
-        assert_eq!(guard.admit(mac(n)), Ok(Admitted::Free));
+        assert_eq!(guard.admit(mac(n), &[0; 14]), Ok(Admitted::Free));
     }
-    assert_eq!(guard.admit(mac(2)), Err(DropReason::PortSecurity));
+    assert_eq!(guard.admit(mac(2), &[0; 14]), Err(DropReason::PortSecurity));
     assert_eq!(
         guard.drops(),
         GuardDrops {
@@ -49,7 +49,7 @@ fn only_allowed_and_configured_addresses_may_be_used() {
     guard.clear_drops();
     assert_eq!(guard.drops(), GuardDrops::default());
     let mut free = SourceGuard::new(GuardRules::default());
-    assert_eq!(free.admit(mac(2)), Ok(Admitted::Free));
+    assert_eq!(free.admit(mac(2), &[0; 14]), Ok(Admitted::Free));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_first_addresses_stick() {
     let mut guard = SourceGuard::new(rules(&[], 2, &[9]));
     assert_eq!(comes(&mut guard, 9), Some(Admitted::Free), "it is there anyway");
     assert_eq!(
-        guard.admit(mac(7)),
+        guard.admit(mac(7), &[0; 14]),
         Ok(Admitted::Sticky),
         "and is not learned, after all"
     );
