@@ -312,6 +312,7 @@ fn peer(row: &PeerRow) -> Vec<String> {
     ));
     let vlans = row.switchport.as_ref().map(vlan::phrase);
     lines.extend(vlans.map(|vlans| format!("  {vlans}")));
+    lines.extend(addresses::of_peer(row));
     let narrowest = row.links.iter().find(|l| Some(l.link) == row.narrowest);
     lines.extend(narrowest.and_then(whole_frames).map(|line| format!("  {line}")));
     lines.push(match &row.session {

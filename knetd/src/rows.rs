@@ -6,7 +6,7 @@ use libknet::{
     InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
-            DropRow, InterfaceRow, LinkRow, ListenerRow, LocalRow, MacRow, NeighborRow, OrderRow,
+            DropRow, GuardRow, InterfaceRow, LinkRow, ListenerRow, LocalRow, MacRow, NeighborRow, OrderRow,
             PeerAsHubRow, PeerRow, PiecesRow, ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow,
             Traffic, VlanRow, WorkerRow,
         },
@@ -255,6 +255,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         policy: config.policy().name().into(),
         isolate: config.isolate,
         storm: storm(config),
+        guard: guard(config, status),
         switchport: switchport(place.interface_config, config.switchport.as_ref()),
         links_up: links.iter().filter(|l| l.state == LinkState::Up.name()).count() as u8,
         links_total: links.len() as u8,
@@ -324,6 +325,29 @@ fn storm(config: &model::PeerConfig) -> StormRow {
             || config.mac_limit.is_some(),
         ..StormRow::default()
     }
+}
+
+/// Which addresses a peer may use; nothing, where nothing is said.
+fn guard(config: &model::PeerConfig, status: Option<&PeerStatus>) -> Option<Box<GuardRow>> {
+    let said = config.guard.is_said().then(|| config.guard.get())?;
+    let drops = status.map(|status| status.domain.guard).unwrap_or_default();
+    let given = |binding: &model::IpPrefix| {
+        if binding.is_host() {
+            binding.address.to_string()
+        } else {
+            binding.to_string()
+        }
+    };
+    Some(Box::new(GuardRow {
+        allowed_macs: said.allowed_macs.iter().map(ToString::to_string).collect(),
+        sticky: said.sticky,
+        given: said.bindings.iter().map(given).collect(),
+        verify_source: said.verify_source,
+        arp_inspection: said.arp_inspection,
+        dropped_macs: drops.macs,
+        dropped_sources: drops.sources,
+        dropped_claims: drops.claims,
+    }))
 }
 
 /// The links of a peer: configured ones, and those that the peer opened.
@@ -473,6 +497,7 @@ pub(crate) fn mac(interface: &str, overlay: &Overlay, entry: &MacEntry) -> MacRo
         mac_address: entry.mac.to_string(),
         peer: peer_at(overlay, entry.port),
         is_static: entry.is_static,
+        is_sticky: entry.is_sticky,
         age_ms: entry.age.as_millis(),
         vlan: known(entry.vlan),
     }
@@ -484,6 +509,7 @@ pub(crate) fn neighbor(interface: &str, overlay: &Overlay, entry: &NeighborEntry
         address: entry.ip.to_string(),
         mac_address: entry.mac.to_string(),
         router: entry.router,
+        given: entry.is_given,
         peer: peer_at(overlay, entry.port),
         age_ms: entry.age.as_millis(),
         vlan: known(entry.vlan),

@@ -1,6 +1,6 @@
 //! Addresses of stations, and which port they are behind: `show mac address-table`, `show arp`.
 
-use knet_api::message::{MacRow, NeighborRow, Reply, RequestBody};
+use knet_api::message::{MacRow, NeighborRow, PeerRow, Reply, RequestBody};
 use serde_json::json;
 
 use crate::{
@@ -58,10 +58,10 @@ fn mac_lines(rows: &[MacRow]) -> Vec<String> {
         ("Age", Align::Right),
     ];
     let cells = |row: &MacRow| {
-        let (kind, age) = if row.is_static {
-            ("static", "-".to_owned())
-        } else {
-            ("dynamic", duration(row.age_ms))
+        let (kind, age) = match row {
+            MacRow { is_static: true, .. } => ("static", "-".to_owned()),
+            MacRow { is_sticky: true, .. } => ("sticky", "-".to_owned()),
+            _ => ("dynamic", duration(row.age_ms)),
         };
         vec![
             clean(&row.interface),
@@ -102,6 +102,7 @@ fn neighbor_lines(rows: &[NeighborRow]) -> Vec<String> {
         ("MAC address", Align::Left),
         ("Behind", Align::Left),
         ("Router", Align::Left),
+        ("Given", Align::Left),
     ];
     let cells = |row: &NeighborRow| {
         vec![
@@ -112,9 +113,47 @@ fn neighbor_lines(rows: &[NeighborRow]) -> Vec<String> {
             clean(&row.mac_address),
             behind(row.peer.as_deref()),
             if row.router { "yes" } else { "" }.to_owned(),
+            if row.given { "yes" } else { "" }.to_owned(),
         ]
     };
     with_vlans(has_vlans, &columns, rows.iter().map(cells))
+}
+
+/// Which addresses a peer may use, and what it was kept from.
+pub(super) fn of_peer(row: &PeerRow) -> Vec<String> {
+    let Some(guard) = &row.guard else {
+        return Vec::new();
+    };
+    let list = |values: &[String]| clean(&values.join(", "));
+    let mut lines = Vec::new();
+    if !guard.allowed_macs.is_empty() {
+        lines.push(format!("  Allowed MAC addresses: {}", list(&guard.allowed_macs)));
+    }
+    lines.extend(
+        guard
+            .sticky
+            .map(|sticky| format!("  Sticky MAC addresses: at most {sticky}")),
+    );
+    let enforced = match (guard.verify_source, guard.arp_inspection) {
+        (true, true) => "no others are sent from or claimed",
+        (true, false) => "no others are sent from",
+        (false, true) => "no others are claimed",
+        (false, false) => "not enforced",
+    };
+    if !guard.given.is_empty() {
+        lines.push(format!("  Given addresses, {enforced}: {}", list(&guard.given)));
+    } else if guard.verify_source || guard.arp_inspection {
+        lines.push(format!("  No addresses are given, {enforced}"));
+    }
+    let drops = [guard.dropped_macs, guard.dropped_sources, guard.dropped_claims];
+    if drops.iter().any(|n| *n > 0) {
+        let [macs, sources, claims] = drops;
+        lines.push(format!(
+            "  Dropped for addresses it may not use: {macs} by MAC address, {sources} by IP address, {claims} of ARP or \
+             neighbour discovery"
+        ));
+    }
+    lines
 }
 
 /// The port in words; `None`: the TAP.

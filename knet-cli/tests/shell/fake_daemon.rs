@@ -24,7 +24,7 @@ use knet_api::{
     load::load,
     message::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
-        EventRow, GroupRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, InvitationRow,
+        EventRow, GroupRow, GuardRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, InvitationRow,
         InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow, KeyFileRow, LimitRow, LinkRow,
         ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow,
         Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow,
@@ -847,6 +847,15 @@ fn lab2() -> PeerRow {
             configured: true,
             ..StormRow::default()
         },
+        guard: Some(Box::new(GuardRow {
+            allowed_macs: vec!["02:00:00:00:00:03".into(), "02:00:00:00:00:04".into()],
+            sticky: Some(2),
+            given: vec!["10.200.0.3".into(), "10.201.0.0/16".into(), "fd00:200::3".into()],
+            verify_source: true,
+            dropped_macs: 3,
+            dropped_sources: 1_412,
+            ..GuardRow::default()
+        })),
         ..PeerRow::default()
     }
 }
@@ -919,10 +928,15 @@ fn macs() -> Vec<MacRow> {
         is_static,
         age_ms,
         vlan: (!is_static).then_some(10),
+        is_sticky: false,
     };
     vec![
         row("02:00:00:00:00:01", None, false, 1200),
         row("02:00:00:00:00:02", Some("ams1"), false, 61_000),
+        MacRow {
+            is_sticky: true,
+            ..row("02:00:00:00:00:04", Some("lab2"), false, 61_000)
+        },
         row("02:00:00:00:00:03", Some("lab2"), true, 0),
     ]
 }
@@ -936,6 +950,7 @@ fn neighbors() -> Vec<NeighborRow> {
         peer: peer.map(str::to_owned),
         age_ms,
         vlan: None,
+        given: peer == Some("ams1"),
     };
     vec![
         row("10.200.0.1", "02:00:00:00:00:01", false, None, 1200),

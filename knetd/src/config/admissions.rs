@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use libknet::api::{
     certificate::{Certificate, SignedCertificate, authority::Authority},
-    group::{Clash, Lists, authorized_keys::AuthorizedKeys},
+    group::{
+        Clash, Lists,
+        authorized_keys::{AuthorizedKeys, Listed},
+    },
     model::MAX_PEERS,
     persistent_map::PersistentMap,
 };
@@ -152,7 +155,8 @@ impl Admissions {
         }
         let end = certificate.not_after;
         self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
-        group.keys.insert(name.clone(), certificate.public_key);
+        let listed = Listed::with_addresses(certificate.public_key, &certificate.addresses);
+        group.keys.insert(name.clone(), listed);
         group.admitted.insert(name, Rc::new(new));
         Ok(())
     }
@@ -336,10 +340,12 @@ mod tests {
         assert_eq!(gone(&mut all, "x", "f", too_many).len(), 2);
         assert_eq!(there(&all), [at("g", "c", 11)]);
         // A file that lists the name of one of the same group.
-        let listed: AuthorizedKeys = [("c".to_owned(), PublicKey([77; 32]))].into_iter().collect();
+        let listed: AuthorizedKeys = [("c".to_owned(), PublicKey([77; 32]).into())]
+            .into_iter()
+            .collect();
         let group = ("kn0".to_owned(), "g".to_owned());
         let files: Lists = [(group.clone(), listed)].into_iter().collect();
         let both = beside(&files, &all.keys());
-        assert_eq!((both[&group].len(), both[&group]["c"].0[0]), (1, 77));
+        assert_eq!((both[&group].len(), both[&group]["c"].public_key.0[0]), (1, 77));
     }
 }

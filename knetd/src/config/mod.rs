@@ -14,6 +14,7 @@ pub(crate) mod load;
 pub(crate) mod plan;
 pub(crate) mod setup;
 pub(crate) mod slots;
+mod source_guard;
 pub(crate) mod sources;
 pub(crate) mod store;
 pub(crate) mod this_host;

@@ -40,6 +40,7 @@ use super::{
     certificate_files::CertificateFiles,
     invitations::Invitations,
     keys::{KeyKind, Keys},
+    source_guard,
 };
 use crate::resolver::{LinkPlace, Resolver};
 
@@ -468,6 +469,7 @@ fn peer_config(
                 copies: peer.storm_copies,
             },
             mac_limit: peer.mac_limit,
+            guard: source_guard::rules(peer),
             switchport: switchport(peer.switchport.as_ref()),
             igmp_router: peer.igmp_router,
             mld_router: peer.mld_router,

@@ -199,9 +199,9 @@ pub(super) fn beside(first: &Lists, second: &Lists) -> Lists {
         match lists.get_mut(group) {
             None => drop(lists.insert(group.clone(), keys.clone())),
             Some(list) => {
-                for (peer, key) in keys {
+                for (peer, listed) in keys {
                     if !list.contains_key(peer) {
-                        list.insert(peer.clone(), *key);
+                        list.insert(peer.clone(), listed.clone());
                     }
                 }
             }

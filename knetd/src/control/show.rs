@@ -109,6 +109,10 @@ pub(crate) async fn peers(
     rows.retain(|row| wanted(only, &row.state));
     for row in &mut rows {
         row.links.clear();
+        if let Some(guard) = &mut row.guard {
+            guard.allowed_macs.clear();
+            guard.given.clear();
+        }
     }
     Ok(Reply::Peers(Rows { rows, next }))
 }

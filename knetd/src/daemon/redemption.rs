@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use libknet::{
     api::{
+        group::authorized_keys::Listed,
         invitation::register::Register,
         model::{MAX_PEERS, PublicKey},
     },
@@ -92,7 +93,8 @@ impl Daemon {
             return Err(Refusal::Expired(utc_seconds(expires)));
         }
         // Only somebody with a right secret costs a look at all members.
-        let key_of = |(name, key): (&String, &PublicKey)| (*key == public_key).then(|| name.clone());
+        let key_of =
+            |(name, listed): (&String, &Listed)| (listed.public_key == public_key).then(|| name.clone());
         let registers: Vec<_> = sources.invitations.of_interface(interface).collect();
         let of_key = registers
             .iter()

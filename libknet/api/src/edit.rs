@@ -297,6 +297,18 @@ pub enum Leaf {
     IpPool,
     /// `ipv6 pool`
     Ipv6Pool,
+    /// `mac allowed`
+    MacAllowed,
+    /// `mac sticky`
+    MacSticky,
+    /// `ip source binding`
+    IpBinding,
+    /// `ipv6 source binding`
+    Ipv6Binding,
+    /// `ip verify source`
+    VerifySource,
+    /// `arp inspection`
+    ArpInspection,
 }
 
 /// A place in the configuration's tree, as precise as is known.

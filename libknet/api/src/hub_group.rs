@@ -1,7 +1,7 @@
 //! Hub groups (`hub-group NAME`): several peers of which one is used at a time. To the bridge they are one port, so what they
 //! say of it has to be the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     edit::{Context, Leaf, Place},
@@ -25,11 +25,12 @@ impl PeerConfig {
 }
 
 /// What the port of a group is made of, and the line that says it.
-type Said = [(Leaf, &'static str, String); 9];
+type Said = [(Leaf, &'static str, String); 14];
 
 fn said(peer: &PeerConfig) -> Said {
     let flag = |on: bool| if on { "on" } else { "off" }.to_owned();
     let number = |n: Option<u32>| n.map_or("the default".to_owned(), |n| n.to_string());
+    let guard = peer.guard.get();
     [
         (Leaf::Isolate, "isolate", flag(peer.isolate)),
         (Leaf::DhcpTrust, "ip dhcp snooping trust", flag(peer.dhcp_trust)),
@@ -45,7 +46,20 @@ fn said(peer: &PeerConfig) -> Said {
             flag(peer.mld_router),
         ),
         (Leaf::Switchport, "switchport", vlans(peer.switchport.as_ref())),
+        (Leaf::VerifySource, "ip verify source", flag(guard.verify_source)),
+        (Leaf::ArpInspection, "arp inspection", flag(guard.arp_inspection)),
+        (Leaf::IpBinding, "source binding", list(&guard.bindings, "none")),
         (Leaf::MacLimit, "mac limit", number(peer.mac_limit.map(u32::from))),
+        (
+            Leaf::MacAllowed,
+            "mac allowed",
+            list(&guard.allowed_macs, "any address"),
+        ),
+        (
+            Leaf::MacSticky,
+            "mac sticky",
+            guard.sticky.map_or("off".to_owned(), |n| n.to_string()),
+        ),
         (
             Leaf::StormFrames,
             "storm-control frames",
@@ -57,6 +71,17 @@ fn said(peer: &PeerConfig) -> Said {
             number(peer.storm_copies),
         ),
     ]
+}
+
+/// A list in ascending order, or what counts where there is none.
+fn list<T: Copy + Ord + ToString>(values: &[T], none: &str) -> String {
+    let values: BTreeSet<T> = values.iter().copied().collect();
+    let values: Vec<String> = values.iter().map(T::to_string).collect();
+    if values.is_empty() {
+        none.to_owned()
+    } else {
+        values.join(", ")
+    }
 }
 
 fn vlans(switchport: Option<&Switchport>) -> String {

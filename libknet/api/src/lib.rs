@@ -34,6 +34,7 @@ pub mod rebase;
 pub mod reference;
 pub mod render;
 pub mod rows;
+pub mod source_guard;
 pub mod switchport;
 pub mod text_diff;
 pub mod transaction;

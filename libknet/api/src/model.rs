@@ -13,6 +13,7 @@ pub use crate::{
     host::lines::HostLines,
     link_settings::LinkSettings,
     persistent_map::PersistentMap,
+    source_guard::{Guard, SourceGuard},
     switchport::{Switchport, VlanList},
     value::{IpPrefix, MacAddr, PublicKey},
 };
@@ -318,6 +319,8 @@ pub struct PeerConfig {
     pub storm_copies: Option<u32>,
     /// The VLANs that it is in, where the interface tells them apart. `None`: VLAN 1, without tags.
     pub switchport: Option<Switchport>,
+    /// Which addresses it may use.
+    pub guard: Guard,
     /// MAC addresses that are behind this peer, always.
     pub static_macs: Vec<MacAddr>,
     /// One of several hubs.

@@ -1,10 +1,12 @@
 //! The rows that queries are answered with. `--json` prints them as they are, field by field, so a field keeps
 //! its name and meaning; new ones are appended.
 
+mod addresses;
 mod certificates;
 mod hubs;
 mod invitations;
 
+pub use addresses::{GuardRow, MacRow, NeighborRow};
 pub use certificates::{AuthoritiesRow, CertificateRow, CertificatesReport};
 pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow};
 
@@ -355,6 +357,8 @@ pub struct PeerRow {
     pub hub: Option<PeerAsHubRow>,
     /// Where it is a client of several hubs: whether it uses this one.
     pub attached: Option<bool>,
+    /// Which addresses it may use, where something is said of that.
+    pub guard: Option<Box<GuardRow>>,
 }
 
 /// A group of peers.
@@ -489,42 +493,6 @@ pub struct LinkRow {
     pub narrows: bool,
     /// What it costs to use it: it carries frames only while no link that costs less is up.
     pub cost: u8,
-}
-
-/// An entry of the bridge's table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MacRow {
-    /// Of which interface.
-    pub interface: String,
-    /// The address.
-    pub mac_address: String,
-    /// The peer that it is behind. `None`: this host.
-    pub peer: Option<String>,
-    /// Configured, never ages.
-    pub is_static: bool,
-    /// Milliseconds since it was last heard of.
-    pub age_ms: u64,
-    /// Its VLAN. `None` where VLANs are not told apart, and for what is configured: that is the same in all of them.
-    pub vlan: Option<u16>,
-}
-
-/// An IP address of a station, as the station said it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NeighborRow {
-    /// Of which interface.
-    pub interface: String,
-    /// IPv4 or IPv6.
-    pub address: String,
-    /// Its Ethernet address.
-    pub mac_address: String,
-    /// Whether it is a router, where that is known (IPv6).
-    pub router: bool,
-    /// The peer that it is behind. `None`: this host.
-    pub peer: Option<String>,
-    /// Milliseconds since it was last confirmed.
-    pub age_ms: u64,
-    /// Its VLAN, where VLANs are told apart.
-    pub vlan: Option<u16>,
 }
 
 /// A line of the daemon's log.

@@ -103,6 +103,22 @@ pub enum Switchport {
     },
 }
 
+impl Switchport {
+    /// Whether both are in some VLAN.
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Access(own), Self::Access(other)) => own == other,
+            (Self::Access(vlan), Self::Trunk { allowed, .. })
+            | (Self::Trunk { allowed, .. }, Self::Access(vlan)) => allowed.contains(*vlan),
+            (Self::Trunk { allowed: own, .. }, Self::Trunk { allowed: other, .. }) => {
+                let overlap =
+                    |(first, last): &(u16, u16)| other.0.iter().any(|(a, b)| first <= b && a <= last);
+                own.0.iter().any(overlap)
+            }
+        }
+    }
+}
+
 impl Default for Switchport {
     fn default() -> Self {
         Self::Access(1)
@@ -197,6 +213,26 @@ mod tests {
             "", ",", "1,", "0", "4095", "70000", "20-10", "1-", "-1", "a", "1 2", "+1", "1--2",
         ] {
             assert!(list(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ports_meet_where_both_are() {
+        let access = Switchport::Access;
+        let trunk = |list: &str| Switchport::Trunk {
+            allowed: list.parse().expect("a list"),
+            native: None,
+        };
+        for (a, b, expected) in [
+            (access(7), access(7), true),
+            (access(7), access(8), false),
+            (access(7), trunk("5-9"), true),
+            (access(7), trunk("5,9"), false),
+            (trunk("1-6,9"), trunk("7,9-11"), true),
+            (trunk("1-6,9"), trunk("7,10-11"), false),
+            (trunk("all"), trunk("4000"), true),
+        ] {
+            assert_eq!((a.meets(&b), b.meets(&a)), (expected, expected), "{a:?} {b:?}");
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
         Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote, Switchport,
     },
     problem::{Problem, Severity},
+    source_guard::{self, Holders},
     switchport::{self, MAX_TRUNK_LISTS},
     value::{MacAddr, Value},
 };
@@ -118,7 +119,7 @@ fn touched<'a>(
     }
     let changed = before.peers.differences(&interface.peers).map(|d| d.key.as_str());
     let mut names: BTreeSet<&str> = changed.chain(named).collect();
-    let (mut keys, mut macs) = (BTreeSet::new(), BTreeSet::<MacAddr>::new());
+    let (mut keys, mut macs, mut hosts) = (BTreeSet::new(), BTreeSet::<MacAddr>::new(), BTreeSet::new());
     for name in &names {
         let Some(peer) = interface.peers.get(*name) else {
             continue;
@@ -130,6 +131,8 @@ fn touched<'a>(
         if known.is_none_or(|old| old.static_macs != peer.static_macs) {
             macs.extend(&peer.static_macs);
         }
+        // It may have come to where another one has them.
+        hosts.extend(peer.guard.hosts());
     }
     let gone = |group: &String| before.groups.contains_key(group) && !interface.groups.contains_key(group);
     if before.groups.keys().any(gone) {
@@ -143,14 +146,15 @@ fn touched<'a>(
         let hubs = interface
             .peers
             .iter()
-            .filter(|(_, p)| p.hub_in(interface).is_some());
+            .filter(|(_, p)| p.hub_in(interface).is_some() || p.guard.hosts().next().is_some());
         names.extend(hubs.map(|(name, _)| name.as_str()));
     }
     // One look at all peers is a millisecond where there are many, and only a new key or address needs it.
-    if !keys.is_empty() || !macs.is_empty() {
+    if !keys.is_empty() || !macs.is_empty() || !hosts.is_empty() {
         let rivals = interface.peers.iter().filter(|(_, peer)| {
             peer.public_key.is_some_and(|key| keys.contains(&key))
                 || peer.static_macs.iter().any(|mac| macs.contains(mac))
+                || peer.guard.hosts().any(|host| hosts.contains(&host))
         });
         names.extend(rivals.map(|(name, _)| name.as_str()));
     }
@@ -266,6 +270,7 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
             config.switchport.as_ref(),
             report.problems,
         );
+        source_guard::check(interface, &place.context, whose, &config.guard, report.problems);
     }
     let place = switchport::place(report.context());
     let whose = || "the TAP".to_owned();
@@ -290,6 +295,7 @@ fn check_peers<'a>(
 ) {
     let mut keys: HashMap<PublicKey, &str> = HashMap::new();
     let mut macs: HashMap<MacAddr, &str> = HashMap::new();
+    let mut holders = Holders::default();
     let mut trunk = None;
     for (name, peer) in peers {
         check_keys(report, &mut keys, name, peer);
@@ -304,6 +310,8 @@ fn check_peers<'a>(
             peer.switchport.as_ref(),
             report.problems,
         );
+        source_guard::check(interface, &place.context, whose, &peer.guard, report.problems);
+        holders.check(interface, &place.context, name, peer, report.problems);
         if let Some(Switchport::Trunk { .. }) = &peer.switchport {
             trunk = Some(name);
         }

@@ -1,6 +1,10 @@
 //! The small values that configuration lines are made of, each with its text form.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +88,34 @@ pub struct IpPrefix {
     pub address: IpAddr,
     /// Leading bits that name the network: 0..=32 or 0..=128.
     pub length: u8,
+}
+
+impl IpPrefix {
+    /// The network that has this address only.
+    pub const fn host(address: IpAddr) -> Self {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        Self { address, length }
+    }
+
+    /// Whether it has one address only.
+    pub const fn is_host(&self) -> bool {
+        self.length == Self::host(self.address).length
+    }
+
+    /// The first address of its network: without the bits of a host.
+    pub fn first(&self) -> IpAddr {
+        let length = u32::from(self.length);
+        match self.address {
+            IpAddr::V4(v4) => {
+                let bits = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & bits).into()
+            }
+            IpAddr::V6(v6) => {
+                let bits = u128::MAX.checked_shl(128 - length).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & bits).into()
+            }
+        }
+    }
 }
 
 impl fmt::Display for IpPrefix {

@@ -215,7 +215,7 @@ fn names_of_groups_are_offered() {
 /// Names and keys by number.
 fn listed(members: &[(&str, u8)]) -> AuthorizedKeys {
     let key = |number: u8| PublicKey([number; 32]);
-    let of_member = |(name, number): &(&str, u8)| ((*name).to_owned(), key(*number));
+    let of_member = |(name, number): &(&str, u8)| ((*name).to_owned(), key(*number).into());
     members.iter().map(of_member).collect()
 }
 
@@ -275,7 +275,7 @@ fn who_cannot_be_a_peer_is_told() {
         .map(|number| {
             let mut key = [9; 32];
             key[..4].copy_from_slice(&number.to_le_bytes());
-            (format!("p{number}"), PublicKey(key))
+            (format!("p{number}"), PublicKey(key).into())
         })
         .collect();
     let many = Lists::from([(("knet0".to_owned(), "branches".to_owned()), many)]);

@@ -122,7 +122,8 @@ fn variants_keep_their_numbers() {
         "Hostname Description Shutdown PrivateKey MacAddress Mtu IpAddress Ipv6Address Local MacAgeing PublicKey \
          PresharedKey Policy Isolate MacStatic Endpoint Priority Weight Timers PongCount Spoke Lossy MtuPolicy LimitLoss \
          LimitRtt Cost Dscp Cipher Workers LinksPriority LinksWeight LinksCost LinksTimers MemberLink ArpSuppression DhcpSnooping RaGuard DhcpTrust RaTrust MacLimit StormFrames StormCopies \
-         LinksPongCount LinksLimitLoss LinksLimitRtt Group AuthorizedKeys VlanFiltering Switchport Certificate CertificateAuthority RevocationList IgmpSnooping MldSnooping IgmpRouter MldRouter HubGroup Invitations Invitation IpPool Ipv6Pool"
+         LinksPongCount LinksLimitLoss LinksLimitRtt Group AuthorizedKeys VlanFiltering Switchport Certificate CertificateAuthority RevocationList IgmpSnooping MldSnooping IgmpRouter MldRouter HubGroup Invitations Invitation IpPool Ipv6Pool \
+         MacAllowed MacSticky IpBinding Ipv6Binding VerifySource ArpInspection"
     );
     assert_eq!(
         variants::<Context>(),

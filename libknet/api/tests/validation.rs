@@ -39,6 +39,8 @@ fn line() -> impl Strategy<Value = Vec<String>> {
         }),
         (0..2, 1..4).prop_map(|(link, n)| format!("link {link} timers 1000 {n}000")),
         Just("description text".to_owned()),
+        (0..2).prop_map(|host| format!("ip source binding 10.0.0.{host}")),
+        (1..3).prop_map(|vlan| format!("switchport access vlan {vlan}")),
         (0..2).prop_map(|group| format!("group g{group}")),
     ];
     let of_interface = prop_oneof![
@@ -51,6 +53,8 @@ fn line() -> impl Strategy<Value = Vec<String>> {
         (1..3).prop_map(|n| format!("mtu {n}279")),
         Just("ipv6 address fd00::1/64".to_owned()),
         Just("shutdown".to_owned()),
+        Just("vlan filtering".to_owned()),
+        (0..2, 1..3).prop_map(|(group, vlan)| format!("peer-group g{group} switchport access vlan {vlan}")),
         (0..2).prop_map(|group| format!("peer-group g{group}")),
         (0..2, 1..4).prop_map(|(group, n)| format!("peer-group g{group} link 0 timers 1000 {n}000")),
     ];

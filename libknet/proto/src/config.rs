@@ -1,6 +1,6 @@
 //! What an interface, a peer and a link are told to do: plain values, already validated.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{net::SocketAddr, num::NonZeroU8, ops::Deref};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -9,7 +9,7 @@ use crate::{
     crypto::Secret,
     handshake::message::SuiteSet,
     ids::{LinkId, MacAddr, SocketId},
-    l2::{first_hop::FirstHop, storm::StormLimits, vlan::Switchport},
+    l2::{first_hop::FirstHop, source_guard::GuardRules, storm::StormLimits, vlan::Switchport},
     time::Span,
     wire::header::MAX_CREDENTIAL,
 };
@@ -272,6 +272,8 @@ pub struct PortRules {
     pub igmp_router: bool,
     /// There is one of IPv6.
     pub mld_router: bool,
+    /// Which addresses it may use, where that is not any.
+    pub guard: Option<Box<GuardRules>>,
 }
 
 /// What stations are trusted to be, where that is asked for.

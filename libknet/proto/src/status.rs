@@ -12,7 +12,7 @@ use crate::{
     handshake::message::{Role, Suite},
     hub_group::{Standing, TakeOverReason},
     ids::{LinkId, MAX_LINKS, MAX_PEERS, MacAddr, PeerId, SocketId},
-    l2::{multicast::Heard, vlan::VlanId},
+    l2::{multicast::Heard, source_guard::GuardDrops, vlan::VlanId},
     link::path_mtu::LimitReason,
     reassembly,
     resend_ring::RingStats,
@@ -248,6 +248,8 @@ pub struct DomainStatus {
     pub storm_copies: u64,
     /// MAC addresses behind it.
     pub macs: u32,
+    /// Frames of its own that were dropped because of what it may use.
+    pub guard: GuardDrops,
 }
 
 /// The resend ring of a peer.
@@ -392,6 +394,8 @@ pub struct MacEntry {
     pub port: Port,
     /// Whether it is configured and never ages.
     pub is_static: bool,
+    /// Whether it was learned and never ages, because it sticks to its port.
+    pub is_sticky: bool,
     /// Time since it was last heard of.
     pub age: Span,
 }
@@ -437,6 +441,8 @@ pub struct NeighborEntry {
     pub mac: MacAddr,
     /// Whether it has said that it is a router.
     pub router: bool,
+    /// Whether it was given to the peer that it is behind.
+    pub is_given: bool,
     /// Where it is.
     pub port: Port,
     /// Time since it was last confirmed.

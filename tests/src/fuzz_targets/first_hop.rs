@@ -1,18 +1,20 @@
 //! What is read of ARP, neighbour discovery, router advertisements and DHCP in a station's frame.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use knet_proto::{
     ids::MacAddr,
     l2::{
         first_hop::{Role, role_of},
         neighbor::{Claim, Message},
+        source_guard::{GuardRules, IpNetwork, SourceGuard},
     },
 };
 
 /// Any frame.
 pub fn first_hop(bytes: &[u8]) {
     check_role(bytes);
+    check_guard(bytes);
     check_message(bytes);
 }
 
@@ -29,6 +31,48 @@ fn check_role(frame: &[u8]) {
     }
     if role == Some(Role::DhcpServer) {
         assert!(frame.len() >= 14 + 20 + 8);
+    }
+}
+
+/// A guard of these networks, that enforces what was given.
+fn guard(given: &[(IpAddr, u8)]) -> SourceGuard {
+    let network = |(address, length): &(IpAddr, u8)| IpNetwork {
+        address: *address,
+        length: *length,
+    };
+    SourceGuard::new(GuardRules {
+        bindings: given.iter().map(network).collect(),
+        verify_source: true,
+        arp_inspection: true,
+        ..GuardRules::default()
+    })
+}
+
+/// Who was given nothing claims nothing but a link-local address; who was given all addresses claims what he likes; and a
+/// priority tag, which stations ignore, hides nothing.
+fn check_guard(frame: &[u8]) {
+    let passes = |guard: &mut SourceGuard, frame: &[u8]| {
+        let admitted = guard.admit(MacAddr([2, 0, 0, 0, 0, 9]), frame).is_ok();
+        let drops = guard.drops();
+        assert_eq!(admitted, drops.sources + drops.claims == 0);
+        guard.clear_drops();
+        admitted
+    };
+    let mut nothing = guard(&[]);
+    let mut everything = guard(&[
+        (Ipv4Addr::UNSPECIFIED.into(), 0),
+        (Ipv6Addr::UNSPECIFIED.into(), 0),
+    ]);
+    let (strict, lax) = (passes(&mut nothing, frame), passes(&mut everything, frame));
+    assert!(lax || !strict || frame.len() < 14);
+    if let Some(claim) = Message::parse(frame).and_then(|message| message.claim) {
+        let is_link_local = matches!(claim.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        assert!(lax && (!strict || is_link_local), "{claim:?}");
+    }
+    if frame.len() > 14 && !matches!(frame[12..14], [0x81, 0x00] | [0x88, 0xa8]) {
+        let tagged = [&frame[..12], &[0x81, 0, 0xe0, 0], &frame[12..]].concat();
+        assert_eq!(passes(&mut nothing, &tagged), strict);
+        assert_eq!(passes(&mut everything, &tagged), lax);
     }
 }
 

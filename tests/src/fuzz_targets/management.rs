@@ -137,7 +137,10 @@ pub fn control_codec(bytes: &[u8]) {
 pub fn authorized_keys(bytes: &[u8]) {
     match authorized_keys::parse(bytes) {
         Ok(keys) => {
-            let lines: Vec<String> = keys.iter().map(|(name, key)| format!("{name};{key}")).collect();
+            let lines: Vec<String> = keys
+                .iter()
+                .map(|(name, key)| format!("{name};{}", key.public_key))
+                .collect();
             assert_eq!(
                 authorized_keys::parse(lines.join("\n").as_bytes()).as_ref(),
                 Ok(&keys)

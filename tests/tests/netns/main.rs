@@ -22,6 +22,7 @@ mod programs;
 mod reach;
 mod roaming;
 mod scripting;
+mod source_guard;
 mod swarm;
 mod transfer;
 mod wire;

@@ -20,6 +20,7 @@ mod elsewhere;
 mod error;
 mod explain;
 mod fields;
+mod guard_fields;
 mod help;
 pub mod lexer;
 mod matcher;

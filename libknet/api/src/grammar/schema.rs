@@ -195,6 +195,7 @@ const fn object(
 }
 
 mod groups;
+mod guards;
 mod links;
 mod meshes;
 mod peers;

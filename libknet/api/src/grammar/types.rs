@@ -41,6 +41,10 @@ pub enum Form {
     Ipv6,
     /// `A.B.C.D/M`
     Ipv4Prefix,
+    /// An IPv4 address of a host, or a network of such: address and prefix length, without bits of a host.
+    Ipv4Network,
+    /// The same of IPv6.
+    Ipv6Network,
     /// `X:X::X/M`
     Ipv6Prefix,
     /// `H:H:H:H:H:H` of a single host.

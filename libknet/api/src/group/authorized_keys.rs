@@ -1,10 +1,13 @@
 //! Files of the keys of a group's peers: a line `NAME;KEY` for each of them.
 
+use std::{net::IpAddr, sync::Arc};
+
 use crate::{
     grammar::{lexer::is_comment, types::Form},
     model::{MAX_PEERS, PublicKey},
     persistent_map::PersistentMap,
     problem::{Problem, Severity, Span},
+    value::IpPrefix,
 };
 
 /// Largest file, in bytes: with names of 64 characters 65,536 lines take 7 MB, and there may be comments.
@@ -14,8 +17,37 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Most problems that are told of one file.
 const MAX_PROBLEMS: usize = 20;
 
-/// The peers of a file: their keys by their names.
-pub type AuthorizedKeys = PersistentMap<String, PublicKey>;
+/// The peers of a file by their names.
+pub type AuthorizedKeys = PersistentMap<String, Listed>;
+
+/// A peer that no line of the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Who that is.
+    pub public_key: PublicKey,
+    /// The IP addresses that it was given with its certificate or its invitation. `None`: none.
+    pub addresses: Option<Arc<[IpAddr]>>,
+}
+
+impl Listed {
+    /// One that was given these addresses.
+    pub fn with_addresses(public_key: PublicKey, addresses: &[IpPrefix]) -> Self {
+        let addresses: Arc<[IpAddr]> = addresses.iter().map(|prefix| prefix.address).collect();
+        Self {
+            public_key,
+            addresses: Some(addresses).filter(|addresses| !addresses.is_empty()),
+        }
+    }
+}
+
+impl From<PublicKey> for Listed {
+    fn from(public_key: PublicKey) -> Self {
+        Self {
+            public_key,
+            addresses: None,
+        }
+    }
+}
 
 /// Reads a whole file, or tells what is wrong with it: then nothing of it counts.
 ///
@@ -66,7 +98,9 @@ pub fn parse(file: &[u8]) -> Result<AuthorizedKeys, Vec<Problem>> {
     problems.extend(names.chain(keys));
     if problems.is_empty() {
         let peers = peers.into_iter();
-        return Ok(peers.map(|peer| (peer.name.to_owned(), peer.key)).collect());
+        return Ok(peers
+            .map(|peer| (peer.name.to_owned(), peer.key.into()))
+            .collect());
     }
     problems.sort_by_key(|problem| problem.span);
     problems.truncate(MAX_PROBLEMS);
@@ -183,7 +217,10 @@ mod tests {
     fn names_and_keys_are_read_in_any_order_with_comments_and_space() {
         let file = format!("\u{feff}# the north\r\n\r\n  oslo1 ; {B} \r\n! and the south\nams1;{A}");
         let keys = parse(file.as_bytes()).expect("no mistake");
-        let read: Vec<String> = keys.iter().map(|(name, key)| format!("{name};{key}")).collect();
+        let read: Vec<String> = keys
+            .iter()
+            .map(|(name, key)| format!("{name};{}", key.public_key))
+            .collect();
         assert_eq!(read, [format!("ams1;{A}"), format!("oslo1;{B}")]);
         assert_eq!(line_of(file.as_bytes(), "oslo1"), Some(3));
         assert_eq!(line_of(file.as_bytes(), "ams1"), Some(5));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     group::authorized_keys::AuthorizedKeys,
-    model::{Config, InterfaceConfig, MAX_PEERS, PeerConfig, PublicKey},
+    model::{Config, Guard, InterfaceConfig, MAX_PEERS, PeerConfig, PublicKey},
 };
 
 /// Most clashes that are told.
@@ -157,7 +157,7 @@ impl<'a> Groups<'a> {
             found = Some(peer.in_group(group));
         }
         for (group, list) in &self.lists {
-            let Some(key) = list.get(name) else { continue };
+            let Some(listed) = list.get(name) else { continue };
             if found.is_some() {
                 let reason = of.map_or(ClashReason::Configured, |of| ClashReason::Listed(of.to_owned()));
                 clash(clashes, self.name, group, name, reason);
@@ -165,7 +165,8 @@ impl<'a> Groups<'a> {
             }
             of = Some(group);
             let peer = PeerConfig {
-                public_key: Some(*key),
+                public_key: Some(listed.public_key),
+                guard: Guard::given(listed.addresses.as_deref().unwrap_or_default()),
                 ..PeerConfig::default()
             };
             found = Some(peer.in_group(self.config.groups.get(*group)));

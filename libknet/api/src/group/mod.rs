@@ -12,7 +12,7 @@ use crate::{
     edit::{Context, Leaf, Place},
     grammar::spelling::names_instead,
     link_settings::LinkSettings,
-    model::{HubMember, InterfaceConfig, PeerConfig, Policy, Switchport},
+    model::{Guard, HubMember, InterfaceConfig, PeerConfig, Policy, Switchport},
     problem::{Problem, Severity},
     value::{IpPrefix, Value},
 };
@@ -64,6 +64,8 @@ pub struct GroupConfig {
     pub mac_limit: Option<u16>,
     /// See [`PeerConfig::switchport`]; of every peer that says none.
     pub switchport: Option<Switchport>,
+    /// See [`PeerConfig::guard`]; of every peer, besides its own.
+    pub guard: Guard,
     /// See [`PeerConfig::hub`]; of every peer that says none.
     pub hub: Option<HubMember>,
     /// All of its peers are taken out of service.
@@ -95,6 +97,7 @@ impl PeerConfig {
         peer.storm_copies = peer.storm_copies.or(group.storm_copies);
         peer.mac_limit = peer.mac_limit.or(group.mac_limit);
         peer.switchport = peer.switchport.or_else(|| group.switchport.clone());
+        peer.guard = peer.guard.in_group(&group.guard);
         peer.hub = peer.hub.or_else(|| group.hub.clone());
         peer.shutdown |= group.shutdown;
         for (id, link) in &mut peer.links {

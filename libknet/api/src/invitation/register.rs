@@ -10,7 +10,7 @@ use std::{
 use super::MAX_ADDRESSES;
 use crate::{
     grammar::{lexer::is_comment, types::Form},
-    group::authorized_keys::AuthorizedKeys,
+    group::authorized_keys::{AuthorizedKeys, Listed},
     model::{MAX_PEERS, PublicKey},
     moment::{Moment, utc_seconds},
     persistent_map::PersistentMap,
@@ -93,6 +93,12 @@ pub struct Member {
     pub addresses: Vec<IpPrefix>,
 }
 
+impl Member {
+    fn listed(&self) -> Listed {
+        Listed::with_addresses(self.public_key, &self.addresses)
+    }
+}
+
 /// What a file says. A copy costs next to nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Register {
@@ -159,8 +165,8 @@ impl Register {
             since: now,
             addresses,
         };
+        self.keys.insert(name.to_owned(), member.listed());
         self.members.insert(name.to_owned(), member);
-        self.keys.insert(name.to_owned(), public_key);
     }
 
     /// Takes back an open invitation. Whether there is one.
@@ -278,7 +284,7 @@ pub fn parse(file: &[u8]) -> Result<Register, String> {
             )));
         }
     }
-    let key = |(name, member): (&String, &Member)| (name.clone(), member.public_key);
+    let key = |(name, member): (&String, &Member)| (name.clone(), member.listed());
     Ok(Register {
         invitations: invitations.into_iter().collect(),
         keys: members.iter().map(key).collect(),

@@ -15,6 +15,8 @@ pub(super) fn example(name: &str) -> &'static str {
         "cipher" => "aes-256-gcm",
         "ipv4-prefix" => "10.200.0.1/24",
         "ipv6-prefix" => "fd00:200::1/64",
+        "ipv4-binding" => "10.200.0.17",
+        "ipv6-binding" => "fd00:200:17::/48",
         "local-address" | "member-address" => "192.0.2.1",
         "port" => "7700",
         "device" => "eth1",

@@ -10,9 +10,9 @@ use knet_api::{
     diff::diff,
     edit::{Context, Op},
     model::{
-        Cipher, Config, GroupConfig, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings, Local,
-        MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey, Remote,
-        Switchport, Weight,
+        Cipher, Config, GroupConfig, Guard, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings,
+        Local, MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey,
+        Remote, SourceGuard, Switchport, Weight,
     },
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -175,6 +175,7 @@ fn peer(
                     mac_limit: (mac[0] & 4 == 4).then_some(u16::from(mac[1]) + 1),
                     storm_frames: (mac[0] & 8 == 8).then_some(u32::from(mac[2]) + 1),
                     storm_copies: (mac[0] & 16 == 16).then_some(u32::from(mac[3]) + 1),
+                    guard: guard(mac, Some(index)),
                     static_macs: (0..macs)
                         .map(|n| MacAddr([2 + index * 4, a, b, c, d, n]))
                         .collect(),
@@ -189,6 +190,38 @@ fn peer(
                 }
             },
         )
+}
+
+/// Some lines about addresses, or none. An address that is given to this peer, `own`, is nobody else's.
+fn guard([kind, a, b, c]: [u8; 4], own: Option<u8>) -> Guard {
+    let network = |address: [u8; 4], length| IpPrefix {
+        address: address.into(),
+        length,
+    };
+    let host = own.map(|index| network([100, index, a, b | 1], 32));
+    let networks = [
+        host,
+        Some(network([100, 64, c, 0], 24)),
+        Some(network([0, 0, 0, 0], 0)),
+    ];
+    let six = [
+        own.map_or([0, 0], |index| [u16::from(index) + 1, 1]),
+        [0x100 + u16::from(a), 0],
+    ];
+    let six = six.map(|[net, last]| IpPrefix {
+        address: Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, last).into(),
+        length: if last == 0 { 64 } else { 128 },
+    });
+    let macs = (0..kind % 4).map(|n| MacAddr([2, n, a, b, c, 7]));
+    Guard::from(SourceGuard {
+        allowed_macs: macs.collect(),
+        sticky: (a % 3 == 0).then_some(u16::from(b) + 1),
+        bindings: (networks.into_iter().flatten().take(usize::from(b % 4)))
+            .chain(six.into_iter().take(usize::from(c % 3)))
+            .collect(),
+        verify_source: b % 5 == 0,
+        arp_inspection: c % 5 == 0,
+    })
 }
 
 /// One of all forms, or none.
@@ -327,6 +360,7 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 storm_copies: limit.filter(|n| n % 3 == 0),
                 mac_limit: limit.filter(|n| n % 5 == 0).map(|n| n as u16),
                 switchport: limit.and_then(|n| switchport([n as u8; 4])),
+                guard: guard([limit.unwrap_or_default() as u8; 4], None),
                 hub: None,
                 shutdown,
                 links: links.into(),

@@ -3,14 +3,16 @@
 //! There is no spanning tree. Frames are relayed between two peers only if one of them is a spoke: neighbours in
 //! a full mesh have a session of their own, and what is relayed between them would come twice, or for ever.
 
+mod guard;
 mod vlans;
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::ops::Range;
 
 use super::{
     flood_list::{FloodList, Role},
     mac_table::{Learned, MacNews, MacTable, StaticMacError, Station},
+    source_guard::{Given, SourceGuard},
     storm::{COPIES_TOTAL, StormControl},
     vlan::{Switchport, VlanId, membership::Membership},
 };
@@ -72,6 +74,8 @@ struct PeerPort {
     storm: StormControl,
     switchport: Switchport,
     welcomed: Option<Time>,
+    /// What it may use, where that is not any address.
+    guard: Option<Box<SourceGuard>>,
 }
 
 impl PeerPort {
@@ -90,6 +94,7 @@ pub struct Bridge {
     macs: MacTable,
     peers: Vec<Option<PeerPort>>,
     flood_list: FloodList,
+    given: Given,
     tap: Switchport,
     /// Where VLANs are told apart: the peers of the flood list, by their VLANs.
     membership: Option<Membership>,
@@ -111,6 +116,7 @@ impl Bridge {
             macs,
             peers: Vec::new(),
             flood_list: FloodList::new(Seat::ALONE),
+            given: Given::default(),
             tap: Switchport::default(),
             membership: None,
             copies: TokenBucket::FULL,
@@ -175,6 +181,7 @@ impl Bridge {
         port.trust = rules.trust;
         port.storm.set_limits(rules.storm);
         let is_elsewhere = port.switchport != rules.switchport;
+        self.set_guard(peer, rules.guard.as_deref());
         self.macs.set_limit(Port::Peer(peer), rules.mac_limit);
         if is_elsewhere {
             self.change_role(peer, |port| port.switchport = rules.switchport.clone());
@@ -210,6 +217,7 @@ impl Bridge {
             && port.generation != generation
         {
             port.generation = generation;
+            self.forget_sticky(peer);
             self.macs.clear_dynamic_on(Port::Peer(peer));
         }
     }
@@ -233,6 +241,7 @@ impl Bridge {
     /// Removes a peer and all addresses behind it.
     pub fn remove_peer(&mut self, peer: PeerId) {
         self.macs.remove_port(Port::Peer(peer));
+        self.set_guard(peer, None);
         self.set_up(peer, false);
         if let Some(port) = self.peers.get_mut(peer.0 as usize) {
             *port = None;
@@ -252,9 +261,12 @@ impl Bridge {
     fn decide(&mut self, now: Time, ingress: Port, whole: &Frame<'_>) -> Result<Decision, DropReason> {
         let vlan = whole.vlan;
         let frame = EthernetFrame::new(whole.bytes)?;
-        let isolated = match ingress {
-            Port::Tap => false,
-            Port::Peer(peer) => self.peer(peer).ok_or(DropReason::PeerShutdown)?.isolate,
+        let (isolated, guarded) = match ingress {
+            Port::Tap => (false, None),
+            Port::Peer(peer) => {
+                let port = self.peer(peer).ok_or(DropReason::PeerShutdown)?;
+                (port.isolate, port.guard.is_some().then_some(peer))
+            }
         };
         if frame.src().is_group() {
             return Err(DropReason::FrameSourceGroup);
@@ -263,7 +275,10 @@ impl Bridge {
             return Err(DropReason::FrameReserved);
         }
         let station = |mac| Station { vlan, mac };
-        self.learn(now, ingress, station(frame.src()))?;
+        match guarded {
+            None => self.learn(now, ingress, station(frame.src()))?,
+            Some(peer) => self.learn_guarded(now, peer, station(frame.src()), whole.bytes)?,
+        }
         let known = if frame.dst().is_group() {
             None
         } else {
@@ -450,7 +465,9 @@ impl Bridge {
     /// Takes in what another worker's bridge says. What is about a peer that is gone, or not here yet, is ignored.
     pub fn hear(&mut self, news: &MacNews) {
         if self.generation(news.port) == Some(news.generation) {
-            self.macs.hear(news);
+            // What does not stick any more, as we know already, was told before.
+            let is_sticky = news.is_sticky && self.has_sticky(news.port);
+            self.macs.hear(&MacNews { is_sticky, ..*news });
         }
     }
 

@@ -117,7 +117,8 @@ pub struct MacTable {
     free: List,
     /// Learned entries, the one that was refreshed longest ago first.
     by_age: List,
-    statics: List,
+    /// Those that are configured, and those that stick.
+    fixed: List,
     static_count: usize,
     tap: PortEntries,
     peers: Vec<PortEntries>,
@@ -145,7 +146,7 @@ impl MacTable {
             entries: Vec::new(),
             free: List::EMPTY,
             by_age: List::EMPTY,
-            statics: List::EMPTY,
+            fixed: List::EMPTY,
             static_count: 0,
             tap: PortEntries::EMPTY,
             peers: Vec::new(),
@@ -282,6 +283,20 @@ impl MacTable {
         }
     }
 
+    /// What was learned behind `port` sticks to it: it does not age, and no other port can draw it to itself. Nothing happens
+    /// where it is not behind it.
+    pub fn stick(&mut self, station: impl Into<Station>, port: Port) {
+        let slot = self.slot_of(station.into());
+        let is_here = |slot: &u32| {
+            let entry = &self.entries[*slot as usize];
+            entry.port == port && entry.state == State::Dynamic
+        };
+        if let Some(slot) = slot.filter(is_here) {
+            self.fix(slot);
+            self.seen_here(slot, true);
+        }
+    }
+
     /// The addresses that are behind `port`, at most `most` of them: those seen last, and those that are configured.
     pub fn stations(&self, port: Port, most: usize) -> Vec<Station> {
         let entries = self
@@ -345,24 +360,24 @@ impl MacTable {
         }
     }
 
-    /// Removes what was learned on `port`, in time proportional to its entries.
+    /// Removes what was learned on `port`, and what sticks to it, in time proportional to its entries.
     pub fn clear_dynamic_on(&mut self, port: Port) {
         let learned: Vec<u32> = self
             .port_slots(port)
-            .filter(|s| self.state(*s) == State::Dynamic)
+            .filter(|s| self.state(*s) != State::Static)
             .collect();
         for slot in learned {
             self.drop_entry(slot);
         }
     }
 
-    /// Removes everything that was learned, in time proportional to what is configured and to the number of
+    /// Removes everything that was learned and does not stick, in time proportional to what is left and to the number of
     /// ports, not to what was learned.
     pub fn clear_dynamic(&mut self) {
         let mut kept = Vec::with_capacity(self.static_count);
-        while let Some(slot) = self.statics.pop_front(&mut self.entries, state_links) {
+        while let Some(slot) = self.fixed.pop_front(&mut self.entries, state_links) {
             let entry = &self.entries[slot as usize];
-            kept.push((entry.refreshed, entry.station, entry.port));
+            kept.push((entry.refreshed, entry.station, entry.port, entry.state));
         }
         self.index.clear();
         self.entries.clear();
@@ -371,8 +386,8 @@ impl MacTable {
         for port in self.peers.iter_mut().chain([&mut self.tap]) {
             (port.list, port.learned, port.fixed) = (List::EMPTY, 0, 0);
         }
-        for (since, station, port) in kept {
-            self.add(since, station, port, State::Static);
+        for (since, station, port, state) in kept {
+            self.add(since, station, port, state);
         }
     }
 
@@ -407,6 +422,7 @@ impl MacTable {
                 mac: entry.station.mac,
                 port: entry.port,
                 is_static: entry.state == State::Static,
+                is_sticky: entry.state == State::Sticky,
                 age: now.since(entry.refreshed),
             })
             .collect();
@@ -429,6 +445,9 @@ impl MacTable {
     /// A learned entry is as good as new.
     fn touch(&mut self, slot: u32, seen: Time) {
         self.entries[slot as usize].refreshed = seen;
+        if self.state(slot) == State::Sticky {
+            return;
+        }
         self.by_age.remove(&mut self.entries, state_links, slot);
         self.by_age.push_back(&mut self.entries, state_links, slot);
     }
@@ -439,7 +458,7 @@ impl MacTable {
         let welcome = self.is_welcome(now, port);
         let may_always = welcome || comes_home && !leaves_home;
         let entry = &mut self.entries[slot as usize];
-        if entry.state == State::Static || now < entry.frozen_until && !may_always {
+        if entry.state != State::Dynamic || now < entry.frozen_until && !may_always {
             return Learned::Frozen {
                 port: from,
                 newly: false,

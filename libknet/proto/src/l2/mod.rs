@@ -13,5 +13,6 @@ pub mod multicast;
 pub mod neighbor;
 pub mod packet_too_big;
 pub(crate) mod seeded_hash;
+pub mod source_guard;
 pub mod storm;
 pub mod vlan;

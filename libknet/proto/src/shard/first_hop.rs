@@ -94,7 +94,8 @@ impl Shard {
         let Some(message) = Message::parse(frame.bytes) else {
             return false;
         };
-        if let Some(claim) = message.claim {
+        let is_at = |claim: &Claim| self.bridge.may_be_at(frame.vlan, claim.ip, from);
+        if let Some(claim) = message.claim.filter(is_at) {
             self.neighbors.learn(self.env.real, frame.vlan, claim, from);
             self.tell_of_neighbor();
         }
@@ -119,13 +120,27 @@ impl Shard {
 
     /// Who has the address, if the question would reach him behind another port, and he is there still.
     fn owner_for(&self, from: Port, vlan: VlanId, ip: IpAddr) -> Option<Claim> {
-        let (owner, port) = self.neighbors.lookup(self.env.real, vlan, ip)?;
+        let said = self.neighbors.lookup(self.env.real, vlan, ip);
+        let Some((owner, port)) = said.filter(|(_, port)| self.bridge.may_be_at(vlan, ip, *port)) else {
+            return self.given_owner_for(from, vlan, ip);
+        };
         let is_reached = match port {
             Port::Tap => from != Port::Tap,
             Port::Peer(peer) => self.bridge.may_flood_to(from, peer),
         };
         let station = Station { vlan, mac: owner.mac };
         (is_reached && self.bridge.macs().lookup(station) == Some(port)).then_some(owner)
+    }
+
+    /// Who was given the address and has not said so: one peer, and one station behind it.
+    fn given_owner_for(&self, from: Port, vlan: VlanId, ip: IpAddr) -> Option<Claim> {
+        let mut given = self.bridge.given_to(vlan, ip);
+        let peer = given.next().filter(|_| given.next().is_none())?;
+        let mac = self.bridge.only_station(vlan, peer)?;
+        let router = None;
+        self.bridge
+            .reaches(from, vlan, peer)
+            .then_some(Claim { ip, mac, router })
     }
 
     fn tell_of_neighbor(&mut self) {

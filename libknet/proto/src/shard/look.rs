@@ -45,6 +45,7 @@ impl Shard {
             storm_frames,
             storm_copies,
             macs: self.macs_behind(peer.id) as u32,
+            guard: self.bridge.guard_drops(peer.id),
         };
         PeerStatus {
             domain,
@@ -88,6 +89,8 @@ impl Shard {
     pub fn neighbors_page(&self, cursor: u32, limit: usize) -> (Vec<NeighborEntry>, Option<u32>) {
         let (mut page, next) = self.neighbors.page(self.env.real, cursor, limit);
         for entry in &mut page {
+            let mut given = self.bridge.given_to(entry.vlan, entry.ip);
+            entry.is_given = given.any(|peer| Port::Peer(peer) == entry.port);
             entry.port = self.shown(entry.port);
         }
         (page, next)
@@ -115,5 +118,6 @@ impl Shard {
             peer.clear_counters();
         }
         self.bridge.clear_storm_drops();
+        self.bridge.clear_guard_drops();
     }
 }

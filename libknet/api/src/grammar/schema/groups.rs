@@ -1,6 +1,6 @@
 //! The lines of groups of peers.
 
-use super::{Impact, Mode, Row, leaf, links, multi, secret};
+use super::{Impact, Mode, Row, guards, leaf, links, multi, secret};
 use crate::{
     edit::Leaf,
     grammar::{
@@ -272,6 +272,12 @@ pub(super) static GROUPS: &[Row] = &[
             ),
         ],
     ),
+    guards::group::VERIFY_SOURCE,
+    guards::group::ARP_INSPECTION,
+    guards::group::IP_BINDING,
+    guards::group::IPV6_BINDING,
+    guards::group::MAC_STICKY,
+    guards::group::MAC_ALLOWED,
     multi(leaf(
         (Mode::Group, Impact::Live),
         ("link <link> priority", "<priority>"),

@@ -1,6 +1,6 @@
 //! The lines of peers and links.
 
-use super::{Impact, Mode, Row, leaf, links, multi, object, secret};
+use super::{Impact, Mode, Row, guards, leaf, links, multi, object, secret};
 use crate::{
     edit::Leaf,
     grammar::{
@@ -224,6 +224,12 @@ pub(super) static PEERS: &[Row] = &[
             ),
         ],
     ),
+    guards::peer::VERIFY_SOURCE,
+    guards::peer::ARP_INSPECTION,
+    guards::peer::IP_BINDING,
+    guards::peer::IPV6_BINDING,
+    guards::peer::MAC_STICKY,
+    guards::peer::MAC_ALLOWED,
     multi(leaf(
         (Mode::Peer, Impact::Live),
         ("mac static", "<mac>"),

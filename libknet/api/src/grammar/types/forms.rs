@@ -1,6 +1,6 @@
 //! The forms of arguments: how each is read, and how messages write it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Form;
 use crate::{
@@ -37,6 +37,8 @@ impl Form {
                 .map_err(|_| with_a_port(text)),
             Self::Ipv4Prefix => parse_prefix(text, true),
             Self::Ipv6Prefix => parse_prefix(text, false),
+            Self::Ipv4Network => parse_network(text, true),
+            Self::Ipv6Network => parse_network(text, false),
             Self::HostMac => match text.parse::<MacAddr>() {
                 Ok(mac) if mac.is_group() => Err(Some(format!("{mac} is a group address"))),
                 Ok(MacAddr([0, 0, 0, 0, 0, 0])) => Err(Some("the address of no host".to_owned())),
@@ -101,6 +103,8 @@ impl Form {
             Self::Ipv6 => "X:X::X".to_owned(),
             Self::Ipv4Prefix => "A.B.C.D/M".to_owned(),
             Self::Ipv6Prefix => "X:X::X/M".to_owned(),
+            Self::Ipv4Network => "A.B.C.D[/M]".to_owned(),
+            Self::Ipv6Network => "X:X::X[/M]".to_owned(),
             Self::HostMac => "H:H:H:H:H:H".to_owned(),
             Self::VlanList => "LIST".to_owned(),
             Self::Key => "KEY".to_owned(),
@@ -183,6 +187,34 @@ fn parse_prefix(text: &str, v4: bool) -> Result<Value, Option<String>> {
         }
         Ok(prefix) => Ok(Value::Prefix(prefix)),
         Err(e) => Err(Some(e.to_string())),
+    }
+}
+
+/// A network of one address is that address.
+fn parse_network(text: &str, v4: bool) -> Result<Value, Option<String>> {
+    let host = text.parse::<IpAddr>().map(IpPrefix::host);
+    let network = match host.or_else(|_| text.parse::<IpPrefix>()) {
+        Ok(network) if network.address.is_ipv4() != v4 => return Err(None),
+        Ok(network) => network,
+        Err(_) if !text.contains('/') => return Err(None),
+        Err(e) => return Err(Some(e.to_string())),
+    };
+    let IpPrefix { address, .. } = network;
+    let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_multicast() || address.is_loopback() || is_broadcast {
+        return Err(Some(format!("{address} is no address of a host")));
+    }
+    let first = network.first();
+    if first != address {
+        return Err(Some(format!(
+            "{text} is neither a host nor a network: {address} is the host, and {first}/{} the network",
+            network.length
+        )));
+    }
+    match network.is_host() {
+        true if address.is_unspecified() => Err(Some(format!("{address} is no address of a host"))),
+        true => Ok(Value::Address(address)),
+        false => Ok(Value::Prefix(network)),
     }
 }
 

@@ -101,6 +101,18 @@ pub const TYPES: &[ArgumentType] = &[
         live: None,
     },
     ArgumentType {
+        name: "ipv4-binding",
+        forms: &[Form::Ipv4Network],
+        help: "Address of a host, or network of addresses",
+        live: None,
+    },
+    ArgumentType {
+        name: "ipv6-binding",
+        forms: &[Form::Ipv6Network],
+        help: "Address of a host, or network of addresses",
+        live: None,
+    },
+    ArgumentType {
         name: "local",
         forms: &[Form::Range {
             low: 0,

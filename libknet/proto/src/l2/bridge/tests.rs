@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod guard;
 mod replicas;
 
 use std::{

@@ -14,6 +14,8 @@ use crate::{
 pub(super) enum State {
     Free,
     Dynamic,
+    /// Learned, and there for good.
+    Sticky,
     Static,
 }
 
@@ -32,7 +34,7 @@ pub(super) struct Entry {
     pub(super) frozen_until: Time,
     /// The latest stamp that all workers know (see [`super::replica`]).
     pub(super) told: Time,
-    /// In `by_age`, `statics` or `free`, as `state` says.
+    /// In `by_age`, `fixed` or `free`, as `state` says.
     pub(super) state_links: Links,
     pub(super) port_links: Links,
 }
@@ -116,10 +118,12 @@ impl MacTable {
         }
         if state == State::Static {
             self.static_count += 1;
-            self.statics.push_back(&mut self.entries, state_links, slot);
-        } else {
-            self.by_age.push_back(&mut self.entries, state_links, slot);
         }
+        let list = match state {
+            State::Static | State::Sticky => &mut self.fixed,
+            State::Dynamic | State::Free => &mut self.by_age,
+        };
+        list.push_back(&mut self.entries, state_links, slot);
         self.link_to_port(slot);
         slot
     }
@@ -134,9 +138,10 @@ impl MacTable {
         match self.state(slot) {
             State::Free => return,
             State::Dynamic => self.by_age.remove(&mut self.entries, state_links, slot),
+            State::Sticky => self.fixed.remove(&mut self.entries, state_links, slot),
             State::Static => {
                 self.static_count -= 1;
-                self.statics.remove(&mut self.entries, state_links, slot);
+                self.fixed.remove(&mut self.entries, state_links, slot);
             }
         }
         if let Some(count) = self.vlan_count(station.vlan) {
@@ -144,6 +149,24 @@ impl MacTable {
         }
         self.entries[slot as usize].state = State::Free;
         self.free.push_back(&mut self.entries, state_links, slot);
+    }
+
+    /// A learned entry sticks from now on.
+    pub(super) fn fix(&mut self, slot: u32) {
+        if self.state(slot) == State::Dynamic {
+            self.by_age.remove(&mut self.entries, state_links, slot);
+            self.fixed.push_back(&mut self.entries, state_links, slot);
+            self.entries[slot as usize].state = State::Sticky;
+        }
+    }
+
+    /// What sticks does so no more.
+    pub(super) fn release(&mut self, slot: u32) {
+        if self.state(slot) == State::Sticky {
+            self.fixed.remove(&mut self.entries, state_links, slot);
+            self.by_age.push_back(&mut self.entries, state_links, slot);
+            self.entries[slot as usize].state = State::Dynamic;
+        }
     }
 
     fn vlan_count(&mut self, vlan: VlanId) -> Option<&mut u32> {

@@ -5,7 +5,8 @@
 //! is told of now and then only; so whoever hears of an earlier stamp, and has a later one that he has not told, answers
 //! with it. Stamps grow, so answers end.
 //!
-//! What is configured is not told: every worker is told by the operator. Nor is what is forgotten: each table ages by
+//! What sticks to a port is told by the worker that its peer belongs to, and comes before what was only seen, whatever the
+//! stamps. What is configured is not told: every worker is told by the operator. Nor is what is forgotten: each table ages by
 //! itself.
 
 use super::{MacTable, State, Station, entries::Entry};
@@ -30,6 +31,8 @@ pub struct MacNews {
     pub frozen_until: Time,
     /// Who saw it, or froze it.
     pub by: WorkerId,
+    /// It sticks to its port.
+    pub is_sticky: bool,
 }
 
 /// When, and by whom. Two different places never have the same.
@@ -69,15 +72,34 @@ impl MacTable {
         let told = news.stamp();
         let Some(slot) = self.slot_of(news.station) else {
             if self.len() < self.capacity {
-                let slot = self.add(news.seen, news.station, news.port, State::Dynamic);
+                let state = if news.is_sticky {
+                    State::Sticky
+                } else {
+                    State::Dynamic
+                };
+                let slot = self.add(news.seen, news.station, news.port, state);
                 self.set_stamp(slot, news);
             }
             return;
         };
         let entry = &mut self.entries[slot as usize];
-        if entry.state == State::Static {
-            return;
+        match (entry.state, news.is_sticky) {
+            (State::Static, _) => return,
+            (State::Sticky, false) if entry.port != news.port => return,
+            // To both at once, where neither worker had heard of the other: all decide alike.
+            (State::Sticky, true) if entry.port < news.port => return,
+            (_, true) if entry.port != news.port || entry.state == State::Dynamic => {
+                self.release(slot);
+                if self.entries[slot as usize].port != news.port {
+                    self.put(slot, news.seen, news.port);
+                }
+                self.fix(slot);
+                self.entries[slot as usize].refreshed = news.seen;
+                return self.set_stamp(slot, news);
+            }
+            _ => {}
         }
+        let entry = &mut self.entries[slot as usize];
         if told < entry.stamp() {
             if entry.port == news.port {
                 entry.told = entry.told.max(told.0);
@@ -143,6 +165,7 @@ impl MacTable {
             seen: entry.refreshed,
             frozen_until: entry.frozen_until,
             by: entry.by,
+            is_sticky: entry.state == State::Sticky,
         });
     }
 }

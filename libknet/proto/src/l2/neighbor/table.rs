@@ -240,6 +240,7 @@ impl NeighborTable {
             ip: entry.claim.ip,
             mac: entry.claim.mac,
             router: entry.claim.router == Some(true),
+            is_given: false,
             port: entry.port,
             age: now.since(entry.confirmed),
         });

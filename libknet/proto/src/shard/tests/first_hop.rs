@@ -9,6 +9,7 @@ use crate::{
     l2::{
         ip_packet::{protocol::*, test_packets as build},
         neighbor::tests::{advertisement, arp, discovery, option, solicitation, solicited_node, v4, v6},
+        source_guard::{GuardRules, IpNetwork},
     },
 };
 
@@ -181,6 +182,112 @@ fn nobody_answers_for_who_cannot_be_reached() {
         net.send(1, 0, &request(1, 1));
         assert!(!heard(&mut net).contains(&1));
     }
+}
+
+/// A host was given an address: of each such host the number of the address, and its MAC addresses.
+fn give(net: &mut Net, host: usize, guard: GuardRules) {
+    let now = net.now;
+    let mut port = net.peer_config(host).port(0);
+    port.spoke = true;
+    port.rules.guard = Some(guard.into());
+    for shard in &mut net.hosts[HUB].shards {
+        shard.set_port(now, PeerId(host as u16 - 1), &port).unwrap();
+    }
+}
+
+fn given(host: usize) -> GuardRules {
+    GuardRules {
+        bindings: vec![IpNetwork {
+            address: ip(host),
+            length: 32,
+        }],
+        ..GuardRules::default()
+    }
+}
+
+/// What somebody else says of an address that was given counts for nothing, whatever worker hears it; and for who was given
+/// it the hub answers also before it has spoken, if there is no doubt which station that is.
+#[test]
+fn a_given_address_is_whose_it_was_given_to() {
+    for workers in 1..=2 {
+        let asked = |net: &mut Net| {
+            net.send(1, 0, &request(1, 2));
+            let answers: Vec<Vec<u8>> = net.take()[1].iter().map(|w| w.bytes[6..12].to_vec()).collect();
+            answers
+        };
+        let mut net = hub(workers, 3);
+        give(&mut net, 2, given(2));
+        net.send(3, 0, &arp(BROADCAST, 1, (station(3), ip(2)), ip(2)));
+        net.take();
+        assert_eq!(
+            asked(&mut net),
+            [station(2).0],
+            "it was said by whom it belongs to"
+        );
+        // Nothing was said, but there is one station only.
+        for shard in &mut net.hosts[HUB].shards {
+            shard.clear_neighbors();
+        }
+        net.send(3, 0, &arp(BROADCAST, 1, (station(3), ip(2)), ip(2)));
+        net.take();
+        assert_eq!(asked(&mut net), [station(2).0]);
+        // Two, of which it can be either.
+        net.send(2, 0, &frame(BROADCAST, MacAddr([2, 0, 0, 0, 7, 7]), b"another"));
+        net.take();
+        assert_eq!(asked(&mut net), [[0; 6]; 0]);
+        // The one that it may have.
+        let allowed = vec![station(2)];
+        give(
+            &mut net,
+            2,
+            GuardRules {
+                allowed_macs: allowed,
+                ..given(2)
+            },
+        );
+        assert_eq!(asked(&mut net), [station(2).0]);
+        // Whoever is not there is not answered for.
+        net.leave(PeerId(1));
+        net.exchange();
+        assert_eq!(asked(&mut net), [[0; 6]; 0]);
+    }
+}
+
+/// What a guard drops goes nowhere, teaches nothing, and is counted at the peer.
+#[test]
+fn what_may_not_be_claimed_is_heard_by_nobody() {
+    let mut net = hub(2, 3);
+    let guard = GuardRules {
+        verify_source: true,
+        arp_inspection: true,
+        ..given(2)
+    };
+    give(&mut net, 2, guard);
+    net.send(2, 0, &announcement(2));
+    assert_eq!(heard(&mut net), [HUB, 1, 3]);
+    net.send(2, 0, &arp(BROADCAST, 1, (station(2), ip(3)), ip(3)));
+    let spoofed = build::frame(&[], &build::ipv4(UDP, &build::udp(7, 7)));
+    net.send(2, 0, &[&BROADCAST.0, &station(2).0, &spoofed[12..]].concat());
+    assert_eq!(heard(&mut net), [0; 0]);
+    net.send(1, 0, &request(1, 3));
+    assert_eq!(net.take()[1][0].bytes[6..12], station(3).0, "its owner's still");
+    let drops: Vec<_> = net.hosts[HUB]
+        .shards
+        .iter()
+        .filter_map(|shard| shard.peer_status(PeerId(1)))
+        .map(|status| (status.domain.guard.sources, status.domain.guard.claims))
+        .collect();
+    assert_eq!(drops, [(1, 1)]);
+    let counted = |reason| -> u64 {
+        let shards = net.hosts[HUB].shards.iter();
+        shards
+            .map(|shard| shard.interface_status().drops.get(reason))
+            .sum()
+    };
+    assert_eq!(
+        [DropReason::SourceGuard, DropReason::ArpInspection].map(counted),
+        [1, 1]
+    );
 }
 
 /// A router says that it is one; before it has, it has to answer itself.

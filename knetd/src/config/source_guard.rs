@@ -1,0 +1,38 @@
+//! What a peer may use, as the core is told of it.
+
+use libknet::{
+    api::model::{self, IpPrefix, PeerConfig},
+    proto::{
+        ids::MacAddr,
+        l2::source_guard::{GuardRules, IpNetwork},
+    },
+};
+
+/// What a peer may use. Nothing, where nothing is said.
+pub(super) fn rules(peer: &PeerConfig) -> Option<Box<GuardRules>> {
+    if !peer.guard.is_said() {
+        return None;
+    }
+    let said = peer.guard.get();
+    Some(Box::new(GuardRules {
+        allowed_macs: sorted(&said.allowed_macs),
+        sticky: said.sticky.unwrap_or(0),
+        static_macs: sorted(&peer.static_macs),
+        bindings: said.bindings.iter().map(network).collect(),
+        verify_source: said.verify_source,
+        arp_inspection: said.arp_inspection,
+    }))
+}
+
+fn network(binding: &IpPrefix) -> IpNetwork {
+    IpNetwork {
+        address: binding.address,
+        length: binding.length,
+    }
+}
+
+fn sorted(macs: &[model::MacAddr]) -> Vec<MacAddr> {
+    let mut macs: Vec<MacAddr> = macs.iter().map(|mac| MacAddr(mac.0)).collect();
+    macs.sort_unstable();
+    macs
+}

@@ -1,0 +1,200 @@
+//! Which addresses a peer may use, as a switch says it of a port (port security, IP source guard, dynamic ARP inspection).
+//!
+//! What is said is the same at every worker. Which MAC addresses stick is found out where the frames of the peer come in, by
+//! the worker that owns it.
+
+mod claims;
+mod given;
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::{drop_reason::DropReason, ids::MacAddr};
+
+pub use given::Given;
+
+/// MAC addresses that a peer may be allowed, of its own and of its group's lines (limits: row 30).
+pub const MAX_ALLOWED_MACS: usize = 128;
+
+/// Addresses and networks that a peer may be given, of lines, of its certificate or its invitation (limits: row 36).
+pub const MAX_GIVEN: usize = 72;
+
+/// An address, or a network of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IpNetwork {
+    /// The address, or the first one of the network.
+    pub address: IpAddr,
+    /// Leading bits that all of them have in common, 0..=32 or 0..=128.
+    pub length: u8,
+}
+
+impl IpNetwork {
+    /// Whether `address` is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let length = u32::from(self.length);
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let differ = (own.to_bits() ^ other.to_bits()).leading_zeros();
+                differ >= length.min(32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let differ = (own.to_bits() ^ other.to_bits()).leading_zeros();
+                differ >= length.min(128)
+            }
+            _ => false,
+        }
+    }
+
+    /// The address, where it is a single one.
+    pub const fn host(&self) -> Option<IpAddr> {
+        match (self.address, self.length) {
+            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => Some(self.address),
+            _ => None,
+        }
+    }
+}
+
+/// What a peer may use. Where nothing is said there is none of this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRules {
+    /// The only MAC addresses that it may send from, in ascending order, besides [`Self::static_macs`]. Empty: any.
+    pub allowed_macs: Vec<MacAddr>,
+    /// So many MAC addresses stick: the first that it sends from stay its own, and are all that it may use. 0: none does.
+    pub sticky: u16,
+    /// Those that are configured to be behind it, in ascending order: it may use them whatever else is said.
+    pub static_macs: Vec<MacAddr>,
+    /// The IP addresses that were given to it.
+    pub bindings: Vec<IpNetwork>,
+    /// IP packets come from these only.
+    pub verify_source: bool,
+    /// ARP and neighbour discovery claim these only.
+    pub arp_inspection: bool,
+}
+
+impl GuardRules {
+    /// The part that is about MAC addresses; nothing, where it may use any.
+    pub fn of_macs(&self) -> (&[MacAddr], u16, &[MacAddr]) {
+        let fixed = if self.restricts_macs() {
+            &self.static_macs[..]
+        } else {
+            &[]
+        };
+        (&self.allowed_macs, self.sticky, fixed)
+    }
+
+    /// Whether it may not send from whatever MAC address it likes.
+    pub fn restricts_macs(&self) -> bool {
+        self.sticky > 0 || !self.allowed_macs.is_empty()
+    }
+
+    fn allows(&self, mac: MacAddr) -> bool {
+        self.allowed_macs.is_empty() || self.allowed_macs.binary_search(&mac).is_ok()
+    }
+}
+
+/// Frames of a peer that were dropped because of what it may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuardDrops {
+    /// From MAC addresses that it may not use.
+    pub macs: u64,
+    /// IP packets from addresses that were not given to it.
+    pub sources: u64,
+    /// ARP and neighbour discovery that claimed addresses that were not given to it.
+    pub claims: u64,
+}
+
+/// What is to become of a MAC address that may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is learned as ever.
+    Free,
+    /// It sticks.
+    Sticky,
+}
+
+/// The guard of one peer.
+#[derive(Clone, Debug, Default)]
+pub struct SourceGuard {
+    rules: GuardRules,
+    /// Those that stick, in the order in which they came. At most [`GuardRules::sticky`].
+    sticky: Vec<MacAddr>,
+    drops: GuardDrops,
+}
+
+impl SourceGuard {
+    /// One that has seen nothing yet.
+    pub fn new(rules: GuardRules) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+
+    /// What it goes by.
+    pub const fn rules(&self) -> &GuardRules {
+        &self.rules
+    }
+
+    /// What was dropped.
+    pub const fn drops(&self) -> GuardDrops {
+        self.drops
+    }
+
+    /// Sets that to zero.
+    pub fn clear_drops(&mut self) {
+        self.drops = GuardDrops::default();
+    }
+
+    /// The addresses that stick, in the order in which they came.
+    pub fn sticky(&self) -> &[MacAddr] {
+        &self.sticky
+    }
+
+    /// Goes by other rules. What sticks stays as far as they let it.
+    pub fn set_rules(&mut self, rules: GuardRules) {
+        self.rules = rules;
+        self.sticky.retain(|mac| self.rules.allows(*mac));
+        self.sticky.truncate(usize::from(self.rules.sticky));
+    }
+
+    /// Whether a frame may come from the peer, and what becomes of its `source`; counted where it may not.
+    ///
+    /// # Errors
+    /// [`DropReason::PortSecurity`], [`DropReason::SourceGuard`] or [`DropReason::ArpInspection`].
+    pub fn admit(&mut self, source: MacAddr, frame: &[u8]) -> Result<Admitted, DropReason> {
+        let admitted = self.judge(source).ok_or(DropReason::PortSecurity);
+        let admitted = admitted.and_then(|admitted| self.rules.check(frame).map(|()| admitted));
+        let count = match admitted {
+            Ok(_) => return admitted,
+            Err(DropReason::PortSecurity) => &mut self.drops.macs,
+            Err(DropReason::ArpInspection) => &mut self.drops.claims,
+            Err(_) => &mut self.drops.sources,
+        };
+        *count = count.saturating_add(1);
+        admitted
+    }
+
+    fn judge(&self, source: MacAddr) -> Option<Admitted> {
+        if !self.rules.restricts_macs() || self.rules.static_macs.binary_search(&source).is_ok() {
+            return Some(Admitted::Free);
+        }
+        if !self.rules.allows(source) {
+            return None;
+        }
+        if self.rules.sticky == 0 {
+            return Some(Admitted::Free);
+        }
+        let has_room = self.sticky.len() < usize::from(self.rules.sticky);
+        (has_room || self.sticky.contains(&source)).then_some(Admitted::Sticky)
+    }
+
+    /// An address that was [admitted](Self::admit) to stick is behind the peer.
+    pub fn stick(&mut self, mac: MacAddr) {
+        if !self.sticky.contains(&mac) && self.sticky.len() < usize::from(self.rules.sticky) {
+            self.sticky.push(mac);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
