@@ -143,10 +143,10 @@ impl Overlay {
         let handle = Interface::start(start, Box::new(on_event)).map_err(|e| e.to_string())?;
 
         let slots = Slots::default().updated(&Peers::default(), &setup.peers);
-        let set_peer = |(name, config): (&String, &Rc<PeerConfig>)| {
+        let set_peer = |(name, config): (&String, &Arc<PeerConfig>)| {
             let set = |peer| Change::SetPeer {
                 peer,
-                config: Box::new(PeerConfig::clone(config)),
+                config: Arc::clone(config),
             };
             slots.id(name).map(set)
         };
@@ -184,15 +184,11 @@ impl Overlay {
         let (Some(peer), Some(config)) = (self.slots.id(name), self.setup.peers.get(name)) else {
             return Err(missing(format!("peer {name} is incomplete"), "public-key KEY"));
         };
-        let set = |config: PeerConfig| Change::SetPeer {
-            peer,
-            config: Box::new(config),
-        };
-        let whole = PeerConfig::clone(config);
+        let set = |config: Arc<PeerConfig>| Change::SetPeer { peer, config };
         let before = match link {
             None => Change::RemovePeer(peer),
             Some(link) => {
-                let mut without = whole.clone();
+                let mut without = PeerConfig::clone(config);
                 if LinkId::new(link)
                     .and_then(|link| without.links.remove(link))
                     .is_none()
@@ -200,14 +196,16 @@ impl Overlay {
                     let text = format!("link {link} of peer {name} is not configured here");
                     return Err(missing(text, "a configured link, or the peer as a whole"));
                 }
-                set(without)
+                set(Arc::new(without))
             }
         };
         // One after the other: together they would be no change at all.
-        [before, set(whole)].into_iter().try_for_each(|change| {
-            let applied = self.handle.apply(vec![change]);
-            applied.map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))
-        })
+        [before, set(Arc::clone(config))]
+            .into_iter()
+            .try_for_each(|change| {
+                let applied = self.handle.apply(vec![change]);
+                applied.map_err(|error| ApiError::new(ErrorCode::System, error.to_string()))
+            })
     }
 
     /// Says goodbye to the peers and removes the TAP. Blocks for less than a second; may be called on any thread

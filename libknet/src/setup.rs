@@ -1,6 +1,9 @@
 //! What an interface is started with, and how it is changed while it runs.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use knet_proto::{
     config::{DomainConfig, InterfaceConfig, MtuPolicy, PeerConfig, TapMtu},
@@ -82,7 +85,7 @@ pub enum Change {
         /// Its slot.
         peer: PeerId,
         /// All of its configuration.
-        config: Box<PeerConfig>,
+        config: Arc<PeerConfig>,
     },
     /// Removes a peer.
     RemovePeer(PeerId),

@@ -9,6 +9,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     process::{Child, ChildStdin, Command, Output, Stdio},
     sync::{
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver},
     },
@@ -788,7 +789,7 @@ fn start(words: &[&str]) -> Result<Started, String> {
     interface
         .apply(vec![Change::SetPeer {
             peer: id,
-            config: Box::new(peer),
+            config: Arc::new(peer),
         }])
         .map_err(|e| e.to_string())?;
     Ok((interface, sockets, id))

@@ -153,7 +153,7 @@ fn effect(
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::sync::Arc;
 
     use libknet::{
         SocketSetup,
@@ -179,14 +179,14 @@ mod tests {
     fn with_peers(key: u8, sockets: &[(u8, &str)]) -> Setup {
         let mut setup = setup(key, sockets);
         for n in 10..14 {
-            setup.peers.insert(format!("p{n}"), Rc::new(peer(n, 100)));
+            setup.peers.insert(format!("p{n}"), Arc::new(peer(n, 100)));
         }
         setup
     }
 
     fn changed(setup: &Setup, name: &str, change: impl FnOnce(&mut PeerConfig)) -> Setup {
         let mut setup = setup.clone();
-        change(Rc::make_mut(setup.peers.get_mut(name).unwrap()));
+        change(Arc::make_mut(setup.peers.get_mut(name).unwrap()));
         setup
     }
 

@@ -4,13 +4,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     rc::Rc,
+    sync::Arc,
 };
 
-use libknet::{
-    Change, SocketSetup,
-    api::persistent_map::Difference,
-    proto::{config::PeerConfig, ids::SocketId},
-};
+use libknet::{Change, SocketSetup, api::persistent_map::Difference, proto::ids::SocketId};
 
 use super::{setup::Setup, slots::Slots};
 
@@ -134,7 +131,7 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     for (name, _, config) in changed {
         let set = |peer| Change::SetPeer {
             peer,
-            config: Box::new(PeerConfig::clone(config)),
+            config: Arc::clone(config),
         };
         changes.extend(new_slots.id(name).map(set));
     }
@@ -197,8 +194,8 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 pub(super) mod tests {
     use libknet::proto::{
         config::{
-            DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PolicyKind, PortRules, PresharedKey,
-            PrivateKey, Remote, TapMtu,
+            DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+            PresharedKey, PrivateKey, Remote, TapMtu,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, PeerId, Workers},
@@ -363,11 +360,11 @@ pub(super) mod tests {
     fn a_priority_is_one_change_of_one_peer() {
         let mut old = setup(1, &[(0, "192.0.2.1:7700")]);
         for n in 10..20 {
-            old.peers.insert(format!("p{n}"), Rc::new(peer(n, 100)));
+            old.peers.insert(format!("p{n}"), Arc::new(peer(n, 100)));
         }
         let slots = slots(&old);
         let mut new = old.clone();
-        new.peers.insert("p13".into(), Rc::new(peer(13, 200)));
+        new.peers.insert("p13".into(), Arc::new(peer(13, 200)));
         match &changes(&old, &slots, &new, &slots)[..] {
             [
                 Change::SetPeer {
@@ -385,11 +382,11 @@ pub(super) mod tests {
     #[test]
     fn peers_come_and_go_without_touching_others() {
         let mut old = setup(1, &[]);
-        old.peers.insert("a".into(), Rc::new(peer(10, 1)));
-        old.peers.insert("b".into(), Rc::new(peer(11, 1)));
+        old.peers.insert("a".into(), Arc::new(peer(10, 1)));
+        old.peers.insert("b".into(), Arc::new(peer(11, 1)));
         let mut new = old.clone();
         new.peers.remove("a");
-        new.peers.insert("0".into(), Rc::new(peer(12, 1)));
+        new.peers.insert("0".into(), Arc::new(peer(12, 1)));
         let old_slots = slots(&old);
         let new_slots = old_slots.updated(&old.peers, &new.peers);
         match &changes(&old, &old_slots, &new, &new_slots)[..] {
@@ -409,11 +406,11 @@ pub(super) mod tests {
     #[test]
     fn keys_can_be_exchanged() {
         let mut old = setup(1, &[]);
-        old.peers.insert("a".into(), Rc::new(peer(10, 1)));
-        old.peers.insert("b".into(), Rc::new(peer(11, 1)));
+        old.peers.insert("a".into(), Arc::new(peer(10, 1)));
+        old.peers.insert("b".into(), Arc::new(peer(11, 1)));
         let mut new = old.clone();
-        new.peers.insert("a".into(), Rc::new(peer(11, 1)));
-        new.peers.insert("b".into(), Rc::new(peer(10, 1)));
+        new.peers.insert("a".into(), Arc::new(peer(11, 1)));
+        new.peers.insert("b".into(), Arc::new(peer(10, 1)));
         let slots = slots(&old);
         let changes = changes(&old, &slots, &new, &slots);
         assert!(

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    rc::Rc,
+    sync::Arc,
 };
 
 use libknet::{
@@ -49,7 +49,7 @@ use crate::resolver::{LinkPlace, Resolver};
 const MAX_FRAME: u16 = 9216 + 14 + 4;
 
 /// Peers by name.
-pub(crate) type Peers = PersistentMap<String, Rc<PeerConfig>>;
+pub(crate) type Peers = PersistentMap<String, Arc<PeerConfig>>;
 
 /// What an interface has to do with certificates.
 #[derive(Clone, Copy, Debug, Default)]
@@ -181,7 +181,7 @@ impl Setup {
                         credential: config.credential.or_else(|| credential.clone()),
                         ..config
                     };
-                    peers.insert(peer_name.clone(), Rc::new(config));
+                    peers.insert(peer_name.clone(), Arc::new(config));
                 }
                 Ok(None) => drop(peers.remove(peer_name)),
                 Err(problem) => problems.push(problem),
@@ -260,7 +260,7 @@ impl Setup {
         let peer = setup.peers.get_mut(&place.peer)?;
         let id = LinkId::new(place.link)?;
         let config = link_config(interface, link, Some(address));
-        Rc::make_mut(peer).links.set(id, config);
+        Arc::make_mut(peer).links.set(id, config);
         Some(setup)
     }
 

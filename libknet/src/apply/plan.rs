@@ -1,6 +1,9 @@
 //! What is left to do of a transaction when nothing can fail any more: by whom, and in which order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use knet_proto::{
     config::{PeerConfig, PortConfig, PublicKey},
@@ -80,7 +83,7 @@ struct Port {
 }
 
 /// Peers as they are to be, or `None` where they are to go.
-pub(super) type Peers = BTreeMap<PeerId, Option<Box<PeerConfig>>>;
+pub(super) type Peers = BTreeMap<PeerId, Option<Arc<PeerConfig>>>;
 
 /// Changes of ports, of which nothing is in force yet.
 pub(super) struct NewPorts(BTreeMap<PeerId, Option<Port>>);
@@ -88,7 +91,7 @@ pub(super) struct NewPorts(BTreeMap<PeerId, Option<Port>>);
 impl Ports {
     /// The ports of these peers.
     pub(super) fn of(&mut self, peers: &Peers) -> NewPorts {
-        let port = |(peer, config): (&PeerId, &Option<Box<PeerConfig>>)| {
+        let port = |(peer, config): (&PeerId, &Option<Arc<PeerConfig>>)| {
             let port = config.as_ref().map(|config| {
                 let key = config.public_key;
                 let same = self.ports.get(peer).filter(|p| p.key == key);
@@ -204,7 +207,7 @@ mod tests {
     fn plan(ports: &mut Ports, workers: Workers, peers: Vec<(u16, Option<PeerConfig>)>) -> Vec<String> {
         let peers: Peers = peers
             .into_iter()
-            .map(|(id, config)| (PeerId(id), config.map(Box::new)))
+            .map(|(id, config)| (PeerId(id), config.map(Arc::new)))
             .collect();
         let new = ports.of(&peers);
         let mut plan = Plan::new(workers);
@@ -317,7 +320,7 @@ mod tests {
         let mut refused = |peers: &[(u16, &[u8])], tap| {
             let new = peers
                 .iter()
-                .map(|(id, macs)| (PeerId(*id), Some(Box::new(peer(key(), macs)))));
+                .map(|(id, macs)| (PeerId(*id), Some(Arc::new(peer(key(), macs)))));
             let new = ports.of(&new.collect());
             ports.check_macs(&new, mac(tap)).is_err()
         };

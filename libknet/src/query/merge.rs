@@ -205,7 +205,7 @@ mod tests {
                         opened: LinkConfigs::default(),
                     };
                     let _ = shard.set_port(Time::ZERO, PeerId(*peer), &config.port(0));
-                    shard.enter(Time::ZERO, PeerId(*peer), config);
+                    shard.enter(Time::ZERO, PeerId(*peer), config.into());
                 }
                 shard
             })

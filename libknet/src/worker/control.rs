@@ -83,7 +83,7 @@ pub(crate) enum Prepared {
     Leave(PeerId),
     SetPort(PeerId, PortConfig),
     RemovePort(PeerId),
-    Enter(PeerId, Box<PeerConfig>),
+    Enter(PeerId, Arc<PeerConfig>),
     Sockets(SocketChange),
     SetMacAgeing(Span),
     SetDomain(Box<DomainConfig>),
@@ -155,7 +155,7 @@ impl Worker {
                     let _ = self.shard.set_port(now, peer, &port);
                 }
                 Prepared::RemovePort(peer) => self.shard.remove_port(now, peer),
-                Prepared::Enter(peer, config) => self.shard.enter(now, peer, *config),
+                Prepared::Enter(peer, config) => self.shard.enter(now, peer, config),
                 Prepared::Sockets(change) => self.change_sockets(now, change),
                 Prepared::SetMacAgeing(ageing) => self.shard.set_mac_ageing(ageing),
                 Prepared::SetDomain(domain) => self.shard.set_domain(now, &domain),

@@ -281,7 +281,7 @@ impl Host {
                 .expect("no addresses are configured");
         }
         for shard in &mut self.shards {
-            shard.enter(BEGIN, peer, config.clone());
+            shard.enter(BEGIN, peer, config.clone().into());
         }
     }
 

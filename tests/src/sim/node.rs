@@ -110,7 +110,7 @@ impl Life {
                 .expect("no static addresses");
         }
         self.shard_of_mut(usize::from(id.0))
-            .enter(now, id, config.clone());
+            .enter(now, id, config.clone().into());
     }
 
     /// The other way round. Whoever gets the slot then is another peer.

@@ -17,7 +17,7 @@ mod send_control;
 mod sessions;
 mod snapshot;
 
-use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::net::SocketAddr;
 
 use crate::{
@@ -49,7 +49,7 @@ pub struct Peer {
     /// Its slot.
     pub id: PeerId,
     /// What the operator said.
-    pub config: PeerConfig,
+    pub config: Arc<PeerConfig>,
     /// Whether it is counted, and flooded to, as one that is up.
     pub counted_up: bool,
     /// Its entry in the timer wheel, and the time that is set for.
@@ -121,7 +121,7 @@ const OPERATOR_PROBES: usize = 16;
 
 impl Peer {
     /// A peer that has just been configured.
-    pub fn new(id: PeerId, config: PeerConfig, env: &mut Env) -> Self {
+    pub fn new(id: PeerId, config: Arc<PeerConfig>, env: &mut Env) -> Self {
         let mut peer = Self {
             id,
             config,
@@ -175,7 +175,7 @@ impl Peer {
 
     /// The operator changed the configuration. Links that it does not touch go on undisturbed. Returns false
     /// if the keys differ: then the peer must be made anew.
-    pub fn reconfigure(&mut self, env: &mut Env, config: PeerConfig) -> bool {
+    pub fn reconfigure(&mut self, env: &mut Env, config: Arc<PeerConfig>) -> bool {
         if config.public_key != self.config.public_key || config.preshared_key != self.config.preshared_key {
             return false;
         }

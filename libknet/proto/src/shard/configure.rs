@@ -1,6 +1,6 @@
 //! What a shard is told to do, and what it is told of the host.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, sync::Arc};
 
 use super::Shard;
 use crate::{
@@ -62,7 +62,7 @@ impl Shard {
 
     /// Adds a peer whose port is there, or changes it. What the change does not touch goes on undisturbed: other peers
     /// never notice, nor do links of this peer that stay as they are. A shard that does not own the peer does nothing.
-    pub fn enter(&mut self, now: Time, id: PeerId, config: PeerConfig) {
+    pub fn enter(&mut self, now: Time, id: PeerId, config: Arc<PeerConfig>) {
         self.tick(now);
         if !self.seat.owns(id) {
             return;
@@ -100,7 +100,13 @@ impl Shard {
     ///
     /// # Errors
     /// A static MAC address that another port has; nothing is changed then.
-    pub fn set_peer(&mut self, now: Time, id: PeerId, config: PeerConfig) -> Result<(), StaticMacError> {
+    pub fn set_peer(
+        &mut self,
+        now: Time,
+        id: PeerId,
+        config: impl Into<Arc<PeerConfig>>,
+    ) -> Result<(), StaticMacError> {
+        let config = config.into();
         self.set_port(now, id, &config.port(0))?;
         self.enter(now, id, config);
         Ok(())

@@ -117,7 +117,7 @@ impl Net {
             shard.set_port(now, peer, &config.port(generation)).unwrap();
         }
         for shard in &mut hub.shards {
-            shard.enter(now, peer, config.clone());
+            shard.enter(now, peer, config.clone().into());
         }
     }
 
