@@ -114,6 +114,7 @@ fn collect(client: &mut Client) -> Result<Vec<Section>, Failure> {
                 interface: None,
             },
         ),
+        ("show certificates", Show::Certificates { interface: None }),
         (
             "show ip igmp snooping",
             Show::Listeners {

@@ -1,6 +1,6 @@
 //! The state of the daemon, owned by the control thread: the running configuration and what runs because of it.
 
-mod admission;
+pub(crate) mod admission;
 mod confirmation;
 mod in_force;
 mod invitations;
@@ -29,7 +29,11 @@ use libknet::{
     proto::{event::Event as CoreEvent, handshake::credential::Presented, status::LinkState},
 };
 
-use self::{admission::Expiries, confirmation::Pending, transactions::Lock};
+use self::{
+    admission::{Expiries, Refused},
+    confirmation::Pending,
+    transactions::Lock,
+};
 pub(crate) use self::{
     confirmation::{Watched, watch_peer},
     refusal::CommitError,
@@ -97,6 +101,8 @@ pub(crate) struct Daemon {
     presented: Vec<(Arc<str>, Presented)>,
     /// When somebody's certificate ends, or that is to be told.
     expiries: Expiries,
+    /// Who was not let in by a certificate.
+    refused: Refused,
     file_watch: Option<Rc<FileWatch>>,
     /// With files of keys that cannot be used. While the daemon starts, others than their peers are to come up.
     patience: Patience,
@@ -149,6 +155,7 @@ impl Daemon {
             sources: Sources::new(config_file),
             presented: Vec::new(),
             expiries: Expiries::default(),
+            refused: Refused::default(),
             file_watch: None,
             patience: Patience::Wait,
             names: Resolver::default(),

@@ -61,6 +61,13 @@ pub(crate) fn document(client: &mut Client, interface: Option<String>) -> Result
     });
     let mut notes: Vec<String> = soon.collect();
     notes.extend(report.problems.iter().map(|problem| clean(problem)));
+    let counts = report.counts;
+    if counts.refused > 0 {
+        notes.push(format!(
+            "Refused since knetd was started: {}, of these {} because they are revoked.",
+            counts.refused, counts.refused_as_revoked
+        ));
+    }
     if report.more > 0 {
         notes.push(format!("{} more, which end later.", report.more));
     }

@@ -23,12 +23,12 @@ use knet_api::{
     group::Lists,
     load::load,
     message::{
-        API_VERSION, ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, DropRow, ErrorCode,
-        EventRow, GroupRow, GuardRow, Hello, HelloReply, HubGroupRow, HubRow, InterfaceRow, InvitationRow,
-        InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow, KeyFileRow, LimitRow, LinkRow,
-        ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow,
-        Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow,
-        SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        API_VERSION, ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport,
+        DropRow, ErrorCode, EventRow, GroupRow, GuardRow, Hello, HelloReply, HubGroupRow, HubRow,
+        InterfaceRow, InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow,
+        KeyFileRow, LimitRow, LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow,
+        PeerRow, PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow,
+        Source, StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -726,6 +726,14 @@ fn certificates() -> CertificatesReport {
         rows: vec![own, of_peer],
         more: 0,
         problems: Vec::new(),
+        counts: CertificateCounts {
+            valid: 2,
+            within_30_days: 1,
+            within_7_days: 1,
+            refused: 7,
+            refused_as_revoked: 3,
+            ..CertificateCounts::default()
+        },
     }
 }
 

@@ -2,13 +2,13 @@
 
 use libknet::api::{
     certificate::Certificate,
-    message::{ApiError, AuthoritiesRow, CertificateRow, CertificatesReport, Reply},
+    message::{ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, Reply},
 };
 
 use super::names;
 use crate::{
     config::{certificate_files::Anchor, watched_file::Change},
-    daemon::Daemon,
+    daemon::{Daemon, admission::Refused},
     logging::unix_ms,
 };
 
@@ -36,6 +36,7 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
     of_peers.sort_by_key(|row| row.not_after_unix_ms);
     let mut rows = own;
     rows.append(&mut of_peers);
+    let counts = counts(&rows, daemon.refused_certificates());
     let more = rows.len().saturating_sub(ROWS) as u64;
     rows.truncate(ROWS);
     let problems = files.problems().into_iter().filter_map(Change::problem);
@@ -43,7 +44,26 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
         rows,
         more,
         problems: problems.collect(),
+        counts,
     }))
+}
+
+fn counts(rows: &[CertificateRow], refused: Refused) -> CertificateCounts {
+    const DAY: u64 = 86_400;
+    let now = unix_ms();
+    let valid = |row: &&CertificateRow| row.not_before_unix_ms <= now && row.remaining_s > 0;
+    let within = |days: u64| {
+        let ending = |row: &&CertificateRow| row.remaining_s <= days * DAY;
+        rows.iter().filter(valid).filter(ending).count() as u64
+    };
+    CertificateCounts {
+        valid: rows.iter().filter(valid).count() as u64,
+        within_30_days: within(30),
+        within_7_days: within(7),
+        within_a_day: within(1),
+        refused: refused.all,
+        refused_as_revoked: refused.revoked,
+    }
 }
 
 /// What a group has to do with certificates, by which so many of its peers are there.

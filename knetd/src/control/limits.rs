@@ -13,6 +13,7 @@ use libknet::{
     proto::{
         drop_reason::DropReason,
         handshake::{
+            credential::TOLD,
             handshaker::COOKIES_FROM,
             rate_limit::{MAX_SOURCES, PER_SOURCE},
         },
@@ -21,6 +22,7 @@ use libknet::{
             mac_table::{MAX_MACS, MAX_MACS_PER_PEER, MAX_MOVES},
             multicast::{MAX_MEMBERSHIPS, MAX_MEMBERSHIPS_PER_PEER},
             neighbor::{MAX_BINDINGS, MAX_BINDINGS_PER_PEER},
+            source_guard::{MAX_ALLOWED_MACS, MAX_GIVEN},
             storm::{COPIES, COPIES_TOTAL, FLOODED_BYTES, FLOODED_FRAMES, NEW_MACS},
         },
         link::probe_queue,
@@ -124,6 +126,21 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
             "",
             MAX_MACS_PER_PEER as u64,
             "not learned: frames to it are flooded",
+        ),
+        refused(
+            DropReason::PortSecurity,
+            limit(
+                "allowed-mac-addresses-per-peer",
+                "",
+                MAX_ALLOWED_MACS as u64,
+                "the configuration is refused",
+            ),
+        ),
+        limit(
+            "given-addresses-per-peer",
+            "",
+            MAX_GIVEN as u64,
+            "the configuration is refused",
         ),
         used(
             report.status.neighbors,
@@ -342,6 +359,15 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
                 "per second",
                 PER_SOURCE.per_second(),
                 &format!("discarded; {} may come at once", PER_SOURCE.burst()),
+            ),
+        ),
+        refused(
+            DropReason::HandshakeCredentialRate,
+            limit(
+                "credentials-of-strangers",
+                "per second",
+                TOLD.per_second(),
+                &format!("discarded; {} may come at once", TOLD.burst()),
             ),
         ),
     ]);

@@ -32,6 +32,24 @@ pub(super) struct Expiries {
     next: u64,
 }
 
+/// How often somebody with a certificate was not let in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Refused {
+    /// For whatever reason.
+    pub(crate) all: u64,
+    /// Because it was revoked.
+    pub(crate) revoked: u64,
+}
+
+impl Refused {
+    fn count(&mut self, refusal: &Refusal) {
+        self.all = self.all.saturating_add(1);
+        self.revoked = self
+            .revoked
+            .saturating_add(u64::from(*refusal == Refusal::Revoked));
+    }
+}
+
 /// Why somebody does not get in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
@@ -96,6 +114,7 @@ impl Daemon {
                 Ok(Some(name)) => came.push((interface, name, presented.remote)),
                 Ok(None) => {}
                 Err((name, refusal)) => {
+                    self.refused.count(&refusal);
                     let who = name.map_or_else(String::new, |name| format!(" of {name}"));
                     let text = format!(
                         "{interface}: certificate{who} from {} refused: {refusal}",
@@ -141,6 +160,11 @@ impl Daemon {
                 self.tell_certificate(&kind, &text, Loudness::Warn);
             }
         }
+    }
+
+    /// How often somebody with a certificate was not let in since the start.
+    pub(crate) const fn refused_certificates(&self) -> Refused {
+        self.refused
     }
 
     /// Puts among the peers who has presented this, if that is right and something new. Gives his name.

@@ -274,6 +274,20 @@ fn whom_an_authority_certifies_is_a_peer_until_it_is_revoked_or_ends() {
         (Some("c1"), Some("example"))
     );
     assert!((19..=20).contains(&(report.rows[0].remaining_s / 86_400)));
+    let counts = report.counts;
+    assert_eq!(
+        (counts.valid, counts.within_30_days, counts.within_7_days),
+        (1, 1, 0)
+    );
+    assert!(
+        counts.refused >= 4 && counts.refused_as_revoked == 0,
+        "{counts:?}"
+    );
+    let guard = row.guard.unwrap();
+    assert_eq!(
+        (guard.given, guard.verify_source),
+        (vec!["10.200.0.7".to_owned()], false)
+    );
     site.daemon
         .wait_for_line("the certificate of peer c1 expires in ");
     let ping = [
@@ -322,6 +336,10 @@ fn whom_an_authority_certifies_is_a_peer_until_it_is_revoked_or_ends() {
     });
     site.daemon
         .wait_for_line("peer c1 is gone from group clients: its certificate");
+    wait_for("a refusal", wait, || {
+        let counts = certificates(&site.hub).counts;
+        counts.valid == 0 && counts.refused_as_revoked > 0
+    });
 
     // And whose certificate ends while he is there.
     let until = 3 + std::time::SystemTime::now()

@@ -28,6 +28,25 @@ pub struct CertificatesReport {
     pub more: u64,
     /// What is wrong with files of certificates, authorities and revocation lists.
     pub problems: Vec<String>,
+    /// All of them, counted.
+    pub counts: CertificateCounts,
+}
+
+/// How many certificates there are, those of peers and our own, and how many were refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateCounts {
+    /// Those that are valid now.
+    pub valid: u64,
+    /// Those of them that end within 30 days.
+    pub within_30_days: u64,
+    /// Within 7 days.
+    pub within_7_days: u64,
+    /// Within a day.
+    pub within_a_day: u64,
+    /// How often somebody with a certificate was not let in, since the daemon was started, by whatever interface.
+    pub refused: u64,
+    /// Of these, because it was revoked.
+    pub refused_as_revoked: u64,
 }
 
 /// A certificate.

@@ -6,7 +6,7 @@
 mod claims;
 mod given;
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::IpAddr;
 
 use crate::{drop_reason::DropReason, ids::MacAddr};
@@ -16,8 +16,9 @@ pub use given::Given;
 /// MAC addresses that a peer may be allowed, of its own and of its group's lines (limits: row 30).
 pub const MAX_ALLOWED_MACS: usize = 128;
 
-/// Addresses and networks that a peer may be given, of lines, of its certificate or its invitation (limits: row 36).
-pub const MAX_GIVEN: usize = 72;
+/// Addresses and networks that a peer may be given, of its own and of its group's lines, or of its certificate or its
+/// invitation and its group's lines (limits: row 36).
+pub const MAX_GIVEN: usize = 128;
 
 /// An address, or a network of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,8 +117,8 @@ pub enum Admitted {
 #[derive(Clone, Debug, Default)]
 pub struct SourceGuard {
     rules: GuardRules,
-    /// Those that stick, in the order in which they came. At most [`GuardRules::sticky`].
-    sticky: Vec<MacAddr>,
+    /// Those that stick, each with how many came before it. At most [`GuardRules::sticky`].
+    sticky: BTreeMap<MacAddr, u32>,
     drops: GuardDrops,
 }
 
@@ -146,15 +147,18 @@ impl SourceGuard {
     }
 
     /// The addresses that stick, in the order in which they came.
-    pub fn sticky(&self) -> &[MacAddr] {
-        &self.sticky
+    pub fn sticky(&self) -> Vec<MacAddr> {
+        let mut all: Vec<(u32, MacAddr)> = self.sticky.iter().map(|(mac, nth)| (*nth, *mac)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, mac)| mac).collect()
     }
 
-    /// Goes by other rules. What sticks stays as far as they let it.
+    /// Goes by other rules. What sticks stays as far as they let it, and then what came first.
     pub fn set_rules(&mut self, rules: GuardRules) {
         self.rules = rules;
-        self.sticky.retain(|mac| self.rules.allows(*mac));
-        self.sticky.truncate(usize::from(self.rules.sticky));
+        let stay = self.sticky().into_iter().filter(|mac| self.rules.allows(*mac));
+        let stay = stay.take(usize::from(self.rules.sticky));
+        self.sticky = stay.zip(0..).collect();
     }
 
     /// Whether a frame may come from the peer, and what becomes of its `source`; counted where it may not.
@@ -185,13 +189,15 @@ impl SourceGuard {
             return Some(Admitted::Free);
         }
         let has_room = self.sticky.len() < usize::from(self.rules.sticky);
-        (has_room || self.sticky.contains(&source)).then_some(Admitted::Sticky)
+        (has_room || self.sticky.contains_key(&source)).then_some(Admitted::Sticky)
     }
 
     /// An address that was [admitted](Self::admit) to stick is behind the peer.
     pub fn stick(&mut self, mac: MacAddr) {
-        if !self.sticky.contains(&mac) && self.sticky.len() < usize::from(self.rules.sticky) {
-            self.sticky.push(mac);
+        let nth = self.sticky.len();
+        if nth < usize::from(self.rules.sticky) {
+            // None is ever taken out alone, so the numbers rise.
+            self.sticky.entry(mac).or_insert(nth as u32);
         }
     }
 }
