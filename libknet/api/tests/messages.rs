@@ -35,10 +35,10 @@ fn hex(bytes: &[u8]) -> String {
     digits.concat()
 }
 
-/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 9.
+/// Fields and variants are only ever appended: these bytes never change while `API_VERSION` is 10.
 #[test]
-fn the_bytes_of_version_8_are_fixed() {
-    assert_eq!(API_VERSION, 9);
+fn the_bytes_of_this_version_are_fixed() {
+    assert_eq!(API_VERSION, 10);
     let hello = Hello {
         api_version: 6,
         build: "0.1.0".into(),
