@@ -1,11 +1,12 @@
 //! Groups of peers: what a peer does not say itself, its group says.
 
 mod random_config;
+mod typed;
 
 use knet_api::{
     diff::{diff, peer_differences},
     edit::Context,
-    grammar::{Line, complete, parse},
+    grammar::complete,
     group::{Before, ClashReason, Lists, authorized_keys::AuthorizedKeys},
     load::load,
     message::Source,
@@ -70,23 +71,12 @@ fn in_force(config: &Config) -> Config {
     made.config
 }
 
-/// The configuration with these lines typed into it, or what is said of the first that is refused.
+/// The configuration with these lines typed into its interface, or what is said of the first that is refused.
 fn edited(config: &Config, lines: &[&str]) -> Result<Config, String> {
-    let mut config = config.clone();
-    let mut here = Context::Interface {
+    let here = Context::Interface {
         interface: "knet0".into(),
     };
-    for line in lines {
-        let Ok(Line::Edit(edit)) = parse(Some(&here), line) else {
-            panic!("{line}");
-        };
-        config = config
-            .edited(&edit.ops)
-            .map_err(|problems| problems[0].to_string())?
-            .config;
-        here = edit.enter.unwrap_or(here);
-    }
-    Ok(config)
+    typed::edited(config, here, lines)
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Which addresses a peer may use, as it is configured.
 
+mod typed;
+
 use knet_api::{
     edit::Context,
-    grammar::{Line, parse},
     group::{
         Lists,
         authorized_keys::{AuthorizedKeys, Listed},
@@ -11,6 +12,7 @@ use knet_api::{
     model::{Config, IpPrefix, PublicKey},
     render::render,
 };
+use typed::edited;
 
 const KEYS: [&str; 2] = [
     "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
@@ -43,22 +45,6 @@ fn good(text: &str) -> Config {
     let loaded = load(text.as_bytes());
     assert_eq!(loaded.problems, [], "{text}");
     loaded.config
-}
-
-/// The configuration with these lines typed into it, or what is said of the first that is refused.
-fn edited(config: &Config, here: Context, lines: &[&str]) -> Result<Config, String> {
-    let (mut config, mut here) = (config.clone(), here);
-    for line in lines {
-        let Ok(Line::Edit(edit)) = parse(Some(&here), line) else {
-            panic!("{line}");
-        };
-        config = config
-            .edited(&edit.ops)
-            .map_err(|problems| problems[0].to_string())?
-            .config;
-        here = edit.enter.unwrap_or(here);
-    }
-    Ok(config)
 }
 
 /// All that is said of it.
