@@ -75,37 +75,11 @@ impl GuardRules {
         if !self.arp_inspection {
             return Ok(());
         }
-        let [_, _, 8, 0, 6, 4, _, _, rest @ ..] = packet else {
-            return Err(DropReason::ArpInspection);
-        };
-        let [
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            s0,
-            s1,
-            s2,
-            s3,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            t0,
-            t1,
-            t2,
-            t3,
-            ..,
-        ] = rest
+        let (Some([_, _, 8, 0, 6, 4]), Some(sender), Some(target)) =
+            (packet.first_chunk(), ipv4_at(packet, 14), ipv4_at(packet, 24))
         else {
             return Err(DropReason::ArpInspection);
         };
-        let sender = Ipv4Addr::new(*s0, *s1, *s2, *s3);
-        let target = Ipv4Addr::new(*t0, *t1, *t2, *t3);
         let claimed = if sender.is_unspecified() { target } else { sender };
         self.claim(claimed.into())
     }
@@ -186,6 +160,10 @@ impl GuardRules {
         address.is_unicast_link_local()
             && (!self.bindings.iter().any(is_link_local) || own.any(|mac| link_local(*mac) == address))
     }
+}
+
+fn ipv4_at(packet: &[u8], at: usize) -> Option<Ipv4Addr> {
+    packet.get(at..)?.first_chunk::<4>().copied().map(Ipv4Addr::from)
 }
 
 /// The link-local address made of a MAC address.
