@@ -1,6 +1,7 @@
 //! What all peers of a shard share while one of them acts: the time, the outbox, the counters.
 
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use core::hint::black_box;
 
 use super::{
     outbox::{Class, Outbox, Transmit},
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     arena::{self, Arena},
     config::{InterfaceConfig, PublicKey, TapMtu},
+    crypto::secret::erase_stack,
     drop_reason::DropReason,
     event::Event,
     ids::{LinkId, PeerId, Seat, SocketId},
@@ -167,8 +169,12 @@ impl Env {
     }
 
     /// Tells what happened.
+    ///
+    /// Events go far and are kept long. Between the fields of one, and in the place of those of other variants, is what the
+    /// stack held on which it was made, which may be what the cipher has left there of a key. So it is made anew on an erased one.
     pub fn event(&mut self, event: Event) {
-        self.outbox.events.push(event);
+        erase_stack();
+        push_anew(&mut self.outbox.events, event);
     }
 
     /// Tells what happened to a link.
@@ -220,4 +226,14 @@ impl Env {
             *word = if up { *word & !bit } else { *word | bit };
         }
     }
+}
+
+/// Not inlined, so that the new event is below, where the stack was erased.
+#[inline(never)]
+fn push_anew(events: &mut Vec<Event>, event: Event) {
+    events.push(match event {
+        // It may hold a secret of its own, of which there is to be no second copy.
+        Event::Credential(presented) => Event::Credential(presented),
+        event => black_box(&event).clone(),
+    });
 }
