@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use crate::crypto::secret::erase_stack;
+use crate::crypto::secret::on_erased_stack;
 
 /// A value in a box that is there from its first use on.
 #[derive(Clone, Debug)]
@@ -35,19 +35,9 @@ impl<T> OnDemand<T> {
 }
 
 impl<T: Default> OnDemand<T> {
-    /// It, made if it is not there.
+    /// It, made if it is not there: where its gaps hold nothing of a key.
     #[inline]
     pub(crate) fn make(&mut self) -> &mut T {
-        self.0.get_or_insert_with(in_a_clean_place)
+        self.0.get_or_insert_with(|| on_erased_stack(Box::default))
     }
-}
-
-/// A value whose gaps hold nothing. It is put together on the stack and then copied as a whole, with the bytes between its
-/// fields and those of variants that it is not: these would be what the cipher has left there of a key.
-#[cold]
-#[inline(never)]
-#[expect(clippy::unnecessary_box_returns, reason = "not to be copied once more")]
-fn in_a_clean_place<T: Default>() -> Box<T> {
-    erase_stack();
-    Box::default()
 }

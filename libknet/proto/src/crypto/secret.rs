@@ -82,14 +82,23 @@ impl core::fmt::Debug for Secret {
 /// Does `work`, then erases the stack that it has used. What it returns must hold secrets only by [`Secret`] or
 /// another pointer.
 pub fn with_erased_stack<T>(work: impl FnOnce() -> T) -> T {
-    // Not inlined, so that all of its variables are below ours, where they are erased.
-    #[inline(never)]
-    fn below<T>(work: impl FnOnce() -> T) -> T {
-        work()
-    }
     let result = below(work);
     erase_stack();
     result
+}
+
+/// Erases the stack, then does `work` on it. For what is made on a thread that seals and opens datagrams and is kept for long:
+/// between its fields, and in the place of those of other variants, is what the stack held, which may be what the cipher has
+/// left there of a key.
+pub fn on_erased_stack<T>(work: impl FnOnce() -> T) -> T {
+    erase_stack();
+    below(work)
+}
+
+/// Not inlined, so that all variables of `work` are below those of the caller, where the stack is erased.
+#[inline(never)]
+fn below<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 /// Erases what functions that were called from here, and have returned, may have left of secrets on the stack. For

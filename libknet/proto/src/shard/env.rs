@@ -11,7 +11,7 @@ use super::{
 use crate::{
     arena::{self, Arena},
     config::{InterfaceConfig, PublicKey, TapMtu},
-    crypto::secret::erase_stack,
+    crypto::secret::on_erased_stack,
     drop_reason::DropReason,
     event::Event,
     ids::{LinkId, PeerId, Seat, SocketId},
@@ -168,13 +168,14 @@ impl Env {
         self.status.drops.count(reason);
     }
 
-    /// Tells what happened.
-    ///
-    /// Events go far and are kept long. Between the fields of one, and in the place of those of other variants, is what the
-    /// stack held on which it was made, which may be what the cipher has left there of a key. So it is made anew on an erased one.
+    /// Tells what happened. Events go far and are kept long, so each is made anew, where its gaps hold nothing of a key.
     pub fn event(&mut self, event: Event) {
-        erase_stack();
-        push_anew(&mut self.outbox.events, event);
+        let events = &mut self.outbox.events;
+        match event {
+            // It may hold a secret of its own, of which there is to be no second copy.
+            Event::Credential(presented) => on_erased_stack(|| events.push(Event::Credential(presented))),
+            event => on_erased_stack(|| events.push(black_box(&event).clone())),
+        }
     }
 
     /// Tells what happened to a link.
@@ -226,14 +227,4 @@ impl Env {
             *word = if up { *word & !bit } else { *word | bit };
         }
     }
-}
-
-/// Not inlined, so that the new event is below, where the stack was erased.
-#[inline(never)]
-fn push_anew(events: &mut Vec<Event>, event: Event) {
-    events.push(match event {
-        // It may hold a secret of its own, of which there is to be no second copy.
-        Event::Credential(presented) => Event::Credential(presented),
-        event => black_box(&event).clone(),
-    });
 }
