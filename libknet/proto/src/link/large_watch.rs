@@ -70,10 +70,10 @@ impl Default for LargeWatch {
 }
 
 impl LargeWatch {
-    /// A datagram of `len` bytes of UDP payload, more than [`super::path_mtu::floor`], left on this link. It is ignored if it is
-    /// an old one that goes out again.
-    pub fn sent(&mut self, now: Time, seq: DataSeq, len: usize) {
-        if self.waiting.len() >= WATCHED {
+    /// A datagram of `len` bytes of UDP payload left on this link. It is ignored if it is not larger than the `floor`, which
+    /// always passes ([`super::path_mtu::floor`]), or if it is an old one that goes out again.
+    pub fn sent(&mut self, now: Time, seq: DataSeq, len: usize, floor: u16) {
+        if len <= usize::from(floor) || self.waiting.len() >= WATCHED {
             return;
         }
         let spacing = if self.waiting.len() < DENSE { 1 } else { SPACING };
@@ -159,6 +159,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
+    use crate::link::path_mtu;
 
     const FLOOR: usize = 548;
 
@@ -168,9 +169,13 @@ mod tests {
 
     /// Sends `lengths` as counters from `first`, one per microsecond.
     fn send(watch: &mut LargeWatch, first: u32, lengths: &[usize]) {
-        let large = (first..).zip(lengths).filter(|(_, len)| **len > FLOOR);
-        for (counter, len) in large {
-            watch.sent(Time::from_nanos(u64::from(counter) * 1_000), seq(counter), *len);
+        send_over(watch, path_mtu::floor(false), first, lengths);
+    }
+
+    fn send_over(watch: &mut LargeWatch, floor: u16, first: u32, lengths: &[usize]) {
+        for (counter, len) in (first..).zip(lengths) {
+            let now = Time::from_nanos(u64::from(counter) * 1_000);
+            watch.sent(now, seq(counter), *len, floor);
         }
     }
 
@@ -237,6 +242,18 @@ mod tests {
         assert!(!watch.reported(seq(6), 0b001));
         send(&mut watch, 7, &[1_400, 100]);
         assert!(watch.reported(seq(8), 0b0));
+    }
+
+    #[test]
+    fn what_the_floor_carries_is_not_watched() {
+        let mut watch = LargeWatch::default();
+        send(&mut watch, 0, &[FLOOR, FLOOR, FLOOR, 42]);
+        assert!(!watch.reported(seq(3), 0));
+        send(&mut watch, 4, &[FLOOR + 1, FLOOR + 1, FLOOR + 1, 42]);
+        assert!(watch.reported(seq(7), 0));
+        let mut watch = LargeWatch::default();
+        send_over(&mut watch, path_mtu::floor(true), 0, &[1_232, 1_232, 1_232, 42]);
+        assert!(!watch.reported(seq(3), 0));
     }
 
     #[test]

@@ -122,10 +122,8 @@ impl Link {
     pub fn data_sent(&mut self, now: Time, seq: DataSeq, len: usize) -> bool {
         let spacing = self.report_timeout().divided_by(16).max(Span::from_millis(1));
         let first = self.load.sent(now, seq, spacing);
-        if len > usize::from(self.mtu.floor())
-            && let Some(large) = self.load.large()
-        {
-            large.sent(now, seq, len);
+        if let Some(large) = self.load.large() {
+            large.sent(now, seq, len, self.mtu.floor());
         }
         first | (len > SMALL && self.mtu.used())
     }
