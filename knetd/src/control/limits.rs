@@ -488,6 +488,8 @@ fn of_daemon(daemon: &Daemon) -> Vec<LimitRow> {
 
 #[cfg(test)]
 mod tests {
+    use libknet::proto::time::Span;
+
     use super::*;
 
     #[test]
@@ -500,7 +502,7 @@ mod tests {
                 ..Holdings::default()
             },
             ifindex: 1,
-            uptime: libknet::proto::time::Span::ZERO,
+            uptime: Span::ZERO,
             calls: libknet::SystemCalls::default(),
             workers: Vec::new(),
             sockets: Vec::new(),

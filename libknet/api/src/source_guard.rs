@@ -172,7 +172,7 @@ pub(crate) fn check(
         );
         report(
             leaf_of(binding),
-            value_of(binding),
+            binding.into(),
             text,
             "at most 64 of them, of both versions together",
         );
@@ -183,7 +183,7 @@ pub(crate) fn check(
             let text = format!("{} is this interface's own address", own.address);
             report(
                 leaf_of(&own),
-                value_of(&own),
+                (&own).into(),
                 text,
                 "an address of a host behind the peer",
             );
@@ -195,7 +195,7 @@ pub(crate) fn check(
         let text = format!("{} would be given to each peer of {}", host.address, whose());
         report(
             leaf_of(host),
-            value_of(host),
+            host.into(),
             text,
             "a network, or the line in one of the peers",
         );
@@ -238,7 +238,7 @@ impl<'a> Holders<'a> {
                 problems.push(Problem {
                     severity: Severity::Error,
                     place: Some(Place {
-                        key: vec![value_of(&binding)],
+                        key: vec![(&binding).into()],
                         argument: Some(0),
                         ..Place::leaf(context.clone(), leaf_of(&binding))
                     }),
@@ -272,15 +272,6 @@ fn leaf_of(binding: &IpPrefix) -> Leaf {
         Leaf::IpBinding
     } else {
         Leaf::Ipv6Binding
-    }
-}
-
-/// How a line says it.
-pub(crate) fn value_of(binding: &IpPrefix) -> Value {
-    if binding.is_host() {
-        Value::Address(binding.address)
-    } else {
-        Value::Prefix(*binding)
     }
 }
 

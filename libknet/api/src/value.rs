@@ -29,6 +29,17 @@ pub enum Value {
     Key(PublicKey),
 }
 
+impl From<&IpPrefix> for Value {
+    /// A host is its address alone.
+    fn from(prefix: &IpPrefix) -> Self {
+        if prefix.is_host() {
+            Self::Address(prefix.address)
+        } else {
+            Self::Prefix(*prefix)
+        }
+    }
+}
+
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MacAddr(pub [u8; 6]);

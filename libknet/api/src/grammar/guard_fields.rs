@@ -3,7 +3,7 @@
 use super::access::Accessor;
 use crate::{
     model::{GroupConfig, PeerConfig},
-    source_guard::{Guarded, SourceGuard, value_of},
+    source_guard::{Guarded, SourceGuard},
     value::{IpPrefix, Value},
 };
 
@@ -132,7 +132,7 @@ fn flag(is_said: bool) -> Vec<Vec<Value>> {
 
 fn bindings(said: &SourceGuard, v4: bool) -> Vec<Vec<Value>> {
     let of_version = said.bindings.iter().filter(|b| b.address.is_ipv4() == v4);
-    of_version.map(|binding| vec![value_of(binding)]).collect()
+    of_version.map(|binding| vec![binding.into()]).collect()
 }
 
 /// The binding that a value is.

@@ -211,11 +211,10 @@ fn parse_network(text: &str, v4: bool) -> Result<Value, Option<String>> {
             network.length
         )));
     }
-    match network.is_host() {
-        true if address.is_unspecified() => Err(Some(format!("{address} is no address of a host"))),
-        true => Ok(Value::Address(address)),
-        false => Ok(Value::Prefix(network)),
+    if network.is_host() && address.is_unspecified() {
+        return Err(Some(format!("{address} is no address of a host")));
     }
+    Ok(Value::from(&network))
 }
 
 fn parse_name(text: &str, longest: usize, allowed: impl Fn(char) -> bool) -> Result<Value, Option<String>> {
