@@ -37,15 +37,16 @@ struct Measured {
 }
 
 impl Load {
-    /// `seq` left on the link. Marks of the log are kept `spacing` apart. Returns true if it is the only one that waits to be
-    /// reported.
-    pub fn sent(&mut self, now: Time, seq: DataSeq, spacing: Span) -> bool {
+    /// A datagram of `len` bytes left on the link as `seq`. Marks of the log are kept `spacing` apart; for `floor` see
+    /// [`LargeWatch::sent`]. Returns true if it is the only one that waits to be reported.
+    pub fn sent(&mut self, now: Time, seq: DataSeq, len: usize, spacing: Span, floor: u16) -> bool {
         // What is sent again may be older than what went before it.
         self.last = self.last.max(Some(seq));
         let measured = self.measured.make();
         measured.latest = now;
         let first = measured.sent.oldest_unreported().is_none();
         measured.sent.sent(now, seq, spacing);
+        measured.large.sent(now, seq, len, floor);
         first
     }
 
@@ -132,9 +133,9 @@ mod tests {
     fn only_what_was_sent_can_have_been() {
         let mut load = Load::default();
         assert!(!load.could_have_sent(seq(0, 0)));
-        assert!(load.sent(Time::ZERO, seq(1, 1_000), Span::ZERO));
-        assert!(!load.sent(Time::ZERO, seq(2, 0), Span::ZERO));
-        assert!(!load.sent(Time::ZERO, seq(1, 999), Span::ZERO), "again");
+        assert!(load.sent(Time::ZERO, seq(1, 1_000), 100, Span::ZERO, 548));
+        assert!(!load.sent(Time::ZERO, seq(2, 0), 100, Span::ZERO, 548));
+        assert!(!load.sent(Time::ZERO, seq(1, 999), 100, Span::ZERO, 548), "again");
         assert!(load.could_have_sent(seq(2, 0)) && !load.could_have_sent(seq(2, 1)));
         load.stop();
         assert!(load.oldest_unreported().is_none() && !load.could_have_sent(seq(1, 0)));
@@ -145,7 +146,7 @@ mod tests {
         let mut load = Load::default();
         let at = |secs| Time::ZERO + Span::from_secs(secs);
         assert!(load.large().is_none() && load.report_bound() == Span::ZERO);
-        load.sent(at(0), seq(1, 1), Span::ZERO);
+        load.sent(at(0), seq(1, 1), 100, Span::ZERO, 548);
         load.shed(at(100));
         assert!(load.measured.get().is_some(), "one waits");
         load.reported(seq(1, 1));

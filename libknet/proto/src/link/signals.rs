@@ -121,10 +121,7 @@ impl Link {
     /// waiting to be reported, or the first for which the size that passes matters.
     pub fn data_sent(&mut self, now: Time, seq: DataSeq, len: usize) -> bool {
         let spacing = self.report_timeout().divided_by(16).max(Span::from_millis(1));
-        let first = self.load.sent(now, seq, spacing);
-        if let Some(large) = self.load.large() {
-            large.sent(now, seq, len, self.mtu.floor());
-        }
+        let first = self.load.sent(now, seq, len, spacing, self.mtu.floor());
         first | (len > SMALL && self.mtu.used())
     }
 
