@@ -126,6 +126,7 @@ fn run(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     let one = |text: String| vec![text];
     host_check::can_make_interfaces().map_err(one)?;
     host_check::keep_keys_private();
+    libknet::io::heap::give_back_freed_memory();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -402,7 +402,7 @@ fn peer_config(
     let preshared_key = match &peer.preshared_key_file {
         None => PresharedKey::default(),
         Some(file) => match keys.get(file, KeyKind::Preshared) {
-            Ok(key) => PresharedKey(key.clone()),
+            Ok(key) => key.clone().into(),
             Err(error) => {
                 let text = format!("preshared key of peer {name}: {error}");
                 return Err(refusal(place(Leaf::PresharedKey), text));

@@ -7,6 +7,7 @@ pub mod clock;
 mod cmsg;
 pub mod epoll;
 pub mod eventfd;
+pub mod heap;
 pub mod netlink;
 pub mod priority;
 pub mod secrecy;

@@ -35,12 +35,24 @@ impl core::fmt::Debug for PrivateKey {
 /// A symmetric key shared by one pair of peers and mixed into the handshake (Noise `psk2`). All zero where
 /// none is configured.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct PresharedKey(pub Secret);
+pub struct PresharedKey(Option<Secret>);
 
 impl PresharedKey {
     /// The key of these bytes, which are copied.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(bytes.into())
+        Self::from(Secret::from(bytes))
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_deref().unwrap_or(&[0; 32])
+    }
+}
+
+impl From<Secret> for PresharedKey {
+    fn from(secret: Secret) -> Self {
+        // One that is all zero is none.
+        Self(Some(secret).filter(|secret| *secret != Secret::default()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use knet_proto::{
-    config::{PeerConfig, PortConfig, PublicKey},
+    config::{PeerConfig, PortConfig},
     ids::{MacAddr, PeerId, Workers},
 };
 
@@ -77,9 +77,16 @@ pub(super) struct Ports {
     generation: u16,
 }
 
+/// A peer's port: what its configuration says of it, which the peer's worker has as well.
 struct Port {
-    key: PublicKey,
-    config: PortConfig,
+    peer: Arc<PeerConfig>,
+    generation: u16,
+}
+
+impl Port {
+    fn config(&self) -> PortConfig {
+        self.peer.port(self.generation)
+    }
 }
 
 /// Peers as they are to be, or `None` where they are to go.
@@ -93,16 +100,18 @@ impl Ports {
     pub(super) fn of(&mut self, peers: &Peers) -> NewPorts {
         let port = |(peer, config): (&PeerId, &Option<Arc<PeerConfig>>)| {
             let port = config.as_ref().map(|config| {
-                let key = config.public_key;
-                let same = self.ports.get(peer).filter(|p| p.key == key);
+                let same = self.ports.get(peer);
+                let same = same.filter(|p| p.peer.public_key == config.public_key);
                 let generation = if let Some(same) = same {
-                    same.config.generation
+                    same.generation
                 } else {
                     self.generation = self.generation.wrapping_add(1);
                     self.generation
                 };
-                let config = config.port(generation);
-                Port { key, config }
+                Port {
+                    peer: config.clone(),
+                    generation,
+                }
             });
             (*peer, port)
         };
@@ -115,7 +124,7 @@ impl Ports {
             let holder = self.holders.get(&mac);
             holder.is_some_and(|peer| !new.0.contains_key(peer))
         };
-        let come = new.0.values().flatten().flat_map(|port| &port.config.static_macs);
+        let come = new.0.values().flatten().flat_map(|port| &port.peer.static_macs);
         let mut seen = BTreeSet::new();
         for mac in std::iter::once(&tap).chain(come).copied() {
             if stays(mac) || !seen.insert(mac) {
@@ -130,21 +139,25 @@ impl Ports {
     pub(super) fn plan(&mut self, new: NewPorts, peers: Peers, tap_mac: Option<&Prepared>, plan: &mut Plan) {
         for (peer, new) in &new.0 {
             let Some(old) = self.ports.get(peer) else { continue };
-            for mac in &old.config.static_macs {
+            for mac in &old.peer.static_macs {
                 self.holders.remove(mac);
             }
-            if new.as_ref().is_none_or(|new| new.key != old.key) {
+            if new
+                .as_ref()
+                .is_none_or(|new| new.peer.public_key != old.peer.public_key)
+            {
                 plan.at_owner(Step::Leave, *peer, Prepared::Leave(*peer));
             }
             let Some(new) = new else {
                 plan.everywhere(&Prepared::RemovePort(*peer));
                 continue;
             };
-            let mut without = old.config.clone();
+            let before = old.config();
+            let mut without = before.clone();
             without
                 .static_macs
-                .retain(|mac| new.config.static_macs.contains(mac));
-            if without != old.config {
+                .retain(|mac| new.peer.static_macs.contains(mac));
+            if without != before {
                 plan.everywhere(&Prepared::SetPort(*peer, without));
             }
         }
@@ -156,10 +169,11 @@ impl Ports {
                 self.ports.remove(&peer);
                 continue;
             };
-            let macs = new.config.static_macs.iter();
+            let macs = new.peer.static_macs.iter();
             self.holders.extend(macs.map(|mac| (*mac, peer)));
-            if self.ports.get(&peer).is_none_or(|old| old.config != new.config) {
-                plan.everywhere(&Prepared::SetPort(peer, new.config.clone()));
+            let config = new.config();
+            if self.ports.get(&peer).is_none_or(|old| old.config() != config) {
+                plan.everywhere(&Prepared::SetPort(peer, config));
             }
             self.ports.insert(peer, new);
         }

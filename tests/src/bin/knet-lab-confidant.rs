@@ -315,7 +315,7 @@ impl Confidant {
             second.as_bytes(),
             ee.as_bytes(),
             se.as_bytes(),
-            &self.preshared_key.0,
+            self.preshared_key.as_bytes(),
         ] {
             let outputs = hkdf::<3>(&chaining_key, input);
             chaining_key = outputs[0].clone();

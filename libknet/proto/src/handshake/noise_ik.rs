@@ -99,7 +99,7 @@ impl Initiator {
             symmetric.mix_ephemeral(&e);
             symmetric.mix_key(dh(&self.ephemeral, &e)?.as_bytes());
             symmetric.mix_key(dh(own, &e)?.as_bytes());
-            let key = symmetric.mix_key_and_hash(&preshared_key.0);
+            let key = symmetric.mix_key_and_hash(preshared_key.as_bytes());
             let payload = symmetric.open(&key, payload)?;
             Ok((symmetric.split(), payload))
         })
@@ -167,7 +167,7 @@ impl Responder {
             self.symmetric
                 .mix_key(dh(ephemeral, &self.their_ephemeral)?.as_bytes());
             self.symmetric.mix_key(dh(ephemeral, initiator)?.as_bytes());
-            let key = self.symmetric.mix_key_and_hash(&preshared_key.0);
+            let key = self.symmetric.mix_key_and_hash(preshared_key.as_bytes());
             self.symmetric.seal(&key, payload);
             Ok((e, self.symmetric.split()))
         })
@@ -463,10 +463,11 @@ mod tests {
         for round in 0..10_000 {
             let initiator = Party::random(&mut entropy);
             let responder = Party::random(&mut entropy);
-            let mut psk = PresharedKey::default();
+            let mut psk = Secret::default();
             if round % 2 == 0 {
-                entropy.fill(&mut *psk.0);
+                entropy.fill(&mut *psk);
             }
+            let psk = PresharedKey::from(psk);
             let mut random_bytes = |most| {
                 let mut bytes = alloc::vec![0; entropy.below(most) as usize];
                 entropy.fill(&mut bytes);
@@ -488,7 +489,7 @@ mod tests {
                     .fixed_ephemeral_key_for_testing_only(&*own.ephemeral.0)
                     .prologue(&prologue)
                     .unwrap()
-                    .psk(2, &psk.0)
+                    .psk(2, psk.as_bytes())
                     .unwrap();
                 if initiates {
                     builder

@@ -8,7 +8,10 @@ use alloc::boxed::Box;
 
 use crate::{
     config::{LinkConfig, Remote},
-    path::Path,
+    crypto::secret::on_erased_stack,
+    ids::SocketId,
+    on_demand::OnDemand,
+    path::{PackedPath, Path},
     rng::Entropy,
     time::{Span, Time},
 };
@@ -59,12 +62,18 @@ pub struct Challenge {
 /// The address of a link.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// In a box, as is what follows: most links of a hub have neither for all of their lives.
-    configured: Option<Box<Path>>,
-    current: Option<Path>,
+    current: Option<PackedPath>,
+    /// Most links of a hub, once they are where they are, have none of it.
+    moves: OnDemand<Moves>,
+    pinned: Option<SocketId>,
+}
+
+/// Where else the link may lead.
+#[derive(Debug, Default)]
+struct Moves {
+    configured: Option<Path>,
     candidate: Option<Box<Candidate>>,
     last_start: Option<Time>,
-    pinned: Option<crate::ids::SocketId>,
 }
 
 impl Endpoint {
@@ -78,28 +87,39 @@ impl Endpoint {
             }),
             _ => None,
         };
-        Self {
-            configured: configured.map(Box::new),
-            current: configured,
-            candidate: None,
-            last_start: None,
+        let mut endpoint = Self {
+            current: configured.map(PackedPath::from),
+            moves: OnDemand::NONE,
             pinned: config.local,
+        };
+        if configured.is_some() {
+            endpoint.moves.make().configured = configured;
         }
+        endpoint
     }
 
     /// Where to send.
-    pub const fn current(&self) -> Option<&Path> {
-        self.current.as_ref()
+    pub fn current(&self) -> Option<Path> {
+        self.current.as_ref().map(PackedPath::path)
+    }
+
+    /// Whether it is known where to send.
+    pub const fn is_known(&self) -> bool {
+        self.current.is_some()
     }
 
     /// Where the configuration says.
     pub fn configured(&self) -> Option<Path> {
-        self.configured.as_deref().copied()
+        self.moves.get()?.configured
     }
 
     /// Whether `path` is the address in use.
     pub fn is_current(&self, path: &Path) -> bool {
-        self.current.is_some_and(|c| same(&c, path))
+        self.current().is_some_and(|c| same(&c, path))
+    }
+
+    fn candidate(&mut self) -> Option<&mut Candidate> {
+        self.moves.get_mut()?.candidate.as_deref_mut()
     }
 
     /// An authenticated control datagram of this link came over `path`.
@@ -107,19 +127,22 @@ impl Endpoint {
         if self.pinned.is_some_and(|socket| socket != path.socket) {
             return Arrival::WrongSocket;
         }
-        if let Some(current) = self.current.filter(|c| same(c, path)) {
+        if let Some(current) = self.current().filter(|c| same(c, path)) {
             // Answers leave from the address that was addressed, which a rebinding may have changed.
-            if self.configured.is_none() && path.local.is_some() {
-                self.current = Some(Path {
+            let other = path.local.is_some() && path.local != current.local;
+            if other && self.configured().is_none() {
+                self.current = Some(PackedPath::from(Path {
                     local: path.local,
                     ..current
-                });
+                }));
             }
             return Arrival::Known;
         }
-        if let Some(configured) = self.configured().filter(|c| same(c, path)) {
-            self.current = Some(configured);
-            self.candidate = None;
+        if let Some(moves) = self.moves.get_mut()
+            && let Some(configured) = moves.configured.filter(|c| same(c, path))
+        {
+            moves.candidate = None;
+            self.current = Some(configured.into());
             return Arrival::Adopted;
         }
         Arrival::Elsewhere
@@ -134,7 +157,9 @@ impl Endpoint {
         bytes: usize,
         entropy: &mut dyn Entropy,
     ) -> Option<Challenge> {
-        if let Some(c) = self.candidate.as_mut().filter(|c| same(&c.path, path)) {
+        let old = self.current();
+        let moves = self.moves.make();
+        if let Some(c) = moves.candidate.as_deref_mut().filter(|c| same(&c.path, path)) {
             c.bytes_in = c.bytes_in.saturating_add(bytes as u64);
             if c.tries < TRIES {
                 if now < c.next_try {
@@ -152,37 +177,39 @@ impl Endpoint {
                 return None;
             }
         }
-        if self
+        if moves
             .last_start
             .is_some_and(|last| now.since(last) < START_INTERVAL)
         {
             return None;
         }
-        self.last_start = Some(now);
+        moves.last_start = Some(now);
         let mut token = [0; 16];
         let mut old_token = [0; 16];
         entropy.fill(&mut token);
         entropy.fill(&mut old_token);
-        self.candidate = Some(Box::new(Candidate {
-            path: *path,
-            token,
-            old_token,
-            tries: 1,
-            next_try: now + START_INTERVAL,
-            bytes_in: bytes as u64,
-            bytes_out: 0,
-            old_answered: false,
+        moves.candidate = Some(on_erased_stack(|| {
+            Box::new(Candidate {
+                path: *path,
+                token,
+                old_token,
+                tries: 1,
+                next_try: now + START_INTERVAL,
+                bytes_in: bytes as u64,
+                bytes_out: 0,
+                old_answered: false,
+            })
         }));
         Some(Challenge {
             path: *path,
             token,
-            old: self.current.map(|old| (old, old_token)),
+            old: old.map(|old| (old, old_token)),
         })
     }
 
     /// Whether `bytes` more may go to `path` before it is validated; counts them if so.
     pub fn may_send_unvalidated(&mut self, path: &Path, bytes: usize) -> bool {
-        let Some(c) = self.candidate.as_mut().filter(|c| same(&c.path, path)) else {
+        let Some(c) = self.candidate().filter(|c| same(&c.path, path)) else {
             return false;
         };
         let after = c.bytes_out.saturating_add(bytes as u64);
@@ -195,8 +222,10 @@ impl Endpoint {
 
     /// A `PATH_RESPONSE` came over `path`. Returns the address before, if the link has moved.
     pub fn response(&mut self, path: &Path, token: &[u8; 16]) -> Option<Option<Path>> {
-        let candidate = self.candidate.as_mut()?;
-        if *token == candidate.old_token && self.current.is_some_and(|c| same(&c, path)) {
+        let before = self.current();
+        let moves = self.moves.get_mut()?;
+        let candidate = moves.candidate.as_deref_mut()?;
+        if *token == candidate.old_token && before.is_some_and(|c| same(&c, path)) {
             candidate.old_answered = true;
             return None;
         }
@@ -205,18 +234,23 @@ impl Endpoint {
         }
         let moved = candidate.path;
         let stay = candidate.old_answered;
-        self.candidate = None;
+        moves.candidate = None;
         if stay {
             return None;
         }
-        Some(self.current.replace(moved))
+        // Nobody but the peer can bring it this far: the next one need not wait.
+        if moves.configured.is_none() {
+            self.moves.clear();
+        }
+        self.current = Some(moved.into());
+        Some(before)
     }
 
     /// The link stopped working where it is: go back to the configured address, if it has moved from there.
     pub fn go_home(&mut self) -> bool {
         match self.configured() {
-            Some(home) if self.current != Some(home) => {
-                self.current = Some(home);
+            Some(home) if self.current() != Some(home) => {
+                self.current = Some(home.into());
                 true
             }
             _ => false,
@@ -234,7 +268,7 @@ mod tests {
     use core::net::SocketAddr;
 
     use super::*;
-    use crate::{ids::SocketId, rng::SeededEntropy};
+    use crate::rng::SeededEntropy;
 
     fn path(remote: &str) -> Path {
         Path {
@@ -365,11 +399,11 @@ mod tests {
     fn a_configured_address_needs_no_challenge_and_ends_the_one_under_way() {
         let [home, away, third] = ["192.0.2.1:7", "192.0.2.2:7", "192.0.2.3:7"].map(path);
         let (mut e, mut rng) = (pinned_to(home), SeededEntropy::new([1; 32]));
-        assert_eq!((e.current(), e.configured()), (Some(&home), Some(home)));
+        assert_eq!((e.current(), e.configured()), (Some(home), Some(home)));
         assert_eq!(e.arrival(&away), Arrival::Elsewhere);
         let c = e.challenge(Time::ZERO, &away, 66, &mut rng).expect("a challenge");
         assert_eq!(e.response(&away, &c.token), Some(Some(home)));
-        assert_eq!((e.current(), e.configured()), (Some(&away), Some(home)));
+        assert_eq!((e.current(), e.configured()), (Some(away), Some(home)));
         assert_eq!(e.arrival(&away), Arrival::Known);
         let c = e
             .challenge(Time::ZERO + START_INTERVAL, &third, 66, &mut rng)
@@ -406,7 +440,7 @@ mod tests {
         // Where the address is configured, the kernel chooses.
         let mut e = pinned_to(a);
         assert_eq!(e.arrival(&Path { local: local(8), ..a }), Arrival::Known);
-        assert_eq!(e.current(), Some(&a));
+        assert_eq!(e.current(), Some(a));
     }
 
     #[test]

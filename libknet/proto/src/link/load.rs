@@ -15,11 +15,20 @@ use crate::{
 const IDLE: Span = Span::from_secs(60);
 
 /// The data of one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Load {
-    /// The last that was sent on it.
-    last: Option<DataSeq>,
+    /// The last that was sent on it, or [`DataSeq::NONE`].
+    last: DataSeq,
     measured: OnDemand<Measured>,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            last: DataSeq::NONE,
+            measured: OnDemand::NONE,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +50,7 @@ impl Load {
     /// [`LargeWatch::sent`]. Returns true if it is the only one that waits to be reported.
     pub fn sent(&mut self, now: Time, seq: DataSeq, len: usize, spacing: Span, floor: u16) -> bool {
         // What is sent again may be older than what went before it.
-        self.last = self.last.max(Some(seq));
+        self.last = self.last.max(seq);
         let measured = self.measured.make();
         measured.latest = now;
         let first = measured.sent.oldest_unreported().is_none();
@@ -52,7 +61,7 @@ impl Load {
 
     /// Whether `seq` can have been sent on this link.
     pub fn could_have_sent(&self, seq: DataSeq) -> bool {
-        self.last.is_some_and(|last| seq <= last)
+        self.last > DataSeq::NONE && seq <= self.last
     }
 
     /// See [`SentLog::oldest_unreported`].
@@ -99,7 +108,7 @@ impl Load {
 
     /// Nothing waits to be reported any more, and nothing that was sent so far can be.
     pub fn stop(&mut self) {
-        self.last = None;
+        self.last = DataSeq::NONE;
         if let Some(measured) = self.measured.get_mut() {
             measured.sent = SentLog::default();
         }

@@ -178,8 +178,8 @@ pub struct Link {
     /// When the pace was last hastened: what was silent before was so with leave.
     hastened: Time,
     need: Need,
-    /// The longest pause between the peer's heartbeats, as it has announced.
-    peer_pause: Option<ShortSpan>,
+    /// See [`Link::peer_pause`]; 0 where it has announced none.
+    peer_pause_ms: u16,
     still_reports: u8,
     rt_factor: u8,
     pongs: TokenBucket,
@@ -254,7 +254,7 @@ impl Link {
             least_interval: ShortSpan::default(),
             hastened: now,
             need: Need::default(),
-            peer_pause: None,
+            peer_pause_ms: 0,
             still_reports: 0,
             rt_factor: 1,
             pongs: TokenBucket::FULL,
@@ -286,7 +286,7 @@ impl Link {
 
     /// Whether anything may be sent on it at all.
     pub fn can_send(&self) -> bool {
-        self.state >= LinkState::Down && self.endpoint.current().is_some()
+        self.state >= LinkState::Down && self.endpoint.is_known()
     }
 
     /// Whether it has been up for long enough to take over from a link that works.
@@ -409,8 +409,8 @@ impl Link {
         if driver {
             return pause;
         }
-        self.peer_pause
-            .map_or(pause, |longest| longest.span().times(10).divided_by(11))
+        self.peer_pause()
+            .map_or(pause, |longest| longest.times(10).divided_by(11))
     }
 
     /// The longest pause between our heartbeats, told to the peer so that it can miss them.
@@ -443,7 +443,7 @@ impl Link {
         let pause = if driver && self.state >= LinkState::Suspect {
             longest(self.pace.pause(interval))
         } else {
-            self.peer_pause.map_or(longest(interval), ShortSpan::span)
+            self.peer_pause().unwrap_or(longest(interval))
         };
         let silence = pause + self.report_timeout() + self.idle_retry().times(2);
         let asked = self.urgent_spacing().times(u64::from(self.asked_to_hear));

@@ -18,8 +18,8 @@ const DOUBLINGS: u8 = 4;
 const LONGEST: Span = Span::from_secs(60);
 /// What `hb_ms` can say.
 pub const ANNOUNCEABLE: Span = Span::from_millis(u16::MAX as u64);
-/// No pause is announced that is shorter than the shortest interval and its tenth.
-const SHORTEST: Span = Span::from_millis(110);
+/// No pause is announced that is shorter than the shortest interval and its tenth: in ms.
+const SHORTEST_MS: u16 = 110;
 
 /// The pace of one link's heartbeats.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,8 +70,8 @@ pub struct Need {
     spare: bool,
     /// One of these is cheaper.
     metered: bool,
-    /// The peer does not need it: how rare it wishes the heartbeats.
-    peer: Option<ShortSpan>,
+    /// The peer does not need it: how rare it wishes the heartbeats, in ms; 0 where it does.
+    wish_ms: u16,
     /// The last data that came over it: session and counter.
     data_seen: Option<(u32, u32)>,
 }
@@ -108,7 +108,7 @@ impl Link {
 
     /// What the peer wishes, likewise.
     pub fn peer_wishes(&mut self, now: Time, pause_ms: u16) {
-        self.need.peer = (pause_ms > 0).then(|| ShortSpan::of(Span::from_millis(u64::from(pause_ms))));
+        self.need.wish_ms = pause_ms;
         if self.slowest_pause().is_none() {
             self.hasten(now);
         }
@@ -116,9 +116,12 @@ impl Link {
 
     /// The peer announces the longest pause between its heartbeats.
     pub fn peer_announces(&mut self, pause_ms: u16) {
-        self.peer_pause = Some(ShortSpan::of(
-            Span::from_millis(u64::from(pause_ms)).max(SHORTEST),
-        ));
+        self.peer_pause_ms = pause_ms.max(SHORTEST_MS);
+    }
+
+    /// The longest pause between the peer's heartbeats, as it has announced.
+    pub(super) fn peer_pause(&self) -> Option<Span> {
+        (self.peer_pause_ms > 0).then(|| Span::from_millis(self.peer_pause_ms.into()))
     }
 
     /// The pause that its heartbeats may grow to, if one of the two sides wants that and none needs it.
@@ -127,8 +130,8 @@ impl Link {
         if self.need.metered {
             Some(own)
         } else {
-            let wish = self.need.peer.filter(|_| self.need.spare);
-            wish.map(|p| p.span().min(own))
+            let wished = self.need.spare && self.need.wish_ms > 0;
+            wished.then(|| Span::from_millis(self.need.wish_ms.into()).min(own))
         }
     }
 

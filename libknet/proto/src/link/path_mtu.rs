@@ -53,6 +53,8 @@ const CONFIRM: Span = Span::from_secs(30);
 /// When a larger size is tried again: first, and at most (RFC 8899: `PMTU_RAISE_TIMER`).
 const RAISE_FIRST: Span = Span::from_secs(30);
 const RAISE_LAST: Span = Span::from_secs(600);
+/// After so many doublings it is that.
+const RAISE_DOUBLINGS: u8 = 5;
 /// Data that vanished before the last proof, or just after it, is no reason to doubt it.
 const DATA_GRACE: Span = Span::from_millis(200);
 /// A hint costs nothing to forge; one verification per second is what it can make us do.
@@ -93,24 +95,45 @@ pub struct PathMtu {
     /// stopped passing.
     measured: bool,
     /// The smallest size above `current` that is taken not to pass.
-    refused: Option<u16>,
+    refused: Size,
     /// What did not pass last time: the first to try in this search.
-    retry: Option<u16>,
+    retry: Size,
     /// The proven size that stopped passing.
-    hole: Option<u16>,
+    hole: Size,
     pending: Option<Pending>,
     /// The sizes of the last probes whose acknowledgement is still accepted, the latest first: their ids are those before
     /// the next one.
-    sent: [Option<NonZeroU16>; REMEMBERED],
+    sent: [Size; REMEMBERED],
     next_id: u32,
     /// Probes are paid for up to then.
     paid: Time,
     /// When `current` was proven last.
     confirmed: Time,
     raise_at: Time,
-    raise_pause: Span,
+    /// So many times the pause before a larger size is tried again has doubled.
+    raise_doublings: u8,
     /// It has mattered since then.
     used: bool,
+}
+
+/// A size, or none, which is 0, in the room of one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size(Option<NonZeroU16>);
+
+impl Size {
+    const NONE: Self = Self(None);
+
+    const fn of(size: u16) -> Self {
+        Self(NonZeroU16::new(size))
+    }
+
+    fn get(self) -> Option<u16> {
+        self.0.map(NonZeroU16::get)
+    }
+
+    fn filter(self, keep: impl Fn(u16) -> bool) -> Self {
+        Self(self.0.filter(|size| keep(size.get())))
+    }
 }
 
 /// The probe that waits for its answer.
@@ -142,16 +165,16 @@ impl PathMtu {
             leap: true,
             searching: true,
             measured: false,
-            refused: None,
-            retry: None,
-            hole: None,
+            refused: Size::NONE,
+            retry: Size::NONE,
+            hole: Size::NONE,
             pending: None,
-            sent: [None; REMEMBERED],
+            sent: [Size::NONE; REMEMBERED],
             next_id: 0,
             paid: Time::ZERO,
             confirmed: now,
             raise_at: Time::NEVER,
-            raise_pause: RAISE_FIRST,
+            raise_doublings: 0,
             used: false,
         };
         fresh.current = fresh.base();
@@ -173,13 +196,13 @@ impl PathMtu {
     pub fn limit_reason(&self) -> LimitReason {
         let ip = |size: u16| u32::from(size).saturating_add(u32::from(headers(self.ipv6)));
         if self.searching {
-            return match self.hole {
+            return match self.hole.get() {
                 Some(hole) => LimitReason::BlackHole { at: ip(hole) },
                 None if self.proven => LimitReason::Searching,
                 None => LimitReason::Base,
             };
         }
-        match (self.refused, self.limits.interface_mtu) {
+        match (self.refused.get(), self.limits.interface_mtu) {
             (Some(refused), _) => LimitReason::Path {
                 passes: ip(self.current),
                 refused: ip(refused),
@@ -193,8 +216,8 @@ impl PathMtu {
 
     /// Whether the path is known to carry [`PathMtu::current`] and hardly more. That is not in doubt while more is
     /// tried once again. Of a black hole it is known at least that less passes.
-    pub const fn is_measured(&self) -> bool {
-        self.measured || self.hole.is_some()
+    pub fn is_measured(&self) -> bool {
+        self.measured || self.hole.get().is_some()
     }
 
     /// The next probe, if one is due. Call it when [`PathMtu::deadline`] has come and after everything else that
@@ -241,7 +264,7 @@ impl PathMtu {
         self.next_id = self.next_id.wrapping_add(1);
         self.sent.rotate_right(1);
         if let Some(slot) = self.sent.first_mut() {
-            *slot = NonZeroU16::new(size);
+            *slot = Size::of(size);
         }
         Some(probe)
     }
@@ -262,22 +285,22 @@ impl PathMtu {
     pub fn acked(&mut self, now: Time, size: u16, id: u32) {
         let before = self.next_id.wrapping_sub(id).wrapping_sub(1);
         let slot = usize::try_from(before).ok().and_then(|n| self.sent.get_mut(n));
-        let Some(slot) = slot.filter(|s| s.is_some_and(|s| s.get() == size)) else {
+        let Some(slot) = slot.filter(|slot| slot.get() == Some(size)) else {
             return;
         };
-        *slot = None;
+        *slot = Size::NONE;
         if size < self.current || size > self.limit() {
             return;
         }
         if size > self.current {
             self.current = size;
-            self.raise_pause = RAISE_FIRST;
+            self.raise_doublings = 0;
         }
         self.proven = true;
         self.doubt = false;
         self.confirmed = now;
         self.used = false;
-        let still = |s: &u16| *s > size;
+        let still = |s: u16| s > size;
         self.refused = self.refused.filter(still);
         self.retry = self.retry.filter(still);
         self.hole = self.hole.filter(still);
@@ -296,9 +319,9 @@ impl PathMtu {
         if size <= self.current {
             self.fall(size);
         } else if size <= self.limit() {
-            self.refused = Some(self.refused.map_or(size, |r| r.min(size)));
+            self.refused = Size::of(self.refused.get().map_or(size, |r| r.min(size)));
             self.pending = self.pending.filter(|p| p.size < size);
-            self.retry = self.retry.filter(|r| *r < size);
+            self.retry = self.retry.filter(|r| r < size);
         }
     }
 
@@ -324,10 +347,10 @@ impl PathMtu {
         let limit = self.limit();
         self.current = self.current.min(limit).max(self.floor());
         self.doubt &= self.current > self.floor();
-        self.refused = self.refused.filter(|r| *r <= limit);
-        self.retry = self.retry.filter(|r| *r <= limit);
+        self.refused = self.refused.filter(|r| r <= limit);
+        self.retry = self.retry.filter(|r| r <= limit);
         self.pending = self.pending.filter(|p| p.size <= limit);
-        if self.current < limit && self.refused.is_none() {
+        if self.current < limit && self.refused.get().is_none() {
             self.leap |= !self.searching;
             self.searching = true;
             self.measured = false;
@@ -344,7 +367,7 @@ impl PathMtu {
         self.pending = None;
         self.doubt = self.current > self.floor();
         self.search_again();
-        self.raise_pause = RAISE_FIRST;
+        self.raise_doublings = 0;
     }
 
     /// The link leads to another address: nothing is known.
@@ -395,7 +418,7 @@ impl PathMtu {
     }
 
     fn leaps(&self) -> bool {
-        self.leap && self.searching && self.refused.is_none() && self.limit() > self.current
+        self.leap && self.searching && self.refused.get().is_none() && self.limit() > self.current
     }
 
     fn next_size(&mut self, now: Time) -> Option<u16> {
@@ -408,9 +431,9 @@ impl PathMtu {
             }
             self.searching = false;
             self.measured = true;
-            self.hole = None;
-            self.raise_at = now + self.raise_pause;
-            self.raise_pause = self.raise_pause.times(2).min(RAISE_LAST);
+            self.hole = Size::NONE;
+            self.raise_at = now + RAISE_FIRST.times(1 << self.raise_doublings).min(RAISE_LAST);
+            self.raise_doublings = self.raise_doublings.saturating_add(1).min(RAISE_DOUBLINGS);
         }
         self.doubt |= now >= self.confirm_at();
         self.doubt.then_some(self.current)
@@ -418,19 +441,19 @@ impl PathMtu {
 
     /// The next size to try above the one in use.
     fn larger(&self) -> Option<u16> {
-        let top = self.refused.map_or(self.limit(), |r| r.saturating_sub(1));
+        let top = self.refused.get().map_or(self.limit(), |r| r.saturating_sub(1));
         if top <= self.current {
             return None;
         }
-        if self.retry.is_some() {
-            return self.retry;
+        if let Some(retry) = self.retry.get() {
+            return Some(retry);
         }
         let rungs = RUNGS.map(|r| r.saturating_sub(headers(self.ipv6)));
         let mut usual = core::iter::once(self.base()).chain(rungs);
         if let Some(rung) = usual.find(|r| *r > self.current && *r <= top) {
             return Some(rung);
         }
-        let Some(refused) = self.refused else {
+        let Some(refused) = self.refused.get() else {
             return Some(top);
         };
         let gap = refused.saturating_sub(self.current);
@@ -439,7 +462,10 @@ impl PathMtu {
 
     fn search_again(&mut self) {
         self.searching = true;
-        self.retry = self.refused.take().or(self.retry);
+        let refused = core::mem::take(&mut self.refused);
+        if refused.get().is_some() {
+            self.retry = refused;
+        }
     }
 
     /// Returns true if the size in use is in doubt from now on. It is not if it was proven within `grace`.
@@ -453,10 +479,10 @@ impl PathMtu {
     fn failed(&mut self, size: u16) {
         self.pending = None;
         if size > self.current {
-            self.refused = Some(size);
-            self.retry = None;
+            self.refused = Size::of(size);
+            self.retry = Size::NONE;
         } else {
-            self.hole = if self.proven { Some(size) } else { self.hole };
+            self.hole = if self.proven { Size::of(size) } else { self.hole };
             self.fall(size);
         }
     }
@@ -473,10 +499,10 @@ impl PathMtu {
         self.doubt = self.current > self.floor();
         self.leap = false;
         self.searching = true;
-        self.refused = Some(size).filter(|s| *s > self.current);
-        self.retry = None;
+        self.refused = Size::of(size).filter(|s| s > self.current);
+        self.retry = Size::NONE;
         self.pending = None;
-        self.raise_pause = RAISE_FIRST;
+        self.raise_doublings = 0;
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::{
     config::QualityLimits,
+    on_demand::OnDemand,
     time::{Span, Time},
 };
 
@@ -14,8 +15,12 @@ pub const POOR_FOR: Span = Span::from_secs(2);
 pub const CLEAN_FOR: Span = Span::from_secs(30);
 
 /// The verdict about one link.
+#[derive(Clone, Debug, Default)]
+pub struct Quality(OnDemand<Verdict>);
+
+/// Most links are good, and below all limits: they have none.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Quality {
+struct Verdict {
     /// Since when it has been over a limit (while it is good), or clean (while it is poor).
     since: Option<Time>,
     poor: bool,
@@ -27,15 +32,20 @@ impl Quality {
     pub fn judge(&mut self, now: Time, limits: &QualityLimits, loss_ppm: u32, srtt: Option<Span>) -> bool {
         let over = limits.loss_ppm.is_some_and(|limit| loss_ppm > limit)
             || limits.rtt.is_some_and(|limit| srtt.is_some_and(|s| s > limit));
-        if over == self.poor {
-            self.since = None;
+        if !over && !self.is_poor() {
+            self.0.clear();
             return false;
         }
-        let since = *self.since.get_or_insert(now);
-        if now.since(since) < self.patience() {
+        let verdict = self.0.make();
+        if over == verdict.poor {
+            verdict.since = None;
             return false;
         }
-        *self = Self {
+        let since = *verdict.since.get_or_insert(now);
+        if now.since(since) < verdict.patience() {
+            return false;
+        }
+        *verdict = Verdict {
             since: None,
             poor: over,
         };
@@ -43,15 +53,18 @@ impl Quality {
     }
 
     /// Whether the link should be avoided.
-    pub const fn is_poor(&self) -> bool {
-        self.poor
+    pub fn is_poor(&self) -> bool {
+        self.0.get().is_some_and(|verdict| verdict.poor)
     }
 
     /// When the verdict may change although nothing new is measured.
     pub fn deadline(&self) -> Option<Time> {
-        self.since.map(|since| since + self.patience())
+        let verdict = self.0.get()?;
+        Some(verdict.since? + verdict.patience())
     }
+}
 
+impl Verdict {
     /// How long the opposite must hold for the verdict to change.
     const fn patience(&self) -> Span {
         if self.poor { CLEAN_FOR } else { POOR_FOR }

@@ -94,20 +94,23 @@ pub struct RttTail {
     greatest: [u32; PARTS + 1],
     /// The next greatest of each, descending.
     others: OnDemand<[[u32; KEPT - 1]; PARTS + 1]>,
-    began: Time,
-    last: Option<Time>,
+    /// When the part that grows began, and when the last measurement was made: milliseconds modulo 2^32, which suffices for
+    /// 49 days without one.
+    began_ms: u32,
+    last_ms: u32,
 }
 
 impl RttTail {
     /// Takes in one measurement.
     pub fn sample(&mut self, now: Time, rtt: Span) {
-        let pause = self.last.map(|last| now.since(last));
-        if pause.is_some_and(|pause| pause < APART) {
+        let pause = Span::from_millis(milliseconds(now).wrapping_sub(self.last_ms).into());
+        let first = self.counts == [0; PARTS + 1];
+        if !first && pause < APART {
             return;
         }
-        self.last = Some(now);
+        self.last_ms = milliseconds(now);
         self.forget(now);
-        if pause.is_some_and(|pause| pause < RARE) {
+        if !first && pause < RARE {
             self.others.make();
         }
         let mut rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
@@ -131,7 +134,7 @@ impl RttTail {
         if passed == 0 {
             return;
         }
-        self.began = now;
+        self.began_ms = milliseconds(now);
         shift(&mut self.counts, passed);
         shift(&mut self.greatest, passed);
         if self.counts.iter().all(|count| *count <= FEW) {
@@ -161,8 +164,13 @@ impl RttTail {
 
     /// How many parts have ended since the one that grows began.
     fn parts_since(&self, now: Time) -> usize {
-        usize::try_from(now.since(self.began).as_nanos() / PART.as_nanos()).unwrap_or(usize::MAX)
+        let passed = milliseconds(now).wrapping_sub(self.began_ms);
+        usize::try_from(u64::from(passed) / PART.as_millis()).unwrap_or(usize::MAX)
     }
+}
+
+fn milliseconds(time: Time) -> u32 {
+    time.since(Time::ZERO).as_millis() as u32
 }
 
 /// Makes room for `passed` new parts in front.

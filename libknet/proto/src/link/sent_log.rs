@@ -19,6 +19,14 @@ pub struct DataSeq {
     pub counter: u32,
 }
 
+impl DataSeq {
+    /// Before all others: the serial number of the first session is 1.
+    pub const NONE: Self = Self {
+        session: 0,
+        counter: 0,
+    };
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     seq: DataSeq,

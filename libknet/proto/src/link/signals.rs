@@ -49,7 +49,7 @@ impl Link {
             self.last_rx = now;
             self.asked_to_hear = 0;
             self.receiving = true;
-            self.peer_pause = None;
+            self.peer_pause_ms = 0;
             self.peer_wishes(now, 0);
         }
         if self.slowest_pause().is_some() {
@@ -355,7 +355,7 @@ impl Link {
         self.peer_tx_down = !ok;
         if news {
             // What it has announced does not hold any more.
-            self.peer_pause = None;
+            self.peer_pause_ms = 0;
         }
         news && self.state == LinkState::Up
     }

@@ -250,7 +250,7 @@ impl Peer {
             let Some(path) = link.endpoint.current() else {
                 continue;
             };
-            env.transmit(Class::Data, false, path, start);
+            env.transmit(Class::Data, false, &path, start);
             let len = env.outbox.arena.bytes.len() - start;
             link.tx.count(len);
             link.last_tx = env.now;

@@ -158,7 +158,7 @@ impl Peer {
     }
 
     fn send_report(&mut self, env: &mut Env, slot: Slot, over: LinkId, about: LinkSet) {
-        let Some(path) = self.link(over).and_then(|l| l.endpoint.current()).copied() else {
+        let Some(path) = self.link(over).and_then(|l| l.endpoint.current()) else {
             return;
         };
         let reports: [Option<Report>; 8] = core::array::from_fn(|i| {
@@ -228,7 +228,7 @@ impl Peer {
         let Some(l) = self.link(link).filter(|l| l.can_send()) else {
             return;
         };
-        let Some(path) = l.endpoint.current().copied() else {
+        let Some(path) = l.endpoint.current() else {
             return;
         };
         self.send_ctrl_to(env, link, path, write);

@@ -323,7 +323,7 @@ impl Peer {
         let spare = self.is_up() && self.attempt.tries < 2;
         let asked = |l: &&Link| l.state() >= LinkState::Down && !(spare && l.rests());
         for link in self.links().filter(asked) {
-            let ends = [link.endpoint.current().copied(), link.endpoint.configured()];
+            let ends = [link.endpoint.current(), link.endpoint.configured()];
             for path in ends.into_iter().flatten() {
                 if !paths.contains(&path) {
                     paths.push(path);

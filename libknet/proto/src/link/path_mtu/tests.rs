@@ -631,7 +631,7 @@ fn only_an_answer_for_the_size_in_use_settles_a_doubt() {
     let mut model = settled(1_500);
     let at = model.now;
     // An answer to something smaller, which came late, and one that is counted a second time.
-    model.path.sent[1] = NonZeroU16::new(1_464);
+    model.path.sent[1] = Size::of(1_464);
     model.path.black_hole(at);
     let probe = model.path.poll(at, Some(RTT), RT).unwrap();
     model.path.acked(at, 1_464, model.path.next_id.wrapping_sub(3));
@@ -677,13 +677,13 @@ fn a_late_answer_goes_beyond_what_was_given_up() {
     assert_eq!(probe.size, 8_972);
     model.loss = 100;
     model.run(Span::from_millis(300));
-    assert_eq!(model.path.refused, Some(8_972));
+    assert_eq!(model.path.refused.get(), Some(8_972));
     model
         .path
         .acked(model.now, probe.size, model.path.next_id.wrapping_sub(4));
     model.loss = 0;
     model.run(RTT.times(2));
-    assert_eq!((model.path.current(), model.path.refused), (9_188, None));
+    assert_eq!((model.path.current(), model.path.refused.get()), (9_188, None));
 
     // And a hole that was none is not spoken of any more.
     model.path.black_hole(model.now + Span::from_secs(1));
@@ -725,7 +725,7 @@ fn a_hole_is_forgotten_when_what_passes_is_known() {
 fn raising_begins_with_what_failed_and_at_once_after_a_success() {
     let mut model = settled(1_400);
     model.run(Span::from_secs(7_200));
-    let refused = model.path.refused.unwrap();
+    let refused = model.path.refused.get().unwrap();
     model.mtu = 1_500;
     model.probes.clear();
     while model.path.current() == 1_372 {
@@ -771,18 +771,18 @@ fn what_the_kernel_says_is_remembered() {
         assert_eq!(model.path.current(), 1_444);
         model.path.pause();
         model.path.too_big(refused);
-        assert_eq!(model.path.refused, Some(refused));
+        assert_eq!(model.path.refused.get(), Some(refused));
         assert_eq!(sizes(&mut model.path, model.now), [next]);
         model.path.too_big(next + 1);
         model.path.too_big(1_472);
-        assert_eq!(model.path.refused, Some(next + 1), "the smallest counts");
+        assert_eq!(model.path.refused.get(), Some(next + 1), "the smallest counts");
     }
     // The size that a search begins with.
     let mut model = settled(1_500);
-    let retry = model.path.refused.unwrap();
+    let retry = model.path.refused.get().unwrap();
     model.path.restart();
     model.path.too_big(retry + 1);
-    assert_eq!(model.path.retry, Some(retry), "it may pass still");
+    assert_eq!(model.path.retry.get(), Some(retry), "it may pass still");
     model.path.too_big(retry);
     model.run(RTT.times(2));
     assert!(model.probes.iter().all(|(_, size)| *size < retry));
@@ -790,10 +790,10 @@ fn what_the_kernel_says_is_remembered() {
     let mut model = settled(1_500);
     model.run(Span::from_secs(2_000));
     model.path.restart();
-    assert!(model.path.retry.is_some());
+    assert!(model.path.retry.get().is_some());
     model.path.too_big(1_464);
     assert_eq!(model.path.limit_reason(), LimitReason::Base);
-    assert_eq!(model.path.retry, None);
+    assert_eq!(model.path.retry.get(), None);
     model.probes.clear();
     model.run(Span::from_secs(5));
     assert_eq!(model.probes[0].1, 1_200);
@@ -815,7 +815,7 @@ fn what_the_kernel_says_is_remembered() {
     // The floor: the search goes on from there.
     let mut model = settled(1_500);
     model.path.too_big(548);
-    assert_eq!((model.path.current(), model.path.refused), (548, None));
+    assert_eq!((model.path.current(), model.path.refused.get()), (548, None));
     model.run(RTT);
     assert_eq!(model.probes[0].1, 1_200, "there is nothing below to be verified");
 }
@@ -824,7 +824,7 @@ fn what_the_kernel_says_is_remembered() {
 fn the_search_ends_below_eight_bytes() {
     for (refused, next) in [(1_480, &[1_476][..]), (1_479, &[])] {
         let mut model = settled(1_500);
-        (model.path.refused, model.path.searching) = (Some(refused), true);
+        (model.path.refused, model.path.searching) = (Size::of(refused), true);
         assert_eq!(sizes(&mut model.path, model.now), next);
     }
 }
@@ -836,7 +836,7 @@ fn a_limit_that_moves_does_not_restart_the_search() {
         ..JUMBO
     };
     let mut model = settled(1_500);
-    let refused = model.path.refused.unwrap();
+    let refused = model.path.refused.get().unwrap();
     model.path.set_limits(limit(refused));
     assert!(!model.path.searching, "that size was refused already");
     model.path.set_limits(limit(refused - 1));
@@ -844,10 +844,10 @@ fn a_limit_that_moves_does_not_restart_the_search() {
     // What is under way stays if it is still allowed, and goes otherwise.
     for (moved, stays) in [(0, true), (1, false)] {
         let mut model = settled(1_500);
-        let refused = model.path.refused.unwrap();
+        let refused = model.path.refused.get().unwrap();
         model.path.restart();
         model.path.set_limits(limit(refused - moved));
-        assert_eq!(model.path.retry.is_some(), stays);
+        assert_eq!(model.path.retry.get().is_some(), stays);
         model.path.set_limits(JUMBO);
         model.run(RTT.times(2));
         let pending = model.path.pending.unwrap().size;
