@@ -1,5 +1,6 @@
 //! While all is well: what an idle link costs, and what a rekey does not.
 
+use knet_proto::status::LinkState;
 use knet_tests::sim::{Setup, World};
 
 use crate::{POLICIES, assert_sound, ms, secs};
@@ -26,6 +27,78 @@ fn an_idle_link_costs_one_datagram_per_second_and_direction() {
             );
         }
     }
+}
+
+/// Datagrams that the two hosts have sent over all their links, both together.
+fn sent(world: &World) -> u64 {
+    let all = |a, b| world.peer(a, b).links.iter().map(|l| l.tx.packets).sum::<u64>();
+    all(0, 1) + all(1, 0)
+}
+
+/// Hosts that hear nothing of each other may be what makes each other deaf, thousands of them.
+#[test]
+fn eight_links_without_an_answer_are_asked_as_often_as_two() {
+    let count = |links: u8| {
+        let mut world = World::new(Setup {
+            seed: u64::from(links),
+            links,
+            ..Setup::default()
+        });
+        world.run(secs(5));
+        for link in 0..links {
+            world.network.cut(link, 0, 1, true);
+        }
+        // Until each has had the probes with which it would fail over to another.
+        world.run(secs(2));
+        let before = sent(&world);
+        world.run(secs(20));
+        let asked = sent(&world) - before;
+        for link in 0..links {
+            world.network.cut(link, 0, 1, false);
+        }
+        world.run(secs(15));
+        let up = world.peer(0, 1).links.iter().all(|l| l.state == LinkState::Up);
+        assert!(up, "{links} links: {}", world.state_line(0, 1));
+        assert_sound(&world, u64::from(links));
+        asked
+    };
+    let (two, eight) = (count(2), count(8));
+    // Not quite: each has its first probes, at ever longer pauses, before it is among those that wait longest.
+    assert!(
+        eight < two * 2,
+        "{two} datagrams over two links, {eight} over eight"
+    );
+}
+
+#[test]
+fn a_question_has_three_answers_over_however_many_links() {
+    let mut world = World::new(Setup {
+        links: 8,
+        ..Setup::default()
+    });
+    world.run(secs(40));
+    let heard = |world: &World| world.peer(1, 0).links[0].rx.packets;
+    let told = |world: &World| {
+        let links = world.peer(1, 0).links;
+        links.iter().skip(1).map(|l| l.tx.packets).sum::<u64>()
+    };
+    // What the other one says does not arrive: only answers over other links do.
+    world.network.channel(0, 1, 0).cut = true;
+    let before = (heard(&world), told(&world));
+    world.run(ms(1_500));
+    let (questions, answers) = (heard(&world) - before.0, told(&world) - before.1);
+    assert!(questions >= 3, "{questions}");
+    // And seven heartbeats a second.
+    assert!(
+        answers <= 2 * questions + 7 * 2,
+        "{answers} answers to {questions} questions"
+    );
+    let link = &world.peer(0, 1).links[0];
+    assert!(
+        link.state == LinkState::Up && !link.receiving,
+        "{}",
+        world.state_line(0, 1)
+    );
 }
 
 #[test]

@@ -56,24 +56,57 @@ pub enum Hearing {
 pub struct Surroundings {
     /// No other link of the peer is up.
     pub alone: bool,
+    /// How many links of the peer are neither up nor off: this one, and others.
+    pub sick: u8,
     /// When anything authentic of the peer arrived last, on any link.
     pub peer_heard: Time,
     /// This side sends the heartbeats.
     pub driver: bool,
 }
 
+impl Surroundings {
+    /// The pause between two probes of a link where it should be `pause` for one of a peer with two. All links of a peer
+    /// that are sick together are asked no more often than two: of eight that nothing comes over, the peer or what is in
+    /// front of it is the cause more likely than all eight, and it may be that it has too much to do already.
+    fn among_the_sick(&self, pause: Span) -> Span {
+        pause.times(u64::from(self.sick / 2).max(1))
+    }
+}
+
+/// Whether a link may be probed that must not be whenever it likes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It may.
+    AtOnce,
+    /// It may, and has waited for it: many are in doubt at once.
+    Waited,
+    /// Its next step is when it may.
+    Later,
+}
+
+impl Turn {
+    /// The probe of a link in doubt. Where many are, the cause is near, and which direction of which link is dead is not
+    /// worth three answers for each question.
+    const fn doubt(self) -> PingDue {
+        match self {
+            Self::AtOnce => PingDue::DOUBT,
+            Self::Waited | Self::Later => PingDue::PROBE,
+        }
+    }
+}
+
 impl Link {
-    /// When [`Link::timeout`] wants to be called next.
-    pub fn deadline(&self, now: Time, around: &Surroundings) -> Time {
+    /// When [`Link::timeout`] wants to be called next. `driver`: as in [`Surroundings`].
+    pub fn deadline(&self, now: Time, driver: bool) -> Time {
         if !self.can_send() || self.heartbeat_at == Time::NEVER && self.step_at == Time::NEVER {
             return Time::NEVER;
         }
         let mut at = self.step_at;
-        if self.heartbeats(around.driver) {
+        if self.heartbeats(driver) {
             at = at.min(self.heartbeat_at);
         }
         if self.receiving {
-            at = at.min(self.deaf_at(around.driver));
+            at = at.min(self.deaf_at(driver));
         }
         if self.state >= LinkState::Suspect {
             at = at.min(self.mtu.deadline());
@@ -135,10 +168,15 @@ impl Link {
             LinkState::Suspect => self.judge_suspect(now, around, probes, ping),
             LinkState::Probing => self.judge_probing(now, probes, ping),
             LinkState::Down => {
-                if self.step_at <= now && self.is_its_turn(now, probes) {
+                if self.step_at <= now && self.turn(now, probes) != Turn::Later {
                     let pause = self.back_off.span();
-                    self.step_at = now + pause;
                     self.back_off = ShortSpan::of(pause.times(2).min(self.longest_back_off()));
+                    self.step_at = now
+                        + if around.alone {
+                            around.among_the_sick(pause)
+                        } else {
+                            pause
+                        };
                     ping = Some(PingDue::PROBE);
                 }
                 (None, ping)
@@ -147,17 +185,18 @@ impl Link {
         }
     }
 
-    /// Whether it may be probed now. If not, its next step is when it may.
-    fn is_its_turn(&mut self, now: Time, probes: &mut ProbeQueue) -> bool {
+    /// Whether it may be probed now.
+    fn turn(&mut self, now: Time, probes: &mut ProbeQueue) -> Turn {
         if core::mem::take(&mut self.queued) {
-            return true;
+            return Turn::Waited;
         }
-        let turn = probes.join(now);
-        self.queued = turn > now;
-        if self.queued {
-            self.step_at = turn;
+        let place = probes.join(now);
+        if place <= now {
+            return Turn::AtOnce;
         }
-        !self.queued
+        self.queued = true;
+        self.step_at = place;
+        Turn::Later
     }
 
     /// It is in another state now, and has not to be probed for the old one any more. Returns whether it had a place for that.
@@ -232,7 +271,8 @@ impl Link {
         let needed = self.probes_needed();
         let peer_lives = around.peer_heard > self.since;
         if self.tally < needed {
-            if !self.is_its_turn(now, probes) {
+            let turn = self.turn(now, probes);
+            if turn == Turn::Later {
                 return (None, ping);
             }
             self.saw_life |= peer_lives;
@@ -244,7 +284,7 @@ impl Link {
                 } else {
                     self.urgent_spacing()
                 };
-            return (None, Some(PingDue::DOUBT));
+            return (None, Some(turn.doubt()));
         }
         // A link that was idle had its last proof up to two heartbeats ago: that was no silence.
         let silent = now.since(self.last_proof.max(self.troubles.make().doubted_from));
@@ -252,18 +292,20 @@ impl Link {
             if self.saw_life {
                 return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
             }
-            if !self.is_its_turn(now, probes) {
+            let turn = self.turn(now, probes);
+            if turn == Turn::Later {
                 return (None, ping);
             }
             // A peer that has paused answers on one link a moment before it does on the others.
             self.saw_life = true;
             self.step_at = now + self.report_timeout();
-            return (None, Some(PingDue::DOUBT));
+            return (None, Some(turn.doubt()));
         }
         if silent >= self.config.timers.timeout {
             return (self.enter_down(now, LinkReason::Timeout, silent), None);
         }
-        if !self.is_its_turn(now, probes) {
+        let turn = self.turn(now, probes);
+        if turn == Turn::Later {
             return (None, ping);
         }
         if self.tally == needed {
@@ -271,8 +313,9 @@ impl Link {
             let verdicts = &mut self.troubles.make().verdicts;
             verdicts.spared = verdicts.spared.saturating_add(1);
         }
-        self.step_at = now + SLOW_PROBE.min(self.config.timers.timeout - silent + Span::from_millis(1));
-        (None, Some(PingDue::DOUBT))
+        let end = self.config.timers.timeout - silent + Span::from_millis(1);
+        self.step_at = now + around.among_the_sick(SLOW_PROBE).min(end);
+        (None, Some(turn.doubt()))
     }
 
     fn judge_probing(
@@ -290,7 +333,7 @@ impl Link {
                 None,
             );
         }
-        if !self.is_its_turn(now, probes) {
+        if self.turn(now, probes) == Turn::Later {
             return (None, ping);
         }
         if self.missed > 0 {

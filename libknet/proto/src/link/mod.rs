@@ -279,6 +279,11 @@ impl Link {
         self.since
     }
 
+    /// When anything came over it last.
+    pub const fn last_rx(&self) -> Time {
+        self.last_rx
+    }
+
     /// Whether what the peer sends arrives.
     pub const fn receiving(&self) -> bool {
         self.receiving

@@ -5,7 +5,7 @@ use crate::{
     config::PolicyKind,
     event::Event,
     ids::LinkId,
-    link::{Hearing, PingDue, Surroundings},
+    link::{Hearing, Link, PingDue, Surroundings},
     resend_ring::ResendRing,
     shard::env::Env,
     status::LinkState,
@@ -58,8 +58,9 @@ impl Peer {
             at = at.min(env.judged(replay));
         }
         if self.is_up() {
+            let driver = self.drives();
             for link in self.links() {
-                at = at.min(link.deadline(env.now, &self.surroundings(link.id)));
+                at = at.min(link.deadline(env.now, driver));
                 at = at.min(link.settles_at(env.now).unwrap_or(Time::NEVER));
             }
         }
@@ -72,7 +73,7 @@ impl Peer {
             return false;
         }
         let link = link.or_else(|| self.best_link(crate::ids::LinkSet::EMPTY));
-        let Some(link) = link.filter(|l| self.link(*l).is_some_and(crate::link::Link::can_send)) else {
+        let Some(link) = link.filter(|l| self.link(*l).is_some_and(Link::can_send)) else {
             return false;
         };
         self.send_ping(env, link, PingDue::OPERATOR, Some(token));
@@ -164,8 +165,10 @@ impl Peer {
     }
 
     fn surroundings(&self, id: LinkId) -> Surroundings {
+        let sick = |l: &&Link| l.state() < LinkState::Up && l.can_send();
         Surroundings {
             alone: self.is_alone(id),
+            sick: self.links().filter(sick).count() as u8,
             peer_heard: self.heard,
             driver: self.drives(),
         }

@@ -10,11 +10,17 @@ use crate::{
     shard::{env::Env, outbox::Class},
     status::LinkState,
     time::Time,
+    token_bucket::Rate,
     wire::control_record::{LinkStateRecord, Ping, Pong, Record, RecordWriter, Report},
 };
 
 /// Reasons in a CLOSE, for people.
 const CLOSE_SHUTDOWN: u8 = 1;
+/// Over so many other links an answer leaves that is to come over all.
+const ANSWERS_ELSEWHERE: usize = 2;
+/// And no more than these of all peers together. Where more ask at once the cause is near, and which direction of a link is
+/// dead matters less than that all are answered: thousands of peers whose answers are late ask all the more.
+const ELSEWHERE: Rate = Rate::new(5_000, 1_000);
 /// A CLOSE of the session, not of a link.
 const CLOSE_SESSION: u8 = 1;
 
@@ -62,19 +68,39 @@ impl Peer {
             _ => None,
         };
         self.send_heartbeat(env, from, Some(answer), own, LinkSet::EMPTY);
-        let usable = |l: &Link| l.id != from && l.can_send() && l.trust() > 0 && !l.rests();
-        if ping.reply_on_all {
-            let others: LinkSet = self.links().filter(|l| usable(l)).map(|l| l.id).collect();
-            for other in others.iter() {
+        let elsewhere = if ping.reply_on_all {
+            self.heard_last(from)
+        } else if self.link(from).is_none_or(|l| l.state() != LinkState::Up) {
+            let best = self.best_link(LinkSet::of(from));
+            [
+                best.filter(|o| self.link(*o).is_some_and(|l| l.trust() > 1)),
+                None,
+            ]
+        } else {
+            [None; ANSWERS_ELSEWHERE]
+        };
+        for other in elsewhere.into_iter().flatten() {
+            if env.answers_elsewhere.take(ELSEWHERE, env.now, 1) {
                 self.send_heartbeat(env, other, Some(answer), None, LinkSet::of(from));
             }
-        } else if self.link(from).is_none_or(|l| l.state() != LinkState::Up)
-            && let Some(other) = self
-                .best_link(LinkSet::of(from))
-                .filter(|o| self.link(*o).is_some_and(|l| l.trust() > 1))
-        {
-            self.send_heartbeat(env, other, Some(answer), None, LinkSet::of(from));
         }
+    }
+
+    /// Besides `except`, the two links that can be used and that something has come over last: where any work, these do. All of
+    /// eight would make eight answers of each question, when hub and peers have too much to do already.
+    fn heard_last(&self, except: LinkId) -> [Option<LinkId>; ANSWERS_ELSEWHERE] {
+        let usable = |l: &&Link| l.id != except && l.can_send() && l.trust() > 0 && !l.rests();
+        let mut last: [Option<&Link>; ANSWERS_ELSEWHERE] = [None; ANSWERS_ELSEWHERE];
+        for link in self.links().filter(usable) {
+            let place = last
+                .iter()
+                .position(|l| l.is_none_or(|l| l.last_rx() < link.last_rx()));
+            if let Some(later) = place.and_then(|place| last.get_mut(place..)) {
+                later.rotate_right(1);
+                later[0] = Some(link);
+            }
+        }
+        last.map(|link| link.map(|l| l.id))
     }
 
     /// One heartbeat datagram on `link`: what we hold of it, an answer, a probe, what arrived over it, and

@@ -24,6 +24,7 @@ use crate::{
     rng::Entropy,
     status::InterfaceStatus,
     time::{Span, Time},
+    token_bucket::TokenBucket,
     wire::header::{HEADER_LEN, TAG_LEN},
 };
 
@@ -67,6 +68,8 @@ pub struct Env {
     pub entropy: Box<dyn Entropy>,
     /// Links that are to be probed.
     pub probes: ProbeQueue,
+    /// Answers to the peers' probes that leave over other links than they came by.
+    pub answers_elsewhere: TokenBucket,
     /// Counters of the interface.
     pub status: InterfaceStatus,
     /// Our own identity.
@@ -125,6 +128,7 @@ impl Env {
             outbox,
             entropy,
             probes: ProbeQueue::default(),
+            answers_elsewhere: TokenBucket::FULL,
             status: InterfaceStatus::default(),
             own_key,
             waiting: 0,
