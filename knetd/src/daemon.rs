@@ -14,7 +14,7 @@ mod transactions;
 mod trial;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -57,7 +57,8 @@ use crate::{
     events::{self, EventSink},
     file_watch::FileWatch,
     flight_recorder::FlightRecorder,
-    logging::LogHistory,
+    logging::{LogHistory, unix_ms},
+    metrics,
     overlay::{EventSender, Overlay, OverlayEvent},
     resolver::{self, Answer, LinkPlace, News, Resolver},
     rows::InterfaceState,
@@ -79,6 +80,12 @@ pub(crate) struct Daemon {
     pub clients: Rc<RefCell<Clients>>,
     /// When the daemon was started.
     pub started: Instant,
+    /// The same in milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Where metrics are told.
+    pub metrics: metrics::Endpoint,
+    /// How many ask for them.
+    pub metrics_clients: Rc<Cell<metrics::Count>>,
     config_file: PathBuf,
     offloads: Offloads,
     config: Arc<Config>,
@@ -139,6 +146,9 @@ impl Daemon {
             log,
             clients: Rc::default(),
             started: Instant::now(),
+            started_unix_ms: unix_ms(),
+            metrics: metrics::Endpoint::default(),
+            metrics_clients: Rc::default(),
             config_file: config_file.into(),
             offloads,
             config: Arc::default(),
@@ -447,6 +457,7 @@ impl Daemon {
     /// What is due about once a second.
     pub(crate) fn tick(&mut self) {
         self.history.tick(Instant::now());
+        self.metrics.tick();
         self.tick_confirmation(Instant::now());
         self.events.summarize();
         self.tick_key_files();

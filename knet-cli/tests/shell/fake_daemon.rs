@@ -26,9 +26,10 @@ use knet_api::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport,
         DropRow, ErrorCode, EventRow, GroupRow, GuardRow, Hello, HelloReply, HubGroupRow, HubRow,
         InterfaceRow, InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow,
-        KeyFileRow, LimitRow, LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow,
-        PeerRow, PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow,
-        Source, StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        KeyFileRow, LimitRow, LinkCountsRow, LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow,
+        Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows,
+        SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome,
+        WorkerRow,
     },
     model::Config,
     render::render,
@@ -652,6 +653,12 @@ fn interface() -> InterfaceRow {
                 ..WorkerRow::default()
             },
         ],
+        links: LinkCountsRow {
+            up: 2,
+            down: 1,
+            ..LinkCountsRow::default()
+        },
+        resent: traffic(5),
         ..InterfaceRow::default()
     }
 }

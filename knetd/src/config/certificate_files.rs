@@ -103,6 +103,17 @@ impl Anchor {
         Some(lists.any(|list| list.authority == certificate.authority && list.revokes(certificate.serial)))
     }
 
+    /// The revocation lists that count, and whose they are.
+    pub(crate) fn lists_in_force(&self) -> impl Iterator<Item = (&Authority, &RevocationList)> {
+        let lists = self
+            .revoked
+            .iter()
+            .filter_map(|file| file.contents.as_ref())
+            .flatten();
+        let known = || self.authorities.contents.iter().flatten();
+        lists.filter_map(move |list| Some((known().find(|known| known.id() == list.authority)?, list)))
+    }
+
     fn read(&mut self, directory: &Path) {
         self.authorities.read(directory, MAX_FILE, authority::parse);
         let known = self.authorities.contents.as_deref().unwrap_or_default();
@@ -224,6 +235,11 @@ impl CertificateFiles {
     /// What the certificates of a group's peers are held against, where it takes any.
     pub(crate) fn anchor(&self, interface: &str, group: &str) -> Option<&Anchor> {
         self.anchors.get(&(interface.to_owned(), group.to_owned()))
+    }
+
+    /// What those of all groups are held against.
+    pub(crate) fn anchors(&self) -> impl Iterator<Item = (&GroupName, &Anchor)> {
+        self.anchors.iter()
     }
 
     /// As long as it is the same, so is everything that certificates are held against.

@@ -1,5 +1,7 @@
 //! Certificates: who presents one and gets in by it, whose comes to its end, and when that is told beforehand.
 
+use std::collections::BTreeMap;
+
 use libknet::{
     api::{
         certificate::{Certificate, FormatError, SignedCertificate},
@@ -32,21 +34,29 @@ pub(super) struct Expiries {
     next: u64,
 }
 
-/// How often somebody with a certificate was not let in.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Refused {
-    /// For whatever reason.
-    pub(crate) all: u64,
-    /// Because it was revoked.
-    pub(crate) revoked: u64,
-}
+/// How often somebody with a certificate was not let in, by the kind of the refusal.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refused(BTreeMap<&'static str, u64>);
 
 impl Refused {
     fn count(&mut self, refusal: &Refusal) {
-        self.all = self.all.saturating_add(1);
-        self.revoked = self
-            .revoked
-            .saturating_add(u64::from(*refusal == Refusal::Revoked));
+        let count = self.0.entry(refusal.kind()).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// By kind; those that have happened.
+    pub(crate) const fn by_reason(&self) -> &BTreeMap<&'static str, u64> {
+        &self.0
+    }
+
+    /// For whatever reason.
+    pub(crate) fn all(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Because it was revoked.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.0.get(Refusal::Revoked.kind()).copied().unwrap_or(0)
     }
 }
 
@@ -163,8 +173,8 @@ impl Daemon {
     }
 
     /// How often somebody with a certificate was not let in since the start.
-    pub(crate) const fn refused_certificates(&self) -> Refused {
-        self.refused
+    pub(crate) const fn refused_certificates(&self) -> &Refused {
+        &self.refused
     }
 
     /// Puts among the peers who has presented this, if that is right and something new. Gives his name.

@@ -309,6 +309,10 @@ pub enum Leaf {
     VerifySource,
     /// `arp inspection`
     ArpInspection,
+    /// `metrics listen`
+    MetricsListen,
+    /// `metrics peers`
+    MetricsPeers,
 }
 
 /// A place in the configuration's tree, as precise as is known.
