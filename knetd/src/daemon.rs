@@ -30,7 +30,7 @@ use libknet::{
 };
 
 use self::{
-    admission::{Expiries, Refused},
+    admission::{DatesOnDisk, Expiries, Refused},
     confirmation::Pending,
     transactions::Lock,
 };
@@ -110,6 +110,8 @@ pub(crate) struct Daemon {
     expiries: Expiries,
     /// Who was not let in by a certificate.
     refused: Refused,
+    /// How new the revocation lists were, as far as it is on the disk.
+    dates: DatesOnDisk,
     file_watch: Option<Rc<FileWatch>>,
     /// With files of keys that cannot be used. While the daemon starts, others than their peers are to come up.
     patience: Patience,
@@ -140,6 +142,7 @@ impl Daemon {
     ) -> Self {
         store::sweep_beside(config_file);
         let history = History::beside(config_file);
+        let sources = Sources::new(config_file);
         Self {
             events: EventSink::default(),
             recorder: FlightRecorder::default(),
@@ -162,7 +165,8 @@ impl Daemon {
             lock: None,
             pending: None,
             keys: Keys::new(config_file),
-            sources: Sources::new(config_file),
+            dates: DatesOnDisk::new(sources.certificate_files.dates().clone()),
+            sources,
             presented: Vec::new(),
             expiries: Expiries::default(),
             refused: Refused::default(),

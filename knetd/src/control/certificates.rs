@@ -52,7 +52,12 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
     }
     let more = rows.len().saturating_sub(ROWS) as u64;
     rows.truncate(ROWS);
-    let problems = files.problems().into_iter().filter_map(Change::problem);
+    let not_kept = daemon.revocation_dates_problem().map(str::to_owned);
+    let problems = files
+        .problems()
+        .into_iter()
+        .filter_map(Change::problem)
+        .chain(not_kept);
     Ok(Reply::Certificates(CertificatesReport {
         rows,
         more,
@@ -159,8 +164,8 @@ pub(crate) fn sums(daemon: &Daemon) -> CertificateSums {
     CertificateSums {
         interfaces: daemon.of_this_host().interfaces.keys().map(of).collect(),
         revocation_lists: lists.collect(),
-        problems: files.problems().len(),
-        refused: daemon.refused_certificates().by_reason().clone(),
+        problems: files.problems().len() + usize::from(daemon.revocation_dates_problem().is_some()),
+        refused: refused.map(|(reason, count, _)| (reason, count)).collect(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Certificates: who presents one and gets in by it, whose comes to its end, and when that is told beforehand.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use libknet::{
     api::{
@@ -14,6 +17,7 @@ use super::Daemon;
 use crate::{
     config::{
         admissions::{Admitted, NotAdmitted},
+        revocation_dates::RevocationDates,
         sources::{Departed, Sources, Who, Why},
         watched_file::Change,
     },
@@ -24,6 +28,8 @@ use crate::{
 /// How long before its end that of a certificate is told, in seconds, the longest first.
 const WARNINGS: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
 const DAY: u64 = 86_400;
+/// How soon the dates of revocation lists are written again where they could not be.
+const DATES_AGAIN: Duration = Duration::from_secs(60);
 
 /// When something about the end of a certificate is due.
 #[derive(Debug, Default)]
@@ -32,6 +38,24 @@ pub(super) struct Expiries {
     told: u64,
     /// When there is something again; 0: not known.
     next: u64,
+}
+
+/// What of the dates of revocation lists is on the disk.
+#[derive(Debug)]
+pub(super) struct DatesOnDisk {
+    written: RevocationDates,
+    /// Why the latest are not, and when that was tried.
+    problem: Option<(String, Instant)>,
+}
+
+impl DatesOnDisk {
+    /// As they have just been read.
+    pub(super) const fn new(written: RevocationDates) -> Self {
+        Self {
+            written,
+            problem: None,
+        }
+    }
 }
 
 /// How often somebody with a certificate was not let in, by the kind of the refusal.
@@ -296,6 +320,32 @@ impl Daemon {
             );
             look(&|| place.clone(), own.certificate());
             if (told + 1..=now).contains(&end) {
+    /// Remembers on the disk how new the revocation lists in force are.
+    pub(super) fn keep_revocation_dates(&mut self, now: Instant) {
+        let dates = self.sources.certificate_files.note_dates();
+        if *dates == self.dates.written {
+            return;
+        }
+        match dates.write(self.history.directory()) {
+            Ok(()) => {
+                self.dates.written = dates.clone();
+                self.dates.problem = None;
+            }
+            Err(error) => {
+                let text = format!("an older revocation list would be believed after a restart: {error}");
+                let known = self.dates.problem.replace((text.clone(), now));
+                if known.is_none_or(|(known, _)| known != text) {
+                    self.tell_certificate("revocation-dates", &text, Loudness::Warn);
+                }
+            }
+        }
+    }
+
+    /// Why they are not on the disk.
+    pub(crate) fn revocation_dates_problem(&self) -> Option<&str> {
+        self.dates.problem.as_ref().map(|(text, _)| text.as_str())
+    }
+
                 over.push(format!("{place} {}", remaining(end, now)));
             }
         }
@@ -304,6 +354,10 @@ impl Daemon {
                 for (peer, admitted) in peers {
                     let place = || format!("{interface}: the certificate of peer {peer}");
                     look(&place, admitted.certificate.certificate());
+        let since = self.dates.problem.as_ref().map(|(_, since)| since.elapsed());
+        if since.is_some_and(|since| since >= DATES_AGAIN) {
+            self.keep_revocation_dates(Instant::now());
+        }
                 }
             }
         }

@@ -78,6 +78,7 @@ impl Daemon {
             Some(keys) => self.keys = keys,
             None => self.doubt_keys_of(&before),
         }
+        self.keep_revocation_dates(Instant::now());
         self.tell_departed(&prepared.departed);
         self.certificates_changed();
         Ok(())

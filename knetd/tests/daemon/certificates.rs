@@ -353,6 +353,62 @@ fn whom_an_authority_certifies_is_a_peer_until_it_is_revoked_or_ends() {
     site.daemon.wait_for_line("has expired");
 }
 
+/// Whoever puts an old revocation list back and has knetd start anew gets nobody in.
+#[test]
+fn an_older_revocation_list_is_not_believed_after_a_restart() {
+    let wait = Duration::from_secs(10);
+    let mut site = Site::new();
+    let list = site.directory.join("ca.crl");
+    let old = fs::read(&list).unwrap();
+    site.give(&site.sign(&["--group", "clients"]));
+    let _client = site.client.start();
+    wait_for("the session", wait, || site.is_up());
+    // Lists have dates of whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    ca(&site.directory, &["revoke", "c1"]).unwrap();
+    wait_for("the end", wait, || site.peer().is_none());
+    let new = fs::read(&list).unwrap();
+    site.daemon.signal("-KILL");
+    site.daemon.wait();
+
+    fs::write(&list, &old).unwrap();
+    site.daemon = site.hub.start();
+    site.daemon
+        .wait_for_line("kd0: group clients: nobody gets in by a certificate: ");
+    let problems = certificates(&site.hub).problems;
+    assert!(
+        problems
+            .iter()
+            .any(|text| text.contains("a revocation list of example of ")
+                && text.contains("was in force already")),
+        "{problems:?}"
+    );
+    wait_for("a refusal", wait, || certificates(&site.hub).counts.refused > 0);
+    assert!(site.peer().is_none());
+    fs::write(&list, &new).unwrap();
+    wait_for("a refusal by the list", wait, || {
+        let report = certificates(&site.hub);
+        report.problems.is_empty() && report.counts.refused_as_revoked > 0
+    });
+
+    // Where the date cannot be kept, that is told, and the list counts all the same.
+    let dates = site.hub.directory.join("knetd.conf.revisions/revocation-lists");
+    assert!(fs::read_to_string(&dates).unwrap().contains("\nkd0 clients "));
+    fs::remove_file(&dates).unwrap();
+    fs::create_dir(&dates).unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
+    ca(&site.directory, &["sign", "c2", STRANGER, "--group", "clients"]).unwrap();
+    ca(&site.directory, &["revoke", "c2"]).unwrap();
+    site.daemon
+        .wait_for_line("an older revocation list would be believed after a restart: ");
+    site.daemon.wait_for_line("2 certificates are revoked");
+    let problems = certificates(&site.hub).problems;
+    assert!(
+        problems.iter().any(|text| text.contains("revocation-lists")),
+        "{problems:?}"
+    );
+}
+
 #[test]
 fn files_of_certificates_are_checked() {
     let site = Site::new();
