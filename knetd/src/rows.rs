@@ -361,6 +361,7 @@ fn guard(config: &model::PeerConfig, status: Option<&PeerStatus>) -> Option<Box<
         dropped_macs: drops.macs,
         dropped_sources: drops.sources,
         dropped_claims: drops.claims,
+        validate_source_mac: said.validate_source_mac,
     }))
 }
 

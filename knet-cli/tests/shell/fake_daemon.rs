@@ -881,6 +881,7 @@ fn links() -> Vec<LinkRow> {
         peer: "ams1".into(),
         priority: 100,
         weight: Some(1),
+            validate_source_mac: true,
         interval_ms: 1000,
         timeout_ms: 3000,
         pong_count: 5,

@@ -313,6 +313,8 @@ pub enum Leaf {
     MetricsListen,
     /// `metrics peers`
     MetricsPeers,
+    /// `arp inspection validate source-mac`
+    ValidateSourceMac,
 }
 
 /// A place in the configuration's tree, as precise as is known.

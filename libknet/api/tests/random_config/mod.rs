@@ -241,6 +241,7 @@ fn guard([kind, a, b, c]: [u8; 4], own: Option<u8>) -> Guard {
             .collect(),
         verify_source: b % 5 == 0,
         arp_inspection: c % 5 == 0,
+        validate_source_mac: a % 5 == 0,
     })
 }
 
