@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use libknet::api::{
     certificate::{Certificate, SignedCertificate},
-    message::{ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, Reply},
+    message::{
+        ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, RefusalRow, Reply,
+    },
 };
 
 use super::names;
@@ -63,6 +65,15 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
         more,
         problems: problems.collect(),
         counts,
+        refusals: daemon
+            .refused_certificates()
+            .by_reason()
+            .map(|(reason, count, latest)| RefusalRow {
+                reason: reason.to_owned(),
+                count,
+                latest: latest.to_owned(),
+            })
+            .collect(),
     }))
 }
 
@@ -161,6 +172,7 @@ pub(crate) fn sums(daemon: &Daemon) -> CertificateSums {
             issued: list.issued,
         })
     });
+    let refused = daemon.refused_certificates().by_reason();
     CertificateSums {
         interfaces: daemon.of_this_host().interfaces.keys().map(of).collect(),
         revocation_lists: lists.collect(),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -58,29 +59,31 @@ impl DatesOnDisk {
     }
 }
 
-/// How often somebody with a certificate was not let in, by the kind of the refusal.
+/// How often somebody with a certificate was not let in, by the kind of the refusal, and what was told of the latest.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Refused(BTreeMap<&'static str, u64>);
+pub(crate) struct Refused(BTreeMap<&'static str, (u64, String)>);
 
 impl Refused {
-    fn count(&mut self, refusal: &Refusal) {
-        let count = self.0.entry(refusal.kind()).or_default();
+    fn count(&mut self, refusal: &Refusal, told: &str) {
+        let (count, latest) = self.0.entry(refusal.kind()).or_default();
         *count = count.saturating_add(1);
+        told.clone_into(latest);
     }
 
-    /// By kind; those that have happened.
-    pub(crate) const fn by_reason(&self) -> &BTreeMap<&'static str, u64> {
-        &self.0
+    /// Kind, how often, and the latest; those that have happened.
+    pub(crate) fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64, &str)> {
+        let all = self.0.iter();
+        all.map(|(kind, (count, latest))| (*kind, *count, latest.as_str()))
     }
 
     /// For whatever reason.
     pub(crate) fn all(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().map(|(count, _)| count).sum()
     }
 
     /// Because it was revoked.
     pub(crate) fn revoked(&self) -> u64 {
-        self.0.get(Refusal::Revoked.kind()).copied().unwrap_or(0)
+        self.0.get(Refusal::Revoked.kind()).map_or(0, |(count, _)| *count)
     }
 }
 
@@ -105,6 +108,15 @@ enum Refusal {
     Expired(String),
     #[error("a later certificate of another key has this name")]
     Superseded,
+    #[error(
+        "its address {address} is that of peer {peer}, who was there first; one of the two is to be revoked"
+    )]
+    AddressTaken {
+        /// Which one.
+        address: IpAddr,
+        /// Who has it.
+        peer: String,
+    },
     #[error("there are 65536 peers already")]
     Full,
 }
@@ -122,6 +134,7 @@ impl Refusal {
             Self::NotYet(_) => "not-yet",
             Self::Expired(_) => "expired",
             Self::Superseded => "superseded",
+            Self::AddressTaken { .. } => "address-taken",
             Self::Full => "full",
         }
     }
@@ -148,12 +161,12 @@ impl Daemon {
                 Ok(Some(name)) => came.push((interface, name, presented.remote)),
                 Ok(None) => {}
                 Err((name, refusal)) => {
-                    self.refused.count(&refusal);
                     let who = name.map_or_else(String::new, |name| format!(" of {name}"));
                     let text = format!(
                         "{interface}: certificate{who} from {} refused: {refusal}",
                         presented.remote
                     );
+                    self.refused.count(&refusal, &text);
                     let kind = format!("certificate-refused {interface} {}", refusal.kind());
                     self.tell_certificate(&kind, &text, Loudness::Warn);
                 }
@@ -250,12 +263,34 @@ impl Daemon {
             since_unix_ms: unix_ms(),
         };
         let group = group.clone();
-        match sources.admissions.admit((interface, &group), known_as, admitted) {
+        let meets = |other: &str| self.groups_meet(interface, &group, other);
+        let admission = sources
+            .admissions
+            .admit((interface, &group), known_as, meets, admitted);
+        match admission {
             Ok(()) => Ok(Some(certificate.name.clone())),
             Err(NotAdmitted::Known) => Ok(None),
             Err(NotAdmitted::Superseded) => Err(refuse(Refusal::Superseded)),
+            Err(NotAdmitted::AddressTaken { address, peer }) => {
+                Err(refuse(Refusal::AddressTaken { address, peer }))
+            }
             Err(NotAdmitted::Full) => Err(refuse(Refusal::Full)),
         }
+    }
+
+    /// Whether peers by certificate of these two groups are in a VLAN together.
+    fn groups_meet(&self, interface: &str, a: &str, b: &str) -> bool {
+        let Some(config) = self.of_this_host().interfaces.get(interface) else {
+            return true;
+        };
+        let switchport = |group: &str| {
+            let said = config
+                .groups
+                .get(group)
+                .and_then(|group| group.switchport.clone());
+            said.unwrap_or_default()
+        };
+        !config.vlan_filtering || switchport(a).meets(&switchport(b))
     }
 
     /// Which peer presents this, where it is one.
@@ -286,40 +321,6 @@ impl Daemon {
         }
     }
 
-    /// There may be other certificates than before.
-    pub(super) fn certificates_changed(&mut self) {
-        self.expiries.next = 0;
-    }
-
-    /// What is due about once a second: whose certificate has come to its end is no peer any more, and who has 30 days, 7 or
-    /// one left is told of.
-    pub(super) fn tick_certificates(&mut self) {
-        let now = unix_ms() / 1000;
-        if now < self.expiries.next {
-            return;
-        }
-        let told = std::mem::replace(&mut self.expiries.told, now);
-        let mut soon = Vec::new();
-        let mut next = u64::MAX;
-        let mut ended = false;
-        let mut look = |place: &dyn Fn() -> String, certificate: &Certificate| {
-            let end = certificate.not_after;
-            // Of several that have passed since, one word is enough.
-            if warnings(certificate).any(|due| (told + 1..=now).contains(&due)) && end > now {
-                soon.push(format!("{} {}", place(), remaining(end, now)));
-            }
-            ended |= end <= now;
-            let to_come = warnings(certificate).chain([end]).filter(|due| *due > now);
-            next = next.min(to_come.min().unwrap_or(u64::MAX));
-        };
-        let mut over = Vec::new();
-        for (interface, own) in self.sources.certificate_files.all_own() {
-            let (place, end) = (
-                format!("{interface}: our certificate"),
-                own.certificate().not_after,
-            );
-            look(&|| place.clone(), own.certificate());
-            if (told + 1..=now).contains(&end) {
     /// Remembers on the disk how new the revocation lists in force are.
     pub(super) fn keep_revocation_dates(&mut self, now: Instant) {
         let dates = self.sources.certificate_files.note_dates();
@@ -346,6 +347,44 @@ impl Daemon {
         self.dates.problem.as_ref().map(|(text, _)| text.as_str())
     }
 
+    /// There may be other certificates than before.
+    pub(super) fn certificates_changed(&mut self) {
+        self.expiries.next = 0;
+    }
+
+    /// What is due about once a second: whose certificate has come to its end is no peer any more, and who has 30 days, 7 or
+    /// one left is told of.
+    pub(super) fn tick_certificates(&mut self) {
+        let since = self.dates.problem.as_ref().map(|(_, since)| since.elapsed());
+        if since.is_some_and(|since| since >= DATES_AGAIN) {
+            self.keep_revocation_dates(Instant::now());
+        }
+        let now = unix_ms() / 1000;
+        if now < self.expiries.next {
+            return;
+        }
+        let told = std::mem::replace(&mut self.expiries.told, now);
+        let mut soon = Vec::new();
+        let mut next = u64::MAX;
+        let mut ended = false;
+        let mut look = |place: &dyn Fn() -> String, certificate: &Certificate| {
+            let end = certificate.not_after;
+            // Of several that have passed since, one word is enough.
+            if warnings(certificate).any(|due| (told + 1..=now).contains(&due)) && end > now {
+                soon.push(format!("{} {}", place(), remaining(end, now)));
+            }
+            ended |= end <= now;
+            let to_come = warnings(certificate).chain([end]).filter(|due| *due > now);
+            next = next.min(to_come.min().unwrap_or(u64::MAX));
+        };
+        let mut over = Vec::new();
+        for (interface, own) in self.sources.certificate_files.all_own() {
+            let (place, end) = (
+                format!("{interface}: our certificate"),
+                own.certificate().not_after,
+            );
+            look(&|| place.clone(), own.certificate());
+            if (told + 1..=now).contains(&end) {
                 over.push(format!("{place} {}", remaining(end, now)));
             }
         }
@@ -354,10 +393,6 @@ impl Daemon {
                 for (peer, admitted) in peers {
                     let place = || format!("{interface}: the certificate of peer {peer}");
                     look(&place, admitted.certificate.certificate());
-        let since = self.dates.problem.as_ref().map(|(_, since)| since.elapsed());
-        if since.is_some_and(|since| since >= DATES_AGAIN) {
-            self.keep_revocation_dates(Instant::now());
-        }
                 }
             }
         }

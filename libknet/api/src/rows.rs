@@ -7,7 +7,7 @@ mod hubs;
 mod invitations;
 
 pub use addresses::{GuardRow, MacRow, NeighborRow};
-pub use certificates::{AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport};
+pub use certificates::{AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, RefusalRow};
 pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow};
 
 use serde::{Deserialize, Serialize};
