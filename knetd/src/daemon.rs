@@ -14,7 +14,7 @@ mod transactions;
 mod trial;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -30,7 +30,7 @@ use libknet::{
 };
 
 use self::{
-    admission::{Expiries, Refused},
+    admission::{DatesOnDisk, Expiries, Refused},
     confirmation::Pending,
     transactions::Lock,
 };
@@ -57,7 +57,8 @@ use crate::{
     events::{self, EventSink},
     file_watch::FileWatch,
     flight_recorder::FlightRecorder,
-    logging::LogHistory,
+    logging::{LogHistory, unix_ms},
+    metrics,
     overlay::{EventSender, Overlay, OverlayEvent},
     resolver::{self, Answer, LinkPlace, News, Resolver},
     rows::InterfaceState,
@@ -79,6 +80,12 @@ pub(crate) struct Daemon {
     pub clients: Rc<RefCell<Clients>>,
     /// When the daemon was started.
     pub started: Instant,
+    /// The same in milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Where metrics are told.
+    pub metrics: metrics::Endpoint,
+    /// How many ask for them.
+    pub metrics_clients: Rc<Cell<metrics::Count>>,
     config_file: PathBuf,
     offloads: Offloads,
     config: Arc<Config>,
@@ -103,6 +110,8 @@ pub(crate) struct Daemon {
     expiries: Expiries,
     /// Who was not let in by a certificate.
     refused: Refused,
+    /// How new the revocation lists were, as far as it is on the disk.
+    dates: DatesOnDisk,
     file_watch: Option<Rc<FileWatch>>,
     /// With files of keys that cannot be used. While the daemon starts, others than their peers are to come up.
     patience: Patience,
@@ -133,12 +142,16 @@ impl Daemon {
     ) -> Self {
         store::sweep_beside(config_file);
         let history = History::beside(config_file);
+        let sources = Sources::new(config_file);
         Self {
             events: EventSink::default(),
             recorder: FlightRecorder::default(),
             log,
             clients: Rc::default(),
             started: Instant::now(),
+            started_unix_ms: unix_ms(),
+            metrics: metrics::Endpoint::default(),
+            metrics_clients: Rc::default(),
             config_file: config_file.into(),
             offloads,
             config: Arc::default(),
@@ -152,7 +165,8 @@ impl Daemon {
             lock: None,
             pending: None,
             keys: Keys::new(config_file),
-            sources: Sources::new(config_file),
+            dates: DatesOnDisk::new(sources.certificate_files.dates().clone()),
+            sources,
             presented: Vec::new(),
             expiries: Expiries::default(),
             refused: Refused::default(),
@@ -447,6 +461,7 @@ impl Daemon {
     /// What is due about once a second.
     pub(crate) fn tick(&mut self) {
         self.history.tick(Instant::now());
+        self.metrics.tick();
         self.tick_confirmation(Instant::now());
         self.events.summarize();
         self.tick_key_files();

@@ -9,6 +9,7 @@
 //! | which address a name has | [`resolver`] |
 //! | who may connect, and what is answered | [`control`] |
 //! | what happened | [`events`], [`logging`] |
+//! | what Prometheus is told | [`metrics`] |
 //! | what a certification authority does | [`ca`] |
 //! | which files and hosts are good enough | [`trust`], [`host_check`], [`account`] |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod flight_recorder;
 mod host_check;
 mod key_commands;
 mod logging;
+mod metrics;
 mod notify;
 mod overlay;
 mod resolver;
@@ -174,6 +176,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     {
+        let mut scrapes = std::pin::pin!(metrics::serve(Rc::clone(&daemon)));
         let mut clients = std::pin::pin!(control::server::serve(&socket.listener, Rc::clone(&daemon)));
         loop {
             tokio::select! {
@@ -193,6 +196,7 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                 }
                 () = written(file_watch.as_deref()) => daemon.borrow_mut().read_key_files(),
                 () = &mut clients => {}
+                () = &mut scrapes => {}
             }
         }
     }

@@ -6,9 +6,9 @@ use libknet::{
     InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
-            DropRow, GuardRow, InterfaceRow, LinkRow, ListenerRow, LocalRow, MacRow, NeighborRow, OrderRow,
-            PeerAsHubRow, PeerRow, PiecesRow, ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow,
-            Traffic, VlanRow, WorkerRow,
+            DropRow, GuardRow, InterfaceRow, LinkCountsRow, LinkRow, ListenerRow, LocalRow, MacRow,
+            NeighborRow, OrderRow, PeerAsHubRow, PeerRow, PiecesRow, ResendRow, SessionRow, StormRow,
+            SwitchportRow, SystemCallsRow, Traffic, VlanRow, WorkerRow,
         },
         model,
     },
@@ -23,7 +23,8 @@ use libknet::{
         },
         link::path_mtu::LimitReason,
         status::{
-            self, LinkState, LinkStatus, ListenerEntry, MacEntry, NeighborEntry, PeerStatus, Port, VlanEntry,
+            self, LinkCounts, LinkState, LinkStatus, ListenerEntry, MacEntry, NeighborEntry, PeerStatus,
+            Port, VlanEntry,
         },
         time::Span,
     },
@@ -187,7 +188,20 @@ pub(crate) fn interface(
         tap_writes: report.calls.tap_writes,
     };
     row.workers = report.workers.iter().map(worker).collect();
+    row.links = link_counts(&status.links);
+    row.resent = traffic(status.resent);
     row
+}
+
+fn link_counts(counts: &LinkCounts) -> LinkCountsRow {
+    LinkCountsRow {
+        up: counts.get(LinkState::Up),
+        suspect: counts.get(LinkState::Suspect),
+        probing: counts.get(LinkState::Probing),
+        down: counts.get(LinkState::Down),
+        local_down: counts.get(LinkState::LocalDown),
+        admin_down: counts.get(LinkState::AdminDown),
+    }
 }
 
 fn worker(report: &WorkerReport) -> WorkerRow {
@@ -347,6 +361,7 @@ fn guard(config: &model::PeerConfig, status: Option<&PeerStatus>) -> Option<Box<
         dropped_macs: drops.macs,
         dropped_sources: drops.sources,
         dropped_claims: drops.claims,
+        validate_source_mac: said.validate_source_mac,
     }))
 }
 

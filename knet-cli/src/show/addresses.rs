@@ -145,6 +145,9 @@ pub(super) fn of_peer(row: &PeerRow) -> Vec<String> {
     } else if guard.verify_source || guard.arp_inspection {
         lines.push(format!("  No addresses are given, {enforced}"));
     }
+    if guard.validate_source_mac {
+        lines.push("  ARP and neighbour discovery name the MAC address of their frame".to_owned());
+    }
     let drops = [guard.dropped_macs, guard.dropped_sources, guard.dropped_claims];
     if drops.iter().any(|n| *n > 0) {
         let [macs, sources, claims] = drops;

@@ -68,6 +68,18 @@ pub(crate) fn document(client: &mut Client, interface: Option<String>) -> Result
             counts.refused, counts.refused_as_revoked
         ));
     }
+    notes.extend(report.refusals.iter().map(|row| {
+        let times = if row.count == 1 {
+            "once"
+        } else {
+            &format!("{} times", row.count)
+        };
+        format!(
+            "{}, {times}; the latest: {}",
+            clean(&row.reason),
+            clean(&row.latest)
+        )
+    }));
     if report.more > 0 {
         notes.push(format!("{} more, which end later.", report.more));
     }

@@ -1,6 +1,6 @@
 //! `show interfaces`: one of them; `show ip interface brief`: all of them.
 
-use knet_api::message::{InterfaceRow, Traffic, WorkerRow};
+use knet_api::message::{InterfaceRow, LinkCountsRow, Traffic, WorkerRow};
 use serde_json::json;
 
 use crate::{
@@ -97,6 +97,7 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
         ));
     }
     lines.push(format!("  Peers: {} configured, {} up", row.peers, row.peers_up));
+    lines.extend(links(&row.links));
     if !row.workers.is_empty() {
         let auto = if row.workers_auto { " (auto)" } else { "" };
         lines.push(format!("  Workers: {}{auto}", row.workers.len()));
@@ -120,6 +121,7 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
             traffic("datagrams received", row.wire_rx),
             traffic("datagrams sent", row.wire_tx),
             traffic("frames relayed", row.relayed),
+            traffic("datagrams sent again", row.resent),
         ],
     ));
     if row.workers.len() > 1 {
@@ -153,6 +155,24 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
     ];
     lines.extend(table(&columns, &drops));
     lines
+}
+
+/// How many are in which state, where there are any.
+fn links(counts: &LinkCountsRow) -> Option<String> {
+    let states = [
+        (counts.up, "up"),
+        (counts.suspect, "suspect"),
+        (counts.probing, "probing"),
+        (counts.down, "down"),
+        (counts.local_down, "local-down"),
+        (counts.admin_down, "admin-down"),
+    ];
+    let states: Vec<String> = states
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, state)| format!("{count} {state}"))
+        .collect();
+    (!states.is_empty()).then(|| format!("  Links: {}", states.join(", ")))
 }
 
 /// What each has, and what they do for each other.

@@ -26,9 +26,10 @@ use knet_api::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport,
         DropRow, ErrorCode, EventRow, GroupRow, GuardRow, Hello, HelloReply, HubGroupRow, HubRow,
         InterfaceRow, InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow,
-        KeyFileRow, LimitRow, LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow,
-        PeerRow, PiecesRow, PingRow, Privilege, Reply, Request, RequestBody, Response, Rows, SessionRow,
-        Source, StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
+        KeyFileRow, LimitRow, LinkCountsRow, LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow,
+        Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, RefusalRow, Reply, Request, RequestBody,
+        Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow,
+        VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -652,6 +653,12 @@ fn interface() -> InterfaceRow {
                 ..WorkerRow::default()
             },
         ],
+        links: LinkCountsRow {
+            up: 2,
+            down: 1,
+            ..LinkCountsRow::default()
+        },
+        resent: traffic(5),
         ..InterfaceRow::default()
     }
 }
@@ -734,6 +741,20 @@ fn certificates() -> CertificatesReport {
             refused_as_revoked: 3,
             ..CertificateCounts::default()
         },
+        refusals: vec![
+            RefusalRow {
+                reason: "address-taken".into(),
+                count: 1,
+                latest: "knet0: certificate of lab3 from 203.0.113.9:7700 refused: its address 10.200.0.7 is that of peer \
+                         lab2, who was there first; one of the two is to be revoked"
+                    .into(),
+            },
+            RefusalRow {
+                reason: "revoked".into(),
+                count: 6,
+                latest: "knet0: certificate of lab1 from 203.0.113.8:7700 refused: it is revoked".into(),
+            },
+        ],
     }
 }
 
@@ -860,6 +881,7 @@ fn lab2() -> PeerRow {
             sticky: Some(2),
             given: vec!["10.200.0.3".into(), "10.201.0.0/16".into(), "fd00:200::3".into()],
             verify_source: true,
+            validate_source_mac: true,
             dropped_macs: 3,
             dropped_sources: 1_412,
             ..GuardRow::default()

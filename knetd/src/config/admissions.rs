@@ -1,7 +1,7 @@
 //! The peers that are there because they have presented a certificate: each until it ends, is revoked, or another one
 //! takes its place.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, net::IpAddr, ops::Bound, rc::Rc};
 
 use libknet::api::{
     certificate::{Certificate, SignedCertificate, authority::Authority},
@@ -30,6 +30,8 @@ pub(crate) struct Admitted {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admissions {
     groups: BTreeMap<GroupName, Group>,
+    /// Who of a group has an address by his certificate, by interface.
+    holders: BTreeMap<String, PersistentMap<(IpAddr, String), String>>,
     /// None of them ends before, in seconds since 1970; `None`: there were none yet.
     next_end: Option<u64>,
 }
@@ -47,6 +49,13 @@ pub(crate) enum NotAdmitted {
     Known,
     /// A later one for another key has its name.
     Superseded,
+    /// Somebody else has one of its addresses by his certificate.
+    AddressTaken {
+        /// Which one.
+        address: IpAddr,
+        /// Who.
+        peer: String,
+    },
     /// There are too many peers.
     Full,
 }
@@ -116,11 +125,13 @@ impl Admissions {
     }
 
     /// Lets a peer of this group in, or takes its new certificate. `known_as`: who of the peers by certificate has its key
-    /// already.
+    /// already. `meets`: whether peers of this group and of that can take an address from each other. Whoever was there first
+    /// keeps it.
     pub(crate) fn admit(
         &mut self,
         (interface, group): (&str, &str),
         known_as: Option<&str>,
+        meets: impl Fn(&str) -> bool,
         new: Admitted,
     ) -> Result<(), NotAdmitted> {
         let certificate = new.certificate.certificate();
@@ -143,16 +154,33 @@ impl Admissions {
             }
             replaced.push(((interface.to_owned(), of.to_owned()), other.to_owned()));
         }
+        let is_replaced = |peer: &str| replaced.iter().any(|(_, other)| other == peer);
+        for address in certificate.addresses.iter().map(|prefix| prefix.address) {
+            let mut holders = self.holders_of(interface, address);
+            let other = holders.find(|(group, peer)| !is_replaced(peer) && meets(group));
+            if let Some((_, peer)) = other {
+                return Err(NotAdmitted::AddressTaken {
+                    address,
+                    peer: peer.to_owned(),
+                });
+            }
+        }
         for (group, peer) in replaced {
             self.remove(&group, &peer);
+        }
+        if self.count(interface, group) >= MAX_PEERS {
+            return Err(NotAdmitted::Full);
+        }
+        if !certificate.addresses.is_empty() {
+            let holders = self.holders.entry(interface.to_owned()).or_default();
+            for prefix in &certificate.addresses {
+                holders.insert((prefix.address, group.to_owned()), name.clone());
+            }
         }
         let group = self
             .groups
             .entry((interface.to_owned(), group.to_owned()))
             .or_default();
-        if group.admitted.len() >= MAX_PEERS {
-            return Err(NotAdmitted::Full);
-        }
         let end = certificate.not_after;
         self.next_end = Some(self.next_end.map_or(end, |next| next.min(end)));
         let listed = Listed::with_addresses(certificate.public_key, &certificate.addresses);
@@ -169,7 +197,27 @@ impl Admissions {
         if admitted.admitted.is_empty() {
             self.groups.remove(group);
         }
+        if let (Some(removed), Some(holders)) = (&removed, self.holders.get_mut(&group.0)) {
+            for prefix in &removed.certificate.certificate().addresses {
+                holders.remove(&(prefix.address, group.1.clone()));
+            }
+        }
         removed
+    }
+
+    /// Who has an address by his certificate: group and name, one of each group.
+    fn holders_of<'a>(
+        &'a self,
+        interface: &str,
+        address: IpAddr,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let holders = self.holders.get(interface);
+        let from = (address, String::new());
+        let some = holders.map(|holders| holders.range_from(Bound::Included(&from)));
+        some.into_iter()
+            .flatten()
+            .take_while(move |((held, _), _)| *held == address)
+            .map(|((_, group), peer)| (group.as_str(), peer.as_str()))
     }
 
     /// Takes out whose certificate does not count any more at `now`, in seconds since 1970, by what the files say.
@@ -278,7 +326,8 @@ mod tests {
     #[test]
     fn of_two_certificates_with_a_name_or_a_key_the_later_counts() {
         let mut all = Admissions::default();
-        let admit = |all: &mut Admissions, group, known_as, new| all.admit(("kn0", group), known_as, new);
+        let admit =
+            |all: &mut Admissions, group, known_as, new| all.admit(("kn0", group), known_as, |_| true, new);
         assert_eq!(admit(&mut all, "g", None, admitted("a", 9, 100)), Ok(()));
         // The same again, and one from before.
         let same = admitted("a", 9, 100);
@@ -297,10 +346,85 @@ mod tests {
         assert_eq!(admit(&mut all, "h", None, admitted("b", 10, 103)), Ok(()));
         assert_eq!(there(&all), [at("h", "b", 10)]);
         // Of another interface it is somebody else.
-        assert_eq!(all.admit(("kn1", "h"), None, admitted("b", 9, 1)), Ok(()));
+        assert_eq!(
+            all.admit(("kn1", "h"), None, |_| true, admitted("b", 9, 1)),
+            Ok(())
+        );
         assert_eq!(there(&all).len(), 1);
         let lists = beside(&Lists::new(), &all.keys());
         assert_eq!(lists.values().map(AuthorizedKeys::len).sum::<usize>(), 2);
+    }
+
+    #[test]
+    fn of_two_certificates_with_an_address_the_one_that_came_first_counts() {
+        let mut all = Admissions::default();
+        let with = |name: &str, key, from, address: &str| {
+            let new = admitted(name, key, from);
+            let certificate = Certificate {
+                addresses: vec![address.parse().unwrap()],
+                ..new.certificate.certificate().clone()
+            };
+            Admitted {
+                certificate: SignedCertificate::new(certificate, &[0; SIGNATURE_LEN]).unwrap(),
+                ..new
+            }
+        };
+        let admit = |all: &mut Admissions, group: &str, known_as, new| {
+            // Those of `far` are in VLANs of their own.
+            let meets = |other: &str| (group == "far") == (other == "far");
+            all.admit(("kn0", group), known_as, meets, new)
+        };
+        let taken = |peer: &str| {
+            Err(NotAdmitted::AddressTaken {
+                address: [10, 0, 0, 7].into(),
+                peer: peer.into(),
+            })
+        };
+        assert_eq!(
+            admit(&mut all, "g", None, with("a", 9, 100, "10.0.0.7/24")),
+            Ok(())
+        );
+        // Whatever network the address is in, and whatever group its peer: not where it would be another one's.
+        assert_eq!(
+            admit(&mut all, "g", None, with("b", 10, 200, "10.0.0.7/16")),
+            taken("a")
+        );
+        assert_eq!(
+            admit(&mut all, "h", None, with("b", 10, 200, "10.0.0.7/16")),
+            taken("a")
+        );
+        assert_eq!(
+            admit(&mut all, "far", None, with("b", 10, 200, "10.0.0.7/16")),
+            Ok(())
+        );
+        assert_eq!(
+            admit(&mut all, "h", None, with("c", 11, 200, "10.0.0.8/24")),
+            Ok(())
+        );
+        // Renewed; with another group, another key, another name.
+        for (group, name, key, from, known_as) in [
+            ("g", "a", 9, 101, Some("a")),
+            ("h", "a", 9, 102, Some("a")),
+            ("h", "a", 12, 103, None),
+            ("h", "d", 12, 104, Some("a")),
+        ] {
+            let new = with(name, key, from, "10.0.0.7/24");
+            assert_eq!(admit(&mut all, group, known_as, new), Ok(()), "{from}");
+        }
+        assert_eq!(
+            there(&all),
+            [at("far", "b", 10), at("h", "c", 11), at("h", "d", 12)]
+        );
+        // Somebody whose renewed certificate has the address of another stays with the one that he has.
+        let wrong = with("c", 11, 300, "10.0.0.7/24");
+        assert_eq!(admit(&mut all, "h", Some("c"), wrong), taken("d"));
+        assert_eq!(there(&all).len(), 3);
+        // Who is gone leaves it to others.
+        all.remove(&("kn0".into(), "h".into()), "d");
+        let wrong = with("c", 11, 300, "10.0.0.7/24");
+        assert_eq!(admit(&mut all, "h", Some("c"), wrong), Ok(()));
+        let free = with("e", 13, 1, "10.0.0.8/24");
+        assert_eq!(admit(&mut all, "g", None, free), Ok(()));
     }
 
     #[test]
@@ -308,7 +432,7 @@ mod tests {
         let mut all = Admissions::default();
         let fill = |all: &mut Admissions| {
             for (name, key) in [("a", 9), ("b", 10), ("c", 11)] {
-                let _ = all.admit(("kn0", "g"), None, admitted(name, key, 1));
+                let _ = all.admit(("kn0", "g"), None, |_| true, admitted(name, key, 1));
             }
         };
         fill(&mut all);

@@ -22,11 +22,14 @@ use libknet::{
 };
 
 use super::{
+    history,
     key_files::{GroupName, Patience},
     keys::{KeyKind, Keys},
+    revocation_dates::RevocationDates,
     store::directory_of,
     watched_file::{Change, Settling, WatchedFile, Written, refusal},
 };
+use crate::logging::utc_seconds;
 
 /// Longest file with a certificate, or with authorities, in bytes: there may be comments.
 const MAX_FILE: usize = 64 * 1024;
@@ -39,6 +42,8 @@ pub(crate) struct CertificateFiles {
     directory: PathBuf,
     own: BTreeMap<String, Own>,
     anchors: BTreeMap<GroupName, Anchor>,
+    /// How new their revocation lists were.
+    dates: RevocationDates,
     /// Counts how often the anchors became others.
     version: u64,
     settling: Settling,
@@ -103,17 +108,24 @@ impl Anchor {
         Some(lists.any(|list| list.authority == certificate.authority && list.revokes(certificate.serial)))
     }
 
-    fn read(&mut self, directory: &Path) {
+    /// The revocation lists that count, and whose they are.
+    pub(crate) fn lists_in_force(&self) -> impl Iterator<Item = (&Authority, &RevocationList)> {
+        let lists = self
+            .revoked
+            .iter()
+            .filter_map(|file| file.contents.as_ref())
+            .flatten();
+        let known = || self.authorities.contents.iter().flatten();
+        lists.filter_map(move |list| Some((known().find(|known| known.id() == list.authority)?, list)))
+    }
+
+    fn read(&mut self, directory: &Path, group: &GroupName, dates: &RevocationDates) {
         self.authorities.read(directory, MAX_FILE, authority::parse);
         let known = self.authorities.contents.as_deref().unwrap_or_default();
         if let Some(file) = &mut self.revoked {
-            let before = file.contents.take();
             file.read(directory, MAX_LISTS, |bytes| {
-                revocation_lists(bytes, known, before.as_deref().unwrap_or_default())
+                revocation_lists(bytes, known, |authority| dates.get(group, authority))
             });
-            if file.contents.is_none() {
-                file.contents = before;
-            }
         }
     }
 
@@ -142,11 +154,11 @@ impl Anchor {
     }
 }
 
-/// The lists of a file, each signed by one of `known` and not older than that in force `before`.
+/// The lists of a file, each signed by one of `known` and not older than the `newest` that was in force.
 fn revocation_lists(
     bytes: &[u8],
     known: &[Authority],
-    before: &[RevocationList],
+    newest: impl Fn(&Authority) -> Option<u64>,
 ) -> Result<Vec<RevocationList>, String> {
     let blocks = armor::read(Label::RevocationList, bytes).map_err(|error| error.to_string())?;
     if blocks.is_empty() {
@@ -174,11 +186,12 @@ fn revocation_lists(
         if lists.iter().any(|other| other.authority == list.authority) {
             return Err(wrong(format!("a second revocation list of {}", authority.name)));
         }
-        let older = |other: &&RevocationList| other.authority == list.authority && other.issued > list.issued;
-        if before.iter().any(|other| older(&other)) {
+        if let Some(newest) = newest(authority).filter(|newest| *newest > list.issued) {
             return Err(wrong(format!(
-                "a revocation list of {} that is older than the one in force",
-                authority.name
+                "a revocation list of {} of {}, and one of {} was in force already",
+                authority.name,
+                utc_seconds(list.issued),
+                utc_seconds(newest)
             )));
         }
         lists.push(list.clone());
@@ -206,8 +219,26 @@ impl CertificateFiles {
     pub(crate) fn new(config_file: &Path) -> Self {
         Self {
             directory: directory_of(config_file).into(),
+            dates: RevocationDates::read(&history::directory_beside(config_file)),
             ..Self::default()
         }
+    }
+
+    /// How new the revocation lists were that have been in force.
+    pub(crate) const fn dates(&self) -> &RevocationDates {
+        &self.dates
+    }
+
+    /// Takes note of how new the revocation lists are, which are in force now: none that is older will be again. Gives all
+    /// that was noted.
+    pub(crate) fn note_dates(&mut self) -> &RevocationDates {
+        for (group, anchor) in &self.anchors {
+            for (authority, list) in anchor.lists_in_force() {
+                self.dates.note(group, authority, list.issued);
+            }
+        }
+        self.dates.forget_groups(|group| self.anchors.contains_key(group));
+        &self.dates
     }
 
     /// Our own certificate of an interface.
@@ -224,6 +255,11 @@ impl CertificateFiles {
     /// What the certificates of a group's peers are held against, where it takes any.
     pub(crate) fn anchor(&self, interface: &str, group: &str) -> Option<&Anchor> {
         self.anchors.get(&(interface.to_owned(), group.to_owned()))
+    }
+
+    /// What those of all groups are held against.
+    pub(crate) fn anchors(&self) -> impl Iterator<Item = (&GroupName, &Anchor)> {
+        self.anchors.iter()
     }
 
     /// As long as it is the same, so is everything that certificates are held against.
@@ -254,6 +290,7 @@ impl CertificateFiles {
     ) -> Result<Self, Vec<Problem>> {
         let mut files = Self {
             directory: self.directory.clone(),
+            dates: self.dates.clone(),
             ..Self::default()
         };
         let (mut problems, mut kept) = (Vec::new(), 0);
@@ -294,7 +331,7 @@ impl CertificateFiles {
                     revoked: list.map(|path| WatchedFile::new(path)),
                 });
                 if known.is_none() || fresh {
-                    anchor.read(&files.directory);
+                    anchor.read(&files.directory, &group_name, &files.dates);
                 } else {
                     kept += 1;
                 }
@@ -330,7 +367,7 @@ impl CertificateFiles {
         }
         for (name, anchor) in &mut files.anchors {
             if anchor.written(&self.directory).next().is_some() {
-                anchor.read(&self.directory);
+                anchor.read(&self.directory, name, &self.dates);
                 files.version = self.version + 1;
                 changes.push(tell_anchor(name, anchor));
             }

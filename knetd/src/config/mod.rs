@@ -12,6 +12,7 @@ pub(crate) mod key_files;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod plan;
+pub(crate) mod revocation_dates;
 pub(crate) mod setup;
 pub(crate) mod slots;
 mod source_guard;

@@ -21,6 +21,7 @@ pub(super) fn rules(peer: &PeerConfig) -> Option<Box<GuardRules>> {
         bindings: said.bindings.iter().map(network).collect(),
         verify_source: said.verify_source,
         arp_inspection: said.arp_inspection,
+        validate_source_mac: said.validate_source_mac,
     }))
 }
 

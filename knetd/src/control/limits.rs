@@ -8,6 +8,7 @@ use libknet::{
         codec, grammar,
         load::{MAX_FILE, MAX_LINES},
         message::{ApiError, ErrorCode, LimitRow, Reply},
+        metrics::MAX_PEERS as MAX_METRICS_PEERS,
         model,
     },
     proto::{
@@ -37,7 +38,7 @@ use super::{
     requests::JOBS,
     server::{CLIENTS, CLIENTS_PER_USER},
 };
-use crate::{daemon::Daemon, flight_recorder, host_check, logging};
+use crate::{daemon::Daemon, flight_recorder, host_check, logging, metrics};
 
 /// Answers [`libknet::api::message::RequestBody::Limits`].
 pub(crate) async fn rows(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
@@ -385,6 +386,7 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
 
 fn of_daemon(daemon: &Daemon) -> Vec<LimitRow> {
     let clients = daemon.clients.borrow();
+    let metrics_clients = daemon.metrics_clients.get();
     let mut rows = vec![
         LimitRow {
             most: Some(clients.most as u64),
@@ -417,6 +419,25 @@ fn of_daemon(daemon: &Daemon) -> Vec<LimitRow> {
             "",
             JOBS as u64,
             "refused with a reason",
+        ),
+        LimitRow {
+            most: Some(metrics_clients.most as u64),
+            refused: Some(metrics_clients.refused),
+            ..used(
+                metrics_clients.now,
+                limit(
+                    "metrics-clients",
+                    "",
+                    metrics::CLIENTS as u64,
+                    "who is slow to ask or to read gives way",
+                ),
+            )
+        },
+        limit(
+            "metrics-peers",
+            "",
+            MAX_METRICS_PEERS as u64,
+            "not told of one by one",
         ),
         used(
             daemon.log.len(),

@@ -2,12 +2,12 @@
 
 mod act;
 mod authorize;
-mod certificates;
+pub(crate) mod certificates;
 mod client;
 mod groups;
 mod hubs;
 mod invitations;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod listener;
 mod monitor;
 pub(crate) mod names;
@@ -15,7 +15,7 @@ mod output;
 mod ping;
 mod requests;
 pub(crate) mod server;
-mod show;
+pub(crate) mod show;
 mod tables;
 mod versions;
 mod workspace;

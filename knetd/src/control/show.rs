@@ -25,7 +25,7 @@ use crate::{
 /// Most rows in one answer.
 const ROWS: usize = 1000;
 /// Peers that are asked for at once while links are collected.
-const PEERS_AT_ONCE: usize = 125;
+pub(crate) const PEERS_AT_ONCE: usize = 125;
 /// Peers that are asked for one page of links.
 const PEERS_OF_ONE_PAGE: usize = 1000;
 /// Version of the wire protocol.
@@ -267,7 +267,7 @@ fn wanted(only: &Only, state: &str) -> bool {
 }
 
 /// The rows of these peers, with their links; all are asked for at once.
-async fn peer_rows(
+pub(crate) async fn peer_rows(
     daemon: &RefCell<Daemon>,
     config: &Config,
     places: &[(&str, &str)],
@@ -344,7 +344,7 @@ fn link_cursor(cursor: &str) -> Result<(&str, &str, u8), ApiError> {
     Ok((interface, peer, link))
 }
 
-pub(super) fn mismatch() -> ApiError {
+pub(crate) fn mismatch() -> ApiError {
     ApiError::new(ErrorCode::Internal, "the data plane answered something else")
 }
 

@@ -1,5 +1,11 @@
 //! Certificates: who presents one and gets in by it, whose comes to its end, and when that is told beforehand.
 
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
 use libknet::{
     api::{
         certificate::{Certificate, FormatError, SignedCertificate},
@@ -12,6 +18,7 @@ use super::Daemon;
 use crate::{
     config::{
         admissions::{Admitted, NotAdmitted},
+        revocation_dates::RevocationDates,
         sources::{Departed, Sources, Who, Why},
         watched_file::Change,
     },
@@ -22,6 +29,8 @@ use crate::{
 /// How long before its end that of a certificate is told, in seconds, the longest first.
 const WARNINGS: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
 const DAY: u64 = 86_400;
+/// How soon the dates of revocation lists are written again where they could not be.
+const DATES_AGAIN: Duration = Duration::from_secs(60);
 
 /// When something about the end of a certificate is due.
 #[derive(Debug, Default)]
@@ -32,21 +41,49 @@ pub(super) struct Expiries {
     next: u64,
 }
 
-/// How often somebody with a certificate was not let in.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Refused {
-    /// For whatever reason.
-    pub(crate) all: u64,
-    /// Because it was revoked.
-    pub(crate) revoked: u64,
+/// What of the dates of revocation lists is on the disk.
+#[derive(Debug)]
+pub(super) struct DatesOnDisk {
+    written: RevocationDates,
+    /// Why the latest are not, and when that was tried.
+    problem: Option<(String, Instant)>,
 }
 
+impl DatesOnDisk {
+    /// As they have just been read.
+    pub(super) const fn new(written: RevocationDates) -> Self {
+        Self {
+            written,
+            problem: None,
+        }
+    }
+}
+
+/// How often somebody with a certificate was not let in, by the kind of the refusal, and what was told of the latest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refused(BTreeMap<&'static str, (u64, String)>);
+
 impl Refused {
-    fn count(&mut self, refusal: &Refusal) {
-        self.all = self.all.saturating_add(1);
-        self.revoked = self
-            .revoked
-            .saturating_add(u64::from(*refusal == Refusal::Revoked));
+    fn count(&mut self, refusal: &Refusal, told: &str) {
+        let (count, latest) = self.0.entry(refusal.kind()).or_default();
+        *count = count.saturating_add(1);
+        told.clone_into(latest);
+    }
+
+    /// Kind, how often, and the latest; those that have happened.
+    pub(crate) fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64, &str)> {
+        let all = self.0.iter();
+        all.map(|(kind, (count, latest))| (*kind, *count, latest.as_str()))
+    }
+
+    /// For whatever reason.
+    pub(crate) fn all(&self) -> u64 {
+        self.0.values().map(|(count, _)| count).sum()
+    }
+
+    /// Because it was revoked.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.0.get(Refusal::Revoked.kind()).map_or(0, |(count, _)| *count)
     }
 }
 
@@ -71,6 +108,15 @@ enum Refusal {
     Expired(String),
     #[error("a later certificate of another key has this name")]
     Superseded,
+    #[error(
+        "its address {address} is that of peer {peer}, who was there first; one of the two is to be revoked"
+    )]
+    AddressTaken {
+        /// Which one.
+        address: IpAddr,
+        /// Who has it.
+        peer: String,
+    },
     #[error("there are 65536 peers already")]
     Full,
 }
@@ -88,6 +134,7 @@ impl Refusal {
             Self::NotYet(_) => "not-yet",
             Self::Expired(_) => "expired",
             Self::Superseded => "superseded",
+            Self::AddressTaken { .. } => "address-taken",
             Self::Full => "full",
         }
     }
@@ -114,12 +161,12 @@ impl Daemon {
                 Ok(Some(name)) => came.push((interface, name, presented.remote)),
                 Ok(None) => {}
                 Err((name, refusal)) => {
-                    self.refused.count(&refusal);
                     let who = name.map_or_else(String::new, |name| format!(" of {name}"));
                     let text = format!(
                         "{interface}: certificate{who} from {} refused: {refusal}",
                         presented.remote
                     );
+                    self.refused.count(&refusal, &text);
                     let kind = format!("certificate-refused {interface} {}", refusal.kind());
                     self.tell_certificate(&kind, &text, Loudness::Warn);
                 }
@@ -163,8 +210,8 @@ impl Daemon {
     }
 
     /// How often somebody with a certificate was not let in since the start.
-    pub(crate) const fn refused_certificates(&self) -> Refused {
-        self.refused
+    pub(crate) const fn refused_certificates(&self) -> &Refused {
+        &self.refused
     }
 
     /// Puts among the peers who has presented this, if that is right and something new. Gives his name.
@@ -216,12 +263,34 @@ impl Daemon {
             since_unix_ms: unix_ms(),
         };
         let group = group.clone();
-        match sources.admissions.admit((interface, &group), known_as, admitted) {
+        let meets = |other: &str| self.groups_meet(interface, &group, other);
+        let admission = sources
+            .admissions
+            .admit((interface, &group), known_as, meets, admitted);
+        match admission {
             Ok(()) => Ok(Some(certificate.name.clone())),
             Err(NotAdmitted::Known) => Ok(None),
             Err(NotAdmitted::Superseded) => Err(refuse(Refusal::Superseded)),
+            Err(NotAdmitted::AddressTaken { address, peer }) => {
+                Err(refuse(Refusal::AddressTaken { address, peer }))
+            }
             Err(NotAdmitted::Full) => Err(refuse(Refusal::Full)),
         }
+    }
+
+    /// Whether peers by certificate of these two groups are in a VLAN together.
+    fn groups_meet(&self, interface: &str, a: &str, b: &str) -> bool {
+        let Some(config) = self.of_this_host().interfaces.get(interface) else {
+            return true;
+        };
+        let switchport = |group: &str| {
+            let said = config
+                .groups
+                .get(group)
+                .and_then(|group| group.switchport.clone());
+            said.unwrap_or_default()
+        };
+        !config.vlan_filtering || switchport(a).meets(&switchport(b))
     }
 
     /// Which peer presents this, where it is one.
@@ -252,6 +321,32 @@ impl Daemon {
         }
     }
 
+    /// Remembers on the disk how new the revocation lists in force are.
+    pub(super) fn keep_revocation_dates(&mut self, now: Instant) {
+        let dates = self.sources.certificate_files.note_dates();
+        if *dates == self.dates.written {
+            return;
+        }
+        match dates.write(self.history.directory()) {
+            Ok(()) => {
+                self.dates.written = dates.clone();
+                self.dates.problem = None;
+            }
+            Err(error) => {
+                let text = format!("an older revocation list would be believed after a restart: {error}");
+                let known = self.dates.problem.replace((text.clone(), now));
+                if known.is_none_or(|(known, _)| known != text) {
+                    self.tell_certificate("revocation-dates", &text, Loudness::Warn);
+                }
+            }
+        }
+    }
+
+    /// Why they are not on the disk.
+    pub(crate) fn revocation_dates_problem(&self) -> Option<&str> {
+        self.dates.problem.as_ref().map(|(text, _)| text.as_str())
+    }
+
     /// There may be other certificates than before.
     pub(super) fn certificates_changed(&mut self) {
         self.expiries.next = 0;
@@ -260,6 +355,10 @@ impl Daemon {
     /// What is due about once a second: whose certificate has come to its end is no peer any more, and who has 30 days, 7 or
     /// one left is told of.
     pub(super) fn tick_certificates(&mut self) {
+        let since = self.dates.problem.as_ref().map(|(_, since)| since.elapsed());
+        if since.is_some_and(|since| since >= DATES_AGAIN) {
+            self.keep_revocation_dates(Instant::now());
+        }
         let now = unix_ms() / 1000;
         if now < self.expiries.next {
             return;

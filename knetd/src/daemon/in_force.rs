@@ -1,10 +1,11 @@
 //! The way into force: what of a configuration concerns this host, and what is to run with that.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
 
 use libknet::api::{
     diff::peer_differences,
     group::{Before, Clash, Lists, WithoutGroups},
+    metrics::MetricsListener,
     model::{Config, PeerConfig},
     problem::Problem,
 };
@@ -15,13 +16,15 @@ use super::{
 };
 use crate::{
     config::{
-        key_files::Patience,
+        key_files,
         keys::Keys,
         plan::Setups,
         setup::{Certificates, Setup, group_keys},
         sources::{Departed, Sources},
     },
-    host_check, workers,
+    host_check,
+    metrics::endpoint::Patience,
+    workers,
 };
 
 /// What is to run with a configuration.
@@ -56,7 +59,13 @@ impl Daemon {
             (workers, s.sockets.len())
         });
         host_check::enough_descriptors(sizes).map_err(CommitError::System)?;
-        self.transform(&prepared.setups)?;
+        let listened = self.metrics.wanted();
+        self.listen_for_metrics(&prepared)?;
+        if let Err(error) = self.transform(&prepared.setups) {
+            // It was there a moment ago; if it is not now, it is tried again.
+            let _ = self.metrics.follow(listened, Patience::Wait);
+            return Err(error);
+        }
         self.of_this_host = prepared.of_this_host;
         self.sources = prepared.sources;
         if let Some(watch) = &self.file_watch {
@@ -69,9 +78,27 @@ impl Daemon {
             Some(keys) => self.keys = keys,
             None => self.doubt_keys_of(&before),
         }
+        self.keep_revocation_dates(Instant::now());
         self.tell_departed(&prepared.departed);
         self.certificates_changed();
         Ok(())
+    }
+
+    /// Opens the socket at which metrics are told, if it is another one than before.
+    fn listen_for_metrics(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
+        let wanted = prepared.in_force.metrics_listen.map(MetricsListener::socket);
+        let is_of_overlay = |address: &SocketAddr| {
+            let addresses = prepared.setups.values().flat_map(|setup| &setup.addresses);
+            addresses.into_iter().any(|(of, _)| *of == address.ip())
+        };
+        let patience = match self.patience {
+            key_files::Patience::Wait => Patience::Wait,
+            key_files::Patience::Refuse if wanted.as_ref().is_some_and(is_of_overlay) => {
+                Patience::AwaitAddress
+            }
+            key_files::Patience::Refuse => Patience::Refuse,
+        };
+        self.metrics.follow(wanted, patience).map_err(CommitError::System)
     }
 
     /// Erases the keys that the running configuration does not name.
@@ -187,7 +214,7 @@ impl Daemon {
                 .iter()
                 .filter_map(|problem| Some((key_files.blamed_for(problem)?, problem.to_string())))
                 .collect();
-            if self.patience == Patience::Refuse || blamed.is_empty() {
+            if self.patience == key_files::Patience::Refuse || blamed.is_empty() {
                 return Err(problems);
             }
             // Then these files list nobody.

@@ -353,6 +353,121 @@ fn whom_an_authority_certifies_is_a_peer_until_it_is_revoked_or_ends() {
     site.daemon.wait_for_line("has expired");
 }
 
+/// The one that was there first keeps the address, also with a renewed certificate, until it is revoked.
+#[test]
+fn of_two_certificates_with_one_address_the_first_counts() {
+    let wait = Duration::from_secs(10);
+    let site = Site::new();
+    let address = ["--group", "clients", "--address", "10.200.0.7/24"];
+    site.give(&site.sign(&address));
+    let _client = site.client.start();
+    wait_for("the session", wait, || site.is_up());
+
+    let other = site.client.key("k2");
+    let certificate = ca(&site.directory, &[&["sign", "c2", &other], &address[..]].concat()).unwrap();
+    site.client.file("k2.crt", &certificate, 0o644);
+    let hub_key = crate::host::public_key(&fs::read_to_string(site.hub.directory.join("k.key")).unwrap());
+    site.client
+        .client()
+        .edit(&format!(
+            "interface kd1\nprivate-key file k2.key\ncertificate k2.crt\nlocal 0 any port 7701\npeer hub\npublic-key \
+             {hub_key}\nlink 0 remote 10.1.0.1 port 7700\n"
+        ))
+        .unwrap();
+    site.daemon.wait_for_line(
+        "certificate of c2 from 10.1.0.2:7701 refused: its address 10.200.0.7 is that of peer c1, who was there first",
+    );
+    let refusals = certificates(&site.hub).refusals;
+    let [row] = &refusals[..] else {
+        panic!("{refusals:?}")
+    };
+    assert!(
+        row.reason == "address-taken" && row.latest.contains("c2"),
+        "{row:?}"
+    );
+    let of_c1 = || {
+        let rows = certificates(&site.hub).rows;
+        rows.into_iter()
+            .find(|row| row.name == "c1")
+            .map(|row| row.serial)
+    };
+    let before = of_c1();
+    std::thread::sleep(Duration::from_millis(1100));
+    site.give(&site.sign(&address));
+    wait_for("the renewed one", wait, || of_c1().is_some() && of_c1() != before);
+    assert!(site.is_up());
+
+    ca(&site.directory, &["revoke", "c1"]).unwrap();
+    wait_for("the end", wait, || site.peer().is_none());
+    site.client
+        .client()
+        .ask(RequestBody::ResetPeer {
+            interface: Some("kd1".into()),
+            peer: "hub".into(),
+            link: None,
+        })
+        .unwrap();
+    wait_for("the other one", wait, || {
+        certificates(&site.hub).rows.iter().any(|row| row.name == "c2")
+    });
+}
+
+/// Whoever puts an old revocation list back and has knetd start anew gets nobody in.
+#[test]
+fn an_older_revocation_list_is_not_believed_after_a_restart() {
+    let wait = Duration::from_secs(10);
+    let mut site = Site::new();
+    let list = site.directory.join("ca.crl");
+    let old = fs::read(&list).unwrap();
+    site.give(&site.sign(&["--group", "clients"]));
+    let _client = site.client.start();
+    wait_for("the session", wait, || site.is_up());
+    // Lists have dates of whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    ca(&site.directory, &["revoke", "c1"]).unwrap();
+    wait_for("the end", wait, || site.peer().is_none());
+    let new = fs::read(&list).unwrap();
+    site.daemon.signal("-KILL");
+    site.daemon.wait();
+
+    fs::write(&list, &old).unwrap();
+    site.daemon = site.hub.start();
+    site.daemon
+        .wait_for_line("kd0: group clients: nobody gets in by a certificate: ");
+    let problems = certificates(&site.hub).problems;
+    assert!(
+        problems
+            .iter()
+            .any(|text| text.contains("a revocation list of example of ")
+                && text.contains("was in force already")),
+        "{problems:?}"
+    );
+    wait_for("a refusal", wait, || certificates(&site.hub).counts.refused > 0);
+    assert!(site.peer().is_none());
+    fs::write(&list, &new).unwrap();
+    wait_for("a refusal by the list", wait, || {
+        let report = certificates(&site.hub);
+        report.problems.is_empty() && report.counts.refused_as_revoked > 0
+    });
+
+    // Where the date cannot be kept, that is told, and the list counts all the same.
+    let dates = site.hub.directory.join("knetd.conf.revisions/revocation-lists");
+    assert!(fs::read_to_string(&dates).unwrap().contains("\nkd0 clients "));
+    fs::remove_file(&dates).unwrap();
+    fs::create_dir(&dates).unwrap();
+    std::thread::sleep(Duration::from_millis(1100));
+    ca(&site.directory, &["sign", "c2", STRANGER, "--group", "clients"]).unwrap();
+    ca(&site.directory, &["revoke", "c2"]).unwrap();
+    site.daemon
+        .wait_for_line("an older revocation list would be believed after a restart: ");
+    site.daemon.wait_for_line("2 certificates are revoked");
+    let problems = certificates(&site.hub).problems;
+    assert!(
+        problems.iter().any(|text| text.contains("revocation-lists")),
+        "{problems:?}"
+    );
+}
+
 #[test]
 fn files_of_certificates_are_checked() {
     let site = Site::new();

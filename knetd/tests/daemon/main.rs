@@ -18,6 +18,7 @@ mod host;
 mod invitations;
 mod keys;
 mod lifecycle;
+mod metrics;
 mod names;
 mod one_file;
 mod revisions;

@@ -309,6 +309,12 @@ pub enum Leaf {
     VerifySource,
     /// `arp inspection`
     ArpInspection,
+    /// `metrics listen`
+    MetricsListen,
+    /// `metrics peers`
+    MetricsPeers,
+    /// `arp inspection validate source-mac`
+    ValidateSourceMac,
 }
 
 /// A place in the configuration's tree, as precise as is known.

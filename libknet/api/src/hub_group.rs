@@ -25,7 +25,7 @@ impl PeerConfig {
 }
 
 /// What the port of a group is made of, and the line that says it.
-type Said = [(Leaf, &'static str, String); 14];
+type Said = [(Leaf, &'static str, String); 15];
 
 fn said(peer: &PeerConfig) -> Said {
     let flag = |on: bool| if on { "on" } else { "off" }.to_owned();
@@ -48,6 +48,11 @@ fn said(peer: &PeerConfig) -> Said {
         (Leaf::Switchport, "switchport", vlans(peer.switchport.as_ref())),
         (Leaf::VerifySource, "ip verify source", flag(guard.verify_source)),
         (Leaf::ArpInspection, "arp inspection", flag(guard.arp_inspection)),
+        (
+            Leaf::ValidateSourceMac,
+            "arp inspection validate source-mac",
+            flag(guard.validate_source_mac),
+        ),
         (Leaf::IpBinding, "source binding", list(&guard.bindings, "none")),
         (Leaf::MacLimit, "mac limit", number(peer.mac_limit.map(u32::from))),
         (

@@ -7,6 +7,7 @@
 //! | how many peers are kept so that a change costs what it is | [`persistent_map`] |
 //! | certificates and invitations, how points in time are written | [`certificate`], [`invitation`], [`moment`] |
 //! | one file for all hosts | [`host`] |
+//! | where metrics are told | [`metrics`] |
 //! | how a change of the configuration is named and applied | [`edit`], [`apply`] |
 //! | how two configurations differ, and how changes of two people come together | [`mod@diff`], [`text_diff`], [`mod@rebase`] |
 //! | what a line means, what may come next, what is wrong | [`grammar`]; all lines: [`mod@reference`] |
@@ -26,6 +27,7 @@ pub mod invitation;
 pub mod link_settings;
 pub mod load;
 pub mod message;
+pub mod metrics;
 pub mod model;
 pub mod moment;
 pub mod persistent_map;

@@ -12,6 +12,7 @@ pub use crate::{
     group::GroupConfig,
     host::lines::HostLines,
     link_settings::LinkSettings,
+    metrics::MetricsListener,
     persistent_map::PersistentMap,
     source_guard::{Guard, SourceGuard},
     switchport::{Switchport, VlanList},
@@ -29,6 +30,10 @@ pub const DEFAULT_MTU: u16 = 1400;
 pub struct Config {
     /// The name in the prompt and in the log. `None`: the host's own name.
     pub hostname: Option<String>,
+    /// Where metrics are told to who asks. `None`: nowhere.
+    pub metrics_listen: Option<MetricsListener>,
+    /// Also those of each peer and link.
+    pub metrics_peers: bool,
     /// The interfaces by the name of their TAP: at most 15 bytes, a valid Linux interface name.
     pub interfaces: BTreeMap<String, InterfaceConfig>,
     /// What is in force on one host only, by its name: see [`Self::on_host`].

@@ -7,7 +7,7 @@ mod hubs;
 mod invitations;
 
 pub use addresses::{GuardRow, MacRow, NeighborRow};
-pub use certificates::{AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport};
+pub use certificates::{AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, RefusalRow};
 pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow};
 
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,27 @@ pub struct InterfaceRow {
     pub workers_auto: bool,
     /// Its workers, in the order of their numbers.
     pub workers: Vec<WorkerRow>,
+    /// The links of its peers.
+    pub links: LinkCountsRow,
+    /// Datagrams sent again over another link.
+    pub resent: Traffic,
+}
+
+/// How many links are in which state, by the words of [`LinkRow::state`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCountsRow {
+    /// In use, or ready to be.
+    pub up: u32,
+    /// In doubt.
+    pub suspect: u32,
+    /// Answers arrive, and not enough of them yet.
+    pub probing: u32,
+    /// No answers, or no address.
+    pub down: u32,
+    /// The local address or device is not usable.
+    pub local_down: u32,
+    /// Shut down here or at the other end.
+    pub admin_down: u32,
 }
 
 /// A worker of an interface: a thread with some of the peers.

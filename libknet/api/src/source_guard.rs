@@ -23,6 +23,7 @@ static UNGUARDED: SourceGuard = SourceGuard {
     bindings: Vec::new(),
     verify_source: false,
     arp_inspection: false,
+    validate_source_mac: false,
 };
 
 /// What a peer may use.
@@ -38,6 +39,8 @@ pub struct SourceGuard {
     pub verify_source: bool,
     /// ARP and neighbour discovery claim given addresses only.
     pub arp_inspection: bool,
+    /// ARP and neighbour discovery name the MAC address that their frame comes from, and no other.
+    pub validate_source_mac: bool,
 }
 
 /// The same, of which nothing takes memory where nothing is said.
@@ -97,6 +100,7 @@ impl Guard {
                 said.bindings.sort_by_key(|binding| binding.address.is_ipv6());
                 said.verify_source |= group.verify_source;
                 said.arp_inspection |= group.arp_inspection;
+                said.validate_source_mac |= group.validate_source_mac;
             });
         }
         all

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     edit::{Context, Leaf, Op, Place},
     group, hub_group,
+    metrics::MetricsListener,
     model::{
         Config, InterfaceConfig, LinkConfig, Local, MAX_PEERS, Mtu, PeerConfig, PublicKey, Remote, Switchport,
     },
@@ -67,6 +68,7 @@ impl Config {
         those: impl Fn(&str, &'a InterfaceConfig) -> Option<BTreeSet<&'a str>>,
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
+        problems.extend(self.metrics_listen.and_then(MetricsListener::problem));
         let mut sockets = Sockets::default();
         for (name, interface) in &self.interfaces {
             let mut report = Report {

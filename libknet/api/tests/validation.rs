@@ -207,6 +207,28 @@ fn same_as_looked_at_whole(changes: Vec<Vec<Vec<String>>>) -> Result<(), TestCas
     Ok(())
 }
 
+#[test]
+fn metrics_are_told_to_others_only_where_that_is_said() {
+    let metrics = |line: &str| Config::default().edited(&ops(&[format!("metrics listen {line}")]));
+    for good in [
+        "127.0.0.1 port 9273",
+        "127.3.2.1 port 1",
+        "::1 port 9273",
+        "192.0.2.1 port 9273 exposed",
+        "any6 port 9273 exposed",
+    ] {
+        let edited = metrics(good).unwrap_or_else(|problems| panic!("{good}: {problems:?}"));
+        let written = knet_api::render::render(&edited.config, false);
+        assert!(written.contains(&format!("metrics listen {good}\n")), "{written}");
+    }
+    for wrong in ["any port 9273", "192.0.2.1 port 9273", "2001:db8::1 port 9273"] {
+        let problems = metrics(wrong).expect_err(wrong);
+        assert!(problems[0].text.contains("whoever reaches"), "{problems:?}");
+        let expected = problems[0].expected.as_deref().unwrap_or_default();
+        assert!(expected.contains("exposed"), "{problems:?}");
+    }
+}
+
 /// The one that was there keeps its key, and the mistake is told whichever of the two is typed.
 #[test]
 fn a_key_that_another_peer_has_is_refused() {

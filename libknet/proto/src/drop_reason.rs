@@ -79,7 +79,7 @@ drop_reasons! {
     MacLimit "mac-limit" "The source address is one more than the `mac limit` of its peer.",
     PortSecurity "port-security" "The source address is none that the peer may use: not one of its `mac allowed`, or one more than stick to it (`mac sticky`).",
     SourceGuard "source-guard" "An IP packet from an address that was not given to the peer (`ip verify source`), or one that could not be looked at.",
-    ArpInspection "arp-inspection" "ARP or neighbour discovery that claims an address that was not given to the peer (`arp inspection`), or that could not be looked at.",
+    ArpInspection "arp-inspection" "ARP or neighbour discovery that claims an address that was not given to the peer (`arp inspection`), or names a MAC address that is not the frame's (`arp inspection validate source-mac`), or that could not be looked at.",
     StormControl "storm-control" "Broadcast, multicast or unknown unicast beyond the rate for one peer.",
     HubStandby "hub-standby" "A frame of a hub that is not the active one of its group, and for no station of ours: the active one brings it too.",
     HubEcho "hub-echo" "A frame of our own that came back from the hub that has just taken over.",

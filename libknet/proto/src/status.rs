@@ -41,6 +41,16 @@ pub enum LinkState {
 }
 
 impl LinkState {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AdminDown,
+        Self::LocalDown,
+        Self::Down,
+        Self::Probing,
+        Self::Suspect,
+        Self::Up,
+    ];
+
     /// The word that `show links` prints.
     pub const fn name(self) -> &'static str {
         match self {
@@ -122,6 +132,40 @@ pub struct InterfaceStatus {
     pub gaps: u64,
     /// Everything that was discarded, by reason.
     pub drops: DropCounters,
+    /// The links of its peers.
+    pub links: LinkCounts,
+    /// Datagrams sent again over another link.
+    pub resent: Traffic,
+}
+
+/// How many links are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts([u32; LinkState::ALL.len()]);
+
+impl LinkCounts {
+    /// How many are in `state`.
+    pub const fn get(&self, state: LinkState) -> u32 {
+        self.0[state as usize]
+    }
+
+    /// One more is in `state`.
+    pub const fn enter(&mut self, state: LinkState) {
+        self.0[state as usize] += 1;
+    }
+
+    /// One less is.
+    pub const fn leave(&mut self, state: LinkState) {
+        let count = &mut self.0[state as usize];
+        debug_assert!(*count > 0, "each link that leaves a state has entered it");
+        *count = count.saturating_sub(1);
+    }
+
+    /// Adds those of others.
+    pub fn add(&mut self, others: &Self) {
+        for (all, more) in self.0.iter_mut().zip(others.0) {
+            *all += more;
+        }
+    }
 }
 
 /// What goes from one worker of an interface to another.

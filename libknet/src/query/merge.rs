@@ -109,6 +109,8 @@ fn add_status(all: &mut InterfaceStatus, next: &InterfaceStatus) {
         neighbor_answers,
         gaps,
         drops,
+        links,
+        resent,
     } = next;
     all.peers += peers;
     all.peers_up += peers_up;
@@ -123,6 +125,8 @@ fn add_status(all: &mut InterfaceStatus, next: &InterfaceStatus) {
     all.neighbor_answers += neighbor_answers;
     all.gaps += gaps;
     add_drops(&mut all.drops, drops);
+    all.links.add(links);
+    add_traffic(&mut all.resent, *resent);
 }
 
 fn add_handover(all: &mut Handover, next: Handover) {

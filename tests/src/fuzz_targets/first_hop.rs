@@ -44,6 +44,7 @@ fn guard(given: &[(IpAddr, u8)]) -> SourceGuard {
         bindings: given.iter().map(network).collect(),
         verify_source: true,
         arp_inspection: true,
+        validate_source_mac: false,
         ..GuardRules::default()
     })
 }

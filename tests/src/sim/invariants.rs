@@ -1,4 +1,4 @@
-//! The rules that hold in every world, whatever is done to it: I4 to I8, I11, I14, I15 and I17 to I19 of the test plan. I1 to I3
+//! The rules that hold in every world, whatever is done to it: I4 to I8, I11, I14, I15 and I17 to I20 of the test plan. I1 to I3
 //! are in the [`ledger`](super::ledger), which sees every datagram and every frame.
 //!
 //! [`World::wind_up`] ends any run: it checks what the run has left, mends everything, and checks that all is as if
@@ -13,8 +13,8 @@ use knet_proto::{
     hub_group::Standing,
     ids::{MacAddr, PeerId},
     resend_ring::REPLAY_MAX_AGE,
-    shard::Parcel,
-    status::{LinkState, PeerStatus, Port},
+    shard::{Parcel, Shard},
+    status::{LinkCounts, LinkState, PeerStatus, Port},
     time::{Span, Time},
 };
 
@@ -386,7 +386,7 @@ impl World {
         }
     }
 
-    /// I14: a host that has nothing to do holds nothing.
+    /// I14: a host that has nothing to do holds nothing. I20: it knows how many of its links are in which state.
     pub fn check_memory(&mut self) {
         let links = usize::from(self.setup.links);
         for n in 0..self.setup.nodes {
@@ -406,6 +406,11 @@ impl World {
                 let idle = outbox.is_empty()
                     && outbox.news.is_empty()
                     && outbox.parcels.iter().all(Parcel::is_empty);
+                let (counted, there) = (shard.interface_status().links, link_counts(shard));
+                if counted != there {
+                    let text = format!("I20: worker {worker} of {n} counts {counted:?}, and has {there:?}");
+                    self.ledger.breach(self.now, text);
+                }
                 if !empty || !bounded || !idle || !quiet {
                     let text = format!(
                         "I14: worker {worker} of {n}, with {own} of {all} peers and nothing to do, holds {h:?}"
@@ -562,6 +567,16 @@ impl World {
             self.check_hold(n);
         }
     }
+}
+
+/// The links of a worker's peers, by looking at each.
+fn link_counts(shard: &Shard) -> LinkCounts {
+    let mut counts = LinkCounts::default();
+    let (peers, _) = shard.peers_page(PeerId(0), usize::MAX);
+    for link in peers.iter().flat_map(|peer| &peer.links) {
+        counts.enter(link.state);
+    }
+    counts
 }
 
 fn seconds(at: Time) -> String {

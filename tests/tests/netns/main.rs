@@ -15,6 +15,7 @@ mod key_erasure;
 mod lab;
 mod lifetime;
 mod lossless;
+mod metrics;
 mod mtu;
 mod one_file;
 mod pasting;

@@ -45,7 +45,12 @@ fn datagram(mac: &str, source: &str) -> String {
 
 /// Says to all that this address of IPv4 is at that MAC address.
 fn claim(mac: &str, address: &str) -> String {
-    format!("{BROADCAST}{mac}08060001080006040002{mac}{address}{BROADCAST}{address}")
+    claim_from(mac, mac, address)
+}
+
+/// The same in a frame from another MAC address.
+fn claim_from(source: &str, mac: &str, address: &str) -> String {
+    format!("{BROADCAST}{source}08060001080006040002{mac}{address}{BROADCAST}{address}")
 }
 
 /// What the hub was told of a peer, and has dropped of it.
@@ -138,6 +143,21 @@ fn nobody_takes_the_addresses_of_another_client() -> Result<()> {
     for (from, to) in [(hub, B), (B, A), (A, B)] {
         reach(&mesh, from, to)?;
     }
+    // Whoever says that his own address is at the MAC address of another is not believed, where that is said.
+    mesh.daemon(hub).edit(&[
+        "interface knet0",
+        &format!("peer {a}"),
+        "arp inspection validate source-mac",
+    ])?;
+    let [_, _, before] = drops(&mesh, hub, &a)?;
+    send(A, &[&claim_from(&own, &other, &own_ip), &claim(&own, &own_ip)])?;
+    wait_until("the drop", Duration::from_secs(10), || {
+        match drops(&mesh, hub, &a) {
+            Ok([_, _, now]) if now == before + 1 => Ok(()),
+            other => Err(format!("{before}, {other:?}")),
+        }
+    })?;
+    reach(&mesh, A, hub)?;
     // Whoever takes another address with its own tools gets nowhere with it.
     let taken = format!("{}/32", overlay_v4(B));
     mesh.lab

@@ -4,24 +4,76 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::access::Accessor;
 use crate::{
+    metrics::{EXPOSED, MetricsListener},
     model::{
-        Cipher, GroupConfig, HubMember, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy, PeerConfig,
-        Remote,
+        Cipher, Config, GroupConfig, HubMember, InterfaceConfig, LinkConfig, Local, Mtu, MtuPolicy,
+        PeerConfig, Remote,
     },
     value::Value,
 };
 
+/// An address that a socket of this host is bound to, as the argument of a line.
+pub(super) fn local_address(address: IpAddr) -> Value {
+    match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Value::Word("any".to_owned()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Value::Word("any6".to_owned()),
+        address => Value::Address(address),
+    }
+}
+
+/// The other way round.
+pub(super) fn read_local_address(value: &Value) -> Option<IpAddr> {
+    match value {
+        Value::Address(address) => Some(*address),
+        Value::Word(any) if any == "any" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        Value::Word(any6) if any6 == "any6" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        _ => None,
+    }
+}
+
+pub(super) const METRICS_LISTEN: Accessor<Config> = Accessor {
+    get: |config| {
+        let line = |listen: &MetricsListener| {
+            let exposed = listen.exposed.then(|| Value::Word(EXPOSED.to_owned()));
+            vec![
+                local_address(listen.address),
+                Value::Number(u32::from(listen.port)),
+                exposed.unwrap_or(Value::Absent),
+            ]
+        };
+        config.metrics_listen.iter().map(line).collect()
+    },
+    set: |config, values| {
+        let [address, Value::Number(port), exposed] = values else {
+            return false;
+        };
+        let exposed = match exposed {
+            Value::Absent => false,
+            Value::Word(word) if word == EXPOSED => true,
+            _ => return false,
+        };
+        let (Some(address), Ok(port)) = (read_local_address(address), (*port).try_into()) else {
+            return false;
+        };
+        config.metrics_listen = Some(MetricsListener {
+            address,
+            port,
+            exposed,
+        });
+        true
+    },
+    clear: |config, _| {
+        config.metrics_listen = None;
+        true
+    },
+};
+
 pub(super) const LOCAL: Accessor<InterfaceConfig> = Accessor {
     get: |interface| {
-        let address = |local: &Local| match local.address {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Value::Word("any".to_owned()),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Value::Word("any6".to_owned()),
-            address => Value::Address(address),
-        };
         let line = |(number, local): (&u8, &Local)| {
             vec![
                 Value::Number(u32::from(*number)),
-                address(local),
+                local_address(local.address),
                 Value::Number(u32::from(local.port)),
                 local.device.clone().map_or(Value::Absent, Value::Word),
             ]
@@ -32,11 +84,8 @@ pub(super) const LOCAL: Accessor<InterfaceConfig> = Accessor {
         let [Value::Number(number), address, Value::Number(port), device] = values else {
             return false;
         };
-        let address = match address {
-            Value::Address(address) => *address,
-            Value::Word(any) if any == "any" => Ipv4Addr::UNSPECIFIED.into(),
-            Value::Word(any6) if any6 == "any6" => Ipv6Addr::UNSPECIFIED.into(),
-            _ => return false,
+        let Some(address) = read_local_address(address) else {
+            return false;
         };
         let device = match device {
             Value::Word(name) => Some(name.clone()),

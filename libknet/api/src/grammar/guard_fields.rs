@@ -126,6 +126,19 @@ guard!(
     }
 );
 
+guard!(
+    validate_source_mac,
+    |said: &SourceGuard| flag(said.validate_source_mac),
+    |said: &mut SourceGuard, values: &[Value]| {
+        said.validate_source_mac = values.is_empty();
+        values.is_empty()
+    },
+    |said: &mut SourceGuard, _: &[Value]| {
+        said.validate_source_mac = false;
+        true
+    }
+);
+
 fn flag(is_said: bool) -> Vec<Vec<Value>> {
     if is_said { vec![Vec::new()] } else { Vec::new() }
 }

@@ -1,8 +1,9 @@
 //! Accessors of the settings of the hosts of meshes.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use super::access::Accessor;
+use super::{
+    access::Accessor,
+    fields::{local_address, read_local_address},
+};
 use crate::{
     model::{DEFAULT_PORT, MemberConfig, MemberLink},
     value::Value,
@@ -34,15 +35,7 @@ pub(in crate::grammar) const MEMBER_LINK: Accessor<MemberConfig> = Accessor {
                 DEFAULT_PORT => Value::Absent,
                 port => Value::Number(u32::from(port)),
             };
-            let bind = link.bind.map_or(Value::Absent, |bind| {
-                if bind == Ipv4Addr::UNSPECIFIED {
-                    Value::Word("any".to_owned())
-                } else if bind == Ipv6Addr::UNSPECIFIED {
-                    Value::Word("any6".to_owned())
-                } else {
-                    Value::Address(bind)
-                }
-            });
+            let bind = link.bind.map_or(Value::Absent, local_address);
             vec![
                 Value::Number(u32::from(*id)),
                 Value::Address(link.address),
@@ -63,10 +56,7 @@ pub(in crate::grammar) const MEMBER_LINK: Accessor<MemberConfig> = Accessor {
         };
         let bind = match bind {
             Value::Absent => Some(None),
-            Value::Address(bind) => Some(Some(*bind)),
-            Value::Word(any) if any == "any" => Some(Some(Ipv4Addr::UNSPECIFIED.into())),
-            Value::Word(any6) if any6 == "any6" => Some(Some(Ipv6Addr::UNSPECIFIED.into())),
-            _ => None,
+            bind => read_local_address(bind).map(Some),
         };
         let (Ok(id), Some(port), Some(bind)) = (u8::try_from(*id), port, bind) else {
             return false;

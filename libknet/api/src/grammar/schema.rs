@@ -4,7 +4,7 @@
 use super::{
     access::{Access, Accessor, flag, list, number, optional, optional_number},
     common_fields::INTERFACE_SWITCHPORT,
-    fields::{CIPHER, LOCAL, MTU, MTU_POLICY},
+    fields::{CIPHER, LOCAL, METRICS_LISTEN, MTU, MTU_POLICY},
 };
 use crate::{
     edit::{Context, Leaf},
@@ -209,6 +209,30 @@ static OBJECTS: &[Row] = &[
         Leaf::Hostname,
         optional!(Global.hostname: Word),
         &[("hostname", "Name of this node")],
+    ),
+    leaf(
+        (Mode::Global, Impact::Live),
+        ("metrics listen", "<local-address> port <port> [<exposure>]"),
+        Leaf::MetricsListen,
+        Access::Global(METRICS_LISTEN),
+        &[
+            ("metrics", "Counters and gauges for Prometheus"),
+            ("listen", "Answer `GET /metrics` (HTTP) at this address"),
+            ("port", "The TCP port, 9273 for instance"),
+        ],
+    ),
+    leaf(
+        (Mode::Global, Impact::Live),
+        ("metrics peers", ""),
+        Leaf::MetricsPeers,
+        flag!(Global.metrics_peers),
+        &[
+            ("metrics", "Counters and gauges for Prometheus"),
+            (
+                "peers",
+                "Also those of each peer and link, of the first 1000 peers",
+            ),
+        ],
     ),
     object(
         (Mode::Global, Impact::Restart),

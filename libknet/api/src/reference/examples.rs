@@ -19,6 +19,7 @@ pub(super) fn example(name: &str) -> &'static str {
         "ipv6-binding" => "fd00:200:17::/48",
         "local-address" | "member-address" => "192.0.2.1",
         "port" => "7700",
+        "exposure" => "exposed",
         "device" => "eth1",
         "ageing-time" => "600",
         "key" => "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",

@@ -62,4 +62,6 @@ pub struct GuardRow {
     pub dropped_sources: u64,
     /// ARP and neighbour discovery that claimed other addresses, which were dropped.
     pub dropped_claims: u64,
+    /// ARP and neighbour discovery name the MAC address that their frame comes from; others are among those dropped.
+    pub validate_source_mac: bool,
 }

@@ -30,6 +30,19 @@ pub struct CertificatesReport {
     pub problems: Vec<String>,
     /// All of them, counted.
     pub counts: CertificateCounts,
+    /// Who was not let in since the daemon was started, by reason.
+    pub refusals: Vec<RefusalRow>,
+}
+
+/// Certificates that were refused for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalRow {
+    /// The reason's stable name.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+    /// What was told of the latest.
+    pub latest: String,
 }
 
 /// How many certificates there are, those of peers and our own, and how many were refused.

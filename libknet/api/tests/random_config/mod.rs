@@ -9,6 +9,7 @@ use std::{
 use knet_api::{
     diff::diff,
     edit::{Context, Op},
+    metrics::MetricsListener,
     model::{
         Cipher, Config, GroupConfig, Guard, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings,
         Local, MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey,
@@ -57,6 +58,25 @@ fn prefixes(v4: bool) -> impl Strategy<Value = Vec<IpPrefix>> {
             }
         });
         list
+    })
+}
+
+fn metrics_listener() -> impl Strategy<Value = MetricsListener> {
+    let inside = prop_oneof![Just(Ipv4Addr::LOCALHOST.into()), Just(Ipv6Addr::LOCALHOST.into())];
+    let anywhere = prop_oneof![
+        address(true),
+        address(false),
+        Just(Ipv4Addr::UNSPECIFIED.into()),
+        Just(Ipv6Addr::UNSPECIFIED.into())
+    ];
+    let address = prop_oneof![
+        (inside, any::<bool>()),
+        anywhere.prop_map(|address| (address, true))
+    ];
+    (address, 1..=u16::MAX).prop_map(|((address, exposed), port)| MetricsListener {
+        address,
+        port,
+        exposed,
     })
 }
 
@@ -221,6 +241,7 @@ fn guard([kind, a, b, c]: [u8; 4], own: Option<u8>) -> Guard {
             .collect(),
         verify_source: b % 5 == 0,
         arp_inspection: c % 5 == 0,
+        validate_source_mac: a % 5 == 0,
     })
 }
 
@@ -466,23 +487,29 @@ pub(crate) fn config(path: impl Strategy<Value = String> + 'static) -> impl Stra
         option::of(interface(&path)),
         option::weighted(0.3, mesh(&path)),
         option::weighted(0.3, (host(), interface(&path))),
+        option::of(metrics_listener()),
+        any::<bool>(),
     )
-        .prop_map(|(hostname, interface, mesh, host)| {
-            let mut config = Config {
-                hostname,
-                interfaces: interface.map(|i| ("knet0".to_owned(), i)).into_iter().collect(),
-                hosts: BTreeMap::new(),
-            };
-            if let Some(mesh) = mesh {
-                let holder = InterfaceConfig {
-                    meshes: BTreeMap::from([("m".to_owned(), mesh)]),
-                    ..InterfaceConfig::default()
+        .prop_map(
+            |(hostname, interface, mesh, host, metrics_listen, metrics_peers)| {
+                let mut config = Config {
+                    hostname,
+                    metrics_listen,
+                    metrics_peers,
+                    interfaces: interface.map(|i| ("knet0".to_owned(), i)).into_iter().collect(),
+                    hosts: BTreeMap::new(),
                 };
-                config.interfaces.insert("knet2".to_owned(), holder);
-            }
-            if let Some((host, interface)) = host {
-                on_host(&host, interface, &mut config);
-            }
-            config
-        })
+                if let Some(mesh) = mesh {
+                    let holder = InterfaceConfig {
+                        meshes: BTreeMap::from([("m".to_owned(), mesh)]),
+                        ..InterfaceConfig::default()
+                    };
+                    config.interfaces.insert("knet2".to_owned(), holder);
+                }
+                if let Some((host, interface)) = host {
+                    on_host(&host, interface, &mut config);
+                }
+                config
+            },
+        )
 }

@@ -70,6 +70,8 @@ pub struct GuardRules {
     pub verify_source: bool,
     /// ARP and neighbour discovery claim these only.
     pub arp_inspection: bool,
+    /// ARP and neighbour discovery name the MAC address that their frame comes from, and no other.
+    pub validate_source_mac: bool,
 }
 
 impl GuardRules {

@@ -200,7 +200,9 @@ impl Peer {
             match (self.config.link(link).cloned(), self.link(link).is_some()) {
                 (None, true) if !(opened_by_peer && self.config.accepts_any_link()) => {
                     self.say_link_is_gone(env, link);
-                    self.links[link.index()] = None;
+                    if let Some(gone) = self.links[link.index()].take() {
+                        env.status.links.leave(gone.state());
+                    }
                 }
                 (Some(config), false) => self.add_link(env, link, config),
                 (Some(config), true) => {
@@ -259,6 +261,11 @@ impl Peer {
     /// The indices by which it knows our sessions with it.
     pub fn their_indices(&self) -> [Option<ReceiverIndex>; 3] {
         [&self.current, &self.previous, &self.next].map(|s| s.as_ref().map(|s| s.their_index()))
+    }
+
+    /// The state of each of its links.
+    pub fn link_states(&self) -> impl Iterator<Item = LinkState> {
+        self.links().map(Link::state)
     }
 
     /// Where its links lead.
@@ -327,6 +334,7 @@ impl Peer {
         }
         let apart = self.current.as_ref().map(|s| s.heartbeats_apart);
         link.keep_apart(apart.unwrap_or_default());
+        env.status.links.enter(link.state());
         let t = if self.is_up() {
             link.session_begins(env.now, true)
         } else {

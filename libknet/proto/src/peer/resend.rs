@@ -91,9 +91,14 @@ impl Peer {
 
     /// Sends again what is due. Returns true if a deadline has come closer.
     pub(super) fn replay(&mut self, env: &mut Env) -> bool {
-        if !self.ring.get().is_some_and(ResendRing::is_replaying) {
+        let Some(before) = self
+            .ring
+            .get()
+            .filter(|r| r.is_replaying())
+            .map(ResendRing::stats)
+        else {
             return false;
-        }
+        };
         loop {
             let start = env.outbox.arena.bytes.len();
             let Some(ring) = self.ring.get_mut() else { break };
@@ -108,6 +113,14 @@ impl Peer {
             for id in split.iter() {
                 self.resend_in_pieces(env, id, start..start + len);
             }
+        }
+        if let Some(ring) = self.ring.get() {
+            let now = ring.stats();
+            let more = |now: u64, before: u64| now.saturating_sub(before) as usize;
+            env.status.resent.add(
+                more(now.replayed, before.replayed),
+                more(now.replayed_bytes, before.replayed_bytes),
+            );
         }
         if let Some(done) = self.ring.get_mut().and_then(ResendRing::finish)
             && done.frames > 0

@@ -195,6 +195,9 @@ impl Shard {
         for place in peer.places.iter().flatten() {
             self.places.remove(*place, id);
         }
+        for state in peer.link_states() {
+            self.env.status.links.leave(state);
+        }
         self.tell_gone(&peer);
         self.release_indices();
         self.follow_paths(id);

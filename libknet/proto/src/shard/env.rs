@@ -185,6 +185,8 @@ impl Env {
     /// Tells what happened to a link.
     pub fn transition(&mut self, peer: PeerId, link: LinkId, t: &crate::link::Transition, srtt: Span) {
         let (from, to, reason, silent) = (t.from, t.to, t.reason, t.silent);
+        self.status.links.leave(from);
+        self.status.links.enter(to);
         self.event(Event::LinkState {
             peer,
             link,

@@ -108,10 +108,16 @@ impl Shard {
 
     /// Sets every counter to zero.
     pub fn clear_counters(&mut self) {
-        let InterfaceStatus { peers, peers_up, .. } = self.env.status;
+        let InterfaceStatus {
+            peers,
+            peers_up,
+            links,
+            ..
+        } = self.env.status;
         self.env.status = InterfaceStatus {
             peers,
             peers_up,
+            links,
             ..InterfaceStatus::default()
         };
         for peer in self.peers.iter_mut().flatten() {

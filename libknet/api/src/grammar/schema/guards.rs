@@ -83,6 +83,25 @@ macro_rules! rows {
                 ),
             ],
         );
+        pub(in crate::grammar::schema) const VALIDATE_SOURCE_MAC: Row = leaf(
+            (Mode::$mode, Impact::Live),
+            ("arp inspection validate source-mac", ""),
+            Leaf::ValidateSourceMac,
+            Access::$mode(guard_fields::validate_source_mac::$accessor),
+            &[
+                ("arp", "ARP, and neighbour discovery of IPv6"),
+                ("inspection", "Drop what should not come"),
+                ("validate", "What must agree in it"),
+                (
+                    "source-mac",
+                    concat!(
+                        "The MAC address that it names and the one that the frame of ",
+                        $who,
+                        " comes from"
+                    ),
+                ),
+            ],
+        );
         pub(in crate::grammar::schema) const MAC_STICKY: Row = leaf(
             (Mode::$mode, Impact::Live),
             ("mac sticky", "[<mac-limit>]"),

@@ -1,6 +1,7 @@
 //! Every type of argument.
 
 use super::{ArgumentType, Form, Live};
+use crate::metrics::EXPOSED;
 
 /// Every argument type.
 pub const TYPES: &[ArgumentType] = &[
@@ -133,6 +134,15 @@ pub const TYPES: &[ArgumentType] = &[
             Form::Ipv6,
         ],
         help: "Address of this host",
+        live: None,
+    },
+    ArgumentType {
+        name: "exposure",
+        forms: &[Form::Choice(&[(
+            EXPOSED,
+            "Also where others than this host can reach it: there is neither encryption nor a password",
+        )])],
+        help: "Where the address is not loopback",
         live: None,
     },
     ArgumentType {

@@ -36,14 +36,17 @@ const ROUTER_SOLICITATION: u8 = 133;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REDIRECT: u8 = 137;
+/// Options of neighbour discovery that name the MAC address of who sends it, or of who the target is (RFC 4861, section 4.6).
+const LINK_LAYER: [u8; 2] = [1, 2];
 
 impl GuardRules {
     /// Whether a frame claims no address that was not given.
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), DropReason> {
-        if !self.verify_source && !self.arp_inspection {
+        if !self.verify_source && !self.looks_at_claims() {
             return Ok(());
         }
         let frame = EthernetFrame::new(bytes)?;
+        let from = frame.src();
         let (tags, ethertype) = frame.vlan_tags();
         let payload_at = tags
             .iter()
@@ -51,15 +54,19 @@ impl GuardRules {
             .fold(ETHERNET_HEADER_LEN, |at, _| at.saturating_add(4));
         let payload = bytes.get(payload_at..).unwrap_or_default();
         match ethertype {
-            ETHERTYPE_ARP => self.check_arp(payload),
+            ETHERTYPE_ARP => self.check_arp(from, payload),
             ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => match IpPacket::in_frame(bytes) {
-                Some(packet) => self.check_packet(&packet),
+                Some(packet) => self.check_packet(from, &packet),
                 None => self.refuse_hidden(),
             },
             tag if TAGS.contains(&tag) => self.refuse_hidden(),
             length if length < ETHERTYPES && is_in_snap(payload) => self.refuse_hidden(),
             _ => Ok(()),
         }
+    }
+
+    fn looks_at_claims(&self) -> bool {
+        self.arp_inspection || self.validate_source_mac
     }
 
     fn refuse_hidden(&self) -> Result<(), DropReason> {
@@ -71,25 +78,39 @@ impl GuardRules {
     }
 
     /// RFC 826. Who has no address yet asks for the one that it is to have (RFC 5227).
-    fn check_arp(&self, packet: &[u8]) -> Result<(), DropReason> {
+    fn check_arp(&self, from: MacAddr, packet: &[u8]) -> Result<(), DropReason> {
+        if !self.looks_at_claims() {
+            return Ok(());
+        }
+        let (Some([_, _, 8, 0, 6, 4]), Some(mac), Some(sender), Some(target)) = (
+            packet.first_chunk(),
+            mac_at(packet, 8),
+            ipv4_at(packet, 14),
+            ipv4_at(packet, 24),
+        ) else {
+            return Err(DropReason::ArpInspection);
+        };
+        self.check_mac(from, mac)?;
         if !self.arp_inspection {
             return Ok(());
         }
-        let (Some([_, _, 8, 0, 6, 4]), Some(sender), Some(target)) =
-            (packet.first_chunk(), ipv4_at(packet, 14), ipv4_at(packet, 24))
-        else {
-            return Err(DropReason::ArpInspection);
-        };
         let claimed = if sender.is_unspecified() { target } else { sender };
         self.claim(claimed.into())
     }
 
-    fn check_packet(&self, packet: &IpPacket<'_>) -> Result<(), DropReason> {
+    fn check_mac(&self, from: MacAddr, named: MacAddr) -> Result<(), DropReason> {
+        if self.validate_source_mac && named != from {
+            return Err(DropReason::ArpInspection);
+        }
+        Ok(())
+    }
+
+    fn check_packet(&self, from: MacAddr, packet: &IpPacket<'_>) -> Result<(), DropReason> {
         match packet.addresses {
             Addresses::V4 { src, .. } => self.verify(src.into(), || is_dhcp(packet)),
             Addresses::V6 { src, .. } => {
                 self.verify(src.into(), || is_before_an_address(packet))?;
-                self.check_discovery(src, packet)
+                self.check_discovery(from, src, packet)
             }
         }
     }
@@ -105,8 +126,13 @@ impl GuardRules {
     }
 
     /// RFC 4861.
-    fn check_discovery(&self, source: Ipv6Addr, packet: &IpPacket<'_>) -> Result<(), DropReason> {
-        if !self.arp_inspection || packet.part == Part::Later {
+    fn check_discovery(
+        &self,
+        from: MacAddr,
+        source: Ipv6Addr,
+        packet: &IpPacket<'_>,
+    ) -> Result<(), DropReason> {
+        if !self.looks_at_claims() || packet.part == Part::Later {
             return Ok(());
         }
         let (kind, target) = match (packet.protocol, packet.payload()) {
@@ -126,6 +152,12 @@ impl GuardRules {
         if !(ROUTER_SOLICITATION..=REDIRECT).contains(&kind) {
             return Ok(());
         }
+        if self.validate_source_mac {
+            self.check_options(from, kind, packet)?;
+        }
+        if !self.arp_inspection {
+            return Ok(());
+        }
         if !source.is_unspecified() {
             self.claim(source.into())?;
         }
@@ -135,6 +167,40 @@ impl GuardRules {
             Some(target) if is_claim => self.claim(target.into()),
             None if is_claim => Err(DropReason::ArpInspection),
             _ => Ok(()),
+        }
+    }
+
+    /// The MAC addresses in the options of neighbour discovery. A redirect is about somebody else's.
+    fn check_options(&self, from: MacAddr, kind: u8, packet: &IpPacket<'_>) -> Result<(), DropReason> {
+        let begin = match kind {
+            ROUTER_SOLICITATION => 8,
+            SOLICITATION | ADVERTISEMENT => 24,
+            REDIRECT => return Ok(()),
+            // A router advertisement.
+            _ => 16,
+        };
+        // Of a fragment the rest is not here; RFC 6980 forbids it.
+        let options = packet
+            .payload()
+            .get(begin..)
+            .filter(|_| packet.part == Part::Whole);
+        let mut rest = options.ok_or(DropReason::ArpInspection)?;
+        while let [kind, eights, ..] = *rest {
+            let len = usize::from(eights).saturating_mul(8);
+            let (option, behind) = rest
+                .split_at_checked(len)
+                .filter(|_| len > 0)
+                .ok_or(DropReason::ArpInspection)?;
+            if LINK_LAYER.contains(&kind) {
+                let named = mac_at(option, 2).ok_or(DropReason::ArpInspection)?;
+                self.check_mac(from, named)?;
+            }
+            rest = behind;
+        }
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(DropReason::ArpInspection)
         }
     }
 
@@ -160,6 +226,10 @@ impl GuardRules {
         address.is_unicast_link_local()
             && (!self.bindings.iter().any(is_link_local) || own.any(|mac| link_local(*mac) == address))
     }
+}
+
+fn mac_at(packet: &[u8], at: usize) -> Option<MacAddr> {
+    packet.get(at..)?.first_chunk().copied().map(MacAddr)
 }
 
 fn ipv4_at(packet: &[u8], at: usize) -> Option<Ipv4Addr> {

@@ -131,6 +131,75 @@ fn packets_come_from_given_addresses() {
     assert_eq!(rules(false, false, &[]).check(&arp(1, OTHER4, OTHER4)), Ok(()));
 }
 
+/// A message of neighbour discovery with these options.
+fn with_options(kind: u8, options: &[&[u8]]) -> Vec<u8> {
+    let fixed = match kind {
+        ROUTER_SOLICITATION => [&[kind, 0, 0, 0, 0, 0, 0, 0][..], &[]].concat(),
+        134 => [&[kind][..], &[0; 15]].concat(),
+        _ => discovery(kind, "fd00::1"),
+    };
+    icmp6("fd00::1", &[fixed, options.concat()].concat())
+}
+
+#[test]
+fn the_mac_address_that_is_named_is_the_one_of_the_frame() {
+    let guard = GuardRules {
+        validate_source_mac: true,
+        ..GuardRules::default()
+    };
+    let named = |mac: [u8; 6]| {
+        let mut frame = arp(2, OTHER4, OTHER4);
+        frame[22..28].copy_from_slice(&mac);
+        guard.check(&frame)
+    };
+    let other = [2, 0, 0, 0, 0, 0x0b];
+    assert_eq!(
+        named(build::SRC_MAC),
+        Ok(()),
+        "of which address it is does not matter here"
+    );
+    assert_eq!(named(other), Err(CLAIM));
+    assert_eq!(
+        guard.check(&tagged(&[[0x8100, 5]], &arp(1, OTHER4, OTHER4))),
+        Ok(())
+    );
+    let mut hidden = tagged(&[[0x8100, 5]], &arp(1, OTHER4, OTHER4));
+    hidden[26..32].copy_from_slice(&other);
+    assert_eq!(guard.check(&hidden), Err(CLAIM));
+    assert_eq!(guard.check(&arp(1, OTHER4, OTHER4)[..30]), Err(CLAIM), "cut off");
+    assert_eq!(both(&[OWN4]).check(&arp(1, [10, 0, 0, 1], OTHER4)), Ok(()));
+
+    let option = |kind: u8, mac: [u8; 6]| [&[kind, 1][..], &mac].concat();
+    let nonce = [14, 1, 1, 2, 3, 4, 5, 6];
+    for kind in [ROUTER_SOLICITATION, 134, SOLICITATION, ADVERTISEMENT] {
+        let check = |options: &[&[u8]]| guard.check(&with_options(kind, options));
+        for number in LINK_LAYER {
+            let (own, foreign) = (option(number, build::SRC_MAC), option(number, other));
+            assert_eq!(check(&[&nonce, &own]), Ok(()), "{kind}");
+            assert_eq!(check(&[&nonce, &foreign]), Err(CLAIM), "{kind}");
+            assert_eq!(check(&[&own, &foreign]), Err(CLAIM), "{kind}");
+            assert_eq!(check(&[&own[..7]]), Err(CLAIM), "{kind}: cut off");
+        }
+        assert_eq!(check(&[]), Ok(()), "{kind}");
+        assert_eq!(
+            check(&[&[1, 0, 0, 0, 0, 0, 0, 0]]),
+            Err(CLAIM),
+            "{kind}: of no length"
+        );
+        assert_eq!(check(&[&[1]]), Err(CLAIM), "{kind}: half an option");
+    }
+    // A redirect names the MAC address of somebody else.
+    assert_eq!(guard.check(&with_options(REDIRECT, &[&option(2, other)])), Ok(()));
+    // Where it is not said nobody looks.
+    let foreign = with_options(ADVERTISEMENT, &[&option(2, other)]);
+    assert_eq!(both(&[OWN6]).check(&foreign), Ok(()));
+    assert_eq!(
+        guard.check(&udp4(OTHER4, 53)),
+        Ok(()),
+        "and of IP nothing is said"
+    );
+}
+
 #[test]
 fn who_has_no_address_yet_can_get_one() {
     let guard = both(&[OWN4, OWN6]);
