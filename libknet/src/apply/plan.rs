@@ -188,7 +188,7 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use knet_proto::{
-        config::{LinkConfigs, PolicyKind, PortRules, PresharedKey, PrivateKey},
+        config::{LinkConfigs, PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey},
         ids::WorkerId,
     };
 
