@@ -34,22 +34,21 @@ fn check_role(frame: &[u8]) {
     }
 }
 
-/// A guard of these networks, that enforces what was given.
-fn guard(given: &[(IpAddr, u8)]) -> SourceGuard {
+/// Rules of these networks, that enforce what was given.
+fn rules(given: &[(IpAddr, u8)]) -> GuardRules {
     let network = |(address, length): &(IpAddr, u8)| IpNetwork {
         address: *address,
         length: *length,
     };
-    SourceGuard::new(GuardRules {
+    GuardRules {
         bindings: given.iter().map(network).collect(),
         verify_source: true,
         arp_inspection: true,
-        validate_source_mac: false,
         ..GuardRules::default()
-    })
+    }
 }
 
-/// Who was given nothing claims nothing but a link-local address; who was given all addresses claims what he likes; and a
+/// Who must name his own MAC address in what he says of addresses may say less, never more. Who was given nothing claims nothing but a link-local address; who was given all addresses claims what he likes; and a
 /// priority tag, which stations ignore, hides nothing.
 fn check_guard(frame: &[u8]) {
     let passes = |guard: &mut SourceGuard, frame: &[u8]| {
@@ -59,13 +58,18 @@ fn check_guard(frame: &[u8]) {
         guard.clear_drops();
         admitted
     };
-    let mut nothing = guard(&[]);
-    let mut everything = guard(&[
+    let all = rules(&[
         (Ipv4Addr::UNSPECIFIED.into(), 0),
         (Ipv6Addr::UNSPECIFIED.into(), 0),
     ]);
+    let mut own_mac = SourceGuard::new(GuardRules {
+        validate_source_mac: true,
+        ..all.clone()
+    });
+    let (mut nothing, mut everything) = (SourceGuard::new(rules(&[])), SourceGuard::new(all));
     let (strict, lax) = (passes(&mut nothing, frame), passes(&mut everything, frame));
     assert!(lax || !strict || frame.len() < 14);
+    assert!(lax || !passes(&mut own_mac, frame));
     if let Some(claim) = Message::parse(frame).and_then(|message| message.claim) {
         let is_link_local = matches!(claim.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
         assert!(lax && (!strict || is_link_local), "{claim:?}");

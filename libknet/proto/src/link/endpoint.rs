@@ -66,6 +66,9 @@ pub struct Endpoint {
     /// Most links of a hub, once they are where they are, have none of it.
     moves: OnDemand<Moves>,
     pinned: Option<SocketId>,
+    /// When the last validation started: one more than [`Time::wire_micros`]; 0 where none has. Once in 72 minutes one that would
+    /// have started waits for no reason, for as long as if there had just been one.
+    started: u32,
 }
 
 /// Where else the link may lead.
@@ -73,7 +76,6 @@ pub struct Endpoint {
 struct Moves {
     configured: Option<Path>,
     candidate: Option<Box<Candidate>>,
-    last_start: Option<Time>,
 }
 
 impl Endpoint {
@@ -91,6 +93,7 @@ impl Endpoint {
             current: configured.map(PackedPath::from),
             moves: OnDemand::NONE,
             pinned: config.local,
+            started: 0,
         };
         if configured.is_some() {
             endpoint.moves.make().configured = configured;
@@ -177,13 +180,12 @@ impl Endpoint {
                 return None;
             }
         }
-        if moves
-            .last_start
-            .is_some_and(|last| now.since(last) < START_INTERVAL)
-        {
+        let this_start = now.wire_micros().wrapping_add(1);
+        let pause = Span::from_micros(this_start.wrapping_sub(self.started).into());
+        if self.started != 0 && pause < START_INTERVAL {
             return None;
         }
-        moves.last_start = Some(now);
+        self.started = this_start.max(1);
         let mut token = [0; 16];
         let mut old_token = [0; 16];
         entropy.fill(&mut token);
@@ -238,7 +240,6 @@ impl Endpoint {
         if stay {
             return None;
         }
-        // Nobody but the peer can bring it this far: the next one need not wait.
         if moves.configured.is_none() {
             self.moves.clear();
         }
@@ -301,6 +302,22 @@ mod tests {
         assert_eq!(e.response(&a, &c.token), Some(None));
         assert!(e.is_current(&a));
         assert!(e.response(&a, &c.token).is_none(), "an old challenge");
+    }
+
+    /// Each move has everything measured anew, and what is under way sent again.
+    #[test]
+    fn a_peer_that_moves_all_the_time_moves_ten_times_a_second() {
+        let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
+        let places = [path("192.0.2.1:7"), path("192.0.2.1:8")];
+        let mut moves = 0;
+        for ms in 0..1_000 {
+            let (now, place) = (Time::ZERO + Span::from_millis(ms), &places[moves % 2]);
+            if let Some(c) = e.challenge(now, place, 66, &mut rng) {
+                assert!(e.response(place, &c.token).is_some());
+                moves += 1;
+            }
+        }
+        assert_eq!(moves, 10);
     }
 
     #[test]

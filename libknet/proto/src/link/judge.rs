@@ -65,8 +65,8 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// The pause between two probes of a link where it should be `pause` for one of a peer with two. All links of a peer
-    /// that are sick together are asked no more often than two: of eight that nothing comes over, the peer or what is in
+    /// The pause between two probes of a link where it should be `pause` for one of a peer with two. However many links of a peer
+    /// are sick together, they are asked hardly more often than two (three as three, which is the worst): of eight that nothing comes over, the peer or what is in
     /// front of it is the cause more likely than all eight, and it may be that it has too much to do already.
     fn among_the_sick(&self, pause: Span) -> Span {
         pause.times(u64::from(self.sick / 2).max(1))

@@ -37,6 +37,7 @@ use crate::{
     status::{LinkState, PieceCounters, Traffic},
     time::{Span, Time},
     timer_wheel::TimerId,
+    token_bucket::TokenBucket,
     wire::virtio_net_header::VirtioNetHeader,
 };
 use hub::Attachments;
@@ -66,6 +67,8 @@ pub struct Peer {
     rotation: Rotation,
     candidate: Candidate,
     mirror_budget: MirrorBudget,
+    /// Its probes that are answered over other links too.
+    answers_elsewhere: TokenBucket,
     attempt: Attempt,
     /// What has come and is not delivered yet, in order, and in pieces.
     resequencer: OnDemand<Resequencer>,
@@ -137,6 +140,7 @@ impl Peer {
             rotation: Rotation::default(),
             candidate: Candidate::default(),
             mirror_budget: MirrorBudget::new(env.now),
+            answers_elsewhere: TokenBucket::FULL,
             attempt: Attempt::default(),
             resequencer: OnDemand::NONE,
             reorder_wait: Span::ZERO,

@@ -18,6 +18,8 @@ use crate::{
 const CLOSE_SHUTDOWN: u8 = 1;
 /// Over so many other links an answer leaves that is to come over all.
 const ANSWERS_ELSEWHERE: usize = 2;
+/// So many of them a second, and at once, for one peer: more than ever make sense.
+const ELSEWHERE_EACH: Rate = Rate::new(100, 64);
 /// And no more than these of all peers together. Where more ask at once the cause is near, and which direction of a link is
 /// dead matters less than that all are answered: thousands of peers whose answers are late ask all the more.
 const ELSEWHERE: Rate = Rate::new(5_000, 1_000);
@@ -80,7 +82,9 @@ impl Peer {
             [None; ANSWERS_ELSEWHERE]
         };
         for other in elsewhere.into_iter().flatten() {
-            if env.answers_elsewhere.take(ELSEWHERE, env.now, 1) {
+            if self.answers_elsewhere.take(ELSEWHERE_EACH, env.now, 1)
+                && env.answers_elsewhere.take(ELSEWHERE, env.now, 1)
+            {
                 self.send_heartbeat(env, other, Some(answer), None, LinkSet::of(from));
             }
         }
