@@ -102,6 +102,7 @@ impl Endpoint {
     }
 
     /// Where to send.
+    #[inline]
     pub fn current(&self) -> Option<Path> {
         self.current.as_ref().map(PackedPath::path)
     }
