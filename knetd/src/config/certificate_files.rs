@@ -26,7 +26,7 @@ use super::{
     key_files::{GroupName, Patience},
     keys::{KeyKind, Keys},
     revocation_dates::RevocationDates,
-    store::directory_of,
+    store::{directory_beside, directory_of},
     watched_file::{Change, Settling, WatchedFile, Written, refusal},
 };
 use crate::logging::utc_seconds;
@@ -219,7 +219,7 @@ impl CertificateFiles {
     pub(crate) fn new(config_file: &Path) -> Self {
         Self {
             directory: directory_of(config_file).into(),
-            dates: RevocationDates::read(&history::directory_beside(config_file)),
+            dates: RevocationDates::read(&directory_beside(config_file)),
             ..Self::default()
         }
     }
