@@ -257,7 +257,8 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Result<Request, Stat
         }
         head.extend_from_slice(piece.get(..n).unwrap_or_default());
         debug_assert!(head.len() < MAX_HEAD + piece.len());
-        if let Some(request) = http::parse(&head) {
+        if let Some(request) = http::parse(&head, before) {
+        let before = head.len();
             return Ok(request);
         }
     }
