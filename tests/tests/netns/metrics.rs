@@ -99,6 +99,9 @@ fn what_is_collected_is_what_is_shown() -> Result<()> {
         .edit(&["metrics listen 127.0.0.1 port 9273", "metrics peers"])?;
     let name = mesh.lab.host_name(B).to_owned();
     let before = scrape(&mesh)?;
+    // Also of what has not happened.
+    let revoked = before.get("knet_certificates_refused_total", &[("reason", "revoked")]);
+    assert_eq!(revoked, Some(0.0));
     assert_eq!(before.get("knet_interface_up", &[KNET0]), Some(1.0));
     assert_eq!(before.get("knet_peers", &[KNET0, ("state", "up")]), Some(1.0));
     assert_eq!(before.get("knet_links", &[KNET0, ("state", "up")]), Some(2.0));
