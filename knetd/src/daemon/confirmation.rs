@@ -244,9 +244,12 @@ impl Daemon {
             origin: Origin::AutomaticRollback(pending.back_to),
             comment: Some(reason.into()),
         };
-        let changed = self.put_in_force(pending.config, &change)?;
+        let changed = self.patiently(|daemon| daemon.put_in_force(pending.config, &change))?;
         self.pending = None;
         self.forget_mark();
+        if changed {
+            self.tell_unusable_key_files();
+        }
         let text = format!(
             "the change by {} was undone, revision {} is in force again: {reason}",
             pending.author.user, pending.back_to
