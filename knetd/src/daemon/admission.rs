@@ -336,8 +336,12 @@ impl Daemon {
         }
     }
 
-    /// Remembers on the disk how new the revocation lists in force are.
+    /// Remembers, also on the disk, how new the revocation lists in force are. Not while a change waits to be confirmed: those
+    /// of before, which may be older, are to count again if nobody does.
     pub(super) fn keep_revocation_dates(&mut self, now: Instant) {
+        if self.pending.is_some() {
+            return;
+        }
         let dates = self.sources.certificate_files.note_dates();
         if *dates == self.dates.written {
             return;
