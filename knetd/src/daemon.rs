@@ -113,7 +113,8 @@ pub(crate) struct Daemon {
     /// How new the revocation lists were, as far as it is on the disk.
     dates: DatesOnDisk,
     file_watch: Option<Rc<FileWatch>>,
-    /// With files of keys that cannot be used. While the daemon starts, others than their peers are to come up.
+    /// With files that cannot be used, and where metrics are told: nothing else is to wait for these while the daemon starts,
+    /// nor while it goes back.
     patience: Patience,
     names: Resolver,
     overlays: BTreeMap<String, Overlay>,
@@ -171,7 +172,7 @@ impl Daemon {
             expiries: Expiries::default(),
             refused: Refused::default(),
             file_watch: None,
-            patience: Patience::Wait,
+            patience: Patience::Refuse,
             names: Resolver::default(),
             overlays: BTreeMap::new(),
             failures: BTreeMap::new(),

@@ -156,8 +156,12 @@ impl Admissions {
         }
         let is_replaced = |peer: &str| replaced.iter().any(|(_, other)| other == peer);
         for address in certificate.addresses.iter().map(|prefix| prefix.address) {
-            let mut holders = self.holders_of(interface, address);
-            let other = holders.find(|(group, peer)| !is_replaced(peer) && meets(group));
+            let holders = || self.holders_of(interface, address);
+            // What it has there already it keeps, whoever else has it: the groups may not have met when both came.
+            if holders().any(|(of, peer)| of == group && is_replaced(peer)) {
+                continue;
+            }
+            let other = holders().find(|(group, peer)| !is_replaced(peer) && meets(group));
             if let Some((_, peer)) = other {
                 return Err(NotAdmitted::AddressTaken {
                     address,
@@ -355,20 +359,46 @@ mod tests {
         assert_eq!(lists.values().map(AuthorizedKeys::len).sum::<usize>(), 2);
     }
 
+    fn with(name: &str, key: u8, from: u64, address: &str) -> Admitted {
+        let new = admitted(name, key, from);
+        let certificate = Certificate {
+            addresses: vec![address.parse().unwrap()],
+            ..new.certificate.certificate().clone()
+        };
+        Admitted {
+            certificate: SignedCertificate::new(certificate, &[0; SIGNATURE_LEN]).unwrap(),
+            ..new
+        }
+    }
+
+    #[test]
+    fn who_has_an_address_keeps_it_where_groups_meet_later() {
+        let mut all = Admissions::default();
+        let mut admit = |meet: bool, group: &str, name: &str, key, from| {
+            let known_as = (from > 100).then_some(name);
+            let new = with(name, key, from, "10.0.0.7/24");
+            all.admit(("kn0", group), known_as, |other| meet || other == group, new)
+        };
+        let taken = |peer: &str| {
+            Err(NotAdmitted::AddressTaken {
+                address: [10, 0, 0, 7].into(),
+                peer: peer.into(),
+            })
+        };
+        assert_eq!(admit(false, "g", "a", 9, 100), Ok(()));
+        assert_eq!(admit(false, "h", "b", 10, 100), Ok(()));
+        // From now on they meet.
+        assert_eq!(admit(true, "g", "a", 9, 101), Ok(()));
+        assert_eq!(admit(true, "h", "b", 10, 101), Ok(()));
+        // In another group it is new.
+        assert_eq!(admit(true, "h", "a", 9, 102), taken("b"));
+        assert_eq!(admit(true, "k", "c", 11, 100), taken("a"));
+        assert_eq!(there(&all), [at("g", "a", 9), at("h", "b", 10)]);
+    }
+
     #[test]
     fn of_two_certificates_with_an_address_the_one_that_came_first_counts() {
         let mut all = Admissions::default();
-        let with = |name: &str, key, from, address: &str| {
-            let new = admitted(name, key, from);
-            let certificate = Certificate {
-                addresses: vec![address.parse().unwrap()],
-                ..new.certificate.certificate().clone()
-            };
-            Admitted {
-                certificate: SignedCertificate::new(certificate, &[0; SIGNATURE_LEN]).unwrap(),
-                ..new
-            }
-        };
         let admit = |all: &mut Admissions, group: &str, known_as, new| {
             // Those of `far` are in VLANs of their own.
             let meets = |other: &str| (group == "far") == (other == "far");

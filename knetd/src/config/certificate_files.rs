@@ -22,11 +22,10 @@ use libknet::{
 };
 
 use super::{
-    history,
     key_files::{GroupName, Patience},
     keys::{KeyKind, Keys},
     revocation_dates::RevocationDates,
-    store::directory_of,
+    store::{directory_beside, directory_of},
     watched_file::{Change, Settling, WatchedFile, Written, refusal},
 };
 use crate::logging::utc_seconds;
@@ -123,8 +122,16 @@ impl Anchor {
         self.authorities.read(directory, MAX_FILE, authority::parse);
         let known = self.authorities.contents.as_deref().unwrap_or_default();
         if let Some(file) = &mut self.revoked {
+            // That of a list in force is not noted while a change waits to be confirmed.
+            let in_force = file.contents.iter().flatten();
+            let in_force: Vec<_> = in_force.map(|list| (list.authority, list.issued)).collect();
+            let newest = |authority: &Authority| {
+                let id = authority.id();
+                let of = in_force.iter().find(|(of, _)| *of == id);
+                of.map(|(_, issued)| *issued).max(dates.get(group, authority))
+            };
             file.read(directory, MAX_LISTS, |bytes| {
-                revocation_lists(bytes, known, |authority| dates.get(group, authority))
+                revocation_lists(bytes, known, newest)
             });
         }
     }
@@ -219,7 +226,7 @@ impl CertificateFiles {
     pub(crate) fn new(config_file: &Path) -> Self {
         Self {
             directory: directory_of(config_file).into(),
-            dates: RevocationDates::read(&history::directory_beside(config_file)),
+            dates: RevocationDates::read(&directory_beside(config_file)),
             ..Self::default()
         }
     }

@@ -142,17 +142,10 @@ pub(crate) enum RevisionError {
     },
 }
 
-/// Where the revisions are, and whatever else has to outlast the daemon.
-pub(crate) fn directory_beside(config_file: &Path) -> PathBuf {
-    let mut name = config_file.as_os_str().to_owned();
-    name.push(".revisions");
-    PathBuf::from(name)
-}
-
 impl History {
     /// What is kept beside `config_file`.
     pub(crate) fn beside(config_file: &Path) -> Self {
-        let directory = directory_beside(config_file);
+        let directory = store::directory_beside(config_file);
         let mut kept = Vec::new();
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
             let name = entry.file_name();

@@ -1,4 +1,4 @@
-//! Writing the configuration file: the old text or the new one, never anything between.
+//! Writing the configuration file and what is kept beside it: the old text or the new one, never anything between.
 
 use std::{
     borrow::Cow,
@@ -75,6 +75,13 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Where the revisions of a configuration file are, and whatever else has to outlast the daemon.
+pub(crate) fn directory_beside(config_file: &Path) -> PathBuf {
+    let mut name = config_file.as_os_str().to_owned();
+    name.push(".revisions");
+    PathBuf::from(name)
 }
 
 /// Makes the name `path` lasting.

@@ -1,7 +1,5 @@
 //! `show certificates`, and what a group has to do with them.
 
-use std::collections::BTreeMap;
-
 use libknet::api::{
     certificate::{Certificate, SignedCertificate},
     message::{
@@ -113,8 +111,8 @@ pub(crate) struct CertificateSums {
     pub(crate) revocation_lists: Vec<ListInForce>,
     /// Files that cannot be used as they are.
     pub(crate) problems: usize,
-    /// How often somebody was not let in, by reason.
-    pub(crate) refused: BTreeMap<&'static str, u64>,
+    /// How often somebody was not let in, for every reason: a rate needs a beginning.
+    pub(crate) refused: Vec<(&'static str, u64)>,
 }
 
 /// The certificates of an interface.
@@ -172,12 +170,11 @@ pub(crate) fn sums(daemon: &Daemon) -> CertificateSums {
             issued: list.issued,
         })
     });
-    let refused = daemon.refused_certificates().by_reason();
     CertificateSums {
         interfaces: daemon.of_this_host().interfaces.keys().map(of).collect(),
         revocation_lists: lists.collect(),
         problems: files.problems().len() + usize::from(daemon.revocation_dates_problem().is_some()),
-        refused: refused.map(|(reason, count, _)| (reason, count)).collect(),
+        refused: daemon.refused_certificates().counts().collect(),
     }
 }
 

@@ -70,6 +70,12 @@ impl Refused {
         told.clone_into(latest);
     }
 
+    /// Every kind, also of those that have not happened, and how often.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let count = |kind| self.0.get(kind).map_or(0, |(count, _)| *count);
+        Refusal::KINDS.iter().map(move |kind| (*kind, count(*kind)))
+    }
+
     /// Kind, how often, and the latest; those that have happened.
     pub(crate) fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64, &str)> {
         let all = self.0.iter();
@@ -78,7 +84,7 @@ impl Refused {
 
     /// For whatever reason.
     pub(crate) fn all(&self) -> u64 {
-        self.0.values().map(|(count, _)| count).sum()
+        self.counts().map(|(_, count)| count).sum()
     }
 
     /// Because it was revoked.
@@ -121,23 +127,32 @@ enum Refusal {
     Full,
 }
 
-impl Refusal {
-    /// What lines of the log are limited by together: strangers can cause them.
-    const fn kind(&self) -> &'static str {
-        match self {
-            Self::Format(_) => "format",
-            Self::OtherKey(_) => "other-key",
-            Self::NoGroup(_) => "no-group",
-            Self::NotBelieved(_) => "not-believed",
-            Self::Revoked => "revoked",
-            Self::UnknownRevoked(_) => "unknown-revoked",
-            Self::NotYet(_) => "not-yet",
-            Self::Expired(_) => "expired",
-            Self::Superseded => "superseded",
-            Self::AddressTaken { .. } => "address-taken",
-            Self::Full => "full",
+macro_rules! refusal_kinds {
+    ($($variant:ident $name:literal,)*) => {
+        impl Refusal {
+            /// All there are.
+            const KINDS: &[&str] = &[$($name,)*];
+
+            /// What lines of the log are limited by together: strangers can cause them.
+            const fn kind(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)* }
+            }
         }
-    }
+    };
+}
+
+refusal_kinds! {
+    Format "format",
+    OtherKey "other-key",
+    NoGroup "no-group",
+    NotBelieved "not-believed",
+    Revoked "revoked",
+    UnknownRevoked "unknown-revoked",
+    NotYet "not-yet",
+    Expired "expired",
+    Superseded "superseded",
+    AddressTaken "address-taken",
+    Full "full",
 }
 
 impl Daemon {
@@ -321,8 +336,12 @@ impl Daemon {
         }
     }
 
-    /// Remembers on the disk how new the revocation lists in force are.
+    /// Remembers, also on the disk, how new the revocation lists in force are. Not while a change waits to be confirmed: those
+    /// of before, which may be older, are to count again if nobody does.
     pub(super) fn keep_revocation_dates(&mut self, now: Instant) {
+        if self.pending.is_some() {
+            return;
+        }
         let dates = self.sources.certificate_files.note_dates();
         if *dates == self.dates.written {
             return;

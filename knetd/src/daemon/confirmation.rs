@@ -169,6 +169,7 @@ impl Daemon {
         })?;
         self.history.protect(None);
         self.pending = None;
+        self.keep_revocation_dates(Instant::now());
         let text = format!("the change was confirmed by {}", author.user);
         self.announce("commit-confirmed", &text, author);
         Ok(())
@@ -244,9 +245,13 @@ impl Daemon {
             origin: Origin::AutomaticRollback(pending.back_to),
             comment: Some(reason.into()),
         };
-        let changed = self.put_in_force(pending.config, &change)?;
+        let changed = self.patiently(|daemon| daemon.put_in_force(pending.config, &change))?;
         self.pending = None;
         self.forget_mark();
+        self.keep_revocation_dates(Instant::now());
+        if changed {
+            self.tell_unusable_key_files();
+        }
         let text = format!(
             "the change by {} was undone, revision {} is in force again: {reason}",
             pending.author.user, pending.back_to

@@ -52,6 +52,14 @@ impl Daemon {
         applied
     }
 
+    /// What `change` puts into force is not refused for what can be waited for.
+    pub(super) fn patiently<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        self.patience = key_files::Patience::Wait;
+        let changed = change(self);
+        self.patience = key_files::Patience::Refuse;
+        changed
+    }
+
     /// Puts into force what was prepared; after an error everything is as it was.
     pub(super) fn put(&mut self, prepared: Prepared) -> Result<(), CommitError> {
         let sizes = prepared.setups.values().map(|s| {

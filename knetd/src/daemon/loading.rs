@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Instant};
 use super::{Author, Daemon, refusal::CommitError};
 use crate::config::{
     history::{Change, Origin},
-    key_files::Patience,
     keys::Keys,
     load::{self, LoadError},
     unconfirmed::{self, Mark},
@@ -15,9 +14,7 @@ impl Daemon {
     /// The first configuration: that of the file, which is empty where there is none; or what was in force before a
     /// change that nobody had confirmed when the last daemon ended.
     pub(crate) fn start(&mut self, file_is_there: bool) -> Result<(), LoadError> {
-        let started = self.start_configured(file_is_there);
-        self.patience = Patience::Refuse;
-        started
+        self.patiently(|daemon| daemon.start_configured(file_is_there))
     }
 
     fn start_configured(&mut self, file_is_there: bool) -> Result<(), LoadError> {

@@ -19,7 +19,7 @@ pub(crate) enum Patience {
     Refuse,
     /// It is tried again where only the address is missing: that of an interface of ours that is about to have it.
     AwaitAddress,
-    /// It is tried again whatever the reason: the daemon starts, and tunnels do not wait for metrics.
+    /// It is tried again whatever the reason: the daemon starts or goes back, and tunnels do not wait for metrics.
     Wait,
 }
 

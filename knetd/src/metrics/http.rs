@@ -48,11 +48,14 @@ pub(super) struct Request {
     pub(super) head_only: bool,
 }
 
-/// Reads the request whose bytes have come so far. `None`: it goes on.
-pub(super) fn parse(bytes: &[u8]) -> Option<Result<Request, Status>> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+/// Reads the request whose bytes have come so far. `None`: it goes on. `before`: in so many of them it was known not to end.
+pub(super) fn parse(bytes: &[u8], before: usize) -> Option<Result<Request, Status>> {
+    const END: &[u8] = b"\r\n\r\n";
+    let from = before.saturating_sub(END.len() - 1);
+    let mut rest = bytes.get(from..).unwrap_or_default().windows(END.len());
+    let end = rest.position(|window| window == END).map(|end| from + end);
     match end {
-        Some(end) if end + 4 <= MAX_HEAD => Some(parse_head(bytes.get(..end).unwrap_or_default())),
+        Some(end) if end + END.len() <= MAX_HEAD => Some(parse_head(bytes.get(..end).unwrap_or_default())),
         None if bytes.len() < MAX_HEAD => None,
         _ => Some(Err(Status::HeaderFieldsTooLarge)),
     }
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
 
     fn parsed(request: &str) -> Option<Result<Request, Status>> {
-        parse(request.as_bytes())
+        parse(request.as_bytes(), 0)
     }
 
     #[test]
@@ -184,7 +187,24 @@ mod tests {
         ] {
             assert_eq!(parsed(request), Some(Err(status)), "{request}");
         }
-        assert_eq!(parse(b"GET \xff HTTP/1.0\r\n\r\n"), Some(Err(Status::BadRequest)));
+        // However it comes in pieces.
+        let (request, status) = ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Status::NotFound);
+        for size in 1..request.len() {
+            let mut come = 0;
+            let parsed = loop {
+                let before = come;
+                come = request.len().min(before + size);
+                if let Some(parsed) = parse(&request.as_bytes()[..come], before) {
+                    break parsed;
+                }
+                assert!(come < request.len(), "{size}");
+            };
+            assert_eq!((parsed, come), (Err(status), request.len()));
+        }
+        assert_eq!(
+            parse(b"GET \xff HTTP/1.0\r\n\r\n", 0),
+            Some(Err(Status::BadRequest))
+        );
         let answer = head(Status::MethodNotAllowed, "text/plain", 3);
         assert!(
             answer.contains("Allow: GET, HEAD\r\n") && answer.ends_with("\r\n\r\n"),

@@ -135,9 +135,12 @@ pub(crate) async fn serve(daemon: Rc<RefCell<Daemon>>) {
     let latest = Latest::default();
     let count = Rc::clone(&daemon.borrow().metrics_clients);
     loop {
-        wait_for_room(&clients, &count).await;
         match accept(&daemon).await {
-            Ok(stream) => admit(stream, &daemon, &clients, &count, &latest),
+            Ok(stream) => {
+                // Nobody gives way before somebody new is there.
+                wait_for_room(&clients, &count).await;
+                admit(stream, &daemon, &clients, &count, &latest);
+            }
             Err(error) => {
                 let line = format!("metrics: {error}");
                 daemon.borrow_mut().events.log("accept metrics", line);
@@ -147,7 +150,7 @@ pub(crate) async fn serve(daemon: Rc<RefCell<Daemon>>) {
     }
 }
 
-/// Waits until another client can be served. Those who come meanwhile wait in the kernel.
+/// Waits until the one who has come can be served. Those who come meanwhile wait in the kernel.
 async fn wait_for_room(clients: &RefCell<Clients>, count: &Cell<Count>) {
     let left = Rc::clone(&clients.borrow().left);
     while clients.borrow().entries.len() >= CLIENTS {
@@ -255,9 +258,10 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Result<Request, Stat
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let before = head.len();
         head.extend_from_slice(piece.get(..n).unwrap_or_default());
         debug_assert!(head.len() < MAX_HEAD + piece.len());
-        if let Some(request) = http::parse(&head) {
+        if let Some(request) = http::parse(&head, before) {
             return Ok(request);
         }
     }

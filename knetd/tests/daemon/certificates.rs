@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
-use libknet::api::message::{CertificatesReport, PeerRow, Reply, RequestBody};
+use libknet::api::{
+    message::{CertificatesReport, PeerRow, Reply, RequestBody},
+    transaction::Mode,
+};
 
 use crate::{
+    candidates::{commit, draft, enter},
     host::{Daemon, Host, KNETD, STRANGER, run, wait_for},
     tunnel::peer,
 };
@@ -466,6 +470,50 @@ fn an_older_revocation_list_is_not_believed_after_a_restart() {
         problems.iter().any(|text| text.contains("revocation-lists")),
         "{problems:?}"
     );
+}
+
+/// A change with a newer revocation list can be undone as long as it waits to be confirmed.
+#[test]
+fn a_revocation_list_on_trial_gives_way_to_the_one_before() {
+    let wait = Duration::from_secs(5);
+    let site = Site::new();
+    let mut client = site.hub.client();
+    let problems = || certificates(&site.hub).problems;
+    ca(&site.directory, &["sign", "c2", STRANGER, "--group", "clients"]).unwrap();
+    let newer = site.hub.directory.join("newer");
+    run(
+        "cp",
+        &["-r", site.directory.to_str().unwrap(), newer.to_str().unwrap()],
+    );
+    // Lists have dates of whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    ca(&newer, &["revoke", "c2"]).unwrap();
+    let list =
+        |directory: &str| format!("interface kd0 peer-group clients revocation-list {directory}/ca.crl\n");
+
+    enter(&mut client, Mode::Candidate, false).unwrap();
+    draft(&mut client, &list("newer")).unwrap();
+    commit(&mut client, Some((60, None))).unwrap();
+    assert!(problems().is_empty());
+    // In the same file an older one counts no more already.
+    let text = fs::read(newer.join("ca.crl")).unwrap();
+    fs::copy(site.directory.join("ca.crl"), newer.join("ca.crl")).unwrap();
+    wait_for("the refusal", wait, || {
+        problems()
+            .iter()
+            .any(|text| text.contains("was in force already"))
+    });
+    fs::write(newer.join("ca.crl"), text).unwrap();
+    wait_for("the newer one", wait, || problems().is_empty());
+    client.ask(RequestBody::Revert).unwrap();
+    assert!(client.running_config().contains("revocation-list ca/ca.crl"));
+    assert!(problems().is_empty(), "{:?}", problems());
+
+    draft(&mut client, &list("newer")).unwrap();
+    commit(&mut client, Some((60, None))).unwrap();
+    client.ask(RequestBody::Confirm).unwrap();
+    let refused = client.edit(&list("ca")).unwrap_err();
+    assert!(refused.message.contains("was in force already"), "{refused:?}");
 }
 
 #[test]

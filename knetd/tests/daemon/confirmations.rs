@@ -13,6 +13,7 @@ use libknet::api::{
 use crate::{
     candidates::{commit, draft, enter},
     host::{Client, Host, wait_for},
+    metrics::{listens, other},
     revisions::{Mounted, host, revisions},
     tunnel::{pair, peer},
 };
@@ -278,6 +279,43 @@ fn what_cannot_be_undone_is_not_begun() {
     fs::remove_file(&filler).unwrap();
     commit(&mut ann, Some((60, None))).unwrap();
     assert_eq!(name(&host), "new");
+}
+
+#[test]
+fn what_can_be_waited_for_is_not_in_the_way() {
+    let host = Host::new();
+    host.key("a");
+    let keys = host.file("keys", "", 0o644);
+    let mut in_the_way = other(&host, "9273");
+    host.config(
+        "hostname fra1\nmetrics listen 127.0.0.1 port 9273\ninterface kd0\n private-key file a.key\n peer-group \
+         branches\n  authorized-keys keys\n",
+    );
+    let daemon = host.start();
+    daemon.wait_for_line("metrics cannot be told at 127.0.0.1:9273: it is in use");
+    let mut ann = host.client();
+    enter(&mut ann, Mode::Candidate, false).unwrap();
+    draft(
+        &mut ann,
+        "hostname new\nmetrics listen ::1 port 9273\nno interface kd0 peer-group branches\n",
+    )
+    .unwrap();
+    commit(&mut ann, Some((2, None))).unwrap();
+    wait_for("the other socket", Duration::from_secs(5), || {
+        listens(&host, "[::1]:9273")
+    });
+    fs::remove_file(keys).unwrap();
+    goes_back(&host, 5);
+    let running = ann.running_config();
+    assert!(
+        running.contains("127.0.0.1 port 9273") && running.contains("authorized-keys keys"),
+        "{running}"
+    );
+    daemon.wait_for_line("group branches stays with 0 peers listed");
+    assert!(!listens(&host, "[::1]:9273"));
+    in_the_way.kill().unwrap();
+    in_the_way.wait().unwrap();
+    daemon.wait_for_line("metrics are told at 127.0.0.1:9273");
 }
 
 #[test]

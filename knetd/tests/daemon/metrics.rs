@@ -10,12 +10,12 @@ use libknet::api::message::ErrorCode;
 
 use crate::host::{Host, run, wait_for};
 
-fn listens(host: &Host, socket: &str) -> bool {
+pub(crate) fn listens(host: &Host, socket: &str) -> bool {
     run("ip", &["netns", "exec", &host.netns, "ss", "-Hltn"]).contains(&format!(" {socket} "))
 }
 
 /// Another program that has this port.
-fn other(host: &Host, port: &str) -> Child {
+pub(crate) fn other(host: &Host, port: &str) -> Child {
     let child = Command::new("ip")
         .args(["netns", "exec", &host.netns, "nc", "-lk", "127.0.0.1", port])
         .stdin(Stdio::null())

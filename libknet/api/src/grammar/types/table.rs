@@ -152,7 +152,7 @@ pub const TYPES: &[ArgumentType] = &[
             high: 65_535,
             unit: "",
         }],
-        help: "UDP port",
+        help: "Port",
         live: None,
     },
     ArgumentType {
