@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use libknet::{
-    api::message::{InterfaceRow, WorkerRow},
+    api::message::{InterfaceRow, LimitRow, WorkerRow},
     proto::drop_reason::DropReason,
 };
 
@@ -174,7 +174,7 @@ fn daemon(page: &mut Exposition, snapshot: &Snapshot) {
         "knet_start_time_seconds",
         "When knetd was started, in seconds since 1970.",
     )
-    .sample(&[], seconds(snapshot.started_unix_ms as f64, 1e3));
+    .sample(&[], snapshot.started_unix_ms as f64 / 1e3);
     page.family(
         Gauge,
         "knet_configuration_revision",
@@ -292,43 +292,43 @@ fn workers(page: &mut Exposition, snapshot: &Snapshot) {
 
 /// `show limits`, and with the unit `bytes` `show memory`.
 fn limits(page: &mut Exposition, snapshot: &Snapshot) {
-    let mut column = |kind, name, help, value: &dyn Fn(usize) -> Option<String>| {
+    type Value = fn(&LimitRow) -> Option<String>;
+    let mut column = |kind, name, help, value: Value| {
         let mut family = page.family(kind, name, help);
-        for (place, row) in snapshot.limits.iter().enumerate() {
+        for row in &snapshot.limits {
             let labels = [
                 ("interface", row.interface.as_deref().unwrap_or_default()),
                 ("name", &row.name),
                 ("unit", &row.unit),
             ];
-            if let Some(value) = value(place) {
+            if let Some(value) = value(row) {
                 family.sample(&labels, value);
             }
         }
     };
-    let row = |place: usize| snapshot.limits.get(place);
     column(
         Gauge,
         "knet_limit",
         "The bound of what is bounded.",
-        &|place| match row(place)?.limit {
+        |row| match row.limit {
             u64::MAX => Some("+Inf".to_owned()),
             limit => Some(limit.to_string()),
         },
     );
-    column(Gauge, "knet_limit_used", "What is used of it now.", &|place| {
-        row(place)?.used.map(|used| used.to_string())
+    column(Gauge, "knet_limit_used", "What is used of it now.", |row| {
+        row.used.map(|used| used.to_string())
     });
     column(
         Gauge,
         "knet_limit_most",
         "The most that was ever used of it.",
-        &|place| row(place)?.most.map(|most| most.to_string()),
+        |row| row.most.map(|most| most.to_string()),
     );
     column(
         Counter,
         "knet_limit_refused_total",
         "How often something was refused because of it.",
-        &|place| row(place)?.refused.map(|refused| refused.to_string()),
+        |row| row.refused.map(|refused| refused.to_string()),
     );
 }
 
@@ -407,9 +407,4 @@ fn certificates(page: &mut Exposition, snapshot: &Snapshot) {
 
 fn runs(row: &InterfaceRow) -> bool {
     row.state == "up"
-}
-
-/// So many of a smaller unit, of which there are `per` in a second.
-pub(super) fn seconds(count: f64, per: f64) -> f64 {
-    count / per
 }

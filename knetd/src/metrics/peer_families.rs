@@ -7,7 +7,7 @@ use super::{
         Exposition,
         Kind::{Counter, Gauge},
     },
-    families::{Column, seconds},
+    families::Column,
     snapshot::Peers,
 };
 
@@ -150,22 +150,22 @@ const MEASURED: &[Measured] = &[
     (
         "knet_link_rtt_seconds",
         "Round-trip time of the link, smoothed.",
-        |l| l.rtt_us.map(|us| seconds(us as f64, 1e6)),
+        |l| l.rtt_us.map(|us| us as f64 / 1e6),
     ),
     (
         "knet_link_rtt_min_seconds",
         "Least round-trip time of the link.",
-        |l| l.rtt_min_us.map(|us| seconds(us as f64, 1e6)),
+        |l| l.rtt_min_us.map(|us| us as f64 / 1e6),
     ),
     (
         "knet_link_transmit_jitter_seconds",
         "Jitter of what is sent on the link, as the peer says.",
-        |l| l.tx_jitter_us.map(|us| seconds(f64::from(us), 1e6)),
+        |l| l.tx_jitter_us.map(|us| f64::from(us) / 1e6),
     ),
     (
         "knet_link_receive_jitter_seconds",
         "Jitter of what is received on the link.",
-        |l| Some(seconds(f64::from(l.rx_jitter_us), 1e6)),
+        |l| Some(f64::from(l.rx_jitter_us) / 1e6),
     ),
     (
         "knet_link_transmit_loss_ratio",

@@ -73,28 +73,6 @@ impl Surroundings {
     }
 }
 
-/// Whether a link may be probed that must not be whenever it likes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// It may.
-    AtOnce,
-    /// It may, and has waited for it: many are in doubt at once.
-    Waited,
-    /// Its next step is when it may.
-    Later,
-}
-
-impl Turn {
-    /// The probe of a link in doubt. Where many are, the cause is near, and which direction of which link is dead is not
-    /// worth three answers for each question.
-    const fn doubt(self) -> PingDue {
-        match self {
-            Self::AtOnce => PingDue::DOUBT,
-            Self::Waited | Self::Later => PingDue::PROBE,
-        }
-    }
-}
-
 impl Link {
     /// When [`Link::timeout`] wants to be called next. `driver`: as in [`Surroundings`].
     pub fn deadline(&self, now: Time, driver: bool) -> Time {
@@ -168,7 +146,7 @@ impl Link {
             LinkState::Suspect => self.judge_suspect(now, around, probes, ping),
             LinkState::Probing => self.judge_probing(now, probes, ping),
             LinkState::Down => {
-                if self.step_at <= now && self.turn(now, probes) != Turn::Later {
+                if self.step_at <= now && self.turn(now, probes).is_some() {
                     let pause = self.back_off.span();
                     self.back_off = ShortSpan::of(pause.times(2).min(self.longest_back_off()));
                     self.step_at = now
@@ -185,18 +163,20 @@ impl Link {
         }
     }
 
-    /// Whether it may be probed now.
-    fn turn(&mut self, now: Time, probes: &mut ProbeQueue) -> Turn {
+    /// The probe with which a link in doubt may be asked now; if there is none, its next step is when there is. Where it has waited
+    /// for its turn many are in doubt at once: then the cause is near, and which direction of which link is dead is not worth
+    /// three answers for each question.
+    fn turn(&mut self, now: Time, probes: &mut ProbeQueue) -> Option<PingDue> {
         if core::mem::take(&mut self.queued) {
-            return Turn::Waited;
+            return Some(PingDue::PROBE);
         }
         let place = probes.join(now);
         if place <= now {
-            return Turn::AtOnce;
+            return Some(PingDue::DOUBT);
         }
         self.queued = true;
         self.step_at = place;
-        Turn::Later
+        None
     }
 
     /// It is in another state now, and has not to be probed for the old one any more. Returns whether it had a place for that.
@@ -271,10 +251,9 @@ impl Link {
         let needed = self.probes_needed();
         let peer_lives = around.peer_heard > self.since;
         if self.tally < needed {
-            let turn = self.turn(now, probes);
-            if turn == Turn::Later {
+            let Some(probe) = self.turn(now, probes) else {
                 return (None, ping);
-            }
+            };
             self.saw_life |= peer_lives;
             self.tally += 1;
             let last = self.tally == needed;
@@ -284,7 +263,7 @@ impl Link {
                 } else {
                     self.urgent_spacing()
                 };
-            return (None, Some(turn.doubt()));
+            return (None, Some(probe));
         }
         // A link that was idle had its last proof up to two heartbeats ago: that was no silence.
         let silent = now.since(self.last_proof.max(self.troubles.make().doubted_from));
@@ -292,22 +271,20 @@ impl Link {
             if self.saw_life {
                 return (self.enter_down(now, LinkReason::ProbesUnanswered, silent), None);
             }
-            let turn = self.turn(now, probes);
-            if turn == Turn::Later {
+            let Some(probe) = self.turn(now, probes) else {
                 return (None, ping);
-            }
+            };
             // A peer that has paused answers on one link a moment before it does on the others.
             self.saw_life = true;
             self.step_at = now + self.report_timeout();
-            return (None, Some(turn.doubt()));
+            return (None, Some(probe));
         }
         if silent >= self.config.timers.timeout {
             return (self.enter_down(now, LinkReason::Timeout, silent), None);
         }
-        let turn = self.turn(now, probes);
-        if turn == Turn::Later {
+        let Some(probe) = self.turn(now, probes) else {
             return (None, ping);
-        }
+        };
         if self.tally == needed {
             self.tally += 1;
             let verdicts = &mut self.troubles.make().verdicts;
@@ -315,7 +292,7 @@ impl Link {
         }
         let end = self.config.timers.timeout - silent + Span::from_millis(1);
         self.step_at = now + around.among_the_sick(SLOW_PROBE).min(end);
-        (None, Some(turn.doubt()))
+        (None, Some(probe))
     }
 
     fn judge_probing(
@@ -333,7 +310,7 @@ impl Link {
                 None,
             );
         }
-        if self.turn(now, probes) == Turn::Later {
+        if self.turn(now, probes).is_none() {
             return (None, ping);
         }
         if self.missed > 0 {

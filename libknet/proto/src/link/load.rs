@@ -15,20 +15,11 @@ use crate::{
 const IDLE: Span = Span::from_secs(60);
 
 /// The data of one link.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Load {
-    /// The last that was sent on it, or [`DataSeq::NONE`].
+    /// The last that was sent on it; the default where none was.
     last: DataSeq,
     measured: OnDemand<Measured>,
-}
-
-impl Default for Load {
-    fn default() -> Self {
-        Self {
-            last: DataSeq::NONE,
-            measured: OnDemand::NONE,
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +52,7 @@ impl Load {
 
     /// Whether `seq` can have been sent on this link.
     pub fn could_have_sent(&self, seq: DataSeq) -> bool {
-        self.last > DataSeq::NONE && seq <= self.last
+        self.last > DataSeq::default() && seq <= self.last
     }
 
     /// See [`SentLog::oldest_unreported`].
@@ -108,7 +99,7 @@ impl Load {
 
     /// Nothing waits to be reported any more, and nothing that was sent so far can be.
     pub fn stop(&mut self) {
-        self.last = DataSeq::NONE;
+        self.last = DataSeq::default();
         if let Some(measured) = self.measured.get_mut() {
             measured.sent = SentLog::default();
         }

@@ -53,6 +53,11 @@ impl Pace {
     }
 }
 
+/// A pause in ms that the peer tells, where 0 stands for none.
+fn told(pause_ms: u16) -> Option<Span> {
+    (pause_ms > 0).then(|| Span::from_millis(pause_ms.into()))
+}
+
 /// The longest pause between the heartbeats of a resting link with this interval.
 fn slowest(interval: Span) -> Span {
     let doublings = DOUBLINGS;
@@ -121,7 +126,7 @@ impl Link {
 
     /// The longest pause between the peer's heartbeats, as it has announced.
     pub(super) fn peer_pause(&self) -> Option<Span> {
-        (self.peer_pause_ms > 0).then(|| Span::from_millis(self.peer_pause_ms.into()))
+        told(self.peer_pause_ms)
     }
 
     /// The pause that its heartbeats may grow to, if one of the two sides wants that and none needs it.
@@ -130,8 +135,8 @@ impl Link {
         if self.need.metered {
             Some(own)
         } else {
-            let wished = self.need.spare && self.need.wish_ms > 0;
-            wished.then(|| Span::from_millis(self.need.wish_ms.into()).min(own))
+            let wish = told(self.need.wish_ms).filter(|_| self.need.spare);
+            wish.map(|wish| wish.min(own))
         }
     }
 

@@ -10,21 +10,14 @@ use crate::time::{Span, Time};
 
 const MARKS: usize = 32;
 
-/// A data counter together with the session it belongs to; later sessions are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A data counter together with the session it belongs to; later sessions are greater. The default is before all of them: the
+/// serial number of the first session is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DataSeq {
     /// Serial number of the session (local, ascending).
     pub session: u32,
     /// Counter within it.
     pub counter: u32,
-}
-
-impl DataSeq {
-    /// Before all others: the serial number of the first session is 1.
-    pub const NONE: Self = Self {
-        session: 0,
-        counter: 0,
-    };
 }
 
 #[derive(Clone, Copy, Debug)]

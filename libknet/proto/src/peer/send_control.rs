@@ -1,5 +1,7 @@
 //! Control datagrams to the peer: heartbeats, reports, what is said of links and of the session.
 
+use core::cmp::Reverse;
+
 use super::{OPERATOR_PROBES, OperatorProbe, Peer, hub::Attachments};
 use crate::{
     drop_reason::DropReason,
@@ -93,18 +95,14 @@ impl Peer {
     /// Besides `except`, the two links that can be used and that something has come over last: where any work, these do. All of
     /// eight would make eight answers of each question, when hub and peers have too much to do already.
     fn heard_last(&self, except: LinkId) -> [Option<LinkId>; ANSWERS_ELSEWHERE] {
-        let usable = |l: &&Link| l.id != except && l.can_send() && l.trust() > 0 && !l.rests();
-        let mut last: [Option<&Link>; ANSWERS_ELSEWHERE] = [None; ANSWERS_ELSEWHERE];
-        for link in self.links().filter(usable) {
-            let place = last
-                .iter()
-                .position(|l| l.is_none_or(|l| l.last_rx() < link.last_rx()));
-            if let Some(later) = place.and_then(|place| last.get_mut(place..)) {
-                later.rotate_right(1);
-                later[0] = Some(link);
-            }
-        }
-        last.map(|link| link.map(|l| l.id))
+        let usable = |l: &Link| l.can_send() && l.trust() > 0 && !l.rests();
+        let mut known = LinkSet::of(except);
+        core::array::from_fn(|_| {
+            let others = self.links().filter(|l| !known.contains(l.id) && usable(l));
+            let last = others.min_by_key(|l| Reverse(l.last_rx()))?.id;
+            known = known.with(last);
+            Some(last)
+        })
     }
 
     /// One heartbeat datagram on `link`: what we hold of it, an answer, a probe, what arrived over it, and
@@ -356,9 +354,9 @@ impl Peer {
                     l.trust(),
                     l.receiving(),
                     self.set.contains(l.id),
-                    core::cmp::Reverse(l.config.cost),
+                    Reverse(l.config.cost),
                     l.priority,
-                    core::cmp::Reverse(l.id),
+                    Reverse(l.id),
                 )
             })
             .map(|l| l.id)
