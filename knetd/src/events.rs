@@ -266,6 +266,8 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
             CoreEvent::Roamed { .. } => "roamed",
             CoreEvent::Gap { .. } => "gap",
             CoreEvent::MacFrozen { .. } => "mac-frozen",
+            CoreEvent::LoopFound { .. } => "loop-found",
+            CoreEvent::LoopOpened { .. } => "loop-opened",
             CoreEvent::HubTakeOver { .. } => "hub-take-over",
             CoreEvent::HubResent { .. } => "hub-resent",
             CoreEvent::Credential(_) => "credential",
@@ -392,6 +394,25 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
                     "{mac} moves too often and stays {at} for a while; is there a loop?"
                 ));
                 self.detail("mac_address", &mac);
+                return Loudness::Warn;
+            }
+            CoreEvent::LoopFound { peer, other, hold } => {
+                let with = match other {
+                    Port::Tap => "the network of this host is also joined with that of the peer".to_owned(),
+                    Port::Peer(id) if id == peer => "its network sends back what comes".to_owned(),
+                    Port::Peer(id) => {
+                        format!("its network is also joined with that of peer {}", self.name(*id))
+                    }
+                };
+                self.peer(*peer);
+                let seconds = hold.as_secs();
+                self.say(&format!("closed for {seconds} s, for there is a loop: {with}"));
+                self.detail("hold_s", &seconds);
+                return Loudness::Warn;
+            }
+            CoreEvent::LoopOpened { peer } => {
+                self.peer(*peer);
+                self.say("open again after a loop");
                 return Loudness::Warn;
             }
             CoreEvent::HubTakeOver {
@@ -548,6 +569,12 @@ mod tests {
                 mac: libknet::proto::ids::MacAddr([2; 6]),
                 port: Port::Peer(peer),
             },
+            CoreEvent::LoopFound {
+                peer,
+                other: Port::Tap,
+                hold: Span::from_secs(30),
+            },
+            CoreEvent::LoopOpened { peer },
             CoreEvent::HubTakeOver {
                 group: "hubs".into(),
                 from: Some(peer),

@@ -103,6 +103,7 @@ struct Backlog {
     take_overs: BTreeMap<Arc<str>, (PeerId, TakeOverReason)>,
     questions: BTreeMap<PeerId, u32>,
     attached: BTreeMap<PeerId, bool>,
+    loops: BTreeMap<PeerId, (Port, u16)>,
     sockets: BTreeMap<SocketId, SocketState>,
     tap_mtu: Option<u16>,
 }
@@ -314,6 +315,7 @@ impl Backlog {
             && self.listeners.is_empty()
             && self.peers.is_empty()
             && self.attached.is_empty()
+            && self.loops.is_empty()
             && self.take_overs.is_empty()
             && self.questions.is_empty()
             && self.sockets.is_empty()
@@ -351,7 +353,16 @@ impl Backlog {
             Letter::News(News::Prove { peer, question }) => {
                 self.questions.insert(peer, question);
             }
-            Letter::News(News::Hint { .. } | News::Ask(_)) => {}
+            Letter::News(News::LoopFound {
+                peer,
+                other,
+                generation,
+            }) => {
+                self.loops.insert(peer, (other, generation));
+            }
+            Letter::News(
+                News::Hint { .. } | News::Ask(_) | News::LoopProbe { .. } | News::PassProbe { .. },
+            ) => {}
             Letter::Socket(id, state) => {
                 self.sockets.insert(id, state);
             }
@@ -377,6 +388,13 @@ impl Backlog {
         }
         if let Some((peer, attached)) = self.attached.pop_first() {
             return Some(Letter::News(News::Attached { peer, attached }));
+        }
+        if let Some((peer, (other, generation))) = self.loops.pop_first() {
+            return Some(Letter::News(News::LoopFound {
+                peer,
+                other,
+                generation,
+            }));
         }
         if let Some((_, news)) = self.macs.pop_first() {
             return Some(Letter::News(News::Mac(news)));

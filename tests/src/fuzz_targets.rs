@@ -20,6 +20,7 @@ use knet_proto::{
     ids::{MacAddr, PeerId},
     l2::{
         bridge::{Bridge, Decision},
+        loop_guard::PROBE_ADDRESS,
         mac_table::MacTable,
     },
     offload::Frame,
@@ -315,6 +316,10 @@ fn check_decision(
         Decision::Flood => {
             assert_eq!(bridge.macs().lookup(frame.dst()), None);
             assert!(ingress == Port::Tap || may_leave(Port::Tap));
+        }
+        Decision::Probe => {
+            assert_eq!(frame.dst(), PROBE_ADDRESS);
+            return;
         }
     }
     assert!(!frame.src().is_group() && !frame.is_reserved_group());

@@ -22,7 +22,7 @@ pub use self::error::{ApiError, ErrorCode};
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
-pub const API_VERSION: u16 = 11;
+pub const API_VERSION: u16 = 12;
 
 /// First message of the client, and part of the daemon's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

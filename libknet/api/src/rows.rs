@@ -261,6 +261,8 @@ pub struct StormRow {
     pub mac_limit: u16,
     /// Whether any of this is configured for it.
     pub configured: bool,
+    /// It is closed, because there is a loop through it, for so many milliseconds still.
+    pub closed_ms: Option<u64>,
 }
 
 /// The VLANs that a port is in.

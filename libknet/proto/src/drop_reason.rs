@@ -76,6 +76,7 @@ drop_reasons! {
     Isolated "isolated" "From an isolated peer to another peer.",
     SplitHorizon "split-horizon" "The destination is where the frame came from, or behind a mesh neighbour of the peer it came from.",
     MacFrozen "mac-frozen" "The source address belongs to another port: it is configured there or sticks to it, or it moved too often.",
+    LoopGuard "loop-guard" "From or for a peer that is closed for a while because there is a loop through it, or the probe that found that out.",
     MacLimit "mac-limit" "The source address is one more than the `mac limit` of its peer.",
     PortSecurity "port-security" "The source address is none that the peer may use: not one of its `mac allowed`, or one more than stick to it (`mac sticky`).",
     SourceGuard "source-guard" "An IP packet from an address that was not given to the peer (`ip verify source`), or one that could not be looked at.",

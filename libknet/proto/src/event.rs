@@ -114,6 +114,20 @@ pub enum Event {
         /// Where it stays.
         port: Port,
     },
+    /// A probe has come back: there is a loop, and a port is closed.
+    LoopFound {
+        /// Which is closed.
+        peer: PeerId,
+        /// The other end of the loop: the same one, if the network behind it sends back what comes.
+        other: Port,
+        /// For how long.
+        hold: Span,
+    },
+    /// A port that was closed because of a loop is open again.
+    LoopOpened {
+        /// Which.
+        peer: PeerId,
+    },
     /// Frames to the hubs of a group go to another one from now on.
     HubTakeOver {
         /// Which group.

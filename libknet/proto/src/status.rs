@@ -294,6 +294,8 @@ pub struct DomainStatus {
     pub macs: u32,
     /// Frames of its own that were dropped because of what it may use.
     pub guard: GuardDrops,
+    /// It is closed because of a loop, for so long still.
+    pub closed_for: Option<Span>,
 }
 
 /// The resend ring of a peer.

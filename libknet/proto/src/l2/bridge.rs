@@ -4,6 +4,7 @@
 //! a full mesh have a session of their own, and what is relayed between them would come twice, or for ever.
 
 mod guard;
+mod loops;
 mod vlans;
 
 use alloc::{boxed::Box, vec::Vec};
@@ -11,6 +12,7 @@ use core::ops::Range;
 
 use super::{
     flood_list::{FloodList, Role},
+    loop_guard::{self, LoopGuard},
     mac_table::{Learned, MacNews, MacTable, StaticMacError, Station},
     source_guard::{Given, SourceGuard},
     storm::{COPIES_TOTAL, StormControl},
@@ -42,6 +44,8 @@ pub enum Decision {
     /// To the TAP, unless it came from there, and to every peer that [`Bridge::next_target`] finds, as far as
     /// [`Bridge::take_copies`] grants.
     Flood,
+    /// A probe of another knet: to the TAP and to [`Bridge::mesh_neighbors`], but not back.
+    Probe,
 }
 
 /// What the bridge has seen since it was made.
@@ -64,12 +68,37 @@ pub struct FrozenMac {
     pub port: Port,
 }
 
+/// What the bridge finds out of loops, for whoever sends probes and tells the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopNews {
+    /// An address has moved to this port: it is to be probed, in the VLAN and with the tag of the frame.
+    Suspicion {
+        /// Which.
+        peer: PeerId,
+        /// Where VLANs are told apart.
+        vlan: VlanId,
+        /// Where they are not.
+        tag: Option<[u8; 4]>,
+    },
+    /// A probe has come back: this port is to be closed.
+    Found {
+        /// Which.
+        peer: PeerId,
+        /// The other end of the loop, or the same one, where the network behind it sends back what comes.
+        other: Port,
+    },
+    /// This port is open again.
+    Opened(PeerId),
+}
+
 #[derive(Clone, Debug, Default)]
 struct PeerPort {
     generation: u16,
     isolate: bool,
     mesh: bool,
     up: bool,
+    /// Because of a loop.
+    closed: bool,
     trust: Trust,
     storm: StormControl,
     switchport: Switchport,
@@ -102,6 +131,8 @@ pub struct Bridge {
     copies_rate: Rate,
     counters: BridgeCounters,
     frozen: Option<FrozenMac>,
+    loops: LoopGuard,
+    loop_news: Option<LoopNews>,
 }
 
 impl Bridge {
@@ -123,6 +154,8 @@ impl Bridge {
             copies_rate: COPIES_TOTAL,
             counters: BridgeCounters::default(),
             frozen: None,
+            loops: LoopGuard::default(),
+            loop_news: None,
         }
     }
 
@@ -217,6 +250,7 @@ impl Bridge {
             && port.generation != generation
         {
             port.generation = generation;
+            self.forget_loops(peer);
             self.forget_sticky(peer);
             self.macs.clear_dynamic_on(Port::Peer(peer));
         }
@@ -242,6 +276,7 @@ impl Bridge {
     pub fn remove_peer(&mut self, peer: PeerId) {
         self.macs.remove_port(Port::Peer(peer));
         self.set_guard(peer, None);
+        self.forget_loops(peer);
         self.set_up(peer, false);
         if let Some(port) = self.peers.get_mut(peer.0 as usize) {
             *port = None;
@@ -265,6 +300,9 @@ impl Bridge {
             Port::Tap => (false, None),
             Port::Peer(peer) => {
                 let port = self.peer(peer).ok_or(DropReason::PeerShutdown)?;
+                if port.closed {
+                    return Err(DropReason::LoopGuard);
+                }
                 (port.isolate, port.guard.is_some().then_some(peer))
             }
         };
@@ -274,9 +312,12 @@ impl Bridge {
         if frame.is_reserved_group() {
             return Err(DropReason::FrameReserved);
         }
+        if frame.dst() == loop_guard::PROBE_ADDRESS {
+            return self.take_probe(now, ingress, whole);
+        }
         let station = |mac| Station { vlan, mac };
         match guarded {
-            None => self.learn(now, ingress, station(frame.src()))?,
+            None => self.learn(now, ingress, station(frame.src()), whole.bytes)?,
             Some(peer) => self.learn_guarded(now, peer, station(frame.src()), whole.bytes)?,
         }
         let known = if frame.dst().is_group() {
@@ -295,14 +336,18 @@ impl Bridge {
                 Err(DropReason::Isolated)
             }
             Some(Port::Peer(_)) => Err(DropReason::SplitHorizon),
-            None => {
-                self.admit_flood(now, ingress, whole.count(), whole.bytes.len())?;
-                match isolated {
-                    false => Ok(Decision::Flood),
-                    true if self.is_in(Port::Tap, vlan) => Ok(Decision::Tap),
-                    true => Err(DropReason::VlanEgress),
-                }
+            None => self.flood(now, ingress, whole),
+        }
+    }
+
+    fn flood(&mut self, now: Time, ingress: Port, frame: &Frame<'_>) -> Result<Decision, DropReason> {
+        self.admit_flood(now, ingress, frame.count(), frame.bytes.len())?;
+        match ingress {
+            Port::Peer(peer) if self.peer(peer).is_some_and(|port| port.isolate) => {
+                let to_tap = self.is_in(Port::Tap, frame.vlan);
+                to_tap.then_some(Decision::Tap).ok_or(DropReason::VlanEgress)
             }
+            _ => Ok(Decision::Flood),
         }
     }
 
@@ -325,7 +370,7 @@ impl Bridge {
         let itself = match ingress {
             Port::Peer(peer) if self.flood_list.owner(peer) == worker => {
                 from.relays_to(from)
-                    && self.peer(peer).is_some_and(|port| port.up)
+                    && self.peer(peer).is_some_and(|port| port.up && !port.closed)
                     && self.is_in(ingress, vlan)
             }
             _ => false,
@@ -359,7 +404,8 @@ impl Bridge {
         let Some(port) = self.peers.get_mut(peer.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        let place = |port: &PeerPort| port.up.then(|| (port.role(), port.switchport.clone()));
+        let place =
+            |port: &PeerPort| (port.up && !port.closed).then(|| (port.role(), port.switchport.clone()));
         let before = place(port);
         change(port);
         let after = place(port);
@@ -401,14 +447,18 @@ impl Bridge {
         &self.macs
     }
 
-    /// Removes at most `budget` aged addresses, and returns how many.
+    /// Removes at most `budget` aged addresses, and returns how many. Opens a port that was closed long enough.
     pub fn expire(&mut self, now: Time, budget: usize) -> usize {
+        self.open_again(now);
         self.macs.expire(now, budget)
     }
 
     /// When [`Self::expire`] has something to do, at the earliest.
     pub fn next_expiry(&self) -> Option<Time> {
-        self.macs.next_expiry()
+        match (self.macs.next_expiry(), self.loops.deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     /// The peer says that its stations, which were behind another port, are behind its own: for [`WELCOME`] they may move
@@ -445,9 +495,9 @@ impl Bridge {
         self.counters
     }
 
-    /// Whether [`Self::take_frozen`] or [`Self::take_news`] has something.
+    /// Whether [`Self::take_frozen`], [`Self::take_loop_news`] or [`Self::take_news`] has something.
     pub fn has_something_to_tell(&self) -> bool {
-        self.frozen.is_some() || self.macs.has_news()
+        self.frozen.is_some() || self.loop_news.is_some() || self.macs.has_news()
     }
 
     /// The address that the last [`Self::forward`] froze, once.
@@ -471,10 +521,13 @@ impl Bridge {
         }
     }
 
-    fn learn(&mut self, now: Time, ingress: Port, station: Station) -> Result<(), DropReason> {
+    fn learn(&mut self, now: Time, ingress: Port, station: Station, bytes: &[u8]) -> Result<(), DropReason> {
         match self.macs.learn(now, station, ingress) {
             Learned::New | Learned::Refreshed => {}
-            Learned::Moved { .. } => self.counters.moves += 1,
+            Learned::Moved { .. } => {
+                self.counters.moves += 1;
+                self.suspect(now, ingress, station.vlan, bytes);
+            }
             Learned::Full => self.counters.table_full += 1,
             Learned::Limited => return Err(DropReason::MacLimit),
             Learned::RateLimited => self.counters.learn_rate += 1,
@@ -483,6 +536,7 @@ impl Bridge {
                     let mac = station.mac;
                     self.frozen = Some(FrozenMac { mac, port });
                 }
+                self.suspect(now, ingress, station.vlan, bytes);
                 return Err(DropReason::MacFrozen);
             }
         }

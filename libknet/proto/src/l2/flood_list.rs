@@ -93,6 +93,12 @@ impl<S: SlotSet> FloodList<S> {
         own.filter_map(|peers| peers.first(slots.clone())).min()
     }
 
+    /// Those of this worker's peers that have this role.
+    pub(super) fn of_role(&self, role: Role) -> impl Iterator<Item = PeerId> {
+        let next = move |from: usize| self.own[role as usize].first(from..MAX_PEERS);
+        core::iter::successors(next(0), move |peer| next(usize::from(peer.0) + 1))
+    }
+
     /// Which worker's it is.
     pub(super) const fn seat(&self) -> Seat {
         self.seat

@@ -7,6 +7,7 @@ pub mod first_hop;
 mod flood_list;
 pub mod flow_hash;
 pub mod ip_packet;
+pub mod loop_guard;
 pub mod mac_table;
 pub mod mss_clamp;
 pub mod multicast;

@@ -158,7 +158,7 @@ impl Shard {
             Decision::Tap
         };
         if self.bridge.has_something_to_tell() {
-            self.tell_of_macs();
+            self.tell_of_bridge();
         }
         if self.listeners.is_on() && !matches!(decision, Decision::Drop(_)) {
             self.snoop(from, &frame);
@@ -177,11 +177,12 @@ impl Shard {
                 false
             }
             Decision::Flood => self.flood(from, frame),
+            Decision::Probe => self.pass_probe(from, frame),
         }
     }
 
     #[cold]
-    fn tell_of_macs(&mut self) {
+    pub(super) fn tell_of_bridge(&mut self) {
         if let Some(frozen) = self.bridge.take_frozen() {
             self.env.event(Event::MacFrozen {
                 mac: frozen.mac,
@@ -191,6 +192,7 @@ impl Shard {
         if let Some(news) = self.bridge.take_news() {
             self.env.outbox.news.push((None, News::Mac(news)));
         }
+        self.follow_loops();
     }
 
     /// Sends a frame to a peer, in the VLAN that it says.

@@ -46,6 +46,7 @@ impl Shard {
             storm_copies,
             macs: self.macs_behind(peer.id) as u32,
             guard: self.bridge.guard_drops(peer.id),
+            closed_for: self.bridge.closed_for(self.env.real, peer.id),
         };
         PeerStatus {
             domain,

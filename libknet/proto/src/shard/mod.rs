@@ -12,6 +12,7 @@ mod forward;
 mod hubs;
 mod index;
 mod look;
+mod loops;
 mod multicast;
 mod news;
 pub mod outbox;
@@ -260,6 +261,9 @@ impl Shard {
         self.hubs_timeout();
         self.wish_tap_mtu();
         self.bridge.expire(now, MACS_PER_TURN);
+        if self.bridge.has_something_to_tell() {
+            self.tell_of_bridge();
+        }
         self.neighbors.expire(now, MACS_PER_TURN);
         self.listeners.expire(now, MACS_PER_TURN);
     }

@@ -10,9 +10,13 @@ use super::Shard;
 use crate::{
     hub_group::{Standing, TakeOverReason},
     ids::{PeerId, ReceiverIndex, SocketId},
-    l2::{mac_table::MacNews, multicast::ListenerNews, neighbor::NeighborNews},
+    l2::{
+        loop_guard::Nonce, mac_table::MacNews, multicast::ListenerNews, neighbor::NeighborNews, vlan::VlanId,
+    },
+    offload::Frame,
     path::Path,
     peer::{Peer, path_mtu::Narrowest},
+    status::Port,
     time::Time,
 };
 
@@ -52,6 +56,31 @@ pub enum News {
         to: PeerId,
         /// Why.
         reason: TakeOverReason,
+    },
+    /// A probe goes out by this port: whoever sees it has found a loop. May be lost: there will be another one.
+    LoopProbe {
+        /// Its number.
+        nonce: Nonce,
+        /// Whose port.
+        peer: PeerId,
+    },
+    /// A probe of another knet goes on to mesh neighbours. May be lost.
+    PassProbe {
+        /// Where it came in.
+        from: Port,
+        /// Where VLANs are told apart.
+        vlan: VlanId,
+        /// The probe.
+        frame: Box<[u8]>,
+    },
+    /// There is a loop, and this port is closed.
+    LoopFound {
+        /// Whose.
+        peer: PeerId,
+        /// The other end of the loop.
+        other: Port,
+        /// Which of the peers that had this slot one after the other.
+        generation: u16,
     },
     /// The network claims something about the path to one of the receiver's peers. May be lost.
     Hint {
@@ -193,6 +222,16 @@ impl Shard {
                 self.take_over(&group, to, reason);
             }
             News::Prove { .. } | News::Ask(_) => {}
+            News::LoopProbe { nonce, peer } => self.bridge.probe_sent(self.env.real, nonce, peer),
+            News::LoopFound {
+                peer,
+                other,
+                generation,
+            } => self.close_port(peer, other, generation),
+            News::PassProbe { from, vlan, frame } => {
+                let frame = Frame::plain(&frame);
+                self.pass_probe_here(from, Frame { vlan, ..frame });
+            }
             News::Hint { socket, remote, mtu } => {
                 // Not any further: whose the address is may be in dispute.
                 if let Some(id) = self.peer_at(socket, remote).filter(|id| self.seat.owns(*id)) {

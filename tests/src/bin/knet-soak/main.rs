@@ -75,7 +75,7 @@ enum Command {
         events: bool,
     },
     /// Plays a hub whose clients come and go, for simulated hours, and tells what memory it holds. If it is more than one
-    /// percent above what it was after the first hour (and 32 KiB for buffers), or a rule is broken, the exit status is 1.
+    /// percent above what it was after a quarter of the time (and 32 KiB for buffers), or a rule is broken, the exit status is 1.
     Memory(memory::Memory),
     /// The schedules, and what each does.
     List,

@@ -104,6 +104,8 @@ impl Churn {
             }
             8 => {
                 world.broadcasts(a, Span::from_millis(20), Span::from_secs(1));
+                // Who says nothing is not known, and what is flooded to all is rationed.
+                world.traffic(b, 0, Span::from_secs(1), Span::from_secs(10));
                 world.traffic(0, b, Span::from_millis(3), Span::from_secs(10));
             }
             9 => {

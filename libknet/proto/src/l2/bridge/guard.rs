@@ -115,7 +115,7 @@ impl Bridge {
             Some(guard) => guard.admit(station.mac, frame)?,
             None => Admitted::Free,
         };
-        self.learn(now, Port::Peer(peer), station)?;
+        self.learn(now, Port::Peer(peer), station, frame)?;
         if admitted == Admitted::Sticky {
             self.macs.stick(station, Port::Peer(peer));
             if let Some(guard) = self.guard_mut(peer) {

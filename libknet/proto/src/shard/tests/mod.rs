@@ -7,6 +7,7 @@ mod delivered;
 mod doubt;
 mod first_hop;
 mod flood;
+mod loops;
 mod multicast;
 mod news;
 mod opened;
