@@ -153,7 +153,7 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if old.mac != new.mac {
         changes.push(Change::SetMac(new.mac));
     }
-    let (gone, added) = address_changes(&old.addresses, &new.addresses);
+    let (gone, added) = address_changes(&old.tap_addresses(), &new.tap_addresses());
     changes.extend(
         gone.into_iter()
             .map(|(address, length)| Change::RemoveAddress(address, length)),
@@ -194,7 +194,7 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 pub(super) mod tests {
     use libknet::proto::{
         config::{
-            DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+            AddressList, DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
             PresharedKey, PrivateKey, Remote, TapMtu,
         },
         handshake::message::{Suite, SuiteSet},
@@ -218,6 +218,7 @@ pub(super) mod tests {
             mac: MacAddr([2, 0, 0, 0, 0, key]),
             mtu: TapMtu::Fixed(1400),
             addresses: Vec::new(),
+            negotiated: Vec::new(),
             mac_ageing: Span::from_secs(300),
             domain: DomainConfig::default(),
             mtu_policy: MtuPolicy::default(),
@@ -262,6 +263,8 @@ pub(super) mod tests {
             hub: None,
             links: LinkId::all().zip(links).collect(),
             opened: LinkConfigs::default(),
+            gives: AddressList::default(),
+            takes: false,
         }
     }
 

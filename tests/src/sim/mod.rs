@@ -24,8 +24,8 @@ use health::Health;
 use invariants::Damping;
 use knet_proto::{
     config::{
-        HubMembership, LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey,
-        Remote,
+        AddressList, HubMembership, LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey,
+        PublicKey, Remote,
     },
     event::Event,
     ids::{LinkId, PeerId, SocketId, WorkerId, Workers},
@@ -455,6 +455,8 @@ impl World {
                     }),
                     links: configured.map(link).collect(),
                     opened: LinkConfigs::default(),
+                    gives: AddressList::default(),
+                    takes: false,
                 };
                 (PeerId(other as u16), config)
             })
