@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     config::leases::{MAX_LEASES, OfInterface},
-    daemon::Daemon,
+    daemon::{Daemon, negotiated::MAX_TAKEN},
     flight_recorder, host_check, logging, metrics,
 };
 
@@ -76,7 +76,12 @@ pub(crate) async fn rows(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result
                 "that of the peer that is away longest is taken back",
             ),
         );
-        rows.extend(of_interface.chain([leases]).map(|row| LimitRow {
+        let negotiated = daemon.borrow().negotiated().count(name);
+        let negotiated = used(
+            negotiated,
+            limit("negotiated-addresses", "", MAX_TAKEN as u64, "not taken"),
+        );
+        rows.extend(of_interface.chain([leases, negotiated]).map(|row| LimitRow {
             interface: Some(name.clone()),
             ..row
         }));

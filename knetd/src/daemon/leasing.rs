@@ -282,14 +282,21 @@ impl Daemon {
                     freed += 1;
                 }
                 let key = old.public_key;
-                if let Some(key) =
-                    key.filter(|key| difference.new.and_then(|new| new.public_key) != Some(*key))
+                let has_pools = |key: &PublicKey| {
+                    let new = difference.new.filter(|new| new.public_key == Some(*key));
+                    new.is_some_and(|new| new.pools.is_some())
+                };
+                if let Some(key) = key.filter(|key| !has_pools(key))
                     && self.leasing.leases.of(interface).is_some()
                     && self.leasing.leases.of_mut(interface).note_gone(&key, now)
                 {
                     self.leasing.unwritten = true;
                     freed += 1;
                 }
+            }
+            if difference.new.is_none_or(|new| new.pools.is_none()) && !self.leasing.waiting.is_empty() {
+                let waiting = (interface.to_owned(), difference.key.clone());
+                self.leasing.waiting.remove(&waiting);
             }
             let Some(new) = difference.new else { continue };
             for host in new.guard.hosts() {
@@ -583,5 +590,101 @@ pub(crate) fn look_at_all(daemon: &Rc<RefCell<Daemon>>) {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libknet::api::model::{MAX_PEERS, Pools};
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn key(n: u32) -> PublicKey {
+        let mut key = [7; 32];
+        key[..4].copy_from_slice(&n.to_le_bytes());
+        PublicKey(key)
+    }
+
+    fn peer(n: u32, pools: &Arc<Pools>) -> PeerConfig {
+        PeerConfig {
+            public_key: Some(key(n)),
+            pools: Some(Arc::clone(pools)),
+            ..PeerConfig::default()
+        }
+    }
+
+    fn addresses(leasing: &Leasing, n: u32) -> Vec<String> {
+        let lease = leasing.leases.of("knet0").and_then(|leases| leases.get(&key(n)));
+        let all = lease.iter().flat_map(|lease| &lease.addresses);
+        all.map(ToString::to_string).collect()
+    }
+
+    /// As many as there can be: each its own, all in one file, and no step looks at the others.
+    #[test]
+    fn a_full_house_gets_an_address_each() {
+        let config = InterfaceConfig::default();
+        let pools = Arc::new(Pools {
+            ipv4: Some("10.0.0.0/15".parse().unwrap()),
+            ipv6: Some("fd00::/64".parse().unwrap()),
+        });
+        let mut leasing = Leasing::default();
+        let mut short = Vec::new();
+        let begun = Instant::now();
+        for n in 0..MAX_PEERS as u32 {
+            let peer = peer(n, &pools);
+            let name = format!("p{n}");
+            assert!(leasing.give("knet0", &config, "g", (&name, &peer), &mut short));
+            assert!(!leasing.give("knet0", &config, "g", (&name, &peer), &mut short));
+        }
+        println!("{MAX_PEERS} given in {:?}", begun.elapsed());
+        assert!(short.is_empty());
+        let leases = leasing.leases.of("knet0").unwrap();
+        let distinct: BTreeSet<IpAddr> = leases
+            .iter()
+            .flat_map(|(_, lease)| lease.addresses.clone())
+            .collect();
+        assert_eq!(distinct.len(), 2 * MAX_PEERS);
+        assert_eq!(addresses(&leasing, 65_535), ["10.1.0.0", "fd00::1:0"]);
+        let scratch = Scratch::new();
+        let begun = Instant::now();
+        leasing.leases.write(scratch.path()).unwrap();
+        println!("written in {:?}", begun.elapsed());
+        let begun = Instant::now();
+        assert_eq!(Leases::read(scratch.path()), leasing.leases);
+        println!("read in {:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_pool_that_is_short_takes_from_who_is_away_longest_and_then_there_is_none() {
+        let config = InterfaceConfig::default();
+        let pools = Arc::new(Pools {
+            ipv4: Some("10.0.0.0/30".parse().unwrap()),
+            ipv6: Some("fd00::/64".parse().unwrap()),
+        });
+        let mut leasing = Leasing::default();
+        let give = |leasing: &mut Leasing, n: u32| {
+            let mut short = Vec::new();
+            leasing.give("knet0", &config, "g", ("p", &peer(n, &pools)), &mut short);
+            short
+        };
+        assert!(give(&mut leasing, 1).is_empty() && give(&mut leasing, 2).is_empty());
+        assert_eq!(give(&mut leasing, 3), [false], "of IPv6 there is one");
+        assert_eq!(addresses(&leasing, 3), ["fd00::3"]);
+        for (n, when) in [(2, 10), (1, 20)] {
+            leasing.leases.of_mut("knet0").note_gone(&key(n), when);
+        }
+        assert!(give(&mut leasing, 3).is_empty());
+        assert_eq!(addresses(&leasing, 3), ["10.0.0.2", "fd00::3"]);
+        assert_eq!(
+            (addresses(&leasing, 2).len(), addresses(&leasing, 1).len()),
+            (0, 2)
+        );
+        // What was somebody's and is nobody's any more is free, in both versions.
+        assert!(give(&mut leasing, 4).is_empty());
+        assert_eq!(addresses(&leasing, 4), ["10.0.0.1", "fd00::1"]);
+        assert_eq!(give(&mut leasing, 5), [false]);
+        leasing.void("knet0", &key(4));
+        assert!(give(&mut leasing, 5).is_empty());
     }
 }

@@ -31,6 +31,8 @@ use crate::{
 
 /// The addresses of a TAP change at most so often because of what peers say.
 const APART: Duration = Duration::from_secs(1);
+/// Most addresses of peers that a TAP takes.
+pub(crate) const MAX_TAKEN: usize = 64;
 
 /// What peers give the TAP of an interface.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +66,11 @@ impl NegotiatedAddresses {
     /// What peers give the TAP of an interface.
     pub(crate) fn of(&self, interface: &str) -> &[Judged] {
         self.0.get(interface).map_or(&[], |offers| &offers.judged)
+    }
+
+    /// How many of these are taken.
+    pub(crate) fn count(&self, interface: &str) -> usize {
+        taken(self.of(interface)).len()
     }
 
     /// What would be taken with this configuration, which follows the one `before`.
@@ -178,15 +185,20 @@ impl Daemon {
                 .negotiated
                 .taken_after(name, (None, config), Some(&overlay.setup));
             let setup = with(&overlay.setup, &taken);
-            if setup.negotiated != overlay.setup.negotiated
-                && let Err(error) = overlay.change(&Rc::new(setup))
-                && let Some(offers) = self.negotiated.0.get_mut(name)
-            {
-                // What was there before stays.
-                let before = &overlay.setup.negotiated;
-                let new = taken.iter().map(|prefix| (prefix.address, prefix.length));
-                let new = new.filter(|prefix| !before.contains(prefix));
-                offers.failed.extend(new.map(|prefix| (prefix, error.clone())));
+            if setup.negotiated != overlay.setup.negotiated && overlay.change(&Rc::new(setup)).is_err() {
+                // What the kernel refuses is found out one by one, and what was there before stays.
+                let before = overlay.setup.negotiated.clone();
+                let is_new = |prefix: &IpPrefix| !before.contains(&(prefix.address, prefix.length));
+                let (new, mut kept): (Vec<IpPrefix>, Vec<IpPrefix>) = taken.iter().partition(|p| is_new(p));
+                for prefix in new {
+                    kept.push(prefix);
+                    if let Err(error) = overlay.change(&Rc::new(with(&overlay.setup, &kept)))
+                        && let Some(offers) = self.negotiated.0.get_mut(name)
+                    {
+                        kept.pop();
+                        offers.failed.insert((prefix.address, prefix.length), error);
+                    }
+                }
             }
         } else if let Some(failure) = self.failures.get_mut(name) {
             let taken = self
@@ -210,6 +222,7 @@ impl Daemon {
             if let Some(offers) = self.negotiated.0.get_mut(name) {
                 let takes = |peer: &str| config.is_some_and(|config| takes_from(config, peer));
                 offers.offers.retain(|(peer, _)| takes(peer));
+                offers.failed.clear();
             }
             self.take_offers_of(name);
             if config.is_none() {
@@ -289,9 +302,11 @@ fn judge(interface: &str, config: &InterfaceConfig, setup: Option<&Setup>, offer
     let mut judged: Vec<Judged> = Vec::new();
     for (peer, prefix) in all {
         let taken = judged.iter().filter(|other| other.refused.is_none());
+        let is_full = taken.clone().count() >= MAX_TAKEN;
         let mut clashing = taken.filter(|other| overlap(&other.prefix, &prefix));
         let refused = unfit(prefix.address, prefix.length)
             .map(str::to_owned)
+            .or_else(|| is_full.then(|| format!("there are {MAX_TAKEN} already")))
             .or_else(|| around.objection(&prefix))
             .or_else(|| {
                 let other = clashing.find(|other| other.peer != *peer)?;

@@ -8,11 +8,16 @@ use core::num::NonZeroU32;
 
 use super::Peer;
 use crate::{
+    drop_reason::DropReason,
     event::Event,
     ids::LinkSet,
     shard::env::Env,
+    token_bucket::{Rate, TokenBucket},
     wire::{address_list::AddressList, control_record::Record},
 };
+
+/// So many changes a second, and at once, are told of one peer. Others wait until it repeats them.
+const CHANGES: Rate = Rate::new(1, 8);
 
 /// Something that is said until it has been heard, ever more rarely.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,6 +55,8 @@ pub(super) struct Addresses {
     /// What it has told us, with its number.
     heard: Option<(NonZeroU32, AddressList)>,
     asking: Repeated,
+    /// Changes that were told.
+    changes: TokenBucket,
     /// It does not know yet that it was heard.
     owes_ack: bool,
 }
@@ -147,6 +154,9 @@ impl Peer {
             // Heartbeats on several links may overtake each other.
             Some(_) => return,
         };
+        if is_news && !addresses.changes.take(CHANGES, env.now, 1) {
+            return env.drop(DropReason::RecordRate);
+        }
         addresses.owes_ack = true;
         addresses.asking.end();
         if is_news {

@@ -104,6 +104,23 @@ fn who_does_not_take_them_hears_of_none_until_it_does() {
 }
 
 #[test]
+fn who_changes_them_all_the_time_is_heard_now_and_then_and_at_last() {
+    let mut net = Net::hub(1, 1);
+    net.takes(true);
+    net.pass(Span::from_secs(20));
+    net.given();
+    for n in 0..50 {
+        net.gives(&[n + 1]);
+        net.exchange();
+    }
+    let at_once = net.given();
+    assert_eq!(at_once.len(), 8);
+    assert_eq!(net.hosts[1].drops(DropReason::RecordRate), 42);
+    net.pass(Span::from_secs(30));
+    assert_eq!((net.given(), net.taken()), (vec![list(&[50])], Some(true)));
+}
+
+#[test]
 fn each_session_tells_them_anew() {
     let mut net = Net::hub(1, 1);
     net.takes(true);
