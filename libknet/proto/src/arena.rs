@@ -15,6 +15,9 @@ const CAPACITY: usize = 512 << 10;
 const SPARE: usize = 16;
 /// As many stay when little goes out: bursts with pauses between them would ask for one, and give it back, each time.
 const KEPT: usize = 1;
+/// After so many calls of [`Arena::sent`] in turn with no more than [`LITTLE`] bytes even that goes back.
+const QUIET: u16 = 1_024;
+const LITTLE: usize = 16 << 10;
 /// Bytes of all chunks of an interface together. Past that the oldest goes, whatever is held in it.
 pub const MOST: usize = 512 << 20;
 
@@ -32,6 +35,8 @@ pub struct Arena {
     /// The number of the first of them. Numbers ascend, one for each chunk, and wrap.
     first: u32,
     spare: Vec<Vec<u8>>,
+    /// How often in turn there was little to send.
+    quiet: u16,
     held_bytes: usize,
     reserved: usize,
     most: usize,
@@ -79,6 +84,7 @@ impl Arena {
             full: VecDeque::new(),
             first: 0,
             spare: Vec::new(),
+            quiet: 0,
             held_bytes: 0,
             reserved: 0,
             most,
@@ -137,13 +143,22 @@ impl Arena {
         self.bytes.len().saturating_sub(self.unsent)
     }
 
-    /// All that was sealed has been sent: what is not held is not needed any more.
-    pub fn sent(&mut self) {
+    /// All that was sealed has been sent: what is not held is not needed any more. Returns whether little has been sent for
+    /// so long that buffers for more should go back; once, until there is more again.
+    pub fn sent(&mut self) -> bool {
         if self.held == 0 {
+            let little = self.full.is_empty() && self.bytes.len() <= LITTLE;
+            self.quiet = if little { self.quiet.saturating_add(1) } else { 0 };
             self.bytes.clear();
             if self.full.is_empty() && self.spare.len() > KEPT {
                 // Little goes out now; memory goes back to the system little by little.
                 self.spare.pop();
+            }
+            if self.quiet == QUIET {
+                self.spare = Vec::new();
+                self.bytes.shrink_to(LITTLE);
+                self.unsent = 0;
+                return true;
             }
         } else if self.bytes.len() >= FULL {
             let next = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CAPACITY));
@@ -156,6 +171,7 @@ impl Arena {
             }
         }
         self.unsent = self.bytes.len();
+        false
     }
 
     /// Bytes of the datagrams that are held.
@@ -269,6 +285,13 @@ mod tests {
             arena.sent();
         }
         assert_eq!(arena.spare.len(), KEPT);
+        let mut little = 0..2 * QUIET;
+        let told = little.find(|_| {
+            seal(&mut arena, LITTLE, 0);
+            arena.sent()
+        });
+        assert!(told.is_some() && !little.any(|_| arena.sent()));
+        assert_eq!((arena.spare.len(), arena.bytes.capacity()), (0, LITTLE));
     }
 
     #[test]

@@ -71,6 +71,22 @@ impl List {
         }
     }
 
+    /// An element of this list has another index from now on, where it is already.
+    pub(crate) fn renumber<T>(&mut self, slab: &mut [T], links: fn(&mut T) -> &mut Links, node: u32) {
+        let Some(element) = slab.get_mut(node as usize) else {
+            return;
+        };
+        let Links { prev, next } = *links(element);
+        match slab.get_mut(prev as usize) {
+            Some(element) => links(element).next = node,
+            None => self.head = node,
+        }
+        match slab.get_mut(next as usize) {
+            Some(element) => links(element).prev = node,
+            None => self.tail = node,
+        }
+    }
+
     /// Takes out the first node.
     pub(crate) fn pop_front<T>(&mut self, slab: &mut [T], links: fn(&mut T) -> &mut Links) -> Option<u32> {
         let head = self.head;

@@ -172,6 +172,16 @@ impl Health {
         }
     }
 
+    /// Forgets what is over. To be called when nothing is on its way.
+    pub(super) fn forget(&mut self) {
+        for pair in self.0.values_mut() {
+            let others = [&mut pair.clean, &mut pair.alive, &mut pair.session];
+            let spells = pair.good.iter_mut().map(|(_, spells)| spells).chain(others);
+            spells.for_each(|spells| spells.past = Vec::new());
+            pair.blinks = Vec::new();
+        }
+    }
+
     /// Whether a frame that left then had to arrive, whichever links died around that time.
     pub(super) fn must_arrive(&self, a: usize, b: usize, sent: Time) -> bool {
         let Some(pair) = self.0.get(&(a.min(b), a.max(b))) else {

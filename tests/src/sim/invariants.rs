@@ -23,6 +23,7 @@ use super::{
     health::{GRACE, SETTLE, Seen, SeenLink},
     ledger::Sent,
     network::Channel,
+    node::Node,
 };
 
 /// I6: nothing is held for longer to restore the order.
@@ -388,6 +389,13 @@ impl World {
 
     /// I14: a host that has nothing to do holds nothing. I20: it knows how many of its links are in which state.
     pub fn check_memory(&mut self) {
+        // What one worker tells another is on its way for a moment.
+        let quiet = |node: &Node| node.life().is_none_or(|life| life.mail.is_empty());
+        for _ in 0..20 {
+            if !self.nodes.iter().all(quiet) {
+                self.run(Span::from_millis(1));
+            }
+        }
         let links = usize::from(self.setup.links);
         for n in 0..self.setup.nodes {
             let Some(life) = self.nodes[n].life_mut() else {
@@ -465,7 +473,7 @@ impl World {
             }
         }
         let allowed = std::mem::take(&mut self.ledger.copies_allowed);
-        let (from, first) = (self.now, self.ledger.sent() as u64);
+        let (from, first) = (self.now, self.ledger.sent());
         for a in 0..nodes {
             self.broadcasts(a, Span::from_millis(50), Span::from_millis(250));
             for b in (0..nodes).filter(|b| *b != a) {
@@ -478,7 +486,7 @@ impl World {
             let text = format!("I19: {lost} of {sent} frames lost in peace between clients of two hubs");
             self.ledger.breach(self.now, text);
         }
-        for number in first..self.ledger.sent() as u64 {
+        for number in first..self.ledger.sent() {
             let flooded = self.ledger.frame(number).is_some_and(|f| f.to == ALL);
             let reached = self.ledger.reached(number);
             if flooded && reached + 1 != nodes {

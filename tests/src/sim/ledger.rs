@@ -23,6 +23,8 @@ pub struct Sent {
 #[derive(Debug, Default)]
 pub struct Ledger {
     frames: Vec<Sent>,
+    /// The number of the first of them: what came before is forgotten.
+    first: u64,
     wire: HashMap<[u8; 12], u64>,
     last_of_flow: HashMap<(usize, usize), u64>,
     /// Frames that arrived behind a later one of the same flow.
@@ -50,12 +52,12 @@ impl Ledger {
             arrived: None,
             times: 0,
         });
-        self.frames.len() as u64 - 1
+        self.sent() - 1
     }
 
     /// I2 and I3: a frame that arrives was sent by that peer to this host, and arrives once.
     pub fn arrive(&mut self, now: Time, at: usize, source: usize, number: u64) {
-        let Some(frame) = self.frames.get_mut(number as usize) else {
+        let Some(frame) = index(number, self.first).and_then(|i| self.frames.get_mut(i)) else {
             return self.breach(now, format!("frame {number} arrived at {at} and was never sent"));
         };
         if frame.from != source || frame.to != at {
@@ -85,7 +87,7 @@ impl Ledger {
 
     /// The same for one that is flooded: it comes to each host once, and never back.
     pub fn arrive_flooded(&mut self, now: Time, at: usize, number: u64) {
-        let Some(frame) = self.frames.get_mut(number as usize) else {
+        let Some(frame) = index(number, self.first).and_then(|i| self.frames.get_mut(i)) else {
             return;
         };
         frame.arrived.get_or_insert(now);
@@ -164,12 +166,24 @@ impl Ledger {
 
     /// The frame with this number.
     pub fn frame(&self, number: u64) -> Option<&Sent> {
-        self.frames.get(number as usize)
+        self.frames.get(index(number, self.first)?)
     }
 
     /// Frames sent so far.
-    pub fn sent(&self) -> usize {
-        self.frames.len()
+    pub fn sent(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    /// Forgets all frames and datagrams so far, but not the rules that they broke. To be called when none is on its way.
+    pub fn forget(&mut self) {
+        *self = Self {
+            first: self.sent(),
+            out_of_order: self.out_of_order,
+            copies_allowed: self.copies_allowed,
+            copies: self.copies,
+            broken: std::mem::take(&mut self.broken),
+            ..Self::default()
+        };
     }
 
     /// The frames that never arrived.
@@ -182,6 +196,11 @@ impl Ledger {
         let after = |t: Time| self.frames.partition_point(|f| f.at < t);
         self.frames[after(from)..after(to).max(after(from))].iter()
     }
+}
+
+/// Where the frame with this number is, if not before the first one.
+fn index(number: u64, first: u64) -> Option<usize> {
+    number.checked_sub(first).map(|i| i as usize)
 }
 
 /// FNV-1a: enough to tell two datagrams apart that were not made to collide.

@@ -34,6 +34,7 @@ use knet_proto::{
     shard::Shard,
     status::{HubGroupStatus, PeerStatus, Traffic},
     time::{Span, Time},
+    wire::virtio_net_header::VirtioNetHeader,
 };
 use ledger::Ledger;
 use network::Network;
@@ -335,6 +336,32 @@ impl World {
             remote,
             bytes,
         });
+    }
+
+    /// A station behind `node` tells all others its addresses, which are made of `station`.
+    pub fn announce_station(&mut self, node: usize, station: u64) {
+        let worker = WorkerId::default();
+        if self.nodes[node].life().is_none() || self.nodes[node].stands_still(worker) {
+            return;
+        }
+        let (now, header) = (self.now, VirtioNetHeader::default());
+        let mut frame = node::announcement(station);
+        self.act(node, worker, |shard| shard.handle_frame(now, &header, &mut frame));
+        self.drain(node);
+    }
+
+    /// Forgets what has happened, so that the world is no larger than what is in it. To be called at rest: what is on its
+    /// way would not be known when it arrives.
+    pub fn forget_history(&mut self) {
+        self.ledger.forget();
+        self.health.forget();
+        self.events = Vec::new();
+        self.strangers = HashMap::new();
+        self.tapped = Vec::new();
+        self.recent = HashMap::new();
+        self.damping = Damping::default();
+        self.queue.shrink_to_fit();
+        self.due.shrink_to_fit();
     }
 
     /// What `node` knows of `peer`.

@@ -18,7 +18,7 @@ use knet_proto::{
     wire::header::TransportHeader,
 };
 
-use super::{mail::Mail, steps::What};
+use super::{SHORT, mail::Mail, steps::What};
 
 /// One life of the process on a host.
 pub(super) struct Life {
@@ -286,6 +286,21 @@ pub(super) fn frame(from: usize, to: usize, number: u64, size: usize) -> Vec<u8>
     frame.extend_from_slice(&[0x88, 0xb5]);
     frame.extend_from_slice(&number.to_le_bytes());
     frame.resize(size, 0xa5);
+    frame
+}
+
+/// A gratuitous ARP request (RFC 5944, 4.6) of a station, to all.
+pub(super) fn announcement(station: u64) -> Vec<u8> {
+    let [a, b, c, d, ..] = station.to_le_bytes();
+    let (mac, address) = ([2, a, b, c, d, 1], [10, a, b, c]);
+    let mut frame = [0xff; 6].to_vec();
+    frame.extend_from_slice(&mac);
+    frame.extend_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend_from_slice(&mac);
+    frame.extend_from_slice(&address);
+    frame.extend_from_slice(&[0; 6]);
+    frame.extend_from_slice(&address);
+    frame.resize(SHORT, 0);
     frame
 }
 

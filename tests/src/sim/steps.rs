@@ -244,7 +244,7 @@ impl World {
     }
 
     /// A worker does something, after it has taken in what the others have told it.
-    fn act(&mut self, n: usize, worker: WorkerId, what: impl FnOnce(&mut Shard)) {
+    pub(super) fn act(&mut self, n: usize, worker: WorkerId, what: impl FnOnce(&mut Shard)) {
         let now = self.now;
         let Some(life) = self.nodes[n].life_mut() else {
             return;

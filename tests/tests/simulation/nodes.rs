@@ -1,7 +1,8 @@
 //! Hosts that pause, die, come back, move, or have a wrong clock.
 
+use allocation_counter::measure;
 use knet_proto::{event::Event, status::LinkState};
-use knet_tests::sim::{Setup, World};
+use knet_tests::sim::{FULL, Setup, World};
 
 use crate::{assert_sound, ms, secs};
 
@@ -167,4 +168,48 @@ fn a_client_that_moves_is_followed() {
         );
         assert_sound(&world, seed);
     }
+}
+
+/// What a hub holds for peers that are away for a moment, and what strange stations and broadcasts make it hold, is given
+/// back. `scripts/soak-sim memory` looks at a day of it.
+#[test]
+fn a_hub_is_as_large_as_before_when_a_storm_is_over() {
+    const CLIENTS: usize = 24;
+    let holds = |storm: fn(&mut World)| {
+        let mut world = World::new(Setup {
+            seed: 5,
+            nodes: 1 + CLIENTS,
+            hubs: 1,
+            ..Setup::default()
+        });
+        world.run(secs(5));
+        world.traffic_everywhere(ms(500), secs(1));
+        world.run(secs(1));
+        storm(&mut world);
+        world.run(secs(900));
+        world.check_converged();
+        assert_sound(&world, 5);
+        -measure(|| world.kill(0)).bytes_current
+    };
+    let before = holds(|_| {});
+    let after = holds(|world| {
+        (1..=CLIENTS).for_each(|n| world.kill(n));
+        world.run(secs(60));
+        for n in 1..=CLIENTS {
+            world.traffic_of(FULL, 0, n, ms(10), secs(2));
+        }
+        for station in 0..2_000 {
+            world.announce_station(0, station * 0x1_0001);
+        }
+        world.run(secs(5));
+        (1..=CLIENTS).for_each(|n| world.start(n));
+        world.run(secs(5));
+        world.broadcasts(1, ms(20), secs(2));
+        world.traffic_of(FULL, 0, 1, ms(1), secs(2));
+    });
+    assert!(before > 80_000, "the hub holds {before} bytes");
+    assert!(
+        after < before + 32_768,
+        "{before} bytes before, {after} after the storm"
+    );
 }

@@ -12,7 +12,12 @@ use core::hash::{Hash, Hasher};
 use hashbrown::HashMap;
 use thiserror::Error;
 
-use super::{seeded_hash::SeededHash, storm::NEW_MACS, vlan::VlanId};
+use super::{
+    places::{MOVED, Places, trim_index},
+    seeded_hash::SeededHash,
+    storm::NEW_MACS,
+    vlan::VlanId,
+};
 use crate::{
     ids::{MacAddr, PeerId, WorkerId},
     intrusive_list::List,
@@ -113,8 +118,7 @@ pub struct MacTable {
     capacity: usize,
     per_peer: usize,
     index: HashMap<Station, u32, SeededHash>,
-    entries: Vec<Entry>,
-    free: List,
+    entries: Places<Entry>,
     /// Learned entries, the one that was refreshed longest ago first.
     by_age: List,
     /// Those that are configured, and those that stick.
@@ -143,8 +147,7 @@ impl MacTable {
             capacity,
             per_peer,
             index: HashMap::with_hasher(SeededHash::new(seed)),
-            entries: Vec::new(),
-            free: List::EMPTY,
+            entries: Places::new(),
             by_age: List::EMPTY,
             fixed: List::EMPTY,
             static_count: 0,
@@ -381,7 +384,8 @@ impl MacTable {
         }
         self.index.clear();
         self.entries.clear();
-        (self.free, self.by_age, self.static_count) = (List::EMPTY, List::EMPTY, 0);
+        trim_index(&mut self.index);
+        (self.by_age, self.static_count) = (List::EMPTY, 0);
         self.by_vlan = Vec::new();
         for port in self.peers.iter_mut().chain([&mut self.tap]) {
             (port.list, port.learned, port.fixed) = (List::EMPTY, 0, 0);
@@ -396,6 +400,7 @@ impl MacTable {
         let mut removed = 0;
         while removed < budget && self.next_expiry().is_some_and(|at| at <= now) {
             self.drop_entry(self.by_age.head());
+            (0..MOVED).for_each(|_| self.close_gap());
             removed += 1;
         }
         removed
@@ -410,7 +415,7 @@ impl MacTable {
 
     /// Entries for display, from `cursor` on (0 at first), looking at no more than `limit` places; and the
     /// cursor to go on with, or `None` at the end. An entry that is there all the while appears exactly once,
-    /// in no particular order; a page may hold fewer than `limit`, or none.
+    /// in no particular order (or not at all, where so much ages meanwhile that the table becomes smaller); a page may hold fewer than `limit`, or none.
     pub fn page(&self, now: Time, cursor: u32, limit: usize) -> (Vec<MacEntry>, Option<u32>) {
         let start = (cursor as usize).min(self.entries.len());
         let end = start.saturating_add(limit.max(1)).min(self.entries.len());

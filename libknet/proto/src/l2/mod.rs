@@ -12,6 +12,7 @@ pub mod mss_clamp;
 pub mod multicast;
 pub mod neighbor;
 pub mod packet_too_big;
+mod places;
 pub(crate) mod seeded_hash;
 pub mod source_guard;
 pub mod storm;

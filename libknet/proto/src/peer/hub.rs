@@ -161,9 +161,7 @@ impl Peer {
     /// or a link.
     pub fn take_back(&mut self, env: &mut Env) -> Vec<(VirtioNetHeader, Box<[u8]>)> {
         let mut frames = self.unseal_unreported(env);
-        for w in core::mem::take(&mut self.waiting) {
-            self.waiting_bytes -= w.frame.len();
-            env.waiting = env.waiting.saturating_sub(w.frame.len());
+        while let Some(w) = self.take_waiting(env) {
             frames.push((w.header, w.frame));
         }
         frames

@@ -1,6 +1,6 @@
 //! Frames to the peer: sealed once, on the links that the policy says.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::ops::Range;
 
 use super::{Peer, Waiting};
@@ -291,10 +291,19 @@ impl Peer {
         }
     }
 
+    /// Takes the frame that has waited longest. With the last one the room for them goes, which few peers need again.
+    pub(super) fn take_waiting(&mut self, env: &mut Env) -> Option<Waiting> {
+        let oldest = self.waiting.pop_front()?;
+        self.waiting_bytes -= oldest.frame.len();
+        env.waiting = env.waiting.saturating_sub(oldest.frame.len());
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(oldest)
+    }
+
     fn drop_oldest_waiting(&mut self, env: &mut Env) {
-        if let Some(w) = self.waiting.pop_front() {
-            self.waiting_bytes -= w.frame.len();
-            env.waiting = env.waiting.saturating_sub(w.frame.len());
+        if self.take_waiting(env).is_some() {
             self.drop_frame(env, self.what_is_missing(env));
         }
     }
@@ -327,9 +336,7 @@ impl Peer {
         if !self.is_up() || self.set.is_empty() {
             return;
         }
-        while let Some(w) = self.waiting.pop_front() {
-            self.waiting_bytes -= w.frame.len();
-            env.waiting = env.waiting.saturating_sub(w.frame.len());
+        while let Some(w) = self.take_waiting(env) {
             self.send_now(env, Frame::new(w.header, &w.frame));
         }
     }

@@ -118,6 +118,9 @@ pub struct TapMtuWish {
     pub reason: LimitReason,
 }
 
+/// Datagrams, and what else there is, for which there is room also after a time in which little was sent.
+const KEPT: usize = 16;
+
 /// Everything that goes out.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -153,14 +156,19 @@ impl Outbox {
         self.arena.bytes.get(transmit.range.clone()).unwrap_or_default()
     }
 
-    /// Forgets what was drained and keeps the memory. What is for other workers stays.
+    /// Forgets what was drained and keeps the memory, unless little has been sent for long. What is for other workers stays.
     pub fn clear(&mut self) {
-        self.arena.sent();
+        let rest = self.arena.sent();
         self.transmits.clear();
         self.handshake.clear();
         self.events.clear();
         self.probe_replies.clear();
         self.tap_mtu = None;
+        if rest {
+            self.transmits.shrink_to(KEPT);
+            self.handshake.shrink_to(KEPT);
+            self.events.shrink_to(KEPT);
+        }
     }
 
     /// Whether there is nothing to do, but for other workers.

@@ -1,9 +1,10 @@
-//! What is done to a world at random: the schedules of faults S1 to S16 of the test plan, each made from a seed.
+//! What is done to a world at random: the schedules of faults S1 to S16 of the test plan, and a few more, each made from a seed.
 //!
 //! The tests play each with a few seeds, `scripts/soak-sim` for hours with ever new ones. Whoever finds a seed that
 //! breaks a rule repeats it with the command that [`Outcome`] prints.
 
 mod attacks;
+pub mod churn;
 mod hosts;
 mod hubs;
 mod links;
@@ -125,6 +126,11 @@ pub const SCHEDULES: &[Schedule] = &[
         name: "s16-hubs",
         about: "clients of two hubs change from the one to the other",
         play: hubs::take_overs,
+    },
+    Schedule {
+        name: "churn",
+        about: "clients of a hub come, go, move and flood it, beside strangers",
+        play: churn::churn,
     },
 ];
 
@@ -258,7 +264,7 @@ impl Play {
     fn finish(&mut self, mut world: World) {
         world.wind_up();
         self.simulated = self.simulated + world.age();
-        self.frames += world.ledger.sent() as u64;
+        self.frames += world.ledger.sent();
         self.guarded += world.guarded();
         if self.tell {
             println!("policy {:?}", world.setup.policy);

@@ -4,7 +4,10 @@ use super::{MacTable, Station};
 use crate::{
     ids::{PeerId, WorkerId},
     intrusive_list::{Links, List},
-    l2::vlan::VlanId,
+    l2::{
+        places::{Place, trim_index},
+        vlan::VlanId,
+    },
     status::Port,
     time::Time,
     token_bucket::TokenBucket,
@@ -20,7 +23,7 @@ pub(super) enum State {
 }
 
 /// 64 bytes or less: 16 MiB for a full table.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) station: Station,
     pub(super) port: Port,
@@ -34,9 +37,15 @@ pub(super) struct Entry {
     pub(super) frozen_until: Time,
     /// The latest stamp that all workers know (see [`super::replica`]).
     pub(super) told: Time,
-    /// In `by_age`, `fixed` or `free`, as `state` says.
+    /// In `by_age` or `fixed`, as `state` says.
     pub(super) state_links: Links,
     pub(super) port_links: Links,
+}
+
+impl Place for Entry {
+    fn is_free(&self) -> bool {
+        self.state == State::Free
+    }
 }
 
 pub(super) fn state_links(entry: &mut Entry) -> &mut Links {
@@ -105,13 +114,7 @@ impl MacTable {
             state_links: Links::UNLINKED,
             port_links: Links::UNLINKED,
         };
-        let slot = if let Some(slot) = self.free.pop_front(&mut self.entries, state_links) {
-            self.entries[slot as usize] = entry;
-            slot
-        } else {
-            self.entries.push(entry);
-            self.entries.len() as u32 - 1
-        };
+        let slot = self.entries.add(entry);
         self.index.insert(station, slot);
         if let Some(count) = self.vlan_count(station.vlan) {
             *count += 1;
@@ -126,6 +129,32 @@ impl MacTable {
         list.push_back(&mut self.entries, state_links, slot);
         self.link_to_port(slot);
         slot
+    }
+
+    /// Where most places are free, the last entry goes to the first of them.
+    pub(super) fn close_gap(&mut self) {
+        let Some(from) = self.entries.in_the_way() else {
+            return;
+        };
+        let entry = self.entries[from as usize];
+        let to = self.entries.add(entry);
+        self.index.insert(entry.station, to);
+        let list = if entry.state == State::Dynamic {
+            &mut self.by_age
+        } else {
+            &mut self.fixed
+        };
+        list.renumber(&mut self.entries, state_links, to);
+        let mut of_port = *self.port_mut(entry.port);
+        of_port.list.renumber(&mut self.entries, port_links, to);
+        *self.port_mut(entry.port) = of_port;
+        self.give_back(from);
+    }
+
+    fn give_back(&mut self, slot: u32) {
+        self.entries[slot as usize].state = State::Free;
+        self.entries.freed(slot);
+        trim_index(&mut self.index);
     }
 
     pub(super) fn drop_entry(&mut self, slot: u32) {
@@ -147,8 +176,7 @@ impl MacTable {
         if let Some(count) = self.vlan_count(station.vlan) {
             *count -= 1;
         }
-        self.entries[slot as usize].state = State::Free;
-        self.free.push_back(&mut self.entries, state_links, slot);
+        self.give_back(slot);
     }
 
     /// A learned entry sticks from now on.

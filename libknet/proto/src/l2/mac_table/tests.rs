@@ -492,3 +492,36 @@ proptest! {
         }
     }
 }
+
+/// After a flood of addresses the table is as small again as what is left in it, and knows that as before.
+#[test]
+fn a_table_that_was_large_becomes_small() {
+    let mut table = table(100_000, 10);
+    let stays = |n: u32| n % 1_000 == 999;
+    table.set_static(at(0), B, &[mac(200_000)]).unwrap();
+    for n in 0..20_000 {
+        table.learn(at(u64::from(n)), mac(n), Port::Tap);
+    }
+    for n in (0..20_000).filter(|n| stays(*n)) {
+        table.learn(at(100_000 + u64::from(n)), mac(n), Port::Tap);
+    }
+    let large = (table.entries.len(), table.index.capacity());
+    assert!(large.0 > 20_000 && large.1 > 20_000);
+    while table.expire(at(350_000), 64) == 64 {}
+    assert_eq!(
+        (table.len(), table.port_len(Port::Tap), table.port_len(B)),
+        (21, 20, 1)
+    );
+    assert!(table.entries.len() < 100, "{} places", table.entries.len());
+    assert!(table.index.capacity() < 200);
+    assert_eq!(table.lookup(mac(200_000)), Some(B));
+    assert_eq!(table.stations(Port::Tap, 100).len(), 20);
+    // They age in the order in which they were seen last.
+    for n in (0..20_000).filter(|n| stays(*n)) {
+        assert_eq!(table.lookup(mac(n)), Some(Port::Tap));
+        assert_eq!(table.next_expiry(), Some(at(400_000 + u64::from(n))));
+        assert_eq!(table.expire(at(400_000 + u64::from(n)), 9), 1);
+        assert_eq!(table.lookup(mac(n)), None);
+    }
+    assert_eq!((table.len(), table.next_expiry()), (1, None));
+}

@@ -12,7 +12,11 @@ use super::Claim;
 use crate::{
     ids::PeerId,
     intrusive_list::{Links, List},
-    l2::{seeded_hash::SeededHash, vlan::VlanId},
+    l2::{
+        places::{MOVED, Place, Places, trim_index},
+        seeded_hash::SeededHash,
+        vlan::VlanId,
+    },
     status::{NeighborEntry, Port},
     time::{Span, Time},
 };
@@ -47,8 +51,7 @@ pub struct NeighborTable {
     per_peer: usize,
     /// Addresses of different VLANs have nothing to do with each other.
     index: HashMap<(VlanId, IpAddr), u32, SeededHash>,
-    entries: Vec<Entry>,
-    free: List,
+    entries: Places<Entry>,
     by_age: List,
     tap: PortList,
     peers: Vec<PortList>,
@@ -57,7 +60,7 @@ pub struct NeighborTable {
     news: Option<NeighborNews>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     vlan: VlanId,
     claim: Claim,
@@ -68,6 +71,12 @@ struct Entry {
     told: Time,
     age_links: Links,
     port_links: Links,
+}
+
+impl Place for Entry {
+    fn is_free(&self) -> bool {
+        self.is_free
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +113,7 @@ impl NeighborTable {
             capacity,
             per_peer,
             index: HashMap::with_hasher(SeededHash::new(seed)),
-            entries: Vec::new(),
-            free: List::EMPTY,
+            entries: Places::new(),
             by_age: List::EMPTY,
             tap: PortList::EMPTY,
             peers: Vec::new(),
@@ -209,7 +217,8 @@ impl NeighborTable {
     pub fn clear(&mut self) {
         self.index.clear();
         self.entries.clear();
-        (self.free, self.by_age, self.tap) = (List::EMPTY, List::EMPTY, PortList::EMPTY);
+        trim_index(&mut self.index);
+        (self.by_age, self.tap) = (List::EMPTY, PortList::EMPTY);
         self.peers.fill(PortList::EMPTY);
     }
 
@@ -218,6 +227,7 @@ impl NeighborTable {
         let mut removed = 0;
         while removed < budget && self.next_expiry().is_some_and(|at| at <= now) {
             self.remove(self.by_age.head());
+            (0..MOVED).for_each(|_| self.close_gap());
             removed += 1;
         }
         removed
@@ -230,7 +240,8 @@ impl NeighborTable {
     }
 
     /// Entries for display, from `cursor` on (0 at first), looking at no more than `limit` places; and the cursor to go on
-    /// with, or `None` at the end. In no order; a page may hold fewer than `limit`, or none.
+    /// with, or `None` at the end. In no order, and without some, where so much ages meanwhile that the table becomes smaller; a page may hold
+    /// fewer than `limit`, or none.
     pub fn page(&self, now: Time, cursor: u32, limit: usize) -> (Vec<NeighborEntry>, Option<u32>) {
         let start = (cursor as usize).min(self.entries.len());
         let end = start.saturating_add(limit.max(1)).min(self.entries.len());
@@ -284,13 +295,7 @@ impl NeighborTable {
 
     fn add(&mut self, entry: Entry) -> u32 {
         let (station, port) = ((entry.vlan, entry.claim.ip), entry.port);
-        let slot = if let Some(slot) = self.free.pop_front(&mut self.entries, age_links) {
-            self.entries[slot as usize] = entry;
-            slot
-        } else {
-            self.entries.push(entry);
-            self.entries.len() as u32 - 1
-        };
+        let slot = self.entries.add(entry);
         self.index.insert(station, slot);
         self.by_age.push_back(&mut self.entries, age_links, slot);
         let mut of_port = *self.port_mut(port);
@@ -301,10 +306,9 @@ impl NeighborTable {
     }
 
     fn remove(&mut self, slot: u32) {
-        let Some(entry) = self.entries.get_mut(slot as usize).filter(|e| !e.is_free) else {
+        let Some(entry) = self.entries.get(slot as usize).filter(|e| !e.is_free) else {
             return;
         };
-        entry.is_free = true;
         let (station, port) = ((entry.vlan, entry.claim.ip), entry.port);
         self.index.remove(&station);
         let mut of_port = *self.port_mut(port);
@@ -312,7 +316,28 @@ impl NeighborTable {
         of_port.len -= 1;
         *self.port_mut(port) = of_port;
         self.by_age.remove(&mut self.entries, age_links, slot);
-        self.free.push_back(&mut self.entries, age_links, slot);
+        self.give_back(slot);
+    }
+
+    /// Where most places are free, the last entry goes to the first of them.
+    fn close_gap(&mut self) {
+        let Some(from) = self.entries.in_the_way() else {
+            return;
+        };
+        let entry = self.entries[from as usize];
+        let to = self.entries.add(entry);
+        self.index.insert((entry.vlan, entry.claim.ip), to);
+        self.by_age.renumber(&mut self.entries, age_links, to);
+        let mut of_port = *self.port_mut(entry.port);
+        of_port.list.renumber(&mut self.entries, port_links, to);
+        *self.port_mut(entry.port) = of_port;
+        self.give_back(from);
+    }
+
+    fn give_back(&mut self, slot: u32) {
+        self.entries[slot as usize].is_free = true;
+        self.entries.freed(slot);
+        trim_index(&mut self.index);
     }
 
     fn port_mut(&mut self, port: Port) -> &mut PortList {

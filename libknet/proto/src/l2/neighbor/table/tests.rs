@@ -190,3 +190,40 @@ proptest! {
         prop_assert_eq!((table.len(), table.port_len(Port::Tap), table.next_expiry()), (0, 0, None));
     }
 }
+
+/// After a flood of addresses the table is as small again as what is left in it, and knows that as before.
+#[test]
+fn a_table_that_was_large_becomes_small() {
+    let mut table = table(100_000, 10);
+    let claim = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        Claim {
+            ip: IpAddr::from([10, 0, high, low]),
+            mac: MacAddr([2, 0, 0, 0, high, low]),
+            router: None,
+        }
+    };
+    let stays = |n: u16| n % 1_000 == 999;
+    for n in 0..20_000 {
+        table.learn(at(0), VlanId::NONE, claim(n), Port::Tap);
+    }
+    for n in (0..20_000).filter(|n| stays(*n)) {
+        table.learn(at(100 + u64::from(n)), VlanId::NONE, claim(n), Port::Tap);
+    }
+    let large = (table.entries.len(), table.index.capacity());
+    assert!(large.0 >= 20_000 && large.1 > 20_000);
+    while table.expire(at(350), 64) == 64 {}
+    assert_eq!((table.len(), table.port_len(Port::Tap)), (20, 20));
+    assert!(table.entries.len() < 100, "{} places", table.entries.len());
+    assert!(table.index.capacity() < 200);
+    for n in (0..20_000).filter(|n| stays(*n)) {
+        let now = at(100 + u64::from(n));
+        assert_eq!(
+            table.lookup(now, VlanId::NONE, claim(n).ip),
+            Some((claim(n), Port::Tap))
+        );
+        assert_eq!(table.next_expiry(), Some(now + AGEING));
+        assert_eq!(table.expire(now + AGEING, 9), 1);
+    }
+    assert!(table.is_empty() && table.next_expiry().is_none());
+}

@@ -1,5 +1,7 @@
 //! The simulator for hours, on all cores, with ever new seeds: `scripts/soak-sim`.
 
+mod memory;
+
 use std::{
     fmt::Write,
     process::ExitCode,
@@ -72,6 +74,9 @@ enum Command {
         #[arg(long)]
         events: bool,
     },
+    /// Plays a hub whose clients come and go, for simulated hours, and tells what memory it holds. If it is more than one
+    /// percent above what it was after the first hour (and 32 KiB for buffers), or a rule is broken, the exit status is 1.
+    Memory(memory::Memory),
     /// The schedules, and what each does.
     List,
 }
@@ -110,6 +115,7 @@ fn main() -> ExitCode {
     // A panic is told as a broken rule, with its seed.
     std::panic::set_hook(Box::new(|_| {}));
     match args.command {
+        Some(Command::Memory(args)) => memory::run(&args),
         Some(Command::List) => {
             for s in SCHEDULES {
                 println!("{:<14} {}", s.name, s.about);

@@ -1,0 +1,149 @@
+//! Where the entries of a table are: places with numbers that stay as long as the entry does, so that lists and an index
+//! can name them. The lowest free place is taken first, and what is free at the end goes back, so that a table that a flood
+//! of addresses has made large is small again when they have aged.
+
+use alloc::{collections::BinaryHeap, vec::Vec};
+use core::{cmp::Reverse, hash::Hash};
+
+use hashbrown::HashMap;
+
+use super::seeded_hash::SeededHash;
+
+/// A table keeps memory for so many entries.
+const KEPT: usize = 64;
+/// Places that are given back for each entry that goes: more than one, so that the end is reached, and few, so that it
+/// takes no time.
+const TRIMMED: usize = 2;
+
+/// Entries that go to lower places for each that ages, where most are free: enough to be done before the last has aged.
+pub(super) const MOVED: usize = 4;
+
+/// What can say whether nothing is in its place.
+pub(super) trait Place {
+    /// Whether nothing is.
+    fn is_free(&self) -> bool;
+}
+
+/// The entries of a table.
+#[derive(Debug)]
+pub(super) struct Places<T> {
+    places: Vec<T>,
+    /// Those that are free, and some that are not there any more.
+    free: BinaryHeap<Reverse<u32>>,
+}
+
+impl<T: Place> Places<T> {
+    pub(super) const fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            free: BinaryHeap::new(),
+        }
+    }
+
+    /// Puts an entry into the lowest free place.
+    pub(super) fn add(&mut self, entry: T) -> u32 {
+        while let Some(Reverse(number)) = self.free.pop() {
+            if let Some(place) = self.places.get_mut(number as usize) {
+                *place = entry;
+                return number;
+            }
+        }
+        self.places.push(entry);
+        self.places.len() as u32 - 1
+    }
+
+    /// The entry of that number, which says now that it is free, is so.
+    pub(super) fn freed(&mut self, number: u32) {
+        self.free.push(Reverse(number));
+        for _ in 0..TRIMMED {
+            self.places.pop_if(|place| place.is_free());
+        }
+        if self.places.capacity() > KEPT.max(3 * self.places.len()) {
+            self.places.shrink_to(KEPT.max(2 * self.places.len()));
+            let there = self.places.len() as u32;
+            self.free.retain(|Reverse(number)| *number < there);
+            self.free.shrink_to(self.free.len());
+        }
+    }
+
+    /// The last entry, where most places before it are free: while it is there none of them can be given back.
+    pub(super) fn in_the_way(&self) -> Option<u32> {
+        let mostly_free = self.places.len() > KEPT && self.free.len() >= self.places.len() / 2;
+        let last = self.places.last().filter(|place| mostly_free && !place.is_free());
+        last.map(|_| self.places.len() as u32 - 1)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new();
+    }
+}
+
+impl<T> core::ops::Deref for Places<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.places
+    }
+}
+
+impl<T> core::ops::DerefMut for Places<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.places
+    }
+}
+
+/// The same for the index that names them.
+pub(super) fn trim_index<K: Eq + Hash>(index: &mut HashMap<K, u32, SeededHash>) {
+    if index.capacity() > KEPT.max(8 * index.len()) {
+        index.shrink_to(KEPT.max(2 * index.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Place for Option<u8> {
+        fn is_free(&self) -> bool {
+            self.is_none()
+        }
+    }
+
+    fn remove(places: &mut Places<Option<u8>>, number: u32) {
+        places[number as usize] = None;
+        places.freed(number);
+    }
+
+    #[test]
+    fn the_lowest_free_place_is_taken_and_the_end_is_given_back() {
+        let mut places = Places::new();
+        for n in 0..10_000 {
+            assert_eq!(places.add(Some(0)), n);
+        }
+        for n in (0..9_999).rev() {
+            remove(&mut places, n);
+        }
+        assert_eq!(places.len(), 10_000, "the last one is there");
+        assert_eq!(places.in_the_way(), Some(9_999));
+        remove(&mut places, 9_999);
+        assert_eq!(places.add(Some(1)), 0);
+        assert_eq!(places.in_the_way(), None, "the last one is free");
+        // Each that goes takes two with it.
+        for _ in 0..5_000 {
+            let number = places.add(Some(2));
+            remove(&mut places, number);
+        }
+        assert_eq!(places.len(), 1);
+        assert!(places.places.capacity() <= KEPT && places.free.capacity() <= KEPT);
+        assert_eq!(places.add(Some(3)), 1);
+    }
+
+    #[test]
+    fn a_place_that_is_not_there_any_more_is_not_taken() {
+        let mut places = Places::new();
+        let numbers: Vec<u32> = (0..4).map(|_| places.add(Some(0))).collect();
+        numbers.iter().rev().for_each(|n| remove(&mut places, *n));
+        assert!(places.is_empty());
+        assert_eq!((0..4).map(|_| places.add(Some(0))).collect::<Vec<_>>(), numbers);
+    }
+}
