@@ -451,6 +451,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn an_address_that_is_given_and_certified_stays_when_it_is_given_no_more() {
+        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| (text.parse().unwrap(), 24));
+        let certified = Setup {
+            addresses: vec![a],
+            ..setup(1, &[])
+        };
+        let given = Setup {
+            negotiated: vec![a, b],
+            ..certified.clone()
+        };
+        assert_eq!(given.tap_addresses(), [a, b]);
+        let none = Slots::default();
+        match &changes(&given, &none, &certified, &none)[..] {
+            [Change::RemoveAddress(address, 24)] => assert_eq!(*address, b.0),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn sockets_are_closed_before_others_open() {
         let old = setup(1, &[(0, "192.0.2.1:7700"), (1, "192.0.2.2:7700")]);
         let new = setup(1, &[(1, "192.0.2.1:7700"), (2, "192.0.2.2:7700")]);

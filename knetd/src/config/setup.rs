@@ -308,7 +308,11 @@ impl Setup {
 
     /// All addresses of the TAP, those first that stay whatever peers say.
     pub(crate) fn tap_addresses(&self) -> Vec<(IpAddr, u8)> {
-        [&self.addresses[..], &self.negotiated].concat()
+        let others = self
+            .negotiated
+            .iter()
+            .filter(|given| !self.addresses.contains(given));
+        self.addresses.iter().chain(others).copied().collect()
     }
 
     /// Whether all sessions end where this becomes `new`.

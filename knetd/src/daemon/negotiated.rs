@@ -190,6 +190,7 @@ impl Daemon {
                 let before = overlay.setup.negotiated.clone();
                 let is_new = |prefix: &IpPrefix| !before.contains(&(prefix.address, prefix.length));
                 let (new, mut kept): (Vec<IpPrefix>, Vec<IpPrefix>) = taken.iter().partition(|p| is_new(p));
+                let _ = overlay.change(&Rc::new(with(&overlay.setup, &kept)));
                 for prefix in new {
                     kept.push(prefix);
                     if let Err(error) = overlay.change(&Rc::new(with(&overlay.setup, &kept)))
@@ -370,7 +371,7 @@ struct Surroundings {
     /// Addresses of other interfaces of the host, with their names' numbers.
     host: Vec<IpPrefix>,
     /// Ours, as far as they do not come from peers.
-    own: Vec<IpPrefix>,
+    own: Vec<IpAddr>,
     /// Where links lead.
     remotes: Vec<IpAddr>,
     narrow: bool,
@@ -378,9 +379,12 @@ struct Surroundings {
 
 impl Surroundings {
     fn of(interface: &str, config: &InterfaceConfig, setup: Option<&Setup>) -> Self {
+        let configured = own_prefixes(config).map(|prefix| prefix.address);
+        let certified = setup.into_iter().flat_map(|setup| &setup.addresses);
+        let certified = certified.map(|(address, _)| *address);
         Self {
             host: addresses_besides(interface),
-            own: own_prefixes(config).copied().collect(),
+            own: configured.chain(certified).collect(),
             remotes: setup.map(remotes_of).unwrap_or_default(),
             narrow: matches!(config.mtu, Mtu::Fixed(..1280)),
         }
@@ -391,8 +395,8 @@ impl Surroundings {
         if self.narrow && prefix.address.is_ipv6() {
             return Some("IPv6 needs an MTU of 1280".to_owned());
         }
-        if self.own.iter().any(|own| own.address == prefix.address) {
-            return Some("it is configured".to_owned());
+        if self.own.contains(&prefix.address) {
+            return Some("this interface has it anyway".to_owned());
         }
         if let Some(other) = self.host.iter().find(|other| overlap(other, prefix)) {
             return Some(format!(
@@ -555,7 +559,7 @@ mod tests {
     fn what_clashes_with_the_host_or_cuts_a_link_is_refused() {
         let around = Surroundings {
             host: vec![prefix("192.168.1.5/24")],
-            own: vec![prefix("10.200.0.9/16")],
+            own: vec!["10.200.0.9".parse().unwrap()],
             remotes: vec!["198.51.100.7".parse().unwrap()],
             narrow: false,
         };
@@ -572,7 +576,7 @@ mod tests {
                 "192.168.9.1/16",
                 "this host has 192.168.1.5/24 of the same network on another interface",
             ),
-            ("10.200.0.9/16", "it is configured"),
+            ("10.200.0.9/16", "this interface has it anyway"),
             (
                 "198.51.0.1/16",
                 "a link leads to 198.51.100.7, which would be behind it",
