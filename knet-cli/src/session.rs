@@ -413,6 +413,10 @@ impl Session {
             Command::RemoveMember { peer, interface } => {
                 self.client.call(RequestBody::RemoveMember { interface, peer })?;
             }
+            Command::ClearIpPoolLease { peer, interface } => {
+                self.client
+                    .call(RequestBody::ClearIpPoolLease { interface, peer })?;
+            }
         }
         Ok(Flow::Next)
     }

@@ -11,6 +11,7 @@ mod interface;
 pub(crate) mod invitations;
 mod limits;
 mod listeners;
+mod pools;
 mod storm;
 mod topology;
 mod vlan;
@@ -140,7 +141,8 @@ pub(crate) fn document(client: &mut Client, seen: &mut Seen, what: &Show) -> Res
         Show::Commands { word } => commands::document(word.as_deref()),
         Show::Drops { interface } => drops::document(&all_interfaces(client, interface)?, seen),
         Show::Certificates { interface } => certificates::document(client, interface)?,
-        Show::IpPools { interface } => invitations::pools(client, interface)?,
+        Show::IpPools { interface } => pools::document(client, interface)?,
+        Show::IpPoolLeases { interface } => pools::leases(client, interface)?,
         Show::Invitations { interface } => invitations::document(client, interface)?,
         Show::Limits { interface } => limits::document(&all_limits(client, interface)?),
         Show::Memory { interface } => limits::memory(all_limits(client, interface)?),
@@ -312,6 +314,7 @@ fn peer(row: &PeerRow) -> Vec<String> {
     ));
     let vlans = row.switchport.as_ref().map(vlan::phrase);
     lines.extend(vlans.map(|vlans| format!("  {vlans}")));
+    lines.extend(pools::of_peer(row));
     lines.extend(addresses::of_peer(row));
     let narrowest = row.links.iter().find(|l| Some(l.link) == row.narrowest);
     lines.extend(narrowest.and_then(whole_frames).map(|line| format!("  {line}")));

@@ -6,8 +6,9 @@ mod in_force;
 mod invitations;
 mod join;
 mod key_files;
+pub(crate) mod leasing;
 mod loading;
-pub(crate) mod pool;
+pub(crate) mod negotiated;
 mod redemption;
 mod refusal;
 mod transactions;
@@ -32,6 +33,8 @@ use libknet::{
 use self::{
     admission::{DatesOnDisk, Expiries, Refused},
     confirmation::Pending,
+    leasing::Leasing,
+    negotiated::NegotiatedAddresses,
     transactions::Lock,
 };
 pub(crate) use self::{
@@ -47,6 +50,7 @@ use crate::{
         invitations::Invitations,
         key_files::{KeyFiles, Patience},
         keys::Keys,
+        leases::Leases,
         plan::{self, Setups},
         setup::Setup,
         sources::Sources,
@@ -112,6 +116,10 @@ pub(crate) struct Daemon {
     refused: Refused,
     /// How new the revocation lists were, as far as it is on the disk.
     dates: DatesOnDisk,
+    /// Who was given which address out of a pool.
+    leasing: Leasing,
+    /// Addresses that peers give our TAPs.
+    negotiated: NegotiatedAddresses,
     file_watch: Option<Rc<FileWatch>>,
     /// With files that cannot be used, and where metrics are told: nothing else is to wait for these while the daemon starts,
     /// nor while it goes back.
@@ -144,6 +152,7 @@ impl Daemon {
         store::sweep_beside(config_file);
         let history = History::beside(config_file);
         let sources = Sources::new(config_file);
+        let leasing = Leasing::new(Leases::read(history.directory()));
         Self {
             events: EventSink::default(),
             recorder: FlightRecorder::default(),
@@ -171,6 +180,8 @@ impl Daemon {
             presented: Vec::new(),
             expiries: Expiries::default(),
             refused: Refused::default(),
+            leasing,
+            negotiated: NegotiatedAddresses::default(),
             file_watch: None,
             patience: Patience::Refuse,
             names: Resolver::default(),
@@ -367,18 +378,27 @@ impl Daemon {
     /// Takes note of something that an interface told.
     pub(crate) fn handle_event(&mut self, event: &OverlayEvent) {
         let name = &*event.interface;
-        let Some(overlay) = self
-            .overlays
-            .get(name)
-            .filter(|o| o.generation == event.generation)
-        else {
+        let generation = self.overlays.get(name).map(|overlay| overlay.generation);
+        if generation != Some(event.generation) {
             return;
-        };
+        }
         if let Event::Core(CoreEvent::Credential(presented)) = &event.event {
             self.presented
                 .push((Arc::clone(&event.interface), Presented::clone(presented)));
             return;
         }
+        match &event.event {
+            Event::Core(CoreEvent::Addresses { peer, addresses }) => {
+                self.offered(&event.interface, *peer, addresses);
+            }
+            Event::Core(CoreEvent::SessionUp { peer, .. }) => {
+                self.session_needs_address(&event.interface, *peer);
+            }
+            _ => {}
+        }
+        let Some(overlay) = self.overlays.get(name) else {
+            return;
+        };
         let slots = &overlay.slots;
         let (mut row, kind, loudness) = events::describe(name, |id| slots.name(id), &event.event);
         row.unix_ms = event.unix_ms;
@@ -467,7 +487,9 @@ impl Daemon {
         self.events.summarize();
         self.tick_key_files();
         self.tick_certificates();
+        self.take_offers();
         let lost = self.overlay_events.take_lost();
+        self.tick_leases(lost > 0);
         if lost > 0 {
             tracing::warn!("{lost} events were lost because they came too fast");
         }
@@ -503,6 +525,7 @@ impl Daemon {
     /// Says goodbye to all peers and removes all TAPs; all interfaces at once. Begins right away.
     pub(crate) fn stop(&mut self) -> impl Future<Output = ()> + use<> {
         self.history.flush();
+        self.flush_leases();
         self.failures.clear();
         let stopping: Vec<_> = std::mem::take(&mut self.overlays)
             .into_values()

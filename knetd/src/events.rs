@@ -6,6 +6,7 @@ use libknet::{
     Event, SocketDown,
     api::message::EventRow,
     proto::{
+        config::AddressPrefix,
         event::{Event as CoreEvent, LinkReason, SessionDownReason},
         hub_group::TakeOverReason,
         ids::{LinkId, PeerId},
@@ -271,6 +272,7 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
             CoreEvent::HubTakeOver { .. } => "hub-take-over",
             CoreEvent::HubResent { .. } => "hub-resent",
             CoreEvent::Credential(_) => "credential",
+            CoreEvent::Addresses { .. } => "addresses",
         };
         self.row.kind = kind.into();
         match event {
@@ -447,6 +449,18 @@ impl<'a, N: Fn(PeerId) -> Option<&'a str>> Line<N> {
             CoreEvent::Credential(presented) => {
                 self.row.peer = presented.peer.map(|id| self.name(id));
                 self.say(&format!("a credential was presented from {}", presented.remote));
+                return Loudness::Debug;
+            }
+            CoreEvent::Addresses { peer, addresses } => {
+                self.peer(*peer);
+                let each = |prefix: &AddressPrefix| format!("{}/{}", prefix.address, prefix.length);
+                let all: Vec<String> = addresses.as_slice().iter().map(each).collect();
+                if all.is_empty() {
+                    self.say("gives us no address");
+                } else {
+                    self.say(&format!("gives us {}", all.join(", ")));
+                }
+                self.detail("addresses", &all.join(","));
                 return Loudness::Debug;
             }
         }

@@ -187,12 +187,16 @@ async fn serve(args: &Args, log: &Log) -> Result<(), Vec<String>> {
                     daemon.borrow_mut().tick();
                     daemon::look_up_names(&daemon);
                     daemon::watch_peer(&daemon);
+                    daemon::leasing::look_at_all(&daemon);
                 }
                 () = overlay_events.next(&mut burst) => {
                     for event in burst.drain(..) {
                         daemon.borrow_mut().handle_event(&event);
                     }
-                    daemon.borrow_mut().look_at_credentials();
+                    let mut daemon = daemon.borrow_mut();
+                    daemon.look_at_credentials();
+                    daemon.give_addresses();
+                    daemon.take_offers();
                 }
                 () = written(file_watch.as_deref()) => daemon.borrow_mut().read_key_files(),
                 () = &mut clients => {}

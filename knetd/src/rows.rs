@@ -325,6 +325,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         };
         row.active_links = status.active_links.iter().map(|l| l.get()).collect();
         row.attached = status.attached;
+        row.leased_taken = status.addresses_taken;
     }
     row
 }

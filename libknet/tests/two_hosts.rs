@@ -20,8 +20,8 @@ use libknet::{
     Change, Event, Interface, InterfaceSetup, Offloads, OsEntropy, PingResult, Query, Reply, SocketSetup,
     proto::{
         config::{
-            DomainConfig, InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind,
-            PortRules, PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
+            AddressList, DomainConfig, InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig,
+            PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
         },
         ids::{LinkId, PeerId, SocketId, Workers},
         rng::Entropy,
@@ -744,6 +744,8 @@ fn start(words: &[&str]) -> Result<Started, String> {
         hub: None,
         links: LinkConfigs::default(),
         opened: LinkConfigs::default(),
+        gives: AddressList::default(),
+        takes: false,
     };
     for (n, link) in links.iter().enumerate() {
         let (local, remote) = link.split_once(',').unwrap();

@@ -1,6 +1,6 @@
 //! `show interfaces`: one of them; `show ip interface brief`: all of them.
 
-use knet_api::message::{InterfaceRow, LinkCountsRow, Traffic, WorkerRow};
+use knet_api::message::{InterfaceRow, LinkCountsRow, NegotiatedRow, Traffic, WorkerRow};
 use serde_json::json;
 
 use crate::{
@@ -20,10 +20,19 @@ pub(super) fn brief(rows: &[InterfaceRow]) -> Vec<String> {
         ("Peers up", Align::Right),
     ];
     let cells = |row: &InterfaceRow| {
-        let addresses = if row.addresses.is_empty() {
+        let taken = row
+            .negotiated
+            .iter()
+            .filter(|negotiated| negotiated.refused.is_none());
+        let all = row
+            .addresses
+            .iter()
+            .chain(taken.map(|negotiated| &negotiated.address));
+        let all: Vec<&str> = all.map(String::as_str).collect();
+        let addresses = if all.is_empty() {
             "unassigned".to_owned()
         } else {
-            clean(&row.addresses.join(", "))
+            clean(&all.join(", "))
         };
         vec![
             clean(&row.interface),
@@ -56,6 +65,14 @@ pub(super) fn public_keys(rows: &[InterfaceRow]) -> Document {
     )
 }
 
+fn negotiated(row: &NegotiatedRow) -> String {
+    let (address, peer) = (clean(&row.address), clean(&row.peer));
+    match &row.refused {
+        None => format!("  Address {address}, negotiated, from {peer}"),
+        Some(why) => format!("  Address {address} from {peer} is not taken: {}", clean(why)),
+    }
+}
+
 pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
     let reason = row
         .reason
@@ -83,6 +100,7 @@ pub(super) fn interface(row: &InterfaceRow) -> Vec<String> {
     if !row.addresses.is_empty() {
         lines.push(format!("  Addresses: {}", clean(&row.addresses.join(", "))));
     }
+    lines.extend(row.negotiated.iter().map(negotiated));
     for local in &row.locals {
         let device = local
             .device

@@ -1,6 +1,6 @@
 //! `show invitations`, and what `invite`, `join`, `clear invitation` and `remove member` have done.
 
-use knet_api::message::{InvitationRow, InvitedRow, IpPoolRow, JoinedRow, Reply, RequestBody};
+use knet_api::message::{InvitationRow, InvitedRow, JoinedRow, Reply, RequestBody};
 use serde_json::json;
 
 use crate::{
@@ -51,33 +51,6 @@ pub(crate) fn document(client: &mut Client, interface: Option<String>) -> Result
     }
     let cells: Vec<Vec<String>> = report.rows.iter().map(cells).collect();
     Ok(Document::table("invitations", json!(report.rows), table(&columns, &cells)).with_notes(notes))
-}
-
-/// One line for each pool.
-pub(crate) fn pools(client: &mut Client, interface: Option<String>) -> Result<Document, Failure> {
-    let Reply::IpPools(rows) = client.call(RequestBody::IpPools { interface })? else {
-        return Err(unexpected());
-    };
-    let columns = [
-        ("Interface", Align::Left),
-        ("Group", Align::Left),
-        ("Pool", Align::Left),
-        ("Addresses", Align::Right),
-        ("Used", Align::Right),
-        ("Next", Align::Left),
-    ];
-    let cells = |row: &IpPoolRow| {
-        vec![
-            clean(&row.interface),
-            clean(&row.group),
-            clean(&row.pool),
-            clean(&row.addresses),
-            row.used.to_string(),
-            row.next.as_deref().map_or("none".to_owned(), clean),
-        ]
-    };
-    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    Ok(Document::table("ip_pools", json!(rows), table(&columns, &cells)))
 }
 
 /// An invitation that was made: on a line of its own, so that it can be copied.

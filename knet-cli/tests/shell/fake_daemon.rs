@@ -25,11 +25,11 @@ use knet_api::{
     message::{
         API_VERSION, ApiError, AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport,
         DropRow, ErrorCode, EventRow, GroupRow, GuardRow, Hello, HelloReply, HubGroupRow, HubRow,
-        InterfaceRow, InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow,
-        KeyFileRow, LimitRow, LinkCountsRow, LinkRow, ListenerRow, LocalRow, LogRow, MacRow, NeighborRow,
-        Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege, RefusalRow, Reply, Request, RequestBody,
-        Response, Rows, SessionRow, Source, StormRow, SwitchportRow, SystemCallsRow, Traffic, VersionRow,
-        VlanRow, Welcome, WorkerRow,
+        InterfaceRow, InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolLeaseRow,
+        IpPoolLeasesReport, IpPoolRow, JoinedRow, KeyFileRow, LimitRow, LinkCountsRow, LinkRow, ListenerRow,
+        LocalRow, LogRow, MacRow, NeighborRow, Only, OrderRow, PeerRow, PiecesRow, PingRow, Privilege,
+        RefusalRow, Reply, Request, RequestBody, Response, Rows, SessionRow, Source, StormRow, SwitchportRow,
+        SystemCallsRow, Traffic, VersionRow, VlanRow, Welcome, WorkerRow,
     },
     model::Config,
     render::render,
@@ -369,6 +369,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         RequestBody::Certificates { .. } => Ok(Reply::Certificates(certificates())),
         RequestBody::Invitations { .. } => Ok(Reply::Invitations(invitations())),
         RequestBody::IpPools { .. } => Ok(Reply::IpPools(pools())),
+        RequestBody::IpPoolLeases { .. } => Ok(Reply::IpPoolLeases(leases())),
         RequestBody::Invite(order) if order.group != "branches" => Err(ApiError::new(
             ErrorCode::NotFound,
             format!("there is no group {}", order.group),
@@ -415,13 +416,18 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         )),
         RequestBody::ClearInvitations { .. } => Ok(Reply::Names(vec!["5f3759df".into()])),
         RequestBody::Limits { .. } => Ok(Reply::Limits(limits())),
-        RequestBody::ResetPeer { peer, .. } | RequestBody::RemoveMember { peer, .. } if peer != "ams1" => {
+        RequestBody::ResetPeer { peer, .. }
+        | RequestBody::RemoveMember { peer, .. }
+        | RequestBody::ClearIpPoolLease { peer, .. }
+            if peer != "ams1" =>
+        {
             Err(no_peer(&peer))
         }
         RequestBody::ClearCounters { .. }
         | RequestBody::ClearNeighbors { .. }
         | RequestBody::Cancel { .. }
         | RequestBody::RemoveMember { .. }
+        | RequestBody::ClearIpPoolLease { .. }
         | RequestBody::ResetPeer { .. } => Ok(Reply::Done),
         RequestBody::GenerateKey { file } if file == "fra1.key" => Err(ApiError::new(
             ErrorCode::Invalid,
@@ -769,15 +775,43 @@ fn pools() -> Vec<IpPoolRow> {
         addresses: "1022".into(),
         used: 2,
         next: Some("10.200.4.3/16".into()),
+        left: "1020".into(),
+        leased: 2,
+        ..IpPoolRow::default()
     };
     let full = IpPoolRow {
         group: "labs".into(),
         pool: "fd00::/127".into(),
         addresses: "2".into(),
         next: None,
+        left: "0".into(),
+        without: 1,
         ..row.clone()
     };
     vec![row, full]
+}
+
+fn leases() -> IpPoolLeasesReport {
+    let row = IpPoolLeaseRow {
+        interface: "knet0".into(),
+        group: "branches".into(),
+        peer: "ams1".into(),
+        public_key: "iUSrnkYs2bbU0PXEnDwc4oZZBmlvvUqQGxaqZCixJgg=".into(),
+        addresses: vec!["10.200.4.1".into(), "fd00::1".into()],
+        since_unix_ms: 1_735_689_600_000,
+        away_unix_ms: None,
+    };
+    let away = IpPoolLeaseRow {
+        peer: "bas1".into(),
+        addresses: vec!["10.200.4.2".into()],
+        away_unix_ms: Some(1_735_776_000_000),
+        ..row.clone()
+    };
+    IpPoolLeasesReport {
+        rows: vec![row, away],
+        more: 0,
+        problem: Some("who has which address out of a pool would be forgotten at a restart: no space".into()),
+    }
 }
 
 fn invitations() -> InvitationsReport {

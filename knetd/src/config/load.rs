@@ -13,7 +13,8 @@ use super::{
     invitations::Invitations,
     key_files::{KeyFiles, Patience},
     keys::Keys,
-    setup::{Certificates, Setup, group_keys},
+    leases::Leases,
+    setup::{Certificates, Known, Setup, group_keys},
     this_host::ThisHost,
 };
 use crate::{
@@ -93,6 +94,11 @@ pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Load
     found.extend(host.mistaken(&whole));
     // Only what is in the file is looked at here: nothing is looked up.
     let names = Resolver::default();
+    let known = Known {
+        names: &names,
+        leases: &Leases::default(),
+        negotiated: &[],
+    };
     let in_force = part.config.without_groups(&Lists::new(), None).config;
     for (name, interface) in &part.config.interfaces {
         let mut problems = group_keys(name, interface, keys);
@@ -100,7 +106,7 @@ pub(crate) fn read(path: &Path, host: &ThisHost, keys: &mut Keys) -> Result<Load
         if problems.is_empty() {
             let interface = in_force.interfaces.get(name).unwrap_or(interface);
             problems.extend(
-                Setup::of(name, interface, &Certificates::default(), keys, &names, None)
+                Setup::of(name, interface, &Certificates::default(), keys, known, None)
                     .err()
                     .unwrap_or_default(),
             );

@@ -153,7 +153,7 @@ pub(crate) fn changes(old: &Setup, old_slots: &Slots, new: &Setup, new_slots: &S
     if old.mac != new.mac {
         changes.push(Change::SetMac(new.mac));
     }
-    let (gone, added) = address_changes(&old.addresses, &new.addresses);
+    let (gone, added) = address_changes(&old.tap_addresses(), &new.tap_addresses());
     changes.extend(
         gone.into_iter()
             .map(|(address, length)| Change::RemoveAddress(address, length)),
@@ -194,7 +194,7 @@ fn address_changes(old: &[(IpAddr, u8)], new: &[(IpAddr, u8)]) -> (Addresses, Ad
 pub(super) mod tests {
     use libknet::proto::{
         config::{
-            DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+            AddressList, DomainConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
             PresharedKey, PrivateKey, Remote, TapMtu,
         },
         handshake::message::{Suite, SuiteSet},
@@ -218,6 +218,7 @@ pub(super) mod tests {
             mac: MacAddr([2, 0, 0, 0, 0, key]),
             mtu: TapMtu::Fixed(1400),
             addresses: Vec::new(),
+            negotiated: Vec::new(),
             mac_ageing: Span::from_secs(300),
             domain: DomainConfig::default(),
             mtu_policy: MtuPolicy::default(),
@@ -262,6 +263,8 @@ pub(super) mod tests {
             hub: None,
             links: LinkId::all().zip(links).collect(),
             opened: LinkConfigs::default(),
+            gives: AddressList::default(),
+            takes: false,
         }
     }
 
@@ -445,6 +448,25 @@ pub(super) mod tests {
         );
         assert_eq!(gone, list(&["10.0.0.2/24", "10.0.0.3/24"]));
         assert_eq!(added, list(&["10.0.0.3/24", "fd00::2/64"]));
+    }
+
+    #[test]
+    fn an_address_that_is_given_and_certified_stays_when_it_is_given_no_more() {
+        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| (text.parse().unwrap(), 24));
+        let certified = Setup {
+            addresses: vec![a],
+            ..setup(1, &[])
+        };
+        let given = Setup {
+            negotiated: vec![a, b],
+            ..certified.clone()
+        };
+        assert_eq!(given.tap_addresses(), [a, b]);
+        let none = Slots::default();
+        match &changes(&given, &none, &certified, &none)[..] {
+            [Change::RemoveAddress(address, 24)] => assert_eq!(*address, b.0),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

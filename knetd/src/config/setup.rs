@@ -20,9 +20,9 @@ use libknet::{
     },
     proto::{
         config::{
-            Credential, DomainConfig, HubMembership, InterfaceConfig, LinkConfig, LinkTimers, MtuPolicy,
-            PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey, QualityLimits, Remote,
-            TapMtu, Trust,
+            AddressList, AddressPrefix, Credential, DomainConfig, HubMembership, InterfaceConfig, LinkConfig,
+            LinkTimers, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey,
+            QualityLimits, Remote, TapMtu, Trust,
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, SocketId, Workers},
@@ -40,6 +40,7 @@ use super::{
     certificate_files::CertificateFiles,
     invitations::Invitations,
     keys::{KeyKind, Keys},
+    leases::Leases,
     source_guard,
 };
 use crate::resolver::{LinkPlace, Resolver};
@@ -83,6 +84,17 @@ impl<'a> Certificates<'a> {
     }
 }
 
+/// What is known beside the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    /// The addresses of names.
+    pub names: &'a Resolver,
+    /// Who was given which address.
+    pub leases: &'a Leases,
+    /// Addresses that peers give the TAP, as far as they are taken.
+    pub negotiated: &'a [IpPrefix],
+}
+
 /// Everything that a running interface is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setup {
@@ -94,8 +106,10 @@ pub(crate) struct Setup {
     pub mac: MacAddr,
     /// The TAP's MTU.
     pub mtu: TapMtu,
-    /// The TAP's IPv4 and IPv6 addresses, in the order of the configuration.
+    /// The TAP's IPv4 and IPv6 addresses, in the order of the configuration, but for those that peers give it.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Those that peers give it.
+    pub negotiated: Vec<(IpAddr, u8)>,
     /// How long learned MAC addresses are kept.
     pub mac_ageing: Span,
     /// What is done for the broadcast domain.
@@ -121,14 +135,14 @@ pub(crate) struct Setup {
 impl Setup {
     /// What interface `name` needs, or `None` where it is to be down: shut down, or without a private key. Reads
     /// the key files that are not known yet, and names every one that cannot be used. Links to a DNS name get the
-    /// address that `names` knows. `before` is what ran until now, of which peers are taken over that are as they were: an
+    /// address that is `known`. `before` is what ran until now, of which peers are taken over that are as they were: an
     /// edit costs what it changes.
     pub(crate) fn of(
         name: &str,
         interface: &model::InterfaceConfig,
         certificates: &Certificates<'_>,
         keys: &mut Keys,
-        names: &Resolver,
+        known: Known<'_>,
         before: Option<(&model::InterfaceConfig, &Self)>,
     ) -> Result<Option<Self>, Vec<Problem>> {
         let Some(key_file) = interface
@@ -158,23 +172,28 @@ impl Setup {
         };
         let public_key = private_key.as_ref().map(PrivateKey::public_key);
         let credential = certificates.credential();
-        // A peer depends on its own lines, on the locals, and on the interface's key and certificate.
+        // A peer depends on its own lines, on the locals, on which addresses are ours and are taken, and on the interface's key and
+        // certificate.
         let before = before.filter(|(old, setup)| {
             old.locals == interface.locals
+                && old.ip_addresses == interface.ip_addresses
+                && old.ipv6_addresses == interface.ipv6_addresses
+                && old.ip_negotiated == interface.ip_negotiated
+                && old.ipv6_negotiated == interface.ipv6_negotiated
                 && Some(setup.public_key) == public_key
                 && setup.credential == credential
         });
         let none = PersistentMap::default();
-        let (known, mut peers) = match before {
+        let (old_peers, mut peers) = match before {
             Some((old, setup)) => (&old.peers, setup.peers.clone()),
             None => (&none, Peers::default()),
         };
         for Difference {
             key: peer_name, new, ..
-        } in known.differences(&interface.peers)
+        } in old_peers.differences(&interface.peers)
         {
             let config =
-                new.map(|peer| peer_config(name, interface, peer_name, peer, public_key, keys, names));
+                new.map(|peer| peer_config(name, interface, peer_name, peer, public_key, keys, known));
             match config.transpose().map(Option::flatten) {
                 Ok(Some(config)) => {
                     let config = PeerConfig {
@@ -223,6 +242,7 @@ impl Setup {
                 .chain(certificates.addresses(interface))
                 .map(|p| (p.address, p.length))
                 .collect(),
+            negotiated: known.negotiated.iter().map(|p| (p.address, p.length)).collect(),
             mac_ageing: Span::from_secs(u64::from(interface.mac_ageing)),
             domain: domain(interface),
             mtu_policy: match interface.mtu_policy {
@@ -264,6 +284,37 @@ impl Setup {
         Some(setup)
     }
 
+    /// The same with what these peers are given out of pools as it is now.
+    pub(crate) fn with_leases<'a>(
+        &self,
+        name: &str,
+        interface: &model::InterfaceConfig,
+        peers: impl Iterator<Item = &'a String>,
+        leases: &Leases,
+    ) -> Self {
+        let mut setup = self.clone();
+        for peer_name in peers {
+            let (Some(said), Some(peer)) = (interface.peers.get(peer_name), setup.peers.get_mut(peer_name))
+            else {
+                continue;
+            };
+            let leased = leases.in_force(name, interface, said);
+            let peer = Arc::make_mut(peer);
+            peer.rules.guard = source_guard::rules(said, &leased);
+            peer.gives = address_list(&leased);
+        }
+        setup
+    }
+
+    /// All addresses of the TAP, those first that stay whatever peers say.
+    pub(crate) fn tap_addresses(&self) -> Vec<(IpAddr, u8)> {
+        let others = self
+            .negotiated
+            .iter()
+            .filter(|given| !self.addresses.contains(given));
+        self.addresses.iter().chain(others).copied().collect()
+    }
+
     /// Whether all sessions end where this becomes `new`.
     pub(crate) fn sessions_end_for(&self, new: &Self) -> bool {
         self.private_key != new.private_key || self.suites != new.suites || self.workers != new.workers
@@ -281,7 +332,7 @@ impl Setup {
             name: name.into(),
             mac: self.mac,
             mtu: self.mtu,
-            addresses: self.addresses.clone(),
+            addresses: self.tap_addresses(),
             admin_up: true,
             config: InterfaceConfig {
                 private_key: self.private_key.clone(),
@@ -387,7 +438,7 @@ fn peer_config(
     peer: &model::PeerConfig,
     own_key: Option<PublicKey>,
     keys: &mut Keys,
-    names: &Resolver,
+    known: Known<'_>,
 ) -> Result<Option<PeerConfig>, Problem> {
     let place = |leaf| {
         let context = Context::Peer {
@@ -441,9 +492,11 @@ fn peer_config(
             peer: name.into(),
             link: *id,
         };
-        let address = names.address(&place, interface, link);
+        let address = known.names.address(&place, interface, link);
         Some((LinkId::new(*id)?, link_config(interface, link, address)))
     };
+    let leased = known.leases.in_force(interface_name, interface, peer);
+    let mut negotiated = interface.ip_negotiated.iter().chain(&interface.ipv6_negotiated);
     Ok(Some(PeerConfig {
         public_key,
         preshared_key,
@@ -469,7 +522,7 @@ fn peer_config(
                 copies: peer.storm_copies,
             },
             mac_limit: peer.mac_limit,
-            guard: source_guard::rules(peer),
+            guard: source_guard::rules(peer, &leased),
             switchport: switchport(peer.switchport.as_ref()),
             igmp_router: peer.igmp_router,
             mld_router: peer.mld_router,
@@ -489,7 +542,15 @@ fn peer_config(
                 Some((LinkId::new(*id)?, config))
             })
             .collect(),
+        gives: address_list(&leased),
+        takes: negotiated.any(|negotiated| negotiated.is_of(name)),
     }))
+}
+
+/// What a peer is told that it is given: one address of each version at most.
+fn address_list(leased: &[IpPrefix]) -> AddressList {
+    let prefixes = leased.iter();
+    AddressList::new(prefixes.filter_map(|p| AddressPrefix::new(p.address, p.length))).unwrap_or_default()
 }
 
 /// `named`: the address of the name that the link goes to. Until it has one, it is the peer who may open it.

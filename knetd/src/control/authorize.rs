@@ -50,6 +50,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Join { .. }
         | RequestBody::ClearInvitations { .. }
         | RequestBody::RemoveMember { .. }
+        | RequestBody::ClearIpPoolLease { .. }
         | RequestBody::ReloadConfig => Privilege::Admin,
         // Key files are named in these texts; keys are not in them.
         RequestBody::RunningConfig { .. }
@@ -73,6 +74,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::Certificates { .. }
         | RequestBody::Invitations { .. }
         | RequestBody::IpPools { .. }
+        | RequestBody::IpPoolLeases { .. }
         | RequestBody::HubGroups(_)
         | RequestBody::Complete { .. }
         | RequestBody::Revisions

@@ -56,9 +56,15 @@ pub(crate) fn rows(daemon: &Daemon, interface: Option<&str>, only: Option<&str>)
     }
 }
 
-/// Notes in which group a peer is, and where it comes from, where it is not configured itself: the file that lists it,
-/// or its certificate.
+/// Notes what a peer is given out of pools, in which group it is, and where it comes from, where it is not configured itself:
+/// the file that lists it, or its certificate.
 pub(crate) fn note_origin(daemon: &Daemon, row: &mut PeerRow) {
+    let leased = daemon.leased(&row.interface, &row.peer);
+    if !leased.is_empty() {
+        let given = &mut row.guard.get_or_insert_default().given;
+        given.extend(leased.iter().map(|prefix| prefix.address.to_string()));
+        row.leased = leased.iter().map(ToString::to_string).collect();
+    }
     let (interface, name) = (row.interface.as_str(), row.peer.as_str());
     let config = daemon.of_this_host().interfaces.get(interface);
     if let Some(peer) = config.and_then(|interface| interface.peers.get(name)) {

@@ -2,14 +2,14 @@
 
 use libknet::api::{
     invitation::register::{Invited, Register},
-    message::{ApiError, InvitationRow, InvitationsReport, InvitationsRow, IpPoolRow, Reply},
+    message::{ApiError, InvitationRow, InvitationsReport, InvitationsRow, Reply},
     value::IpPrefix,
 };
 
 use super::names;
 use crate::{
     config::watched_file::{Change, WatchedFile},
-    daemon::{Daemon, pool::Pool},
+    daemon::Daemon,
     logging::unix_ms,
 };
 
@@ -74,28 +74,6 @@ pub(crate) fn report(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiEr
 
 fn texts(addresses: &[IpPrefix]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
-}
-
-/// Answers [`libknet::api::message::RequestBody::IpPools`].
-pub(crate) fn pools(daemon: &Daemon, only: Option<&str>) -> Result<Reply, ApiError> {
-    let mut rows = Vec::new();
-    for (name, interface) in names::interfaces(daemon.of_this_host(), only)? {
-        let taken = daemon.taken_addresses(name, interface);
-        for (group, config) in &interface.groups {
-            rows.extend(Pool::of(config).map(|prefix| {
-                let pool = Pool::new(prefix, interface);
-                IpPoolRow {
-                    interface: name.clone(),
-                    group: group.clone(),
-                    pool: prefix.to_string(),
-                    addresses: pool.size().to_string(),
-                    used: pool.used(&taken) as u64,
-                    next: pool.next(&taken).map(|next| next.to_string()),
-                }
-            }));
-        }
-    }
-    Ok(Reply::IpPools(rows))
 }
 
 /// What a group has to do with invitations.

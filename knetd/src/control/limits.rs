@@ -38,7 +38,11 @@ use super::{
     requests::JOBS,
     server::{CLIENTS, CLIENTS_PER_USER},
 };
-use crate::{daemon::Daemon, flight_recorder, host_check, logging, metrics};
+use crate::{
+    config::leases::{MAX_LEASES, OfInterface},
+    daemon::{Daemon, negotiated::MAX_TAKEN},
+    flight_recorder, host_check, logging, metrics,
+};
 
 /// Answers [`libknet::api::message::RequestBody::Limits`].
 pub(crate) async fn rows(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result<Reply, ApiError> {
@@ -57,7 +61,27 @@ pub(crate) async fn rows(daemon: &RefCell<Daemon>, only: Option<&str>) -> Result
             }
         };
         let of_interface = of_interface(interface, report.as_deref()).into_iter();
-        rows.extend(of_interface.map(|row| LimitRow {
+        let leases = daemon
+            .borrow()
+            .leasing()
+            .leases()
+            .of(name)
+            .map_or(0, OfInterface::len);
+        let leases = used(
+            leases,
+            limit(
+                "address-leases",
+                "",
+                MAX_LEASES as u64,
+                "that of the peer that is away longest is taken back",
+            ),
+        );
+        let negotiated = daemon.borrow().negotiated().count(name);
+        let negotiated = used(
+            negotiated,
+            limit("negotiated-addresses", "", MAX_TAKEN as u64, "not taken"),
+        );
+        rows.extend(of_interface.chain([leases, negotiated]).map(|row| LimitRow {
             interface: Some(name.clone()),
             ..row
         }));

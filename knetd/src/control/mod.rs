@@ -13,6 +13,7 @@ mod monitor;
 pub(crate) mod names;
 mod output;
 mod ping;
+pub(crate) mod pools;
 mod requests;
 pub(crate) mod server;
 pub(crate) mod show;

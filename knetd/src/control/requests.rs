@@ -15,7 +15,7 @@ use super::{
     act, authorize, certificates, groups, hubs, invitations, limits, monitor, names,
     output::{Gone, Output, protocol_error},
     ping::{self, Ping},
-    show, tables,
+    pools, show, tables,
     workspace::Workspace,
 };
 use crate::{account::User, daemon::Daemon};
@@ -239,7 +239,14 @@ impl Session {
             RequestBody::Invitations { interface } => {
                 invitations::report(&daemon.borrow(), interface.as_deref())
             }
-            RequestBody::IpPools { interface } => invitations::pools(&daemon.borrow(), interface.as_deref()),
+            RequestBody::IpPools { interface } => {
+                pools::rows(&mut daemon.borrow_mut(), interface.as_deref()).map(Reply::IpPools)
+            }
+            RequestBody::IpPoolLeases { interface } => pools::leases(&daemon.borrow(), interface.as_deref()),
+            RequestBody::ClearIpPoolLease { interface, peer } => daemon
+                .borrow_mut()
+                .clear_lease(interface.as_deref(), &peer, &self.user.name)
+                .map(|()| Reply::Done),
             RequestBody::ClearInvitations { interface, id } => daemon
                 .borrow_mut()
                 .clear_invitations(interface.as_deref(), id.as_deref(), &self.user.name)

@@ -6,8 +6,8 @@ use libknet::{
     Query,
     api::{
         message::{
-            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, Only, Page, PeerRow, Reply, Rows,
-            VersionRow,
+            API_VERSION, ApiError, ErrorCode, InterfaceRow, LinkRow, NegotiatedRow, Only, Page, PeerRow,
+            Reply, Rows, VersionRow,
         },
         model::Config,
     },
@@ -80,6 +80,16 @@ pub(crate) async fn interfaces(daemon: &RefCell<Daemon>, only: Option<&str>) -> 
                 _ => return Err(mismatch()),
             },
         });
+        if let Some(row) = rows.last_mut() {
+            let daemon = daemon.borrow();
+            let negotiated = daemon.negotiated().of(name).iter();
+            let negotiated = negotiated.map(|judged| NegotiatedRow {
+                peer: judged.peer.clone(),
+                address: judged.prefix.to_string(),
+                refused: judged.refused.clone(),
+            });
+            row.negotiated = negotiated.collect();
+        }
     }
     Ok(Reply::Interfaces(rows))
 }

@@ -19,7 +19,7 @@ use crate::{
         key_files,
         keys::Keys,
         plan::Setups,
-        setup::{Certificates, Setup, group_keys},
+        setup::{Certificates, Known, Setup, group_keys},
         sources::{Departed, Sources},
     },
     host_check,
@@ -80,6 +80,8 @@ impl Daemon {
             watch.follow(self.sources.paths());
         }
         let before = std::mem::replace(&mut self.in_force, prepared.in_force);
+        self.follow_addresses(&before);
+        self.follow_offers(&before);
         self.recorder.forget_gone(&before, &self.in_force);
         self.names.follow(&before, &self.in_force, Instant::now());
         match prepared.keys {
@@ -96,8 +98,8 @@ impl Daemon {
     fn listen_for_metrics(&mut self, prepared: &Prepared) -> Result<(), CommitError> {
         let wanted = prepared.in_force.metrics_listen.map(MetricsListener::socket);
         let is_of_overlay = |address: &SocketAddr| {
-            let addresses = prepared.setups.values().flat_map(|setup| &setup.addresses);
-            addresses.into_iter().any(|(of, _)| *of == address.ip())
+            let addresses = prepared.setups.values().flat_map(|setup| setup.tap_addresses());
+            addresses.into_iter().any(|(of, _)| of == address.ip())
         };
         let patience = match self.patience {
             key_files::Patience::Wait => Patience::Wait,
@@ -315,7 +317,16 @@ impl Daemon {
                     .zip(running.get(name).map(Rc::as_ref)),
             };
             let keys = fresh.as_deref_mut().unwrap_or(&mut self.keys);
-            match Setup::of(name, interface, &certificates, keys, &self.names, before) {
+            let change = (self.in_force.interfaces.get(name), interface);
+            let negotiated = self
+                .negotiated
+                .taken_after(name, change, running.get(name).map(Rc::as_ref));
+            let known = Known {
+                names: &self.names,
+                leases: self.leasing.leases(),
+                negotiated: &negotiated,
+            };
+            match Setup::of(name, interface, &certificates, keys, known, before) {
                 Ok(Some(setup)) => drop(setups.insert(name.clone(), Rc::new(setup))),
                 Ok(None) => {}
                 Err(more) => problems.extend(more),

@@ -1,9 +1,6 @@
 //! What an administrator does with invitations at the hub: they are made and taken back, and members are expelled.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use libknet::{
     OsEntropy,
@@ -25,14 +22,12 @@ use libknet::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    Daemon,
-    pool::{Pool, own_prefixes},
-};
+use super::Daemon;
 use crate::{
     config::{
         invitations::{hash_of, key_of},
         key_files::GroupName,
+        pool::Pool,
     },
     control::names,
     events::Loudness,
@@ -150,14 +145,14 @@ impl Daemon {
 
     /// The addresses that an invitation gives: those that were asked for, and else the next of the group's pools.
     fn addresses_for(
-        &self,
+        &mut self,
         interface: &str,
         config: &InterfaceConfig,
         group: &GroupConfig,
         order: &Invite,
     ) -> Result<Vec<IpPrefix>, ApiError> {
         let invalid = |text: String, hint: &str| ApiError::new(ErrorCode::Invalid, text).with_hint(hint);
-        let taken = self.taken_addresses(interface, config);
+        let taken = self.taken_addresses(interface);
         let mut addresses: Vec<IpPrefix> = Vec::new();
         for wanted in &order.addresses {
             if addresses
@@ -169,47 +164,32 @@ impl Daemon {
                     "at most one of IPv4 and one of IPv6",
                 ));
             }
-            if taken.contains(&wanted.address) {
+            if taken.contains(wanted.address) {
                 let text = format!("{} is ours, or was given to somebody else", wanted.address);
                 return Err(invalid(
                     text,
-                    "another address; `show invitations` tells who has which",
+                    "another address; `show invitations` and `show ip pool leases` tell who has which",
                 ));
             }
             addresses.push(*wanted);
         }
-        for prefix in Pool::of(group) {
+        for prefix in group.pools.iter() {
             if addresses
                 .iter()
                 .any(|other| other.address.is_ipv4() == prefix.address.is_ipv4())
             {
                 continue;
             }
-            let next = Pool::new(prefix, config).next(&taken).ok_or_else(|| {
+            let next = Pool::new(prefix, config).next(taken).ok_or_else(|| {
                 let text = format!("no address of pool {prefix} of group {} is left", order.group);
                 invalid(
                     text,
-                    "a larger pool, or `clear invitation` and `remove member` for those that nobody needs",
+                    "a larger pool, or `clear invitation`, `remove member` and `clear ip pool lease` for those that nobody needs",
                 )
             })?;
             addresses.push(next);
         }
         Ok(addresses)
-    }
-
-    /// The addresses of an interface that cannot be given: our own, and those that were given.
-    pub(crate) fn taken_addresses(&self, interface: &str, config: &InterfaceConfig) -> BTreeSet<IpAddr> {
-        let now = unix_ms() / 1000;
-        let certified = self
-            .sources
-            .admissions
-            .of(interface)
-            .flat_map(|(_, peers)| peers.values());
-        let certified = certified.flat_map(|admitted| &admitted.certificate.certificate().addresses);
-        let given = self.sources.invitations.of_interface(interface);
-        let given = given.flat_map(|(_, register)| register.addresses(now));
-        let all = own_prefixes(config).chain(certified).chain(given);
-        all.map(|prefix| prefix.address).collect()
     }
 
     /// A name that no peer and no open invitation has.

@@ -19,13 +19,13 @@ use libknet::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    Daemon,
-    pool::{network, own_prefixes},
-    transactions::Author,
-};
+use super::{Daemon, transactions::Author};
 use crate::{
-    config::{invitations::key_of, store},
+    config::{
+        invitations::key_of,
+        pool::{network, own_prefixes},
+        store,
+    },
     logging::{unix_ms, utc_seconds},
 };
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use libknet::{
-    api::message::{InterfaceRow, LimitRow, WorkerRow},
+    api::message::{InterfaceRow, IpPoolRow, LimitRow, WorkerRow},
     proto::drop_reason::DropReason,
 };
 
@@ -156,6 +156,7 @@ pub(super) fn write(page: &mut Exposition, snapshot: &Snapshot) {
     workers(page, snapshot);
     limits(page, snapshot);
     certificates(page, snapshot);
+    pools(page, snapshot);
 }
 
 fn daemon(page: &mut Exposition, snapshot: &Snapshot) {
@@ -402,6 +403,36 @@ fn certificates(page: &mut Exposition, snapshot: &Snapshot) {
     );
     for (reason, count) in &sums.refused {
         refused.sample(&[("reason", reason)], count);
+    }
+}
+
+fn pools(page: &mut Exposition, snapshot: &Snapshot) {
+    type Family = (&'static str, &'static str, fn(&IpPoolRow) -> String);
+    let families: [Family; 3] = [
+        (
+            "knet_ip_pool_addresses",
+            "Addresses of a pool that can be given.",
+            |row| row.addresses.clone(),
+        ),
+        ("knet_ip_pool_used", "Those of them that somebody has.", |row| {
+            row.used.to_string()
+        }),
+        (
+            "knet_ip_pool_peers_without_address",
+            "Peers of the group for whom there was none left.",
+            |row| row.without.to_string(),
+        ),
+    ];
+    for (name, help, value) in families {
+        let mut family = page.family(Gauge, name, help);
+        for row in &snapshot.pools {
+            let labels = [
+                ("interface", row.interface.as_str()),
+                ("group", &row.group),
+                ("pool", &row.pool),
+            ];
+            family.sample(&labels, value(row));
+        }
     }
 }
 

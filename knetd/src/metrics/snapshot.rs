@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use libknet::api::{
-    message::{ApiError, InterfaceRow, LimitRow, PeerRow, Reply, VersionRow},
+    message::{ApiError, InterfaceRow, IpPoolRow, LimitRow, PeerRow, Reply, VersionRow},
     metrics::MAX_PEERS,
     model::InterfaceConfig,
 };
@@ -12,7 +12,7 @@ use super::{exposition::Exposition, families, peer_families};
 use crate::{
     control::{
         certificates::{self, CertificateSums},
-        limits,
+        limits, pools,
         show::{self, PEERS_AT_ONCE},
     },
     daemon::Daemon,
@@ -33,6 +33,8 @@ pub(super) struct Snapshot {
     pub(super) limits: Vec<LimitRow>,
     /// Of `show certificates`, what can be added up.
     pub(super) certificates: CertificateSums,
+    /// `show ip pool`.
+    pub(super) pools: Vec<IpPoolRow>,
     /// `show peers`, where that is wanted.
     pub(super) peers: Option<Peers>,
 }
@@ -84,8 +86,8 @@ async fn take(daemon: &Rc<RefCell<Daemon>>) -> Result<Snapshot, ApiError> {
         return Err(show::mismatch());
     };
     let mut snapshot = {
-        let daemon = daemon.borrow();
-        let config = daemon.in_force();
+        let mut daemon = daemon.borrow_mut();
+        let config = daemon.in_force().clone();
         let not_in_service = |row: &InterfaceRow| {
             let config = config.interfaces.get(&row.interface);
             config.map(NotInService::of).unwrap_or_default()
@@ -97,6 +99,7 @@ async fn take(daemon: &Rc<RefCell<Daemon>>) -> Result<Snapshot, ApiError> {
             interfaces,
             limits,
             certificates: certificates::sums(&daemon),
+            pools: pools::rows(&mut daemon, None)?,
             peers: None,
         }
     };

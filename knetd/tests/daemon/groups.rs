@@ -97,15 +97,16 @@ fn a_line_of_a_group_is_one_of_all_its_peers() {
 }
 
 /// A hub with a file of keys that lists the first of its two clients.
-struct Star {
-    hub: Host,
-    daemon: Daemon,
-    clients: [(Host, String); 2],
+pub(crate) struct Star {
+    pub(crate) hub: Host,
+    pub(crate) daemon: Daemon,
+    /// Each with its key.
+    pub(crate) clients: [(Host, String); 2],
     _daemons: [Daemon; 2],
 }
 
 impl Star {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let hub = Host::new();
         let hub_key = hub.key("k");
         let clients = [1, 2].map(|n| {
@@ -149,12 +150,12 @@ impl Star {
     }
 
     /// Writes the file beside, and renames it over.
-    fn list(&self, text: &str) {
+    pub(crate) fn list(&self, text: &str) {
         let new = self.hub.file("branches.new", text, 0o644);
         fs::rename(new, self.hub.directory.join("branches.keys")).unwrap();
     }
 
-    fn peer(&self, client: usize) -> Option<PeerRow> {
+    pub(crate) fn peer(&self, client: usize) -> Option<PeerRow> {
         let request = RequestBody::Peer {
             interface: None,
             peer: format!("c{}", client + 1),
@@ -166,7 +167,7 @@ impl Star {
         }
     }
 
-    fn is_up(&self, client: usize) -> bool {
+    pub(crate) fn is_up(&self, client: usize) -> bool {
         self.peer(client).is_some_and(|row| row.state == "up")
     }
 

@@ -17,6 +17,7 @@ mod groups;
 mod host;
 mod invitations;
 mod keys;
+mod leases;
 mod lifecycle;
 mod metrics;
 mod names;

@@ -315,6 +315,10 @@ pub enum Leaf {
     MetricsPeers,
     /// `arp inspection validate source-mac`
     ValidateSourceMac,
+    /// `ip address negotiated`
+    IpNegotiated,
+    /// `ipv6 address negotiated`
+    Ipv6Negotiated,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -30,6 +30,7 @@ pub mod message;
 pub mod metrics;
 pub mod model;
 pub mod moment;
+pub mod negotiated;
 pub mod persistent_map;
 pub mod problem;
 pub mod rebase;

@@ -13,12 +13,15 @@ use crate::{
     edit::Op,
     problem::Problem,
     transaction::{ClientRow, CommitRow, Confirmation, Entry, ImpactRow, PendingRow, RevisionRow, Version},
-    value::IpPrefix,
 };
 
 mod error;
+mod invite;
 
-pub use self::error::{ApiError, ErrorCode};
+pub use self::{
+    error::{ApiError, ErrorCode},
+    invite::{Invite, PublicAddress},
+};
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
@@ -358,37 +361,23 @@ pub enum RequestBody {
         /// Its name.
         peer: String,
     },
-    /// Addresses that invitations give. Answer: [`Reply::IpPools`].
+    /// Addresses that groups give. Answer: [`Reply::IpPools`].
     IpPools {
         /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
         interface: Option<String>,
     },
-}
-
-/// An invitation that is to be made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invite {
-    /// To this interface ([`ErrorCode::NotFound`] if there is none).
-    pub interface: String,
-    /// Into this group ([`ErrorCode::NotFound`] if there is none).
-    pub group: String,
-    /// What is to be the name of whoever uses it. `None`: one is made.
-    pub name: Option<String>,
-    /// How many seconds it is good, 1..=315,360,000.
-    pub valid_s: u32,
-    /// Addresses in the overlay, at most one of each kind. Where there is none of a kind: the next of the group's pool.
-    pub addresses: Vec<IpPrefix>,
-    /// Where the hub is reached, at most 8. None: at the addresses of the interface's locals.
-    pub endpoints: Vec<PublicAddress>,
-}
-
-/// Where a hub is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublicAddress {
-    /// IP address or host name.
-    pub address: String,
-    /// UDP port, 1..=65535. `None`: that of the first local of the interface.
-    pub port: Option<u16>,
+    /// Who has which address out of a pool. Answer: [`Reply::IpPoolLeases`].
+    IpPoolLeases {
+        /// Only of this interface ([`ErrorCode::NotFound`] if there is none).
+        interface: Option<String>,
+    },
+    /// Take back what a peer was given out of a pool. Answer: [`Reply::Done`].
+    ClearIpPoolLease {
+        /// Of which interface; see [`RequestBody::Peer`].
+        interface: Option<String>,
+        /// The name of the peer, which need not be there any more.
+        peer: String,
+    },
 }
 
 /// Some of a list's rows.
@@ -585,6 +574,8 @@ pub enum Reply {
     Invitations(InvitationsReport),
     /// See [`RequestBody::IpPools`]; by interface and group.
     IpPools(Vec<IpPoolRow>),
+    /// See [`RequestBody::IpPoolLeases`].
+    IpPoolLeases(IpPoolLeasesReport),
 }
 
 /// A page of rows, sorted by interface, then by the row's own name.

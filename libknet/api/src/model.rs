@@ -13,6 +13,7 @@ pub use crate::{
     host::lines::HostLines,
     link_settings::LinkSettings,
     metrics::MetricsListener,
+    negotiated::{Negotiated, Pools},
     persistent_map::PersistentMap,
     source_guard::{Guard, SourceGuard},
     switchport::{Switchport, VlanList},
@@ -59,6 +60,10 @@ pub struct InterfaceConfig {
     pub ip_addresses: Vec<IpPrefix>,
     /// IPv6 addresses of the TAP.
     pub ipv6_addresses: Vec<IpPrefix>,
+    /// IPv4 addresses that peers give it over a session are the TAP's as well. `None`: none are taken.
+    pub ip_negotiated: Option<Negotiated>,
+    /// IPv6 addresses, likewise.
+    pub ipv6_negotiated: Option<Negotiated>,
     /// Sockets by number, 0..=15.
     pub locals: BTreeMap<u8, Local>,
     /// Seconds that a learned MAC address is kept without traffic from it, 10..=3600.
@@ -105,6 +110,8 @@ impl Default for InterfaceConfig {
             mtu: Mtu::default(),
             ip_addresses: Vec::new(),
             ipv6_addresses: Vec::new(),
+            ip_negotiated: None,
+            ipv6_negotiated: None,
             locals: BTreeMap::new(),
             mac_ageing: 300,
             arp_suppression: false,
@@ -336,6 +343,8 @@ pub struct PeerConfig {
     pub links: BTreeMap<u8, LinkConfig>,
     /// What links that the peer opens have, by their id. No line of its own says it: it comes from the group.
     pub opened: Option<Arc<BTreeMap<u8, LinkSettings>>>,
+    /// What it is given addresses out of. No line of its own says it: it comes from the group.
+    pub pools: Option<Arc<Pools>>,
 }
 
 impl PeerConfig {

@@ -5,10 +5,12 @@ mod addresses;
 mod certificates;
 mod hubs;
 mod invitations;
+mod pools;
 
 pub use addresses::{GuardRow, MacRow, NeighborRow};
 pub use certificates::{AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, RefusalRow};
-pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, IpPoolRow, JoinedRow};
+pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, JoinedRow};
+pub use pools::{IpPoolLeaseRow, IpPoolLeasesReport, IpPoolRow, NegotiatedRow};
 
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +135,8 @@ pub struct InterfaceRow {
     pub links: LinkCountsRow,
     /// Datagrams sent again over another link.
     pub resent: Traffic,
+    /// Addresses that peers give its TAP over their sessions.
+    pub negotiated: Vec<NegotiatedRow>,
 }
 
 /// How many links are in which state, by the words of [`LinkRow::state`].
@@ -382,6 +386,10 @@ pub struct PeerRow {
     pub attached: Option<bool>,
     /// Which addresses it may use, where something is said of that.
     pub guard: Option<Box<GuardRow>>,
+    /// Addresses that it is given out of the pools of its group.
+    pub leased: Vec<String>,
+    /// Whether it has acknowledged these.
+    pub leased_taken: Option<bool>,
 }
 
 /// A group of peers.

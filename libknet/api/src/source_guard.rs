@@ -83,7 +83,7 @@ impl Guard {
     }
 
     /// The single addresses that are given.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+    pub fn hosts(&self) -> impl Iterator<Item = IpAddr> {
         let hosts = self.get().bindings.iter().filter(|binding| binding.is_host());
         hosts.map(|binding| binding.address)
     }

@@ -245,6 +245,27 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         let place = Place::leaf(report.context(), Leaf::Local);
         report.add(Severity::Incomplete, place, text, "local N ADDRESS port PORT");
     }
+    let negotiated = [
+        (&interface.ip_negotiated, Leaf::IpNegotiated),
+        (&interface.ipv6_negotiated, Leaf::Ipv6Negotiated),
+    ];
+    for (negotiated, leaf) in negotiated {
+        if let Some(peer) = negotiated.as_ref().and_then(|n| n.peer.as_ref())
+            && !interface.peers.contains_key(peer)
+        {
+            let text = format!(
+                "interface {} takes the addresses of peer {peer}, which it does not have",
+                report.interface
+            );
+            let place = Place::leaf(report.context(), leaf);
+            report.add(
+                Severity::Incomplete,
+                place,
+                text,
+                "a peer of this name, or no name",
+            );
+        }
+    }
     if let Some(first) = interface.ipv6_addresses.first()
         && let Mtu::Fixed(mtu) = interface.mtu
         && mtu < IPV6_MIN_MTU

@@ -14,6 +14,8 @@ use crate::{
     wire::header::MAX_CREDENTIAL,
 };
 
+pub use crate::wire::address_list::{AddressList, AddressPrefix};
+
 /// An X25519 private key (RFC 7748). Erased when dropped, never printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct PrivateKey(pub Secret);
@@ -207,6 +209,10 @@ pub struct PeerConfig {
     pub static_macs: Vec<MacAddr>,
     /// One of several hubs of which one is used at a time.
     pub hub: Option<HubMembership>,
+    /// The addresses that it is given for its TAP, of which it is told.
+    pub gives: AddressList,
+    /// Those that it gives for our TAP are taken, [`crate::event::Event::Addresses`]. Else it is not even asked.
+    pub takes: bool,
     /// The links by id. A peer without any is *listened for*: links that it opens are accepted on every
     /// socket, under the ids that it chooses.
     pub links: LinkConfigs,

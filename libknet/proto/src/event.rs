@@ -13,6 +13,7 @@ use crate::{
     ids::{LinkId, LinkSet, MacAddr, PeerId},
     status::{LinkState, Port},
     time::Span,
+    wire::address_list::AddressList,
 };
 
 /// Something that happened to a peer or to the bridge.
@@ -151,6 +152,14 @@ pub enum Event {
     /// A credential was presented. A stranger whose credential convinces is to be made a peer, and gets in with the next
     /// copy of its first message.
     Credential(Box<Presented>),
+    /// A peer whose addresses are taken gives us these for the TAP, and no others: when it is heard first, and when they
+    /// change.
+    Addresses {
+        /// Who gives them.
+        peer: PeerId,
+        /// All of them; none where it takes back what it gave.
+        addresses: AddressList,
+    },
 }
 
 /// Why a link changed its state.

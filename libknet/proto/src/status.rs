@@ -19,7 +19,7 @@ use crate::{
     resequencer,
     shard::env::{FLOODS_TOTAL, REORDER_TOTAL, WAITING_TOTAL},
     time::Span,
-    wire::control_record::ReceiveQuality,
+    wire::{address_list::AddressList, control_record::ReceiveQuality},
 };
 
 /// State of the sending side of a link.
@@ -238,6 +238,10 @@ pub struct PeerStatus {
     pub hub: Option<bool>,
     /// Where it has several hubs: whether we are the one in use.
     pub attached: Option<bool>,
+    /// Where it is given addresses: whether it has acknowledged them.
+    pub addresses_taken: Option<bool>,
+    /// The addresses that it gives us, where they are taken and it has said them.
+    pub addresses_given: Option<AddressList>,
     /// What it does to the others.
     pub domain: DomainStatus,
     /// What is kept for the case that a link dies.

@@ -188,7 +188,7 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use knet_proto::{
-        config::{LinkConfigs, PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey},
+        config::{AddressList, LinkConfigs, PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey},
         ids::WorkerId,
     };
 
@@ -210,6 +210,8 @@ mod tests {
             hub: None,
             links: LinkConfigs::default(),
             opened: LinkConfigs::default(),
+            gives: AddressList::default(),
+            takes: false,
         }
     }
 

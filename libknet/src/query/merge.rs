@@ -164,8 +164,8 @@ fn add_calls(all: &mut SystemCalls, next: SystemCalls) {
 mod tests {
     use knet_proto::{
         config::{
-            InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
-            PrivateKey, TapMtu,
+            AddressList, InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+            PresharedKey, PrivateKey, TapMtu,
         },
         ids::{PeerId, Seat, Workers},
         shard::Shard,
@@ -207,6 +207,8 @@ mod tests {
                         hub: None,
                         links: LinkConfigs::default(),
                         opened: LinkConfigs::default(),
+                        gives: AddressList::default(),
+                        takes: false,
                     };
                     let _ = shard.set_port(Time::ZERO, PeerId(*peer), &config.port(0));
                     shard.enter(Time::ZERO, PeerId(*peer), config.into());

@@ -5,8 +5,8 @@ use std::{hint::black_box, net::SocketAddr};
 
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
-        PrivateKey, PublicKey, Remote, TapMtu,
+        AddressList, InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+        PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
     },
     handshake::{
         Handshaker, HandshakerConfig,
@@ -367,6 +367,8 @@ fn peer_config(public_key: PublicKey, policy: PolicyKind, other: u8, as_hub: boo
         hub: None,
         links: configured.map(link).collect(),
         opened: LinkConfigs::default(),
+        gives: AddressList::default(),
+        takes: false,
     }
 }
 

@@ -17,8 +17,8 @@ use std::{
 use clap::{Parser, ValueEnum};
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
-        PrivateKey, PublicKey, Remote, TapMtu,
+        AddressList, InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+        PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
     },
     crypto::{
         Secret,
@@ -175,6 +175,8 @@ impl Confidant {
             hub: None,
             links: [(LinkId::default(), link)].into_iter().collect(),
             opened: LinkConfigs::default(),
+            gives: AddressList::default(),
+            takes: false,
         };
         shard.set_peer(Time::ZERO, PEER, peer).map_err(io::Error::other)?;
         let diary = Arc::default();

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::LazyLock};
 
 use knet_proto::{
     config::{
-        Credential, InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
-        PrivateKey, PublicKey, TapMtu,
+        AddressList, AddressPrefix, Credential, InterfaceConfig, LinkConfigs, MtuPolicy, PeerConfig,
+        PolicyKind, PortRules, PresharedKey, PrivateKey, PublicKey, TapMtu,
     },
     crypto::{
         Secret,
@@ -240,6 +240,10 @@ impl Attack {
                 hub: None,
                 links: LinkConfigs::default(),
                 opened: LinkConfigs::default(),
+                gives: AddressPrefix::new([10, 200, 0, 7].into(), 16)
+                    .and_then(|prefix| AddressList::new([prefix]))
+                    .unwrap_or_default(),
+                takes: true,
             };
             shard
                 .set_peer(START, peer, config)
@@ -428,7 +432,7 @@ impl Attack {
                 owed.extend(
                     control_record::parse(plaintext)
                         .expect("what is sent can be read")
-                        .filter_map(answer),
+                        .filter_map(|record| answer(&record)),
                 );
             }
         }
@@ -444,15 +448,16 @@ impl Attack {
 }
 
 /// What an honest peer answers to a record.
-fn answer(record: Record) -> Option<Record> {
+fn answer(record: &Record) -> Option<Record> {
     match record {
         Record::Ping(Ping { id, t_tx_us, .. }) => Some(Record::Pong(Pong {
-            id,
-            t_rx_us: t_tx_us,
+            id: *id,
+            t_rx_us: *t_tx_us,
             hold_us: 0,
             hb_min_ms: 0,
         })),
-        Record::PathChallenge(token) => Some(Record::PathResponse(token)),
+        Record::PathChallenge(token) => Some(Record::PathResponse(*token)),
+        Record::Addresses { changes, .. } => Some(Record::AddressesAck(Some(*changes))),
         _ => None,
     }
 }

@@ -24,8 +24,8 @@ use health::Health;
 use invariants::Damping;
 use knet_proto::{
     config::{
-        HubMembership, LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PublicKey,
-        Remote,
+        AddressList, HubMembership, LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey,
+        PublicKey, Remote,
     },
     event::Event,
     ids::{LinkId, PeerId, SocketId, WorkerId, Workers},
@@ -119,6 +119,8 @@ pub struct World {
     costs: HashMap<(usize, u8), u8>,
     /// Which of its hubs a host prefers.
     preferences: HashMap<(usize, usize), u8>,
+    /// What a host gives another one for its TAP.
+    given: HashMap<(usize, usize), AddressList>,
     nodes: Vec<Node>,
     health: Health,
     damping: Damping,
@@ -158,6 +160,7 @@ impl World {
             under_attack: false,
             costs: HashMap::new(),
             preferences: HashMap::new(),
+            given: HashMap::new(),
             nodes: Vec::new(),
             health: Health::default(),
             damping: Damping::default(),
@@ -252,6 +255,13 @@ impl World {
     pub fn set_preference(&mut self, node: usize, hub: usize, preference: u8) {
         self.preferences.insert((node, hub), preference);
         self.reconfigure(node);
+    }
+
+    /// From now on `node` gives `peer` these addresses, and `peer` takes what it is given.
+    pub fn give(&mut self, node: usize, peer: usize, addresses: AddressList) {
+        self.given.insert((node, peer), addresses);
+        self.reconfigure(node);
+        self.reconfigure(peer);
     }
 
     fn reconfigure(&mut self, node: usize) {
@@ -482,6 +492,8 @@ impl World {
                     }),
                     links: configured.map(link).collect(),
                     opened: LinkConfigs::default(),
+                    gives: self.given.get(&(node, other)).cloned().unwrap_or_default(),
+                    takes: self.given.contains_key(&(other, node)),
                 };
                 (PeerId(other as u16), config)
             })

@@ -13,6 +13,7 @@ mod hubs;
 mod idle;
 mod key_erasure;
 mod lab;
+mod leases;
 mod lifetime;
 mod lossless;
 mod metrics;

@@ -2,6 +2,7 @@
 //!
 //! `KNET_SEEDS=FROM..TO` runs other seeds than the first ones; a failing test names its seed.
 
+mod addresses;
 mod attack;
 mod cost;
 mod failover;

@@ -204,6 +204,13 @@ pub enum Command {
         /// Of which interface.
         interface: Option<String>,
     },
+    /// Take back what a peer was given out of a pool.
+    ClearIpPoolLease {
+        /// Its name.
+        peer: String,
+        /// Of which interface.
+        interface: Option<String>,
+    },
 }
 
 /// What is looked at again and again.
@@ -243,7 +250,8 @@ impl Command {
             | Self::Invite(_)
             | Self::Join { .. }
             | Self::ClearInvitation { .. }
-            | Self::RemoveMember { .. } => Privilege::Admin,
+            | Self::RemoveMember { .. }
+            | Self::ClearIpPoolLease { .. } => Privilege::Admin,
             Self::Enable
             | Self::Disable
             | Self::Exit

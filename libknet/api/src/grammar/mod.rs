@@ -25,6 +25,7 @@ mod help;
 pub mod lexer;
 mod matcher;
 mod member_fields;
+mod negotiated_fields;
 pub mod schema;
 pub mod spelling;
 mod stuck;

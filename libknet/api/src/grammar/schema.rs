@@ -5,12 +5,18 @@ use super::{
     access::{Access, Accessor, flag, list, number, optional, optional_number},
     common_fields::INTERFACE_SWITCHPORT,
     fields::{CIPHER, LOCAL, METRICS_LISTEN, MTU, MTU_POLICY},
+    negotiated_fields::{IP_NEGOTIATED, IPV6_NEGOTIATED},
 };
 use crate::{
     edit::{Context, Leaf},
     model::InterfaceConfig,
     value::Value,
 };
+
+/// Help for addresses of the TAP.
+const ADDRESS: &str = "An IPv4 address of the TAP; the first is the primary one";
+const NEGOTIATED: &str = "Those as well that hubs give over their sessions";
+const ONLY_PEER: (&str, &str) = ("peer", "Only of this one (default: any that gives some)");
 
 /// What kind of object a line belongs to: a mode of the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -305,13 +311,7 @@ static OBJECTS: &[Row] = &[
         ("ip address", "<ipv4-prefix>"),
         Leaf::IpAddress,
         list!(Interface.ip_addresses: Prefix),
-        &[
-            ("ip", "IPv4"),
-            (
-                "address",
-                "An IPv4 address of the TAP; the first is the primary one",
-            ),
-        ],
+        &[("ip", "IPv4"), ("address", ADDRESS)],
     )),
     multi(leaf(
         (Mode::Interface, Impact::Live),
@@ -320,6 +320,30 @@ static OBJECTS: &[Row] = &[
         list!(Interface.ipv6_addresses: Prefix),
         &[("ipv6", "IPv6"), ("address", "An IPv6 address of the TAP")],
     )),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("ip address negotiated", "[peer <peer>]"),
+        Leaf::IpNegotiated,
+        Access::Interface(IP_NEGOTIATED),
+        &[
+            ("ip", "IPv4"),
+            ("address", ADDRESS),
+            ("negotiated", NEGOTIATED),
+            ONLY_PEER,
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
+        ("ipv6 address negotiated", "[peer <peer>]"),
+        Leaf::Ipv6Negotiated,
+        Access::Interface(IPV6_NEGOTIATED),
+        &[
+            ("ipv6", "IPv6"),
+            ("address", "An IPv6 address of the TAP"),
+            ("negotiated", NEGOTIATED),
+            ONLY_PEER,
+        ],
+    ),
     leaf(
         (Mode::Interface, Impact::Live),
         ("mac ageing-time", "<ageing-time>"),

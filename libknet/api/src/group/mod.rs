@@ -12,9 +12,9 @@ use crate::{
     edit::{Context, Leaf, Place},
     grammar::spelling::names_instead,
     link_settings::LinkSettings,
-    model::{Guard, HubMember, InterfaceConfig, PeerConfig, Policy, Switchport},
+    model::{Guard, HubMember, InterfaceConfig, PeerConfig, Policy, Pools, Switchport},
     problem::{Problem, Severity},
-    value::{IpPrefix, Value},
+    value::Value,
 };
 
 /// What the peers of a group have in common.
@@ -33,10 +33,8 @@ pub struct GroupConfig {
     /// File with invitations to this group, and with peers that have come by one, as written: a name in the directory of the
     /// configuration file. See [`crate::invitation::register`].
     pub invitations_file: Option<String>,
-    /// The IPv4 addresses of which an invitation gives one.
-    pub ip_pool: Option<IpPrefix>,
-    /// The IPv6 addresses of which an invitation gives one.
-    pub ipv6_pool: Option<IpPrefix>,
+    /// The addresses of which every peer is given one of each version that it does not have otherwise.
+    pub pools: Arc<Pools>,
     /// File with the preshared key of every peer that has none of its own, as written: relative paths are relative to the
     /// configuration file.
     pub preshared_key_file: Option<String>,
@@ -104,6 +102,7 @@ impl PeerConfig {
             link.settings = link.settings.or(group.links.get(id).copied().unwrap_or_default());
         }
         peer.opened = (!group.links.is_empty()).then(|| Arc::clone(&group.links));
+        peer.pools = (!group.pools.is_empty()).then(|| Arc::clone(&group.pools));
         peer
     }
 }

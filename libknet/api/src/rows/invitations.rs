@@ -78,20 +78,3 @@ pub struct InvitationRow {
     /// The addresses that it gives.
     pub addresses: Vec<String>,
 }
-
-/// Addresses that the invitations of a group give.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IpPoolRow {
-    /// Of which interface.
-    pub interface: String,
-    /// Of which group.
-    pub group: String,
-    /// The pool, as configured.
-    pub pool: String,
-    /// Those that can be given, in decimal digits: there are many in IPv6.
-    pub addresses: String,
-    /// Those of them that members and open invitations have.
-    pub used: u64,
-    /// The one that is given next; `None`: there is none left.
-    pub next: Option<String>,
-}

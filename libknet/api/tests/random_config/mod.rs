@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU8,
+    sync::Arc,
 };
 
 use knet_api::{
@@ -12,8 +13,8 @@ use knet_api::{
     metrics::MetricsListener,
     model::{
         Cipher, Config, GroupConfig, Guard, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings,
-        Local, MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, PeerConfig, Policy, PublicKey,
-        Remote, SourceGuard, Switchport, Weight,
+        Local, MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, Negotiated, PeerConfig, Policy,
+        Pools, PublicKey, Remote, SourceGuard, Switchport, Weight,
     },
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -207,6 +208,7 @@ fn peer(
                     shutdown,
                     links,
                     opened: None,
+                    pools: None,
                 }
             },
         )
@@ -311,6 +313,10 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                     mtu: if mtu % 5 == 0 { Mtu::Auto } else { Mtu::Fixed(mtu) },
                     ip_addresses: v4,
                     ipv6_addresses: v6,
+                    ip_negotiated: (mtu % 29 < 9).then(Negotiated::default),
+                    ipv6_negotiated: (mtu % 31 < 9).then(|| Negotiated {
+                        peer: (mtu % 2 == 0).then(|| "fra1".to_owned()),
+                    }),
                     locals,
                     mac_ageing,
                     arp_suppression: mtu % 7 == 0,
@@ -363,11 +369,16 @@ fn group(path: BoxedStrategy<String>) -> impl Strategy<Value = GroupConfig> {
                 certificate_authority_file: None,
                 revocation_list_file: None,
                 invitations_file: None,
-                ip_pool: limit.filter(|n| n % 2 == 1).map(|n| IpPrefix {
-                    address: [10, n as u8, 0, 0].into(),
-                    length: 16,
+                pools: Arc::new(Pools {
+                    ipv4: limit.filter(|n| n % 2 == 1).map(|n| IpPrefix {
+                        address: [10, n as u8, 0, 0].into(),
+                        length: 16,
+                    }),
+                    ipv6: limit.filter(|n| n % 3 == 1).map(|n| IpPrefix {
+                        address: Ipv6Addr::new(0xfd00, n as u16, 0, 0, 0, 0, 0, 0).into(),
+                        length: 64,
+                    }),
                 }),
-                ipv6_pool: None,
                 preshared_key_file,
                 policy,
                 isolate,

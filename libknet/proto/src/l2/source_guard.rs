@@ -17,8 +17,8 @@ pub use given::Given;
 pub const MAX_ALLOWED_MACS: usize = 128;
 
 /// Addresses and networks that a peer may be given, of its own and of its group's lines, or of its certificate or its
-/// invitation and its group's lines (limits: row 36).
-pub const MAX_GIVEN: usize = 128;
+/// invitation and its group's lines; and out of pools one of each version (limits: row 36).
+pub const MAX_GIVEN: usize = 130;
 
 /// An address, or a network of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 //! This file holds the state and hands it on; what is done with it is told by concern: [`send`] frames and
 //! control messages out, [`receive`] datagrams in, [`sessions`] come and go, [`judge`] links as time passes.
 
+mod addresses;
 mod balance;
 mod deliver;
 mod hub;
@@ -40,6 +41,7 @@ use crate::{
     token_bucket::TokenBucket,
     wire::virtio_net_header::VirtioNetHeader,
 };
+use addresses::Addresses;
 use hub::Attachments;
 use mirror_budget::MirrorBudget;
 use sessions::{Attempt, YOUNG};
@@ -103,6 +105,7 @@ pub struct Peer {
     duplicates: u64,
     operator_probes: Vec<OperatorProbe>,
     attachments: OnDemand<Attachments>,
+    addresses: OnDemand<Addresses>,
 }
 
 #[derive(Debug)]
@@ -167,6 +170,7 @@ impl Peer {
             duplicates: 0,
             operator_probes: Vec::new(),
             attachments: OnDemand::NONE,
+            addresses: OnDemand::NONE,
         };
         for link in LinkId::all() {
             if let Some(config) = peer.config.link(link).cloned() {
@@ -226,6 +230,7 @@ impl Peer {
             }
         }
         self.choose(env);
+        self.addresses_configured(env, &before.gives, before.takes);
         if self.current.is_none() {
             self.attempt.begin(env.now);
         }

@@ -286,6 +286,8 @@ impl Peer {
                     }
                 }
                 Record::Attachment(attachment) => self.attachments.make().heard(attachment),
+                Record::Addresses { changes, addresses } => self.addresses_heard(env, changes, addresses),
+                Record::AddressesAck(changes) => self.addresses_acknowledged(changes),
             }
         }
     }

@@ -115,6 +115,7 @@ impl Peer {
         ping: Option<Ping>,
         about: LinkSet,
     ) {
+        let addresses = self.address_records();
         let Some(session) = self.current.as_ref() else {
             return;
         };
@@ -136,6 +137,10 @@ impl Peer {
         self.send_ctrl(env, link, |records| {
             for state in states.into_iter().flatten() {
                 records.push(&Record::LinkState(state));
+            }
+            // A question is answered with the answer to the probe behind it.
+            for record in addresses.iter().flatten() {
+                records.push(record);
             }
             if let Some(answer) = answer {
                 records.push(&Record::Pong(Pong {

@@ -170,6 +170,9 @@ impl Peer {
         {
             attachments.forget_theirs();
         }
+        if restarted || !had_session {
+            self.addresses_begin();
+        }
         if restarted {
             self.clear_ring(env);
             release(env, old);

@@ -36,6 +36,8 @@ impl Peer {
             duplicates: self.duplicates,
             stalls: self.stalls,
             attached: self.is_attached(),
+            addresses_taken: self.has_taken_addresses(),
+            addresses_given: self.addresses_given_to_us().cloned(),
             hub: None,
             // The bridge's.
             domain: DomainStatus::default(),

@@ -4,9 +4,12 @@
 //! nothing. A kind from 0x80 up that is not known is skipped: the only extension point of version 1.
 
 use alloc::vec::Vec;
-use core::num::NonZeroU8;
+use core::num::{NonZeroU8, NonZeroU32};
 
-use super::header::{HEADER_LEN, MAX_LANES, TAG_LEN};
+use super::{
+    address_list::AddressList,
+    header::{HEADER_LEN, MAX_LANES, TAG_LEN},
+};
 use crate::{drop_reason::DropReason, ids::LinkId};
 
 /// Most records in a datagram, skipped ones included.
@@ -23,11 +26,13 @@ const LINK_STATE: u8 = 0x08;
 const CLOSE: u8 = 0x09;
 const QUALITY: u8 = 0x80;
 const ATTACHMENT: u8 = 0x81;
+const ADDRESSES: u8 = 0x82;
+const ADDRESSES_ACK: u8 = 0x83;
 /// Kinds with this bit may be ignored by who does not know them.
 const IGNORABLE: u8 = 0x80;
 
 /// One control record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A probe of the link that carries it.
     Ping(Ping),
@@ -67,6 +72,16 @@ pub enum Record {
     Quality(ReceiveQuality),
     /// Whether the sender, which has several hubs, uses this one.
     Attachment(Attachment),
+    /// The addresses that the sender gives the receiver for its TAP: these and no others.
+    Addresses {
+        /// How often they have changed, modulo 2^32 and never 0: of two that contradict each other the later one counts.
+        changes: NonZeroU32,
+        /// All of them.
+        addresses: AddressList,
+    },
+    /// The sender takes addresses, and has heard the receiver's with this number. `None`: nothing in this session so far, and
+    /// it asks for them.
+    AddressesAck(Option<NonZeroU32>),
 }
 
 /// A probe.
@@ -238,6 +253,17 @@ fn take_record(bytes: &[u8], plaintext_len: usize) -> Option<(Option<Record>, &[
         },
         QUALITY => Some(parse_quality(body.try_into().ok()?)?),
         ATTACHMENT => Some(parse_attachment(body.try_into().ok()?)?),
+        ADDRESSES => {
+            let (changes, addresses) = body.split_first_chunk::<4>()?;
+            Some(Record::Addresses {
+                changes: NonZeroU32::new(u32::from_le_bytes(*changes))?,
+                addresses: AddressList::parse(addresses)?,
+            })
+        }
+        ADDRESSES_ACK => {
+            let changes = u32::from_le_bytes(body.try_into().ok()?);
+            Some(Record::AddressesAck(NonZeroU32::new(changes)))
+        }
         unknown if unknown & IGNORABLE != 0 => None,
         _ => return None,
     };
@@ -421,7 +447,7 @@ impl<'a> RecordWriter<'a> {
         if self.closed || self.count >= MAX_RECORDS {
             return false;
         }
-        match *record {
+        match record {
             Record::Ping(p) => {
                 let flags = u8::from(p.urgent) | u8::from(p.reply_on_all) << 1 | u8::from(p.deferred) << 2;
                 self.begin(PING, 16);
@@ -449,27 +475,27 @@ impl<'a> RecordWriter<'a> {
             }
             Record::PathChallenge(token) => {
                 self.begin(PATH_CHALLENGE, 16);
-                self.bytes(&token);
+                self.bytes(token);
             }
             Record::PathResponse(token) => {
                 self.begin(PATH_RESPONSE, 16);
-                self.bytes(&token);
+                self.bytes(token);
             }
             Record::PmtuProbe { size, id } => {
-                let Some(fill) = usize::from(size).checked_sub(datagram_len(self.len().saturating_add(8)))
+                let Some(fill) = usize::from(*size).checked_sub(datagram_len(self.len().saturating_add(8)))
                 else {
                     return false;
                 };
                 self.begin(PMTU_PROBE, 0);
                 self.bytes(&size.to_le_bytes());
-                self.u32s([id]);
+                self.u32s([*id]);
                 self.out.resize(self.out.len().saturating_add(fill), 0);
                 self.closed = true;
             }
             Record::PmtuAck { size, id } => {
                 self.begin(PMTU_ACK, 6);
                 self.bytes(&size.to_le_bytes());
-                self.u32s([id]);
+                self.u32s([*id]);
             }
             Record::LinkState(l) => {
                 let flags = u8::from(l.tx_ok) | u8::from(l.rx_ok) << 1 | u8::from(l.admin_up) << 2;
@@ -485,11 +511,11 @@ impl<'a> RecordWriter<'a> {
                 ]);
             }
             Record::Close { reason, scope } => {
-                if scope > 1 {
+                if *scope > 1 {
                     return false;
                 }
                 self.begin(CLOSE, 4);
-                self.bytes(&[reason, scope, 0, 0]);
+                self.bytes(&[*reason, *scope, 0, 0]);
             }
             Record::Quality(q) => {
                 if q.reordered_ppm > 1_000_000 {
@@ -502,6 +528,18 @@ impl<'a> RecordWriter<'a> {
                 self.begin(ATTACHMENT, 5);
                 self.u32s([a.changes]);
                 self.bytes(&[u8::from(a.attached)]);
+            }
+            Record::Addresses { changes, addresses } => {
+                let Ok(len) = u8::try_from(addresses.encoded_len().saturating_add(4)) else {
+                    return false;
+                };
+                self.begin(ADDRESSES, len);
+                self.u32s([changes.get()]);
+                addresses.emit(self.out);
+            }
+            Record::AddressesAck(changes) => {
+                self.begin(ADDRESSES_ACK, 4);
+                self.u32s([changes.map_or(0, NonZeroU32::get)]);
             }
         }
         self.count = self.count.saturating_add(1);

@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod address_list;
 pub mod control_record;
 pub mod ethernet;
 pub mod fragment_header;

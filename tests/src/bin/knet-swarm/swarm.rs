@@ -10,8 +10,8 @@ use std::{
 use knet_io::clock;
 use knet_proto::{
     config::{
-        InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules, PresharedKey,
-        PrivateKey, PublicKey, Remote, TapMtu,
+        AddressList, InterfaceConfig, LinkConfig, LinkConfigs, MtuPolicy, PeerConfig, PolicyKind, PortRules,
+        PresharedKey, PrivateKey, PublicKey, Remote, TapMtu,
     },
     event::Event,
     handshake::message::Input,
@@ -189,6 +189,8 @@ impl Swarm {
             hub: None,
             links: LinkId::all().take(self.links.into()).map(link).collect(),
             opened: LinkConfigs::default(),
+            gives: AddressList::default(),
+            takes: false,
         };
         // Fails only where static addresses are taken, and there are none.
         let _ = self.shard.set_peer(now, PeerId(number), config);

@@ -82,8 +82,39 @@ pub(super) static COMMANDS: &[CommandDef] = &[
             ("ip", "Addresses"),
             (
                 "pool",
-                "Addresses that invitations give, and how many of them are left",
+                "Addresses that groups give, and how many of them are left",
             ),
+        ],
+    ),
+    exec(
+        "show ip pool leases [interface <interface>]",
+        |a| Command::Show(Show::IpPoolLeases { interface: a.name(0) }),
+        &[
+            SHOW,
+            ("ip", "Addresses"),
+            (
+                "pool",
+                "Addresses that groups give, and how many of them are left",
+            ),
+            ("leases", "Who was given which over its session"),
+            ONLY,
+        ],
+    ),
+    exec(
+        "clear ip pool lease <peer> [interface <interface>]",
+        |a| Command::ClearIpPoolLease {
+            peer: a.name(0).unwrap_or_default(),
+            interface: a.name(1),
+        },
+        &[
+            ("clear", "Reset what harms no traffic"),
+            ("ip", "Addresses"),
+            ("pool", "Addresses that groups give"),
+            (
+                "lease",
+                "Take back what a peer was given; with its next session it is given one again",
+            ),
+            ("interface", "Of this interface"),
         ],
     ),
     exec(

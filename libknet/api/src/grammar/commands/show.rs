@@ -176,8 +176,13 @@ pub enum Show {
         /// Only of this interface.
         interface: Option<String>,
     },
-    /// Addresses that invitations give.
+    /// Addresses that groups give.
     IpPools {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Who has which of them.
+    IpPoolLeases {
         /// Only of this interface.
         interface: Option<String>,
     },

@@ -7,12 +7,17 @@ use crate::{
         access::{Access, Accessor, flag, optional, optional_number},
         common_fields::{self, GROUP_POLICY},
         fields::HUB_OF_GROUP,
+        negotiated_fields::{IP_POOL, IPV6_POOL},
     },
     value::Value,
 };
 
 /// Help for the links of a group.
 const LINKS: (&str, &str) = ("link", "Of the links of this id of all its peers");
+
+/// Help for its pools.
+const POOL: &str =
+    "Addresses of which each of its peers, and each invitation, is given the first that is free";
 
 /// Every line, in the order in which an object is written.
 pub(super) static GROUPS: &[Row] = &[
@@ -74,27 +79,15 @@ pub(super) static GROUPS: &[Row] = &[
         (Mode::Group, Impact::Live),
         ("ip pool", "<ipv4-prefix>"),
         Leaf::IpPool,
-        optional!(Group.ip_pool: Prefix),
-        &[
-            ("ip", "IPv4"),
-            (
-                "pool",
-                "Addresses of which each invitation gives the next that is free",
-            ),
-        ],
+        Access::Group(IP_POOL),
+        &[("ip", "IPv4"), ("pool", POOL)],
     ),
     leaf(
         (Mode::Group, Impact::Live),
         ("ipv6 pool", "<ipv6-prefix>"),
         Leaf::Ipv6Pool,
-        optional!(Group.ipv6_pool: Prefix),
-        &[
-            ("ipv6", "IPv6"),
-            (
-                "pool",
-                "Addresses of which each invitation gives the next that is free",
-            ),
-        ],
+        Access::Group(IPV6_POOL),
+        &[("ipv6", "IPv6"), ("pool", POOL)],
     ),
     secret(leaf(
         (Mode::Group, Impact::Rehandshake),

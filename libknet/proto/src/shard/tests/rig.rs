@@ -5,7 +5,8 @@ use std::{collections::VecDeque, net::SocketAddr, vec::Vec};
 use super::super::*;
 use crate::{
     config::{
-        LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey, Remote, TapMtu,
+        AddressList, LinkConfig, LinkConfigs, PeerConfig, PolicyKind, PortRules, PresharedKey, PrivateKey,
+        Remote, TapMtu,
     },
     handshake::{
         Handshaker, HandshakerConfig,
@@ -146,6 +147,8 @@ impl Net {
             hub: None,
             links: [(LinkId::default(), link)].into_iter().collect(),
             opened: LinkConfigs::default(),
+            gives: AddressList::default(),
+            takes: false,
         }
     }
 

@@ -3,6 +3,7 @@ use std::{vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::address_list::AddressPrefix;
 
 fn records(plaintext: &[u8]) -> Result<Vec<Record>, DropReason> {
     parse(plaintext).map(Iterator::collect)
@@ -51,7 +52,8 @@ fn bytes_are_where_the_protocol_puts_them() {
         jitter_us: 0x0403_0201,
         reordered_ppm: 1_000_000,
     };
-    let table: [(Record, &[u8]); 11] = [
+    let list = AddressList::new(AddressPrefix::new([10, 200, 4, 1].into(), 16)).unwrap();
+    let table: [(Record, &[u8]); 15] = [
         (
             PING_1,
             &[1, 16, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 5, 0xe8, 0x03, 0],
@@ -107,9 +109,28 @@ fn bytes_are_where_the_protocol_puts_them() {
             }),
             &[0x81, 5, 1, 2, 3, 4, 1],
         ),
+        (
+            Record::Addresses {
+                changes: NonZeroU32::new(0x0403_0201).unwrap(),
+                addresses: list,
+            },
+            &[0x82, 10, 1, 2, 3, 4, 4, 16, 10, 200, 4, 1],
+        ),
+        (
+            Record::Addresses {
+                changes: NonZeroU32::MIN,
+                addresses: AddressList::default(),
+            },
+            &[0x82, 4, 1, 0, 0, 0],
+        ),
+        (
+            Record::AddressesAck(NonZeroU32::new(0x0403_0201)),
+            &[0x83, 4, 1, 2, 3, 4],
+        ),
+        (Record::AddressesAck(None), &[0x83, 4, 0, 0, 0, 0]),
     ];
     for (record, bytes) in table {
-        assert_eq!(written(&[record]), bytes);
+        assert_eq!(written(std::slice::from_ref(&record)), bytes);
         assert_eq!(records(bytes), Ok(vec![record]));
     }
 }
@@ -134,6 +155,7 @@ fn a_length_that_is_not_the_kinds_is_refused() {
         (9, 4),
         (0x80, 8),
         (0x81, 5),
+        (0x83, 4),
     ];
     for (kind, right) in lengths {
         for len in 0..=40_u8 {
@@ -157,6 +179,12 @@ fn one_bad_record_spoils_the_datagram() {
         &[9, 4, 0, 2, 0, 0],
         &[0x80, 8, 0, 0, 0, 0, 0x41, 0x42, 0x0f, 0],
         &[0x81, 5, 0, 0, 0, 0, 2],
+        // ADDRESSES without a number, cut, of no family, and longer than its network.
+        &[0x82, 4, 0, 0, 0, 0],
+        &[0x82, 3, 1, 0, 0],
+        &[0x82, 9, 1, 0, 0, 0, 4, 16, 10, 200, 4],
+        &[0x82, 10, 1, 0, 0, 0, 5, 16, 10, 200, 4, 1],
+        &[0x82, 10, 1, 0, 0, 0, 4, 33, 10, 200, 4, 1],
     ] {
         assert_eq!(
             records(&[&good, bad].concat()),
@@ -230,14 +258,14 @@ fn unknown_kinds_are_skipped_only_with_bit_7() {
     let ping = written(&[PING_1]);
     for kind in 0..=255_u8 {
         let unknown = [&[kind, 3, 1, 2, 3][..], &ping].concat();
-        let expected = if kind > 0x81 {
+        let expected = if kind > 0x83 {
             Ok(vec![PING_1])
         } else {
             Err(DropReason::RecordInvalid)
         };
         assert_eq!(records(&unknown), expected, "kind {kind}");
     }
-    assert_eq!(records(&[0x82, 0]), Ok(vec![]));
+    assert_eq!(records(&[0x84, 0]), Ok(vec![]));
 }
 
 #[test]
@@ -274,7 +302,7 @@ fn a_pmtu_probe_is_as_long_as_it_says_and_last() {
         }
         assert!(!writer.push(&PING_1), "nothing follows a probe");
         assert_eq!(out.len() + TAG_LEN, usize::from(size));
-        assert_eq!(records(&out[12..]), Ok(vec![probe]));
+        assert_eq!(records(&out[12..]), Ok(vec![probe.clone()]));
         assert_eq!(out[12..14], [6, 0]);
         assert_eq!(out[14..16], size.to_le_bytes());
         assert_eq!(out[16..20], [1, 2, 3, 4]);
@@ -289,7 +317,8 @@ fn a_pmtu_probe_is_as_long_as_it_says_and_last() {
         }
     }
     let probe = Record::PmtuProbe { size: 60, id: 7 };
-    assert_eq!(records(&written(&[PING_1, probe])), Ok(vec![PING_1, probe]));
+    let both = [PING_1, probe];
+    assert_eq!(records(&written(&both)), Ok(both.to_vec()));
     assert_eq!(records(&[6, 0, 36, 0, 1, 2, 3, 4]).map(|r| r.len()), Ok(1));
     assert_eq!(
         records(&[6, 1, 36, 0, 1, 2, 3, 4]),
@@ -377,6 +406,11 @@ fn any_record() -> impl Strategy<Value = Record> {
             })
         },
     );
+    let prefix = (any::<core::net::IpAddr>(), 0_u8..=32).prop_map(|(a, l)| AddressPrefix::new(a, l).unwrap());
+    let addresses = (any::<NonZeroU32>(), prop::collection::vec(prefix, 0..=8)).prop_map(|(changes, all)| {
+        let addresses = AddressList::new(all).unwrap();
+        Record::Addresses { changes, addresses }
+    });
     prop_oneof![
         ping,
         pong,
@@ -386,6 +420,8 @@ fn any_record() -> impl Strategy<Value = Record> {
         any::<[u8; 16]>().prop_map(Record::PathResponse),
         (any::<u16>(), any::<u32>()).prop_map(|(size, id)| Record::PmtuAck { size, id }),
         (any::<u8>(), 0_u8..2).prop_map(|(reason, scope)| Record::Close { reason, scope }),
+        addresses,
+        prop::option::of(any::<NonZeroU32>()).prop_map(Record::AddressesAck),
     ]
 }
 

@@ -1,11 +1,12 @@
-//! Addresses that invitations give: the first of a pool that nobody has.
+//! Addresses that invitations and sessions give: the first of a pool that nobody has.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+mod taken;
 
-use libknet::api::{group::GroupConfig, model::InterfaceConfig, value::IpPrefix};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use libknet::api::{model::InterfaceConfig, value::IpPrefix};
+
+pub(crate) use self::taken::Taken;
 
 /// Addresses of a pool that can be given, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,33 +44,38 @@ impl Pool {
         }
     }
 
-    /// The pools of a group, those of IPv4 first.
-    pub(crate) fn of(group: &GroupConfig) -> impl Iterator<Item = &IpPrefix> {
-        group.ip_pool.iter().chain(&group.ipv6_pool)
-    }
-
     /// How many addresses can be given, those that are taken included.
     pub(crate) fn size(&self) -> u128 {
         self.last - self.first + 1
     }
 
-    /// How many of these are in it.
-    pub(crate) fn used(&self, taken: &BTreeSet<IpAddr>) -> usize {
-        let is_in = |address: &&IpAddr| {
-            let number = number(**address);
-            address.is_ipv6() == self.is_v6 && (self.first..=self.last).contains(&number)
-        };
-        taken.iter().filter(is_in).count()
+    /// How many of them somebody has.
+    pub(crate) fn used(&self, taken: &Taken) -> u128 {
+        taken.count(self.is_v6, self.first, self.last)
     }
 
-    /// The first that is not `taken`. Costs a look at each of these at most.
-    pub(crate) fn next(&self, taken: &BTreeSet<IpAddr>) -> Option<IpPrefix> {
-        let mut all = (self.first..=self.last).map(|number| self.address(number));
-        let address = all.find(|address| !taken.contains(address))?;
-        Some(IpPrefix {
+    /// The first that nobody has.
+    pub(crate) fn next(&self, taken: &Taken) -> Option<IpPrefix> {
+        let free = taken.first_free(self.is_v6, self.first, self.last)?;
+        Some(self.prefix(self.address(free)))
+    }
+
+    /// Whether its addresses are of IPv6.
+    pub(crate) const fn is_v6(&self) -> bool {
+        self.is_v6
+    }
+
+    /// Whether it is one of those that can be given.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv6() == self.is_v6 && (self.first..=self.last).contains(&number(address))
+    }
+
+    /// An address of it, as a TAP has it.
+    pub(crate) const fn prefix(&self, address: IpAddr) -> IpPrefix {
+        IpPrefix {
             address,
             length: self.length,
-        })
+        }
     }
 
     fn address(&self, number: u128) -> IpAddr {
@@ -128,11 +134,20 @@ mod tests {
         Pool::new(&prefix.parse().unwrap(), &interface)
     }
 
+    fn taken_of(addresses: &[&str]) -> Taken {
+        let mut taken = Taken::default();
+        for address in addresses {
+            taken.insert(address.parse().unwrap());
+        }
+        taken
+    }
+
     fn all(pool: Pool, taken: &[&str], most: usize) -> Vec<String> {
-        let mut taken: BTreeSet<IpAddr> = taken.iter().map(|address| address.parse().unwrap()).collect();
+        let mut taken = taken_of(taken);
         let mut given = Vec::new();
         while let Some(next) = pool.next(&taken).filter(|_| given.len() < most) {
-            assert!(taken.insert(next.address));
+            assert!(!taken.contains(next.address));
+            taken.insert(next.address);
             given.push(next.to_string());
         }
         given
@@ -152,10 +167,11 @@ mod tests {
                 "10.200.0.14/29"
             ]
         );
-        let taken = ["10.200.0.10", "10.200.0.1", "fd00::1"]
-            .map(|a| a.parse().unwrap())
-            .into();
+        let taken = taken_of(&["10.200.0.10", "10.200.0.1", "fd00::1"]);
         assert_eq!(four.used(&taken), 1);
+        assert!(four.contains("10.200.0.14".parse().unwrap()));
+        assert!(!four.contains("10.200.0.15".parse().unwrap()));
+        assert!(!four.contains("fd00::1".parse().unwrap()));
         // Of two or one there is none to spare (RFC 3021).
         assert_eq!(
             all(pool("10.0.0.0/31", &[]), &[], 9),
