@@ -299,7 +299,7 @@ pub(crate) fn peer(place: PeerPlace<'_>, status: Option<&PeerStatus>) -> PeerRow
         row.storm.dropped_frames = status.domain.storm_frames;
         row.storm.dropped_copies = status.domain.storm_copies;
         row.storm.mac_addresses = status.domain.macs;
-        row.storm.closed_ms = status.domain.closed_for.map(|span| span.as_millis());
+        row.storm.closed_ms = status.domain.closed_for.map(Span::as_millis);
         row.resend = ResendRow {
             held: status.resend.held,
             held_bytes: status.resend.held_bytes,

@@ -310,3 +310,66 @@ fn ra_guard_and_dhcp_snooping_drop_what_is_forged() -> Result<()> {
     mesh.daemon(hub).edit(&trust)?;
     send_all(2, 5)
 }
+
+/// The networks behind two clients are also joined by a cable. The hub finds the loop that this is and closes one of the two,
+/// so that a broadcast does not go round, and what is behind both is reached by the other one.
+#[test]
+fn a_loop_through_two_clients_is_found_and_cut() -> Result<()> {
+    needs_root!();
+    const C: HostId = HostId(2);
+    let (mesh, hub) = hub(4, &[])?;
+    let ip = |host: HostId, line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        mesh.lab.run(host, "ip", &words).map(drop)
+    };
+    let closed = || -> std::result::Result<Vec<String>, String> {
+        let shown = mesh.daemon(hub).show("show storm-control");
+        let shown = shown.map_err(|e| e.to_string())?;
+        let closed = rows(&shown)
+            .into_iter()
+            .filter(|row| row["storm"]["closed_ms"].is_u64());
+        Ok(closed.map(|row| row["peer"].to_string()).collect())
+    };
+    for host in [A, B] {
+        ip(
+            host,
+            "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        )?;
+        ip(host, "link set knet0 master br0")?;
+        ip(host, "link set br0 up")?;
+    }
+    assert_eq!(closed(), Ok(Vec::new()));
+    let namespace = mesh.lab.namespace(B);
+    ip(
+        A,
+        &format!("link add cable master br0 up type veth peer name cable netns {namespace}"),
+    )?;
+    ip(B, "link set cable master br0 up")?;
+    // The question goes to all.
+    let nobody = overlay_v4(HostId(98));
+    let ask = Ping::start(&mesh.lab, C, nobody, &["-c", "3", "-W", "1"])?;
+    let cut = wait_until("the loop is cut", Duration::from_secs(10), || {
+        let closed = closed()?;
+        if closed.len() == 1 {
+            Ok(())
+        } else {
+            Err(format!("closed: {closed:?}"))
+        }
+    });
+    ask.wait(Duration::from_secs(10))?;
+    cut?;
+    let received = || -> Result<u64> {
+        let count = mesh
+            .lab
+            .run(C, "cat", &["/sys/class/net/knet0/statistics/rx_packets"])?;
+        Ok(count.trim().parse().expect("a counter"))
+    };
+    let before = received()?;
+    std::thread::sleep(Duration::from_secs(2));
+    let more = received()? - before;
+    assert!(more < 200, "{more} frames in two seconds: something goes round");
+    assert_lossless(
+        Ping::flood(&mesh.lab, C, overlay_v4(hub), &["-c", "200"])?.wait(Duration::from_secs(20))?,
+    );
+    Ok(())
+}

@@ -84,8 +84,10 @@ impl LoopGuard {
 
     /// A probe goes out by `port`.
     pub fn sent(&mut self, now: Time, nonce: Nonce, port: PeerId) {
-        let is_old = |p: &mut Probe| now.since(p.sent) >= PROBE_LIFE;
-        while self.probes.pop_front_if(is_old).is_some() {}
+        let is_old = |p: &Probe| now.since(p.sent) >= PROBE_LIFE;
+        while self.probes.front().is_some_and(is_old) {
+            self.probes.pop_front();
+        }
         if self.probes.len() < MOST_PROBES {
             self.probes.push_back(Probe {
                 nonce,

@@ -17,7 +17,6 @@ impl Shard {
     #[cold]
     pub(super) fn follow_loops(&mut self) {
         match self.bridge.take_loop_news() {
-            None => {}
             Some(LoopNews::Suspicion { peer, vlan, tag }) => {
                 let mut nonce = Nonce::default();
                 self.env.entropy.fill(&mut nonce);
@@ -39,11 +38,10 @@ impl Shard {
                     }
                 }
             }
-            Some(LoopNews::Opened(peer)) => {
-                if self.seat.owns(peer) {
-                    self.env.event(Event::LoopOpened { peer });
-                }
+            Some(LoopNews::Opened(peer)) if self.seat.owns(peer) => {
+                self.env.event(Event::LoopOpened { peer });
             }
+            Some(LoopNews::Opened(_)) | None => {}
         }
     }
 
