@@ -6,6 +6,7 @@ use knet_proto::{
     event::Event,
     handshake::message::{Input, Output},
     ids::{SocketId, WorkerId},
+    l2::loop_guard,
     path::Path,
     rng::Entropy,
     shard::{News, Shard},
@@ -270,8 +271,11 @@ impl World {
     }
 
     /// A frame comes out of the TAP of `at`. Unknown destinations are flooded: like any network card, a host ignores
-    /// what is for others.
+    /// what is for others, and what only looks for loops.
     fn arrive(&mut self, at: usize, frame: &[u8]) {
+        if loop_guard::nonce_of(frame).is_some() {
+            return;
+        }
         let (destination, source, number) = node::read_frame(frame);
         if destination == at {
             if self.removed.contains(&(at, source)) {

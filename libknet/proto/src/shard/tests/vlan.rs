@@ -10,6 +10,7 @@ use crate::{
     ids::{MacAddr, WorkerId},
     l2::{
         ip_packet::{protocol::*, test_packets as build},
+        loop_guard,
         neighbor::tests::{arp, v4},
         vlan::{Switchport, VlanId},
     },
@@ -80,11 +81,12 @@ fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
     [&frame[..12], &[0x81, 0x00], &vlan.to_be_bytes(), &frame[12..]].concat()
 }
 
-/// Who got what since.
+/// Who got what since, but for what looks for loops: the same stations are behind several hosts here.
 fn heard(net: &mut Net) -> Vec<(usize, Vec<u8>)> {
     let hosts = net.take().into_iter().enumerate();
     hosts
         .flat_map(|(host, written)| written.into_iter().map(move |w| (host, w.bytes)))
+        .filter(|(_, bytes)| loop_guard::nonce_of(bytes).is_none())
         .collect()
 }
 
