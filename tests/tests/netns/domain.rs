@@ -54,7 +54,12 @@ fn arp_and_neighbour_discovery_are_answered_by_the_hub() -> Result<()> {
         mesh.lab.run(A, "ip", &["neigh", "flush", "dev", "knet0"])?;
         for target in targets {
             let ping = Ping::flood(&mesh.lab, A, target, &["-c", "20"])?;
-            assert_lossless(ping.wait(Duration::from_secs(20))?);
+            let report = ping.wait(Duration::from_secs(20))?;
+            // A flood waits for its last answer no longer than for two others.
+            assert!(
+                report.received + 1 >= report.sent && report.errors == 0,
+                "{report:?}"
+            );
         }
         Ok(())
     };

@@ -309,11 +309,13 @@ impl Bridge {
         if frame.src().is_group() {
             return Err(DropReason::FrameSourceGroup);
         }
-        if frame.is_reserved_group() {
-            return Err(DropReason::FrameReserved);
-        }
-        if frame.dst() == loop_guard::PROBE_ADDRESS {
-            return self.take_probe(now, ingress, whole);
+        if frame.dst().is_group() {
+            if frame.is_reserved_group() {
+                return Err(DropReason::FrameReserved);
+            }
+            if frame.dst() == loop_guard::PROBE_ADDRESS {
+                return self.take_probe(now, ingress, whole);
+            }
         }
         let station = |mac| Station { vlan, mac };
         match guarded {
@@ -521,6 +523,7 @@ impl Bridge {
         }
     }
 
+    #[inline]
     fn learn(&mut self, now: Time, ingress: Port, station: Station, bytes: &[u8]) -> Result<(), DropReason> {
         match self.macs.learn(now, station, ingress) {
             Learned::New | Learned::Refreshed => {}
