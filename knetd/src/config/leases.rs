@@ -296,9 +296,6 @@ impl Leases {
 
     /// The same, to be changed.
     pub(crate) fn of_mut(&mut self, interface: &str) -> &mut OfInterface {
-        if !self.0.contains_key(interface) {
-            self.0.insert(interface.to_owned(), OfInterface::default());
-        }
         self.0.entry(interface.to_owned()).or_default()
     }
 

@@ -117,9 +117,6 @@ impl Leasing {
     }
 
     fn taken_mut(&mut self, interface: &str) -> &mut Taken {
-        if !self.taken.contains_key(interface) {
-            self.taken.insert(interface.to_owned(), Taken::default());
-        }
         self.taken.entry(interface.to_owned()).or_default()
     }
 

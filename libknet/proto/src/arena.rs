@@ -146,6 +146,7 @@ impl Arena {
     /// All that was sealed has been sent: what is not held is not needed any more. Returns whether little has been sent for
     /// so long that buffers for more should go back; once, until there is more again.
     pub fn sent(&mut self) -> bool {
+        let mut rests = false;
         if self.held == 0 {
             let little = self.full.is_empty() && self.bytes.len() <= LITTLE;
             self.quiet = if little { self.quiet.saturating_add(1) } else { 0 };
@@ -154,11 +155,10 @@ impl Arena {
                 // Little goes out now; memory goes back to the system little by little.
                 self.spare.pop();
             }
-            if self.quiet == QUIET {
+            rests = self.quiet == QUIET;
+            if rests {
                 self.spare = Vec::new();
                 self.bytes.shrink_to(LITTLE);
-                self.unsent = 0;
-                return true;
             }
         } else if self.bytes.len() >= FULL {
             let next = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CAPACITY));
@@ -171,7 +171,7 @@ impl Arena {
             }
         }
         self.unsent = self.bytes.len();
-        false
+        rests
     }
 
     /// Bytes of the datagrams that are held.

@@ -108,6 +108,11 @@ struct PeerPort {
 }
 
 impl PeerPort {
+    /// Whether what is flooded goes to it.
+    const fn is_open(&self) -> bool {
+        self.up && !self.closed
+    }
+
     const fn role(&self) -> Role {
         match (self.isolate, self.mesh) {
             (true, _) => Role::Isolated,
@@ -338,18 +343,14 @@ impl Bridge {
                 Err(DropReason::Isolated)
             }
             Some(Port::Peer(_)) => Err(DropReason::SplitHorizon),
-            None => self.flood(now, ingress, whole),
-        }
-    }
-
-    fn flood(&mut self, now: Time, ingress: Port, frame: &Frame<'_>) -> Result<Decision, DropReason> {
-        self.admit_flood(now, ingress, frame.count(), frame.bytes.len())?;
-        match ingress {
-            Port::Peer(peer) if self.peer(peer).is_some_and(|port| port.isolate) => {
-                let to_tap = self.is_in(Port::Tap, frame.vlan);
-                to_tap.then_some(Decision::Tap).ok_or(DropReason::VlanEgress)
+            None => {
+                self.admit_flood(now, ingress, whole.count(), whole.bytes.len())?;
+                match isolated {
+                    false => Ok(Decision::Flood),
+                    true if self.is_in(Port::Tap, vlan) => Ok(Decision::Tap),
+                    true => Err(DropReason::VlanEgress),
+                }
             }
-            _ => Ok(Decision::Flood),
         }
     }
 
@@ -372,7 +373,7 @@ impl Bridge {
         let itself = match ingress {
             Port::Peer(peer) if self.flood_list.owner(peer) == worker => {
                 from.relays_to(from)
-                    && self.peer(peer).is_some_and(|port| port.up && !port.closed)
+                    && self.peer(peer).is_some_and(PeerPort::is_open)
                     && self.is_in(ingress, vlan)
             }
             _ => false,
@@ -406,8 +407,7 @@ impl Bridge {
         let Some(port) = self.peers.get_mut(peer.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        let place =
-            |port: &PeerPort| (port.up && !port.closed).then(|| (port.role(), port.switchport.clone()));
+        let place = |port: &PeerPort| port.is_open().then(|| (port.role(), port.switchport.clone()));
         let before = place(port);
         change(port);
         let after = place(port);

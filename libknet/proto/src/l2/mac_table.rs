@@ -13,8 +13,8 @@ use hashbrown::HashMap;
 use thiserror::Error;
 
 use super::{
-    places::{MOVED, Places, trim_index},
     seeded_hash::SeededHash,
+    slab::{MOVED, Slab, trim_index},
     storm::NEW_MACS,
     vlan::VlanId,
 };
@@ -118,7 +118,7 @@ pub struct MacTable {
     capacity: usize,
     per_peer: usize,
     index: HashMap<Station, u32, SeededHash>,
-    entries: Places<Entry>,
+    entries: Slab<Entry>,
     /// Learned entries, the one that was refreshed longest ago first.
     by_age: List,
     /// Those that are configured, and those that stick.
@@ -147,7 +147,7 @@ impl MacTable {
             capacity,
             per_peer,
             index: HashMap::with_hasher(SeededHash::new(seed)),
-            entries: Places::new(),
+            entries: Slab::new(),
             by_age: List::EMPTY,
             fixed: List::EMPTY,
             static_count: 0,

@@ -5,7 +5,7 @@ use crate::{
     ids::{PeerId, WorkerId},
     intrusive_list::{Links, List},
     l2::{
-        places::{Place, trim_index},
+        slab::{Place, trim_index},
         vlan::VlanId,
     },
     status::Port,
@@ -45,6 +45,10 @@ pub(super) struct Entry {
 impl Place for Entry {
     fn is_free(&self) -> bool {
         self.state == State::Free
+    }
+
+    fn free(&mut self) {
+        self.state = State::Free;
     }
 }
 
@@ -133,11 +137,10 @@ impl MacTable {
 
     /// Where most places are free, the last entry goes to the first of them.
     pub(super) fn close_gap(&mut self) {
-        let Some(from) = self.entries.in_the_way() else {
+        let Some(to) = self.entries.close_gap() else {
             return;
         };
-        let entry = self.entries[from as usize];
-        let to = self.entries.add(entry);
+        let entry = self.entries[to as usize];
         self.index.insert(entry.station, to);
         let list = if entry.state == State::Dynamic {
             &mut self.by_age
@@ -148,13 +151,6 @@ impl MacTable {
         let mut of_port = *self.port_mut(entry.port);
         of_port.list.renumber(&mut self.entries, port_links, to);
         *self.port_mut(entry.port) = of_port;
-        self.give_back(from);
-    }
-
-    fn give_back(&mut self, slot: u32) {
-        self.entries[slot as usize].state = State::Free;
-        self.entries.freed(slot);
-        trim_index(&mut self.index);
     }
 
     pub(super) fn drop_entry(&mut self, slot: u32) {
@@ -176,7 +172,8 @@ impl MacTable {
         if let Some(count) = self.vlan_count(station.vlan) {
             *count -= 1;
         }
-        self.give_back(slot);
+        self.entries.remove(slot);
+        trim_index(&mut self.index);
     }
 
     /// A learned entry sticks from now on.

@@ -13,8 +13,8 @@ use crate::{
     ids::PeerId,
     intrusive_list::{Links, List},
     l2::{
-        places::{MOVED, Place, Places, trim_index},
         seeded_hash::SeededHash,
+        slab::{MOVED, Place, Slab, trim_index},
         vlan::VlanId,
     },
     status::{NeighborEntry, Port},
@@ -51,7 +51,7 @@ pub struct NeighborTable {
     per_peer: usize,
     /// Addresses of different VLANs have nothing to do with each other.
     index: HashMap<(VlanId, IpAddr), u32, SeededHash>,
-    entries: Places<Entry>,
+    entries: Slab<Entry>,
     by_age: List,
     tap: PortList,
     peers: Vec<PortList>,
@@ -76,6 +76,10 @@ struct Entry {
 impl Place for Entry {
     fn is_free(&self) -> bool {
         self.is_free
+    }
+
+    fn free(&mut self) {
+        self.is_free = true;
     }
 }
 
@@ -113,7 +117,7 @@ impl NeighborTable {
             capacity,
             per_peer,
             index: HashMap::with_hasher(SeededHash::new(seed)),
-            entries: Places::new(),
+            entries: Slab::new(),
             by_age: List::EMPTY,
             tap: PortList::EMPTY,
             peers: Vec::new(),
@@ -316,28 +320,21 @@ impl NeighborTable {
         of_port.len -= 1;
         *self.port_mut(port) = of_port;
         self.by_age.remove(&mut self.entries, age_links, slot);
-        self.give_back(slot);
+        self.entries.remove(slot);
+        trim_index(&mut self.index);
     }
 
     /// Where most places are free, the last entry goes to the first of them.
     fn close_gap(&mut self) {
-        let Some(from) = self.entries.in_the_way() else {
+        let Some(to) = self.entries.close_gap() else {
             return;
         };
-        let entry = self.entries[from as usize];
-        let to = self.entries.add(entry);
+        let entry = self.entries[to as usize];
         self.index.insert((entry.vlan, entry.claim.ip), to);
         self.by_age.renumber(&mut self.entries, age_links, to);
         let mut of_port = *self.port_mut(entry.port);
         of_port.list.renumber(&mut self.entries, port_links, to);
         *self.port_mut(entry.port) = of_port;
-        self.give_back(from);
-    }
-
-    fn give_back(&mut self, slot: u32) {
-        self.entries[slot as usize].is_free = true;
-        self.entries.freed(slot);
-        trim_index(&mut self.index);
     }
 
     fn port_mut(&mut self, port: Port) -> &mut PortList {

@@ -18,21 +18,24 @@ const TRIMMED: usize = 2;
 /// Entries that go to lower places for each that ages, where most are free: enough to be done before the last has aged.
 pub(super) const MOVED: usize = 4;
 
-/// What can say whether nothing is in its place.
+/// An entry, or what stands in its place when it is gone.
 pub(super) trait Place {
-    /// Whether nothing is.
+    /// Whether it is gone.
     fn is_free(&self) -> bool;
+
+    /// It goes.
+    fn free(&mut self);
 }
 
 /// The entries of a table.
 #[derive(Debug)]
-pub(super) struct Places<T> {
+pub(super) struct Slab<T> {
     places: Vec<T>,
     /// Those that are free, and some that are not there any more.
     free: BinaryHeap<Reverse<u32>>,
 }
 
-impl<T: Place> Places<T> {
+impl<T: Place + Copy> Slab<T> {
     pub(super) const fn new() -> Self {
         Self {
             places: Vec::new(),
@@ -52,8 +55,12 @@ impl<T: Place> Places<T> {
         self.places.len() as u32 - 1
     }
 
-    /// The entry of that number, which says now that it is free, is so.
-    pub(super) fn freed(&mut self, number: u32) {
+    /// Takes an entry away, which is in no list any more.
+    pub(super) fn remove(&mut self, number: u32) {
+        let Some(place) = self.places.get_mut(number as usize) else {
+            return;
+        };
+        place.free();
         self.free.push(Reverse(number));
         for _ in 0..TRIMMED {
             self.places.pop_if(|place| place.is_free());
@@ -66,11 +73,18 @@ impl<T: Place> Places<T> {
         }
     }
 
-    /// The last entry, where most places before it are free: while it is there none of them can be given back.
-    pub(super) fn in_the_way(&self) -> Option<u32> {
+    /// Where most places are free, puts the last entry into the first of them: while it is at the end none can be given back.
+    /// Returns its new number, under which the index and the lists that it is in are to know it.
+    pub(super) fn close_gap(&mut self) -> Option<u32> {
         let mostly_free = self.places.len() > KEPT && self.free.len() >= self.places.len() / 2;
-        let last = self.places.last().filter(|place| mostly_free && !place.is_free());
-        last.map(|_| self.places.len() as u32 - 1)
+        let last = *self
+            .places
+            .last()
+            .filter(|place| mostly_free && !place.is_free())?;
+        let from = self.places.len() as u32 - 1;
+        let to = self.add(last);
+        self.remove(from);
+        Some(to)
     }
 
     pub(super) fn clear(&mut self) {
@@ -78,7 +92,7 @@ impl<T: Place> Places<T> {
     }
 }
 
-impl<T> core::ops::Deref for Places<T> {
+impl<T> core::ops::Deref for Slab<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -86,13 +100,13 @@ impl<T> core::ops::Deref for Places<T> {
     }
 }
 
-impl<T> core::ops::DerefMut for Places<T> {
+impl<T> core::ops::DerefMut for Slab<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.places
     }
 }
 
-/// The same for the index that names them.
+/// Gives back memory of the index that has the numbers of the entries, where that has become much smaller.
 pub(super) fn trim_index<K: Eq + Hash>(index: &mut HashMap<K, u32, SeededHash>) {
     if index.capacity() > KEPT.max(8 * index.len()) {
         index.shrink_to(KEPT.max(2 * index.len()));
@@ -107,43 +121,41 @@ mod tests {
         fn is_free(&self) -> bool {
             self.is_none()
         }
-    }
 
-    fn remove(places: &mut Places<Option<u8>>, number: u32) {
-        places[number as usize] = None;
-        places.freed(number);
+        fn free(&mut self) {
+            *self = None;
+        }
     }
 
     #[test]
     fn the_lowest_free_place_is_taken_and_the_end_is_given_back() {
-        let mut places = Places::new();
+        let mut slab = Slab::new();
         for n in 0..10_000 {
-            assert_eq!(places.add(Some(0)), n);
+            assert_eq!(slab.add(Some(7)), n);
         }
         for n in (0..9_999).rev() {
-            remove(&mut places, n);
+            slab.remove(n);
         }
-        assert_eq!(places.len(), 10_000, "the last one is there");
-        assert_eq!(places.in_the_way(), Some(9_999));
-        remove(&mut places, 9_999);
-        assert_eq!(places.add(Some(1)), 0);
-        assert_eq!(places.in_the_way(), None, "the last one is free");
+        assert_eq!(slab.len(), 10_000, "the last one is there");
+        assert_eq!((slab.close_gap(), slab[0]), (Some(0), Some(7)));
+        assert_eq!(slab.len(), 9_998, "its place and one more");
+        assert_eq!(slab.close_gap(), None, "the last one is free");
         // Each that goes takes two with it.
         for _ in 0..5_000 {
-            let number = places.add(Some(2));
-            remove(&mut places, number);
+            let number = slab.add(Some(2));
+            slab.remove(number);
         }
-        assert_eq!(places.len(), 1);
-        assert!(places.places.capacity() <= KEPT && places.free.capacity() <= KEPT);
-        assert_eq!(places.add(Some(3)), 1);
+        assert_eq!((slab.len(), slab[0]), (1, Some(7)));
+        assert!(slab.places.capacity() <= KEPT && slab.free.capacity() <= KEPT);
+        assert_eq!(slab.add(Some(3)), 1);
     }
 
     #[test]
     fn a_place_that_is_not_there_any_more_is_not_taken() {
-        let mut places = Places::new();
-        let numbers: Vec<u32> = (0..4).map(|_| places.add(Some(0))).collect();
-        numbers.iter().rev().for_each(|n| remove(&mut places, *n));
-        assert!(places.is_empty());
-        assert_eq!((0..4).map(|_| places.add(Some(0))).collect::<Vec<_>>(), numbers);
+        let mut slab = Slab::new();
+        let numbers: Vec<u32> = (0..4).map(|_| slab.add(Some(0))).collect();
+        numbers.iter().rev().for_each(|n| slab.remove(*n));
+        assert!(slab.is_empty());
+        assert_eq!((0..4).map(|_| slab.add(Some(0))).collect::<Vec<_>>(), numbers);
     }
 }
