@@ -54,8 +54,7 @@ pub fn bridge_hubs(mesh: &Mesh, device: &str) -> Result<()> {
             &format!("link set {device} up"),
             "link set br0 up",
         ] {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            mesh.lab.run(hub, "ip", &words)?;
+            mesh.lab.ip(hub, line)?;
         }
     }
     Ok(())

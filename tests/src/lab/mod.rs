@@ -361,6 +361,18 @@ impl Lab {
         process::output(self.command(host, program).args(arguments))
     }
 
+    /// Runs `ip` in the namespace of `host` with the words of `line`.
+    pub fn ip(&self, host: HostId, line: &str) -> Result<()> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.run(host, "ip", &words).map(drop)
+    }
+
+    /// The MAC address of the TAP of `host`, as the kernel prints it.
+    pub fn tap_mac(&self, host: HostId) -> Result<String> {
+        let text = self.run(host, "cat", &["/sys/class/net/knet0/address"])?;
+        Ok(text.trim().to_owned())
+    }
+
     /// Makes `cuts`, all of those at switches at one moment except for carriers. Returns a time just before.
     pub fn cut(&self, cuts: &[Cut]) -> Result<time::UnixMicros> {
         let (switched, wired) = self.by_kind(cuts)?;

@@ -11,19 +11,14 @@ use knet_tests::lab::{
 };
 use serde_json::Value;
 
-use super::needs_root;
+use super::{
+    needs_root,
+    source_guard::{datagram, hex, send},
+};
 
 const CLIENTS: [HostId; 4] = [HostId(0), HostId(1), HostId(2), HostId(3)];
 const HUB: HostId = HostId(4);
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Sends one frame, in hexadecimal.
-const SEND: &str = "
-import socket, sys
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.bind(('knet0', 0))
-s.send(bytes.fromhex(sys.argv[1]))
-";
 
 /// The file of keys of the hub, with these clients.
 fn write_keys(mesh: &Mesh, keys: &[(String, String)], clients: &[HostId]) -> Result<()> {
@@ -152,18 +147,8 @@ fn peers_of_a_file_get_addresses_and_keep_them() -> Result<()> {
     assert_eq!((&row["used"], &row["left"]), (&3.into(), &"3".into()), "{row}");
 
     // What they are given counts for the guard: a frame from the address of another is dropped.
-    let mac = mesh
-        .lab
-        .run(CLIENTS[0], "cat", &["/sys/class/net/knet0/address"])?;
-    let IpAddr::V4(other) = given[1] else {
-        unreachable!()
-    };
-    let other: String = other.octets().iter().map(|byte| format!("{byte:02x}")).collect();
-    let forged = format!(
-        "ffffffffffff{}08004500001c0000000040110000{other}ffffffff0007000700080000",
-        mac.trim().replace(':', "")
-    );
-    mesh.lab.run(CLIENTS[0], "python3", &["-c", SEND, &forged])?;
+    let mac = mesh.lab.tap_mac(CLIENTS[0])?.replace(':', "");
+    send(&mesh, CLIENTS[0], &[&datagram(&mac, &hex(given[1]))])?;
     wait_until("the drop", PATIENCE, || match mesh.daemon(HUB).drops() {
         Ok(drops) if drops.get("source-guard") == Some(&1) => Ok(()),
         other => Err(format!("{other:?}")),

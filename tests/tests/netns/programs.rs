@@ -18,24 +18,19 @@ const CONTAINERS: usize = 10;
 
 /// Puts the TAP of A into a bridge with a cable to each of so many namespaces, which have nothing else.
 fn containers(mesh: &mut Mesh) -> Result<Vec<HostId>> {
-    let ip = |mesh: &Mesh, host: HostId, line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        mesh.lab.run(host, "ip", &words).map(drop)
-    };
-    ip(mesh, A, "link add br0 type bridge")?;
-    ip(mesh, A, "link set knet0 master br0")?;
-    ip(mesh, A, "link set br0 up")?;
+    mesh.lab.ip(A, "link add br0 type bridge")?;
+    mesh.lab.ip(A, "link set knet0 master br0")?;
+    mesh.lab.ip(A, "link set br0 up")?;
     let mut all = Vec::new();
     for n in 0..CONTAINERS {
         let container = mesh.lab.add_host(&format!("container{n}"), &[])?;
         let namespace = mesh.lab.namespace(container);
-        ip(mesh, container, "link set lo up")?;
-        ip(
-            mesh,
+        mesh.lab.ip(container, "link set lo up")?;
+        mesh.lab.ip(
             A,
             &format!("link add port{n} master br0 up type veth peer name eth0 netns {namespace}"),
         )?;
-        ip(mesh, container, "link set eth0 up")?;
+        mesh.lab.ip(container, "link set eth0 up")?;
         all.push(container);
     }
     Ok(all)

@@ -37,8 +37,8 @@ fn n01_two_peers_one_link_ping4_ping6_arp() -> Result<()> {
     // The neighbour is found by ARP through the tunnel, as the TAP's own address, and again after forgetting.
     for _ in 0..2 {
         let neighbours = mesh.lab.run(A, "ip", &["neigh", "show", "dev", "knet0"])?;
-        let mac = mesh.lab.run(B, "cat", &["/sys/class/net/knet0/address"])?;
-        assert!(neighbours.contains(mac.trim()), "{neighbours} has no {mac}");
+        let mac = mesh.lab.tap_mac(B)?;
+        assert!(neighbours.contains(&mac), "{neighbours} has no {mac}");
         mesh.lab.run(A, "ip", &["neigh", "flush", "dev", "knet0"])?;
         assert_lossless(ping(overlay_v4(B), &["-c", "10"])?);
     }
@@ -284,13 +284,13 @@ fn n34_underlay_routed_into_the_tunnel_itself() -> Result<()> {
     wait_for_answer(&mesh, Duration::from_secs(10))?;
     // With a neighbour entry nothing waits for ARP: each datagram to B becomes a frame to B, and so on.
     let b = mesh.lab.address(B, NetworkId(0)).to_string();
-    let mac = mesh.lab.run(B, "cat", &["/sys/class/net/knet0/address"])?;
+    let mac = mesh.lab.tap_mac(B)?;
     let entry = [
         "neigh",
         "replace",
         &b,
         "lladdr",
-        mac.trim(),
+        &mac,
         "dev",
         "knet0",
         "nud",

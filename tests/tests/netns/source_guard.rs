@@ -24,12 +24,13 @@ for frame in sys.argv[1:]:
 ";
 const BROADCAST: &str = "ffffffffffff";
 
-fn mac(mesh: &Mesh, host: HostId) -> Result<String> {
-    let text = mesh.lab.run(host, "cat", &["/sys/class/net/knet0/address"])?;
-    Ok(text.trim().to_owned())
+/// Sends frames, in hexadecimal, from the TAP of a host.
+pub(super) fn send(mesh: &Mesh, host: HostId, frames: &[&str]) -> Result<()> {
+    let arguments = [&["-c", SEND], frames].concat();
+    mesh.lab.run(host, "python3", &arguments).map(drop)
 }
 
-fn hex(address: std::net::IpAddr) -> String {
+pub(super) fn hex(address: std::net::IpAddr) -> String {
     let octets = match address {
         std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
         std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
@@ -39,7 +40,7 @@ fn hex(address: std::net::IpAddr) -> String {
 }
 
 /// A datagram of IPv4 to all, from these addresses.
-fn datagram(mac: &str, source: &str) -> String {
+pub(super) fn datagram(mac: &str, source: &str) -> String {
     format!("{BROADCAST}{mac}08004500001c0000000040110000{source}ffffffff0007000700080000")
 }
 
@@ -78,7 +79,7 @@ fn nobody_takes_the_addresses_of_another_client() -> Result<()> {
     needs_root!();
     let (mesh, hub) = hub(3, &["arp suppression"])?;
     let [a, b] = [A, B].map(|host| mesh.lab.host_name(host).to_owned());
-    let (mac_a, mac_b) = (mac(&mesh, A)?, mac(&mesh, B)?);
+    let (mac_a, mac_b) = (mesh.lab.tap_mac(A)?, mesh.lab.tap_mac(B)?);
     for (host, name, line) in [
         (A, &a, format!("mac allowed {mac_a}")),
         (B, &b, "mac sticky".to_owned()),
@@ -109,9 +110,8 @@ fn nobody_takes_the_addresses_of_another_client() -> Result<()> {
         claim(&own, &other_ip),
     ];
     let frames: Vec<&str> = spoofs.iter().map(String::as_str).collect();
-    let send = |host, frames: &[&str]| mesh.lab.run(host, "python3", &[&["-c", SEND], frames].concat());
-    send(A, &frames)?;
-    send(B, &[&datagram("020000000077", &other_ip)])?;
+    send(&mesh, A, &frames)?;
+    send(&mesh, B, &[&datagram("020000000077", &other_ip)])?;
     wait_until("the drops", Duration::from_secs(10), || {
         let seen = (drops(&mesh, hub, &a), drops(&mesh, hub, &b));
         match seen {
@@ -150,7 +150,11 @@ fn nobody_takes_the_addresses_of_another_client() -> Result<()> {
         "arp inspection validate source-mac",
     ])?;
     let [_, _, before] = drops(&mesh, hub, &a)?;
-    send(A, &[&claim_from(&own, &other, &own_ip), &claim(&own, &own_ip)])?;
+    send(
+        &mesh,
+        A,
+        &[&claim_from(&own, &other, &own_ip), &claim(&own, &own_ip)],
+    )?;
     wait_until("the drop", Duration::from_secs(10), || {
         match drops(&mesh, hub, &a) {
             Ok([_, _, now]) if now == before + 1 => Ok(()),
