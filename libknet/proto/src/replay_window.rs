@@ -44,9 +44,11 @@ struct Ring<W> {
     next: u64,
 }
 
-/// The words. There are none as long as each counter came after the one before it, from 0 on: what lies before the next one
-/// was seen then. Then there is one more than the window is wide.
+/// The words. There are none as long as each counter came after the one before it: what lies before the next one was seen
+/// then. Then there is one more than the window is wide.
 trait Words {
+    /// What lies before the first that comes counts as seen.
+    const BEGINS_ANYWHERE: bool;
     /// Width of the window: a multiple of 64.
     fn bits(&self) -> u32;
     fn get(&self) -> &[u64];
@@ -62,6 +64,8 @@ struct LaneWords {
 }
 
 impl Words for LaneWords {
+    const BEGINS_ANYWHERE: bool = false;
+
     fn bits(&self) -> u32 {
         self.bits
     }
@@ -83,6 +87,8 @@ impl Words for LaneWords {
 struct CtrlWords(Option<Box<[u64; CTRL_WORDS]>>);
 
 impl Words for CtrlWords {
+    const BEGINS_ANYWHERE: bool = true;
+
     fn bits(&self) -> u32 {
         CTRL_BITS
     }
@@ -148,8 +154,8 @@ impl<W: Words> Ring<W> {
         self.check(counter)?;
         let counter = u64::from(counter);
         if self.words.get().is_empty() {
-            if counter == self.next {
-                self.next = self.next.saturating_add(1);
+            if counter == self.next || W::BEGINS_ANYWHERE && self.next == 0 {
+                self.next = counter.saturating_add(1);
                 return Ok(());
             }
             self.make_words();
@@ -212,7 +218,8 @@ impl<W: Words> Ring<W> {
 /// The window of one lane: 2048 counters wide at first, up to 65,536.
 pub struct ReplayWindow(Ring<LaneWords>);
 
-/// The window of one link's control datagrams: 256 counters.
+/// The window of one link's control datagrams: 256 counters. It begins with the first that is taken: those before it came from
+/// where the link did not lead yet, and do not come again.
 pub struct CtrlWindow(Ring<CtrlWords>);
 
 macro_rules! window_methods {

@@ -13,8 +13,9 @@ struct Model {
     seen: BTreeSet<u32>,
     next: u64,
     bits: u64,
-    /// What lies before was forgotten before the window grew.
+    /// What lies before was forgotten before the window grew, or came before the first of a window that begins anywhere.
     forgotten: u64,
+    begins_anywhere: bool,
 }
 
 impl Model {
@@ -37,6 +38,9 @@ impl Model {
 
     fn commit(&mut self, counter: u32) -> Result<(), DropReason> {
         self.check(counter)?;
+        if self.begins_anywhere && self.next == 0 {
+            self.forgotten = counter.into();
+        }
         self.seen.insert(counter);
         self.next = self.next.max(u64::from(counter) + 1);
         Ok(())
@@ -93,9 +97,9 @@ fn counter_of(op: Op, next: u64) -> u32 {
 }
 
 macro_rules! same_as_the_model {
-    ($window:expr, $bits:expr, $in_order:expr, $ops:expr, $grow:expr) => {{
-        let (mut window, mut model) = ($window, Model::new($bits));
-        for counter in 0..$in_order {
+    ($window:expr, $model:expr, $in_order:expr, $ops:expr, $grow:expr) => {{
+        let (mut window, mut model) = ($window, $model);
+        for counter in $in_order {
             prop_assert_eq!(window.commit(counter), model.commit(counter));
         }
         for op in $ops {
@@ -122,7 +126,7 @@ proptest! {
     fn a_lane_window_is_the_set_model(
         in_order in 0..2 * INITIAL_BITS, ops in prop::collection::vec(any_op(INITIAL_BITS), 1..400),
     ) {
-        same_as_the_model!(ReplayWindow::new(), INITIAL_BITS, in_order, ops, |window: &mut ReplayWindow, model: &mut Model| {
+        same_as_the_model!(ReplayWindow::new(), Model::new(INITIAL_BITS), 0..in_order, ops, |window: &mut ReplayWindow, model: &mut Model| {
             model.grow();
             window.grow();
             assert_eq!(u64::from(window.bits()), model.bits);
@@ -132,9 +136,10 @@ proptest! {
     /// P1.
     #[test]
     fn a_control_window_is_the_set_model(
-        in_order in 0..2 * CTRL_BITS, ops in prop::collection::vec(any_op(CTRL_BITS), 1..400),
+        in_order in 0..2 * CTRL_BITS, first in 0..2 * CTRL_BITS, ops in prop::collection::vec(any_op(CTRL_BITS), 1..400),
     ) {
-        same_as_the_model!(CtrlWindow::new(), CTRL_BITS, in_order, ops, |_: &mut CtrlWindow, _: &mut Model| {});
+        let model = Model { begins_anywhere: true, ..Model::new(CTRL_BITS) };
+        same_as_the_model!(CtrlWindow::new(), model, first..first + in_order, ops, |_: &mut CtrlWindow, _: &mut Model| {});
     }
 
     /// P1: any order of a dense range, each counter twice.
@@ -333,6 +338,17 @@ fn what_comes_in_order_takes_no_memory() {
         assert_eq!(lane.commit(counter), Err(DropReason::Replay));
         assert_eq!(control.commit(counter), Err(DropReason::Replay));
     }
+}
+
+#[test]
+fn a_control_window_begins_with_the_first_that_comes() {
+    let (mut control, mut lane) = (CtrlWindow::new(), ReplayWindow::new());
+    assert_eq!((control.commit(3), lane.commit(3)), (Ok(()), Ok(())));
+    assert_eq!(
+        (control.commit(2), lane.commit(2)),
+        (Err(DropReason::Replay), Ok(()))
+    );
+    assert!(control.0.words.get().is_empty());
 }
 
 #[test]
