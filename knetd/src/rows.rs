@@ -364,6 +364,8 @@ fn guard(config: &model::PeerConfig, status: Option<&PeerStatus>) -> Option<Box<
         dropped_sources: drops.sources,
         dropped_claims: drops.claims,
         validate_source_mac: said.validate_source_mac,
+        router_guard: said.router_guard,
+        dropped_routers: drops.routers,
     }))
 }
 

@@ -918,6 +918,8 @@ fn lab2() -> PeerRow {
             validate_source_mac: true,
             dropped_macs: 3,
             dropped_sources: 1_412,
+            router_guard: true,
+            dropped_routers: 17,
             ..GuardRow::default()
         })),
         ..PeerRow::default()

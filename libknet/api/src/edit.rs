@@ -319,6 +319,8 @@ pub enum Leaf {
     IpNegotiated,
     /// `ipv6 address negotiated`
     Ipv6Negotiated,
+    /// `router-guard ip multicast`
+    RouterGuard,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -25,7 +25,7 @@ pub use self::{
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
-pub const API_VERSION: u16 = 12;
+pub const API_VERSION: u16 = 13;
 
 /// First message of the client, and part of the daemon's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -244,6 +244,7 @@ fn guard([kind, a, b, c]: [u8; 4], own: Option<u8>) -> Guard {
         verify_source: b % 5 == 0,
         arp_inspection: c % 5 == 0,
         validate_source_mac: a % 5 == 0,
+        router_guard: b % 3 == 0,
     })
 }
 
