@@ -321,6 +321,10 @@ pub enum Leaf {
     Ipv6Negotiated,
     /// `router-guard ip multicast`
     RouterGuard,
+    /// `ip igmp snooping querier`
+    IgmpQuerier,
+    /// `ipv6 mld snooping querier`
+    MldQuerier,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -123,7 +123,7 @@ fn variants_keep_their_numbers() {
          PresharedKey Policy Isolate MacStatic Endpoint Priority Weight Timers PongCount Spoke Lossy MtuPolicy LimitLoss \
          LimitRtt Cost Dscp Cipher Workers LinksPriority LinksWeight LinksCost LinksTimers MemberLink ArpSuppression DhcpSnooping RaGuard DhcpTrust RaTrust MacLimit StormFrames StormCopies \
          LinksPongCount LinksLimitLoss LinksLimitRtt Group AuthorizedKeys VlanFiltering Switchport Certificate CertificateAuthority RevocationList IgmpSnooping MldSnooping IgmpRouter MldRouter HubGroup Invitations Invitation IpPool Ipv6Pool \
-         MacAllowed MacSticky IpBinding Ipv6Binding VerifySource ArpInspection MetricsListen MetricsPeers ValidateSourceMac IpNegotiated Ipv6Negotiated RouterGuard"
+         MacAllowed MacSticky IpBinding Ipv6Binding VerifySource ArpInspection MetricsListen MetricsPeers ValidateSourceMac IpNegotiated Ipv6Negotiated RouterGuard IgmpQuerier MldQuerier"
     );
     assert_eq!(
         variants::<Context>(),

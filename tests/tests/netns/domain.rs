@@ -186,7 +186,7 @@ fn vlans_of_a_hub_are_networks_apart() -> Result<()> {
 }
 
 /// Sends a question for all listeners of IPv4, which are to answer within a second, as a router does.
-const QUERY: &str = "
+pub(super) const QUERY: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))

@@ -204,6 +204,7 @@ mod groups;
 mod guards;
 mod links;
 mod meshes;
+mod multicast;
 mod peers;
 
 /// Every line, in the order in which an object is written: settings before what stands inside, so that a line
@@ -395,34 +396,10 @@ static OBJECTS: &[Row] = &[
             ),
         ],
     ),
-    leaf(
-        (Mode::Interface, Impact::Live),
-        ("ip igmp snooping", ""),
-        Leaf::IgmpSnooping,
-        flag!(Interface.igmp_snooping),
-        &[
-            ("ip", "IPv4"),
-            ("igmp", "Who listens to multicast groups of IPv4"),
-            (
-                "snooping",
-                "Send groups to those who listen, where somebody asks who does",
-            ),
-        ],
-    ),
-    leaf(
-        (Mode::Interface, Impact::Live),
-        ("ipv6 mld snooping", ""),
-        Leaf::MldSnooping,
-        flag!(Interface.mld_snooping),
-        &[
-            ("ipv6", "IPv6"),
-            ("mld", "Who listens to multicast groups of IPv6"),
-            (
-                "snooping",
-                "Send groups to those who listen, where somebody asks who does",
-            ),
-        ],
-    ),
+    multicast::IGMP_SNOOPING,
+    multicast::IGMP_QUERIER,
+    multicast::MLD_SNOOPING,
+    multicast::MLD_QUERIER,
     leaf(
         (Mode::Interface, Impact::Live),
         ("vlan filtering", ""),

@@ -76,6 +76,22 @@ impl Bridge {
             && self.peer(peer).is_some_and(|port| port.up)
     }
 
+    /// The VLANs that the TAP is in without a tag or that a peer which is up names, at most `most`; [`VlanId::NONE`] where they
+    /// are not told apart.
+    pub fn named_vlans(&self, most: usize) -> Vec<VlanId> {
+        let Some(members) = &self.membership else {
+            return [VlanId::NONE].into();
+        };
+        let mut named = members.named(most);
+        if let Some(vlan) = self.tap.untagged()
+            && let Err(at) = named.binary_search(&vlan)
+        {
+            named.insert(at, vlan);
+            named.truncate(most);
+        }
+        named
+    }
+
     /// VLANs from `from` on, at most `limit` of them, and where to go on: those that a port names, or in which an address was
     /// learned. A trunk that may have all of them names none. None where they are not told apart. In time proportional to the
     /// number of ports.
