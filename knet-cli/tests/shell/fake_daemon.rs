@@ -425,6 +425,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         }
         RequestBody::ClearCounters { .. }
         | RequestBody::ClearNeighbors { .. }
+        | RequestBody::ClearLoopGuard { .. }
         | RequestBody::Cancel { .. }
         | RequestBody::RemoveMember { .. }
         | RequestBody::ClearIpPoolLease { .. }

@@ -30,6 +30,7 @@ pub(super) fn domain(interface: &model::InterfaceConfig) -> DomainConfig {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }),
+        loop_guard_off: interface.loop_guard_off,
         vlan_filtering: interface.vlan_filtering,
         tap: switchport(interface.switchport.as_ref()),
     }

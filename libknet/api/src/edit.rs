@@ -325,6 +325,8 @@ pub enum Leaf {
     IgmpQuerier,
     /// `ipv6 mld snooping querier`
     MldQuerier,
+    /// `loop-guard disable`
+    LoopGuard,
 }
 
 /// A place in the configuration's tree, as precise as is known.

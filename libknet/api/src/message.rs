@@ -378,6 +378,13 @@ pub enum RequestBody {
         /// The name of the peer, which need not be there any more.
         peer: String,
     },
+    /// Open what is closed because of a loop. Answer: [`Reply::Done`].
+    ClearLoopGuard {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Only of this peer ([`ErrorCode::NotFound`] if there is none).
+        peer: Option<String>,
+    },
 }
 
 /// Some of a list's rows.

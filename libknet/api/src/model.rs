@@ -82,6 +82,8 @@ pub struct InterfaceConfig {
     pub igmp_querier: Option<Querier>,
     /// It asks who listens to multicast of IPv6.
     pub mld_querier: Option<Querier>,
+    /// Loops through peers are not looked for.
+    pub loop_guard_off: bool,
     /// VLANs are told apart, each a broadcast domain of its own.
     pub vlan_filtering: bool,
     /// The VLANs that the TAP is in, then. `None`: VLAN 1, without tags.
@@ -139,6 +141,7 @@ impl Default for InterfaceConfig {
             mld_snooping: false,
             igmp_querier: None,
             mld_querier: None,
+            loop_guard_off: false,
             vlan_filtering: false,
             switchport: None,
             mtu_policy: MtuPolicy::default(),

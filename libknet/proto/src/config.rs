@@ -269,6 +269,8 @@ pub struct DomainConfig {
     pub mld_querier: Option<QuerierConfig>,
     /// The IPv4 address of the TAP, where it is known.
     pub tap_address: Option<Ipv4Addr>,
+    /// Whether loops are not looked for, and no port is closed because of one.
+    pub loop_guard_off: bool,
     /// Whether VLANs are told apart, each a domain of its own.
     pub vlan_filtering: bool,
     /// Which of them the TAP is in, then.

@@ -366,5 +366,19 @@ fn a_loop_through_two_clients_is_found_and_cut() -> Result<()> {
     assert_lossless(
         Ping::flood(&mesh.lab, C, overlay_v4(hub), &["-c", "200"])?.wait(Duration::from_secs(20))?,
     );
+
+    // Without the cable it is opened by whoever says so.
+    mesh.lab.ip(A, "link delete cable")?;
+    let [peer] = &closed().expect("rows")[..] else {
+        panic!("{:?}", closed())
+    };
+    let clear = |peer: &str| {
+        let line = format!("do clear loop-guard peer {}", peer.trim_matches('"'));
+        mesh.daemon(hub).edit(&[&line])
+    };
+    assert!(clear("nobody").is_err());
+    assert_eq!(closed().as_ref(), Ok(&vec![peer.clone()]));
+    clear(peer)?;
+    assert_eq!(closed(), Ok(Vec::new()));
     Ok(())
 }

@@ -402,6 +402,19 @@ static OBJECTS: &[Row] = &[
     multicast::MLD_QUERIER,
     leaf(
         (Mode::Interface, Impact::Live),
+        ("loop-guard disable", ""),
+        Leaf::LoopGuard,
+        flag!(Interface.loop_guard_off),
+        &[
+            ("loop-guard", "Loops through peers (default: looked for, and cut)"),
+            (
+                "disable",
+                "Do not look for them, and close no port because of one",
+            ),
+        ],
+    ),
+    leaf(
+        (Mode::Interface, Impact::Live),
         ("vlan filtering", ""),
         Leaf::VlanFiltering,
         flag!(Interface.vlan_filtering),

@@ -333,6 +333,7 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                         address: None,
                         interval: (mtu % 5 == 0).then_some(mtu % 3_600 + 1),
                     }),
+                    loop_guard_off: mtu % 37 < 9,
                     vlan_filtering: mtu % 17 < 9,
                     switchport: switchport(
                         (mtu % 251).to_be_bytes().repeat(2).try_into().unwrap_or_default(),

@@ -124,6 +124,7 @@ impl Shard {
         self.listeners.set(domain.igmp_snooping, domain.mld_snooping);
         self.set_vlans(now, domain.vlan_filtering, domain.tap.clone());
         self.set_querier(domain);
+        self.set_loop_guard_off(domain.loop_guard_off);
     }
 
     /// Changes how long learned addresses are kept.

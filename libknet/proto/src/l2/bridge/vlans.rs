@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::Bridge;
+use super::{Bridge, PeerPort};
 use crate::{
     drop_reason::DropReason,
     ids::PeerId,
@@ -19,7 +19,7 @@ impl Bridge {
         self.membership = filtering.then(|| {
             let mut members = Membership::new(self.flood_list.seat());
             for (slot, port) in self.peers.iter().enumerate() {
-                if let Some(port) = port.as_ref().filter(|port| port.up) {
+                if let Some(port) = port.as_ref().filter(|port| port.is_open()) {
                     members.enter(&port.switchport, PeerId(slot as u16), port.role());
                 }
             }
@@ -73,7 +73,7 @@ impl Bridge {
     pub fn reaches(&self, ingress: Port, vlan: VlanId, peer: PeerId) -> bool {
         self.may_flood_to(ingress, peer)
             && self.is_in(Port::Peer(peer), vlan)
-            && self.peer(peer).is_some_and(|port| port.up)
+            && self.peer(peer).is_some_and(PeerPort::is_open)
     }
 
     /// The VLANs that the TAP is in without a tag or that a peer which is up names, at most `most`; [`VlanId::NONE`] where they
