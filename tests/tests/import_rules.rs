@@ -78,6 +78,7 @@ const RULES: [Rule; 7] = [
             "ring",
             "chacha20poly1305",
             "x25519-dalek",
+            "graviola",
             "blake2",
             "rustyline",
             "knet-cli",

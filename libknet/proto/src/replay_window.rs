@@ -2,6 +2,7 @@
 //!
 //! A ring of 64-bit words indexed by the counter (RFC 6479): nothing is ever shifted, and a step forward
 //! clears whole words. One word more than the window is wide lies between the newest and the oldest bit.
+//! As long as nothing was left out, which on most links is so from one rekey to the next, there are no words.
 //! Counters are 32 bits, begin at 0 and never wrap, so comparing them is plain comparison.
 #![deny(
     clippy::unwrap_used,
@@ -36,55 +37,98 @@ const WORD_BITS: u32 = 64;
 const WORD_SHIFT: u32 = WORD_BITS.trailing_zeros();
 const CTRL_WORDS: usize = (CTRL_BITS / WORD_BITS + 1) as usize;
 
-/// The algorithm, over words that either window owns. `bits` is a multiple of 64, and there is one word more.
+/// The algorithm, over words that either window owns.
 struct Ring<W> {
     words: W,
-    bits: u32,
     /// One more than the highest counter seen; 0 while none was.
     next: u64,
 }
 
-/// Where the words are.
-trait Words: AsRef<[u64]> + AsMut<[u64]> {
-    /// The first counter has come: from now on they are needed.
-    fn provide(&mut self, _bits: u32) {}
+/// The words. There are none as long as each counter came after the one before it: what lies before the next one was seen
+/// then. Then there is one more than the window is wide.
+trait Words {
+    /// What lies before the first that comes counts as seen.
+    const BEGINS_ANYWHERE: bool;
+    /// Width of the window: a multiple of 64.
+    fn bits(&self) -> u32;
+    fn get(&self) -> &[u64];
+    fn get_mut(&mut self) -> &mut [u64];
+    /// They are needed from now on. All are clear.
+    fn make(&mut self);
 }
 
-impl Words for [u64; CTRL_WORDS] {}
+/// Those of a lane.
+struct LaneWords {
+    words: Box<[u64]>,
+    bits: u32,
+}
 
-impl Words for Box<[u64]> {
-    fn provide(&mut self, bits: u32) {
-        if self.is_empty() {
-            *self = words_for(bits);
-        }
+impl Words for LaneWords {
+    const BEGINS_ANYWHERE: bool = false;
+
+    fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    fn get(&self) -> &[u64] {
+        &self.words
+    }
+
+    fn get_mut(&mut self) -> &mut [u64] {
+        &mut self.words
+    }
+
+    fn make(&mut self) {
+        self.words = words_for(self.bits);
+    }
+}
+
+/// Those of a link's control datagrams.
+struct CtrlWords(Option<Box<[u64; CTRL_WORDS]>>);
+
+impl Words for CtrlWords {
+    const BEGINS_ANYWHERE: bool = true;
+
+    fn bits(&self) -> u32 {
+        CTRL_BITS
+    }
+
+    fn get(&self) -> &[u64] {
+        self.0.as_ref().map_or(&[], |words| words.as_slice())
+    }
+
+    fn get_mut(&mut self) -> &mut [u64] {
+        self.0.as_mut().map_or(&mut [], |words| words.as_mut_slice())
+    }
+
+    fn make(&mut self) {
+        self.0 = Some(Box::default());
     }
 }
 
 impl<W: Words> Ring<W> {
     /// The lowest counter in the window.
     fn floor(&self) -> u64 {
-        self.next.saturating_sub(u64::from(self.bits))
+        self.next.saturating_sub(u64::from(self.words.bits()))
     }
 
     /// Where the word of 64 counters from `number * 64` on is.
     fn position(&self, number: u64) -> usize {
         // 32-bit division is the faster one, and counters have 32 bits.
         (number as u32)
-            .checked_rem(self.words.as_ref().len() as u32)
+            .checked_rem(self.words.get().len() as u32)
             .unwrap_or(0) as usize
     }
 
     fn word(&self, number: u64) -> u64 {
-        self.words
-            .as_ref()
-            .get(self.position(number))
-            .copied()
-            .unwrap_or(u64::MAX)
+        let word = self.words.get().get(self.position(number));
+        // Where there are none all were seen.
+        word.copied().unwrap_or(u64::MAX)
     }
 
     fn update(&mut self, number: u64, change: impl FnOnce(u64) -> u64) {
         let position = self.position(number);
-        if let Some(word) = self.words.as_mut().get_mut(position) {
+        if let Some(word) = self.words.get_mut().get_mut(position) {
             *word = change(*word);
         }
     }
@@ -109,6 +153,13 @@ impl<W: Words> Ring<W> {
     fn commit(&mut self, counter: u32) -> Result<(), DropReason> {
         self.check(counter)?;
         let counter = u64::from(counter);
+        if self.words.get().is_empty() {
+            if counter == self.next || W::BEGINS_ANYWHERE && self.next == 0 {
+                self.next = counter.saturating_add(1);
+                return Ok(());
+            }
+            self.make_words();
+        }
         if counter >= self.next {
             self.advance_to(counter);
         }
@@ -116,13 +167,26 @@ impl<W: Words> Ring<W> {
         Ok(())
     }
 
+    /// A counter was left out.
+    #[cold]
+    fn make_words(&mut self) {
+        self.words.make();
+        let Some(highest) = self.next.checked_sub(1) else {
+            return;
+        };
+        let newest = highest >> WORD_SHIFT;
+        for number in self.floor() >> WORD_SHIFT..newest {
+            self.update(number, |_| u64::MAX);
+        }
+        self.update(newest, |_| bit(highest) | below(highest));
+    }
+
     /// Makes `counter` the highest one, and clears the words that come into the ring.
     fn advance_to(&mut self, counter: u64) {
-        self.words.provide(self.bits);
         // While nothing was seen all words are clear, the first one included.
         let newest = self.next.saturating_sub(1) >> WORD_SHIFT;
         let wanted = counter >> WORD_SHIFT;
-        let one_round = wanted.saturating_sub(self.words.as_ref().len() as u64);
+        let one_round = wanted.saturating_sub(self.words.get().len() as u64);
         for number in newest.max(one_round)..wanted {
             self.update(number.saturating_add(1), |_| 0);
         }
@@ -151,11 +215,12 @@ impl<W: Words> Ring<W> {
     }
 }
 
-/// The window of one lane: 2048 counters wide at first, up to 65,536. It takes no memory until the first of them comes.
-pub struct ReplayWindow(Ring<Box<[u64]>>);
+/// The window of one lane: 2048 counters wide at first, up to 65,536.
+pub struct ReplayWindow(Ring<LaneWords>);
 
-/// The window of one link's control datagrams: 256 counters, in place.
-pub struct CtrlWindow(Ring<[u64; CTRL_WORDS]>);
+/// The window of one link's control datagrams: 256 counters. It begins with the first that is taken: those before it came from
+/// where the link did not lead yet, and do not come again.
+pub struct CtrlWindow(Ring<CtrlWords>);
 
 macro_rules! window_methods {
     ($window:ty) => {
@@ -189,7 +254,7 @@ macro_rules! window_methods {
 
             /// How many counters wide it is.
             pub fn bits(&self) -> u32 {
-                self.0.bits
+                self.0.words.bits()
             }
         }
 
@@ -217,8 +282,7 @@ impl CtrlWindow {
     /// A window in which nothing was seen.
     pub const fn new() -> Self {
         Self(Ring {
-            words: [0; CTRL_WORDS],
-            bits: CTRL_BITS,
+            words: CtrlWords(None),
             next: 0,
         })
     }
@@ -227,27 +291,30 @@ impl CtrlWindow {
 impl ReplayWindow {
     /// A window of [`INITIAL_BITS`] in which nothing was seen.
     pub fn new() -> Self {
-        Self(Ring {
+        let words = LaneWords {
             words: Box::default(),
             bits: INITIAL_BITS,
-            next: 0,
-        })
+        };
+        Self(Ring { words, next: 0 })
     }
 
     /// Doubles the width up to [`MAX_BITS`], and returns whether it did. What lay before the old window counts
     /// as seen for ever: nobody knows any longer whether it was.
     pub fn grow(&mut self) -> bool {
-        let bits = self.0.bits.saturating_mul(2);
+        let bits = self.bits().saturating_mul(2);
         if bits > MAX_BITS {
             return false;
         }
-        if self.0.words.is_empty() {
-            self.0.bits = bits;
+        if self.0.words.get().is_empty() {
+            self.0.words.bits = bits;
             return true;
         }
-        let mut grown = Ring {
+        let words = LaneWords {
             words: words_for(bits),
             bits,
+        };
+        let mut grown = Ring {
+            words,
             next: self.0.next,
         };
         let (grown_floor, old_floor) = (grown.floor(), self.0.floor());
@@ -258,8 +325,7 @@ impl ReplayWindow {
         for number in grown_floor >> WORD_SHIFT..first_known {
             grown.update(number, |_| u64::MAX);
         }
-        let below_old_floor = bit(old_floor).wrapping_sub(1);
-        grown.update(first_known, |word| word | below_old_floor);
+        grown.update(first_known, |word| word | below(old_floor));
         self.0 = grown;
         true
     }
@@ -267,6 +333,11 @@ impl ReplayWindow {
 
 fn bit(counter: u64) -> u64 {
     1 << (counter & u64::from(WORD_BITS.saturating_sub(1)))
+}
+
+/// The bits of the counters before `counter` in its word.
+fn below(counter: u64) -> u64 {
+    bit(counter).wrapping_sub(1)
 }
 
 /// The words of a ring `bits` wide, one spare word included.

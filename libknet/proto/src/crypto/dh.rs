@@ -4,10 +4,12 @@
 //! would let a peer appear under another name than the one that was blocked. So only the canonical encoding
 //! is a key here, and points of low order, for which the shared secret is known to everybody, are none.
 
-use x25519_dalek::StaticSecret;
 use zeroize::ZeroizeOnDrop;
 
-use super::secret::{Secret, with_erased_stack};
+use super::{
+    secret::{Secret, with_erased_stack},
+    x25519,
+};
 use crate::{
     config::{PrivateKey, PublicKey},
     rng::Entropy,
@@ -72,26 +74,14 @@ impl PrivateKey {
     /// The public key that belongs to this one.
     pub fn public_key(&self) -> PublicKey {
         // A clamped scalar times the base point is never of low order, and comes out canonical.
-        with_erased_stack(|| PublicKey(x25519_dalek::PublicKey::from(&self.scalar()).to_bytes()))
+        with_erased_stack(|| PublicKey(x25519::times_base(&self.0)))
     }
 
     /// The secret shared with the owner of `public`. Refused where it would be all zeros, which
     /// [`PublicKey::from_bytes`] should have made impossible.
     pub fn shared(&self, public: &PublicKey) -> Result<SharedSecret, KeyError> {
-        with_erased_stack(|| {
-            let shared = self
-                .scalar()
-                .diffie_hellman(&x25519_dalek::PublicKey::from(*public.as_bytes()));
-            if shared.was_contributory() {
-                Ok(SharedSecret(shared.as_bytes().into()))
-            } else {
-                Err(KeyError::LowOrder)
-            }
-        })
-    }
-
-    fn scalar(&self) -> StaticSecret {
-        StaticSecret::from(*self.0)
+        let secret = with_erased_stack(|| x25519::times(&self.0, public.as_bytes()));
+        secret.map(SharedSecret).ok_or(KeyError::LowOrder)
     }
 }
 

@@ -23,6 +23,7 @@ pub mod dh;
 pub mod hash;
 pub mod secret;
 pub mod signature;
+mod x25519;
 
 pub use secret::Secret;
 

@@ -127,11 +127,7 @@ impl Capacity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        config::SharedLinkConfig,
-        ids::LinkId,
-        link::{Link, sent_log::DataSeq},
-    };
+    use crate::link::{Link, sent_log::DataSeq, tests::link};
 
     const MS: fn(u64) -> Time = |n| Time::from_nanos(n * 1_000_000);
 
@@ -216,8 +212,7 @@ mod tests {
             |l| l.path_changed(MS(10_000), false),
         ];
         for forget in forget {
-            let config = SharedLinkConfig::default();
-            let mut link = Link::new(LinkId::new(0).expect("an id"), config, Time::ZERO, 1_446);
+            let mut link = link();
             let (mut at, mut total) = (0, 1_000_000);
             let data = DataSeq {
                 session: 1,

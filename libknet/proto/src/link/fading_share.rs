@@ -2,17 +2,14 @@
 
 use crate::time::{Span, Time};
 
-/// After this time what was counted counts half ...
+/// After this time what was counted counts half, as far as [`FadingShare::REMEMBERED`] allows.
 const HALF_LIFE: Span = Span::from_secs(10);
-/// ... but so many are remembered at least: of the ten heartbeats that an idle link has in that time, a link that loses
-/// a fifth often loses none.
-const REMEMBERED: u64 = 100;
 /// So much weighs one, that halving keeps small numbers.
 const ONE: u64 = 1024;
 
 /// How many of the datagrams of a link were lost, or overtaken.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FadingShare {
+pub(super) struct FadingShare {
     all: u32,
     some: u32,
     /// In tenths of a second.
@@ -20,14 +17,19 @@ pub struct FadingShare {
 }
 
 impl FadingShare {
+    /// So many are remembered at least, however old they are: of the ten heartbeats that an idle link has in the half-life, a link
+    /// that loses a fifth often loses none.
+    pub(super) const REMEMBERED: u32 = 100;
+
     /// Counts `all` more, `some` of which are of the kind.
-    pub fn count(&mut self, now: Time, all: u32, some: u32) {
+    pub(super) fn count(&mut self, now: Time, all: u32, some: u32) {
         let now = tenths(now.since(Time::ZERO));
         let (mut sum, mut share) = (u64::from(self.all), u64::from(self.some));
         if sum == 0 {
             self.halved = now;
         }
-        if now.wrapping_sub(self.halved) >= tenths(HALF_LIFE) && sum >= 2 * REMEMBERED * ONE {
+        if now.wrapping_sub(self.halved) >= tenths(HALF_LIFE) && sum >= 2 * u64::from(Self::REMEMBERED) * ONE
+        {
             self.halved = now;
             (sum, share) = (sum / 2, share / 2);
         }
@@ -39,7 +41,7 @@ impl FadingShare {
     }
 
     /// The share in parts per million; 0 while nothing was counted.
-    pub fn ppm(&self) -> u32 {
+    pub(super) fn ppm(&self) -> u32 {
         match self.all {
             0 => 0,
             all => (u64::from(self.some) * 1_000_000 / u64::from(all)) as u32,

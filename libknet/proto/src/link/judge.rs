@@ -91,7 +91,7 @@ impl Link {
         }
         match self.state {
             LinkState::Up => {
-                at = at.min(self.quality.deadline().unwrap_or(Time::NEVER));
+                at = at.min(self.quality_deadline().unwrap_or(Time::NEVER));
                 let rt = self.report_timeout();
                 if let Some(oldest) = self.load.oldest_unreported() {
                     at = at.min((oldest + rt).max(self.last_proof + rt));

@@ -110,6 +110,11 @@ impl Load {
         *self = Self::default();
     }
 
+    /// Whether there is data, or was a moment ago.
+    pub fn is_measured(&self) -> bool {
+        self.measured.get().is_some()
+    }
+
     /// Gives back what a link without data does not need. What it can carry is not learned anew for nothing.
     pub fn shed(&mut self, now: Time) {
         let idle = |m: &Measured| {

@@ -52,13 +52,11 @@ use crate::{
     wire::control_record::ReceiveQuality,
 };
 use endpoint::Endpoint;
-use fading_share::FadingShare;
 use load::Load;
-use loss::LossMeter;
+use loss::{Faultless, Faults, LossMeter};
 use pace::{Need, Pace};
 use path_mtu::{Limits, PathMtu};
 use probe::Probes;
-use quality::Quality;
 use rtt::{JitterMeter, RttEstimator, RttTail};
 use troubles::Troubles;
 
@@ -121,12 +119,6 @@ pub struct Link {
     pub rtt_tail: RttTail,
     /// Jitter of what arrives.
     pub jitter: JitterMeter,
-    /// Loss of what we send.
-    pub tx_loss: LossMeter,
-    /// Loss of what the peer sends.
-    pub rx_loss: LossMeter,
-    /// Control datagrams of the peer that a later one overtook on this link.
-    pub reordered: FadingShare,
     /// How what we send arrives, as the peer says.
     pub peer_quality: Option<ReceiveQuality>,
     /// Datagrams sent.
@@ -139,16 +131,18 @@ pub struct Link {
     pub mtu_probes: (u32, u32),
     /// The data that it carries.
     pub load: Load,
-    /// Whether it exceeds its limits.
-    pub quality: Quality,
     /// Its part of the traffic where links share it, relative to the others; 1 or more.
     pub share: u16,
     /// The largest datagram that passes.
     pub mtu: PathMtu,
+    tx_loss: LossMeter,
+    rx_loss: LossMeter,
+    /// Control datagrams of the peer that no later one had overtaken.
+    in_order: Faultless,
+    faults: OnDemand<Faults>,
     troubles: OnDemand<Troubles>,
     /// It has gone down since it was configured.
     been_down: bool,
-    cleared: OnDemand<(Traffic, Traffic)>,
     state: LinkState,
     since: Time,
     receiving: bool,
@@ -212,16 +206,12 @@ impl Link {
             rtt: RttEstimator::default(),
             rtt_tail: RttTail::default(),
             jitter: JitterMeter::default(),
-            tx_loss: LossMeter::default(),
-            rx_loss: LossMeter::default(),
-            reordered: FadingShare::default(),
             peer_quality: None,
             tx: Traffic::default(),
             last_tx: now,
             rx: Traffic::default(),
             mtu_probes: (0, 0),
             load: Load::default(),
-            quality: Quality::default(),
             share: 1,
             mtu: PathMtu::new(
                 now,
@@ -232,8 +222,11 @@ impl Link {
                 },
             ),
             been_down: false,
+            tx_loss: LossMeter::default(),
+            rx_loss: LossMeter::default(),
+            in_order: Faultless::default(),
+            faults: OnDemand::NONE,
             troubles: OnDemand::NONE,
-            cleared: OnDemand::NONE,
             state: LinkState::Down,
             since: now,
             receiving: true,
@@ -349,7 +342,7 @@ impl Link {
     pub fn receive_quality(&self) -> ReceiveQuality {
         ReceiveQuality {
             jitter_us: u32::try_from(self.jitter.jitter().as_micros()).unwrap_or(u32::MAX),
-            reordered_ppm: self.reordered.ppm(),
+            reordered_ppm: self.reordered_ppm(),
         }
     }
 
@@ -435,7 +428,7 @@ impl Link {
     /// Probes without an answer that make the link dead: as many as chance alone would not leave unanswered.
     fn probes_needed(&self) -> u8 {
         let arrive = |ppm: u32| 1_000_000 - u64::from(ppm).min(1_000_000);
-        let both = arrive(self.tx_loss.ppm()) * arrive(self.rx_loss.ppm()) / 1_000_000;
+        let both = arrive(self.tx_loss_ppm()) * arrive(self.rx_loss_ppm()) / 1_000_000;
         losses_in_a_row(1_000_000 - both)
     }
 
@@ -593,11 +586,15 @@ fn losses_in_a_row(loss_ppm: u64) -> u8 {
 mod tests {
     use super::*;
 
+    /// One that has just come to be.
+    pub(super) fn link() -> Link {
+        let id = LinkId::new(0).expect("an id");
+        Link::new(id, SharedLinkConfig::default(), Time::ZERO, 1_446)
+    }
+
     #[test]
     fn what_the_kernel_refuses_is_no_loss() {
-        let config = SharedLinkConfig::default();
-        let id = LinkId::new(0).expect("an id");
-        let mut link = Link::new(id, config, Time::ZERO, 1_446);
+        let mut link = link();
         link.tx.count(1_000);
         link.clear_counters();
         link.tx.count(1_472);

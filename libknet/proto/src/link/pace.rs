@@ -4,7 +4,7 @@
 //! A PING announces the pace that holds from then on (`hb_ms`), so that the peer knows how long silence means nothing.
 //! The peer that only answers tells in its PONGs how rare it wishes them (`hb_min_ms`).
 
-use super::{DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link};
+use super::{DEAD_PROBE_FIRST, DEAD_PROBE_MAX, Link, sent_log::DataSeq};
 use crate::{
     status::LinkState,
     time::{ShortSpan, Span, Time},
@@ -77,8 +77,8 @@ pub struct Need {
     metered: bool,
     /// The peer does not need it: how rare it wishes the heartbeats, in ms; 0 where it does.
     wish_ms: u16,
-    /// The last data that came over it: session and counter.
-    data_seen: Option<(u32, u32)>,
+    /// The last data that came over it; the default before any.
+    data_seen: DataSeq,
 }
 
 impl Link {
@@ -158,8 +158,8 @@ impl Link {
     }
 
     /// The newest data that has come over it. If there is more than before, the peer uses it.
-    pub fn data_came(&mut self, now: Time, newest: Option<(u32, u32)>) {
-        if newest.is_some() && newest != self.need.data_seen {
+    pub fn data_came(&mut self, now: Time, newest: DataSeq) {
+        if newest != self.need.data_seen {
             self.need.data_seen = newest;
             self.hasten(now);
         }

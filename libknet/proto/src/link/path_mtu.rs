@@ -37,9 +37,12 @@ mod limits;
 
 use core::num::NonZeroU16;
 
-use crate::time::{Span, Time};
-use limits::headers;
+use crate::{
+    on_demand::OnDemand,
+    time::{Span, Time},
+};
 pub use limits::{LimitReason, Limits, base, floor};
+use limits::{PackedLimits, headers};
 
 /// Probes of one size that go unanswered before it is taken not to pass (RFC 8899 section 5.1.2).
 pub const MAX_PROBES: u8 = 3;
@@ -81,20 +84,34 @@ pub struct MtuProbe {
 /// The size in use on one link and direction, and the search for a better one.
 #[derive(Debug)]
 pub struct PathMtu {
-    ipv6: bool,
-    limits: Limits,
+    limits: PackedLimits,
     current: u16,
+    ipv6: bool,
     /// `current` was acknowledged.
     proven: bool,
     /// `current` is to be proven before anything larger is tried.
     doubt: bool,
-    /// The limit is to be tried once before anything else.
-    leap: bool,
-    searching: bool,
     /// A search has ended since the path was new, since there is use for more, and since a size that was in use
     /// stopped passing.
     measured: bool,
-    /// The smallest size above `current` that is taken not to pass.
+    /// It has mattered since it was proven last.
+    used: bool,
+    next_id: u32,
+    /// When `current` was proven last.
+    confirmed: Time,
+    /// There is none where the limit passes and nothing is being asked, as on most links.
+    search: OnDemand<Search>,
+}
+
+/// The search for a better size, and what it has found to be too large.
+#[derive(Clone, Debug)]
+struct Search {
+    /// The limit is to be tried once before anything else.
+    leap: bool,
+    active: bool,
+    /// So many times the pause before a larger size is tried again has doubled.
+    raise_doublings: u8,
+    /// The smallest size above the current one that is taken not to pass.
     refused: Size,
     /// What did not pass last time: the first to try in this search.
     retry: Size,
@@ -104,16 +121,36 @@ pub struct PathMtu {
     /// The sizes of the last probes whose acknowledgement is still accepted, the latest first: their ids are those before
     /// the next one.
     sent: [Size; REMEMBERED],
-    next_id: u32,
     /// Probes are paid for up to then.
     paid: Time,
-    /// When `current` was proven last.
-    confirmed: Time,
     raise_at: Time,
-    /// So many times the pause before a larger size is tried again has doubled.
-    raise_doublings: u8,
-    /// It has mattered since then.
-    used: bool,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self {
+            leap: false,
+            active: false,
+            raise_doublings: 0,
+            refused: Size::NONE,
+            retry: Size::NONE,
+            hole: Size::NONE,
+            pending: None,
+            sent: [Size::NONE; REMEMBERED],
+            paid: Time::ZERO,
+            raise_at: Time::NEVER,
+        }
+    }
+}
+
+impl Search {
+    fn again(&mut self) {
+        self.active = true;
+        let refused = core::mem::take(&mut self.refused);
+        if refused.get().is_some() {
+            self.retry = refused;
+        }
+    }
 }
 
 /// A size, or none, which is 0, in the room of one.
@@ -157,29 +194,36 @@ impl PathMtu {
     /// A link whose path nothing is known of.
     pub fn new(now: Time, ipv6: bool, limits: Limits) -> Self {
         let mut fresh = Self {
-            ipv6,
-            limits,
+            limits: limits.into(),
             current: 0,
+            ipv6,
             proven: false,
             doubt: false,
-            leap: true,
-            searching: true,
             measured: false,
-            refused: Size::NONE,
-            retry: Size::NONE,
-            hole: Size::NONE,
-            pending: None,
-            sent: [Size::NONE; REMEMBERED],
-            next_id: 0,
-            paid: Time::ZERO,
-            confirmed: now,
-            raise_at: Time::NEVER,
-            raise_doublings: 0,
             used: false,
+            next_id: 0,
+            confirmed: now,
+            search: OnDemand::NONE,
         };
-        fresh.current = fresh.base();
-        fresh.doubt = fresh.current > fresh.floor();
+        fresh.begin(now);
         fresh
+    }
+
+    /// Nothing is known of the path, but for what was paid for probes.
+    fn begin(&mut self, now: Time) {
+        self.current = self.base();
+        self.proven = false;
+        self.doubt = self.current > self.floor();
+        self.measured = false;
+        self.used = false;
+        self.confirmed = now;
+        let paid = self.search.get().map_or(Time::ZERO, |search| search.paid);
+        *self.search.make() = Search {
+            leap: true,
+            active: true,
+            paid,
+            ..Search::default()
+        };
     }
 
     /// The largest datagram to send, in bytes of UDP payload.
@@ -195,20 +239,20 @@ impl PathMtu {
     /// Why it is no larger.
     pub fn limit_reason(&self) -> LimitReason {
         let ip = |size: u16| u32::from(size).saturating_add(u32::from(headers(self.ipv6)));
-        if self.searching {
-            return match self.hole.get() {
+        if self.is_searching() {
+            return match self.hole() {
                 Some(hole) => LimitReason::BlackHole { at: ip(hole) },
                 None if self.proven => LimitReason::Searching,
                 None => LimitReason::Base,
             };
         }
-        match (self.refused.get(), self.limits.interface_mtu) {
+        match (self.refused(), self.limits.interface()) {
             (Some(refused), _) => LimitReason::Path {
                 passes: ip(self.current),
                 refused: ip(refused),
             },
             (None, Some(mtu)) if self.limit() < self.limits.largest_datagram => {
-                LimitReason::Interface { mtu }
+                LimitReason::Interface { mtu: mtu.into() }
             }
             _ => LimitReason::Tunnel,
         }
@@ -217,25 +261,26 @@ impl PathMtu {
     /// Whether the path is known to carry [`PathMtu::current`] and hardly more. That is not in doubt while more is
     /// tried once again. Of a black hole it is known at least that less passes.
     pub fn is_measured(&self) -> bool {
-        self.measured || self.hole.get().is_some()
+        self.measured || self.hole().is_some()
     }
 
     /// The next probe, if one is due. Call it when [`PathMtu::deadline`] has come and after everything else that
     /// changes it, as long as the link is up; a returned probe counts as sent now. `srtt` is the smoothed
     /// round-trip time, if measured; `report_timeout` is RT, which an answered probe stays below.
     pub fn poll(&mut self, now: Time, srtt: Option<Span>, report_timeout: Span) -> Option<MtuProbe> {
-        if let Some(pending) = self.pending {
+        let pending = self.pending();
+        if let Some(pending) = pending {
             if now < pending.answer_by {
                 return None;
             }
             if pending.leap {
-                self.pending = None;
+                self.ask_no_more();
             } else if pending.is_last() {
                 self.failed(pending.size);
             }
         }
-        let leap = self.pending.is_none() && self.leaps();
-        let (size, tries) = match self.pending {
+        let leap = self.pending().is_none() && self.leaps();
+        let (size, tries) = match self.pending() {
             Some(pending) => (pending.size, pending.tries),
             None if leap => (self.limit(), 0),
             None => (self.next_size(now)?, 0),
@@ -243,38 +288,39 @@ impl PathMtu {
         if now < self.allowed_at() {
             return None;
         }
-        self.leap = false;
-        self.paid = self.paid.max(now) + PROBE_INTERVAL;
         let patience = if size <= self.current {
             report_timeout
         } else {
             let three_trips = srtt.map_or(Span::ZERO, |s| s.times(3));
             three_trips.max(report_timeout).max(PROBE_TIMER_MIN)
         };
-        self.pending = Some(Pending {
+        let search = self.search.make();
+        search.leap = false;
+        search.paid = search.paid.max(now) + PROBE_INTERVAL;
+        search.pending = Some(Pending {
             size,
             tries: tries.saturating_add(1),
             leap,
             answer_by: now + patience,
         });
+        search.sent.rotate_right(1);
+        if let Some(slot) = search.sent.first_mut() {
+            *slot = Size::of(size);
+        }
         let probe = MtuProbe {
             size,
             id: self.next_id,
         };
         self.next_id = self.next_id.wrapping_add(1);
-        self.sent.rotate_right(1);
-        if let Some(slot) = self.sent.first_mut() {
-            *slot = Size::of(size);
-        }
         Some(probe)
     }
 
     /// When [`PathMtu::poll`] is to be called next; [`Time::NEVER`] while the link rests unused.
     pub fn deadline(&self) -> Time {
-        let wanted = match self.pending {
+        let wanted = match self.pending() {
             Some(pending) if pending.is_last() => return pending.answer_by,
             Some(pending) => pending.answer_by,
-            None if self.doubt || self.searching => Time::ZERO,
+            None if self.doubt || self.is_searching() => Time::ZERO,
             None => self.confirm_at().min(self.raise_at()),
         };
         wanted.max(self.allowed_at())
@@ -284,27 +330,46 @@ impl PathMtu {
     /// changes nothing.
     pub fn acked(&mut self, now: Time, size: u16, id: u32) {
         let before = self.next_id.wrapping_sub(id).wrapping_sub(1);
-        let slot = usize::try_from(before).ok().and_then(|n| self.sent.get_mut(n));
+        let limit = self.limit();
+        let Some(search) = self.search.get_mut() else {
+            return;
+        };
+        let slot = usize::try_from(before).ok().and_then(|n| search.sent.get_mut(n));
         let Some(slot) = slot.filter(|slot| slot.get() == Some(size)) else {
             return;
         };
         *slot = Size::NONE;
-        if size < self.current || size > self.limit() {
+        if size < self.current || size > limit {
             return;
         }
         if size > self.current {
             self.current = size;
-            self.raise_doublings = 0;
+            search.raise_doublings = 0;
         }
         self.proven = true;
         self.doubt = false;
         self.confirmed = now;
         self.used = false;
         let still = |s: u16| s > size;
-        self.refused = self.refused.filter(still);
-        self.retry = self.retry.filter(still);
-        self.hole = self.hole.filter(still);
-        self.pending = self.pending.filter(|p| p.size > size);
+        search.refused = search.refused.filter(still);
+        search.retry = search.retry.filter(still);
+        search.hole = search.hole.filter(still);
+        search.pending = search.pending.filter(|p| p.size > size);
+        if size == limit {
+            // There is nothing left to try, and nothing to remember once what was sent is paid for.
+            self.measured = true;
+            search.active = false;
+            search.leap = false;
+            self.shed(now);
+        }
+    }
+
+    /// Gives back what a link whose limit passes does not need.
+    pub fn shed(&mut self, now: Time) {
+        let done = |s: &Search| !s.active && s.pending.is_none() && s.paid <= now + PROBE_INTERVAL;
+        if self.proven && self.current == self.limit() && self.search.get().is_some_and(done) {
+            self.search.clear();
+        }
     }
 
     /// A datagram larger than [`floor`] has left on the link, or something was split for it. A size that nobody
@@ -319,9 +384,10 @@ impl PathMtu {
         if size <= self.current {
             self.fall(size);
         } else if size <= self.limit() {
-            self.refused = Size::of(self.refused.get().map_or(size, |r| r.min(size)));
-            self.pending = self.pending.filter(|p| p.size < size);
-            self.retry = self.retry.filter(|r| r < size);
+            let search = self.search.make();
+            search.refused = Size::of(search.refused.get().map_or(size, |r| r.min(size)));
+            search.pending = search.pending.filter(|p| p.size < size);
+            search.retry = search.retry.filter(|r| r < size);
         }
     }
 
@@ -337,52 +403,73 @@ impl PathMtu {
     /// Large data has vanished while smaller arrived (see [`super::large_watch`]): prove the size in use at once.
     pub fn black_hole(&mut self, now: Time) {
         if self.verify(now, DATA_GRACE) {
-            self.pending = None;
+            self.ask_no_more();
         }
     }
 
     /// The interface's MTU or the tunnel's largest frame has changed.
     pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+        self.limits = limits.into();
         let limit = self.limit();
         self.current = self.current.min(limit).max(self.floor());
         self.doubt &= self.current > self.floor();
-        self.refused = self.refused.filter(|r| r <= limit);
-        self.retry = self.retry.filter(|r| r <= limit);
-        self.pending = self.pending.filter(|p| p.size <= limit);
-        if self.current < limit && self.refused.get().is_none() {
-            self.leap |= !self.searching;
-            self.searching = true;
+        if let Some(search) = self.search.get_mut() {
+            search.refused = search.refused.filter(|r| r <= limit);
+            search.retry = search.retry.filter(|r| r <= limit);
+            search.pending = search.pending.filter(|p| p.size <= limit);
+        }
+        if self.current < limit && self.refused().is_none() {
+            let search = self.search.make();
+            search.leap |= !search.active;
+            search.active = true;
             self.measured = false;
         }
     }
 
     /// The link is in doubt or down: what is on its way proves nothing. Do not poll until it is up again.
     pub fn pause(&mut self) {
-        self.pending = None;
+        self.ask_no_more();
     }
 
     /// The link is up again, and its path may have changed: prove the size in use, then search anew.
     pub fn restart(&mut self) {
-        self.pending = None;
         self.doubt = self.current > self.floor();
-        self.search_again();
-        self.raise_doublings = 0;
+        let search = self.search.make();
+        search.pending = None;
+        search.again();
+        search.raise_doublings = 0;
     }
 
-    /// The link leads to another address: nothing is known.
+    /// The link leads to another address: nothing is known. Ids go on, so that no acknowledgement from the old path fits a
+    /// new probe; nor is the pace forgotten.
     pub fn reset(&mut self, now: Time, ipv6: bool) {
-        let fresh = Self::new(now, ipv6, self.limits);
-        // Ids go on, so that no acknowledgement from the old path fits a new probe; nor is the pace forgotten.
-        let (next_id, paid) = (self.next_id, self.paid);
-        *self = Self {
-            next_id,
-            paid,
-            ..fresh
-        };
+        self.ipv6 = ipv6;
+        self.begin(now);
     }
 
     // ---- what to probe ------------------------------------------------------------------------------
+
+    fn is_searching(&self) -> bool {
+        self.search.get().is_some_and(|search| search.active)
+    }
+
+    fn pending(&self) -> Option<Pending> {
+        self.search.get()?.pending
+    }
+
+    fn refused(&self) -> Option<u16> {
+        self.search.get()?.refused.get()
+    }
+
+    fn hole(&self) -> Option<u16> {
+        self.search.get()?.hole.get()
+    }
+
+    fn ask_no_more(&mut self) {
+        if let Some(search) = self.search.get_mut() {
+            search.pending = None;
+        }
+    }
 
     fn limit(&self) -> u16 {
         self.limits.datagram(self.ipv6)
@@ -398,7 +485,8 @@ impl PathMtu {
     }
 
     fn allowed_at(&self) -> Time {
-        self.paid - PROBE_INTERVAL.times(PROBE_BURST.saturating_sub(1))
+        let paid = self.search.get().map_or(Time::ZERO, |search| search.paid);
+        paid - PROBE_INTERVAL.times(PROBE_BURST.saturating_sub(1))
     }
 
     fn confirm_at(&self) -> Time {
@@ -410,30 +498,31 @@ impl PathMtu {
     }
 
     fn raise_at(&self) -> Time {
-        if self.used && self.current < self.limit() {
-            self.raise_at
-        } else {
-            Time::NEVER
+        match self.search.get() {
+            Some(search) if self.used && self.current < self.limit() => search.raise_at,
+            _ => Time::NEVER,
         }
     }
 
     fn leaps(&self) -> bool {
-        self.leap && self.searching && self.refused.get().is_none() && self.limit() > self.current
+        let wanted = |search: &Search| search.leap && search.active && search.refused.get().is_none();
+        self.search.get().is_some_and(wanted) && self.limit() > self.current
     }
 
     fn next_size(&mut self, now: Time) -> Option<u16> {
-        if now >= self.raise_at() && !self.searching {
-            self.search_again();
+        if now >= self.raise_at() && !self.is_searching() {
+            self.search.make().again();
         }
-        if self.searching && !self.doubt {
+        if self.is_searching() && !self.doubt {
             if let Some(larger) = self.larger() {
                 return Some(larger);
             }
-            self.searching = false;
             self.measured = true;
-            self.hole = Size::NONE;
-            self.raise_at = now + RAISE_FIRST.times(1 << self.raise_doublings).min(RAISE_LAST);
-            self.raise_doublings = self.raise_doublings.saturating_add(1).min(RAISE_DOUBLINGS);
+            let search = self.search.make();
+            search.active = false;
+            search.hole = Size::NONE;
+            search.raise_at = now + RAISE_FIRST.times(1 << search.raise_doublings).min(RAISE_LAST);
+            search.raise_doublings = search.raise_doublings.saturating_add(1).min(RAISE_DOUBLINGS);
         }
         self.doubt |= now >= self.confirm_at();
         self.doubt.then_some(self.current)
@@ -441,11 +530,12 @@ impl PathMtu {
 
     /// The next size to try above the one in use.
     fn larger(&self) -> Option<u16> {
-        let top = self.refused.get().map_or(self.limit(), |r| r.saturating_sub(1));
+        let search = self.search.get()?;
+        let top = search.refused.get().map_or(self.limit(), |r| r.saturating_sub(1));
         if top <= self.current {
             return None;
         }
-        if let Some(retry) = self.retry.get() {
+        if let Some(retry) = search.retry.get() {
             return Some(retry);
         }
         let rungs = RUNGS.map(|r| r.saturating_sub(headers(self.ipv6)));
@@ -453,19 +543,11 @@ impl PathMtu {
         if let Some(rung) = usual.find(|r| *r > self.current && *r <= top) {
             return Some(rung);
         }
-        let Some(refused) = self.refused.get() else {
+        let Some(refused) = search.refused.get() else {
             return Some(top);
         };
         let gap = refused.saturating_sub(self.current);
         (gap >= RESOLUTION).then(|| self.current.saturating_add(gap / 2))
-    }
-
-    fn search_again(&mut self) {
-        self.searching = true;
-        let refused = core::mem::take(&mut self.refused);
-        if refused.get().is_some() {
-            self.retry = refused;
-        }
     }
 
     /// Returns true if the size in use is in doubt from now on. It is not if it was proven within `grace`.
@@ -477,12 +559,15 @@ impl PathMtu {
 
     /// No probe of `size` was answered.
     fn failed(&mut self, size: u16) {
-        self.pending = None;
         if size > self.current {
-            self.refused = Size::of(size);
-            self.retry = Size::NONE;
+            let search = self.search.make();
+            search.pending = None;
+            search.refused = Size::of(size);
+            search.retry = Size::NONE;
         } else {
-            self.hole = if self.proven { Size::of(size) } else { self.hole };
+            if self.proven {
+                self.search.make().hole = Size::of(size);
+            }
             self.fall(size);
         }
     }
@@ -497,12 +582,16 @@ impl PathMtu {
         self.proven = false;
         self.measured = false;
         self.doubt = self.current > self.floor();
-        self.leap = false;
-        self.searching = true;
-        self.refused = Size::of(size).filter(|s| s > self.current);
-        self.retry = Size::NONE;
-        self.pending = None;
-        self.raise_doublings = 0;
+        let search = self.search.make();
+        *search = Search {
+            active: true,
+            refused: Size::of(size).filter(|s| s > self.current),
+            hole: search.hole,
+            sent: search.sent,
+            paid: search.paid,
+            raise_at: search.raise_at,
+            ..Search::default()
+        };
     }
 }
 

@@ -85,15 +85,32 @@ const KEPT: usize = 6;
 const RARE: Span = Span::from_secs(2);
 const FEW: u8 = 11;
 
+/// A round-trip time in whole microseconds, 16.7 s at most, in three bytes; big-endian, so that
+/// they compare as it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Micros([u8; 3]);
+
+impl Micros {
+    fn of(rtt: Span) -> Self {
+        let [_, bytes @ ..] = (rtt.as_micros().min(0xff_ffff) as u32).to_be_bytes();
+        Self(bytes)
+    }
+
+    const fn span(self) -> Span {
+        let Self([high, middle, low]) = self;
+        Span::from_micros(u32::from_be_bytes([0, high, middle, low]) as u64)
+    }
+}
+
 /// The slow end of the round-trip times of the last minute: of the last 60 to 80 seconds, to be exact.
 #[derive(Clone, Debug, Default)]
 pub struct RttTail {
     /// Of the part that grows, and of the ones before it, the latest first: how many measurements there are.
     counts: [u8; PARTS + 1],
-    /// The greatest of each, in microseconds.
-    greatest: [u32; PARTS + 1],
+    /// The greatest of each.
+    greatest: [Micros; PARTS + 1],
     /// The next greatest of each, descending.
-    others: OnDemand<[[u32; KEPT - 1]; PARTS + 1]>,
+    others: OnDemand<[[Micros; KEPT - 1]; PARTS + 1]>,
     /// When the part that grows began, and when the last measurement was made: milliseconds modulo 2^32, which suffices for
     /// 49 days without one.
     began_ms: u32,
@@ -113,17 +130,17 @@ impl RttTail {
         if !first && pause < RARE {
             self.others.make();
         }
-        let mut rtt_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+        let mut rtt = Micros::of(rtt);
         let ([count, ..], [greatest, ..]) = (&mut self.counts, &mut self.greatest);
         *count = count.saturating_add(1);
-        if rtt_us > *greatest {
-            core::mem::swap(greatest, &mut rtt_us);
+        if rtt > *greatest {
+            core::mem::swap(greatest, &mut rtt);
         }
         if let Some([others, ..]) = self.others.get_mut() {
-            let place = others.partition_point(|o| *o >= rtt_us);
+            let place = others.partition_point(|o| *o >= rtt);
             if let Some(smaller) = others.get_mut(place..).filter(|s| !s.is_empty()) {
                 smaller.rotate_right(1);
-                smaller[0] = rtt_us;
+                smaller[0] = rtt;
             }
         }
     }
@@ -152,14 +169,13 @@ impl RttTail {
         if count == 0 {
             return None;
         }
-        let mut kept = [0; KEPT * (PARTS + 1)];
+        let mut kept = [Micros::default(); KEPT * (PARTS + 1)];
         let others = self.others.get().into_iter().flatten().take(live).flatten();
         let all = self.greatest.iter().take(live).chain(others);
         kept.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
         kept.sort_unstable_by(|a, b| b.cmp(a));
         // How many measurements may be slower.
-        kept.get(count / 100)
-            .map(|rtt_us| Span::from_micros(u64::from(*rtt_us)))
+        kept.get(count / 100).map(|rtt| rtt.span())
     }
 
     /// How many parts have ended since the one that grows began.

@@ -3,7 +3,6 @@
 use super::{
     HASTY_ASK, HASTY_PROBE, HeldPong, Link, PONGS, Transition,
     endpoint::Endpoint,
-    fading_share::FadingShare,
     probe::Probe,
     rtt::{JitterMeter, RttEstimator, RttTail},
     sent_log::DataSeq,
@@ -101,9 +100,7 @@ impl Link {
 
     /// The path is another one, or the peer has restarted and counts from zero again.
     fn forget_measurements(&mut self) {
-        self.tx_loss.reset();
-        self.rx_loss.reset();
-        self.reordered = FadingShare::default();
+        self.forget_losses();
         self.peer_quality = None;
         self.load.forget();
         self.probes.clear();
@@ -165,10 +162,10 @@ impl Link {
 
     /// Sets the counters that people see to zero. The ones that loss is computed from go on.
     pub fn clear_counters(&mut self) {
-        *self.cleared.make() = (self.tx, self.rx);
-        if let Some(troubles) = self.troubles.get_mut() {
-            troubles.verdicts = Verdicts::default();
-        }
+        let shown_from = (self.tx, self.rx);
+        let troubles = self.troubles.make();
+        *troubles.cleared.make() = shown_from;
+        troubles.verdicts = Verdicts::default();
     }
 
     /// Datagrams sent and received since the counters were cleared.
@@ -177,7 +174,8 @@ impl Link {
             packets: total.packets.saturating_sub(base.packets),
             bytes: total.bytes.saturating_sub(base.bytes),
         };
-        let (tx, rx) = self.cleared.get().copied().unwrap_or_default();
+        let cleared = self.troubles.get().and_then(|troubles| troubles.cleared.get());
+        let (tx, rx) = cleared.copied().unwrap_or_default();
         (since(self.tx, tx), since(self.rx, rx))
     }
 
@@ -201,7 +199,7 @@ impl Link {
         }
         if let Some(arrived) = arrived {
             // The probe itself is one of those that have arrived.
-            self.tx_loss.pair(now, probe.tx_pkts.wrapping_add(1), arrived);
+            self.pair_sent(now, probe.tx_pkts.wrapping_add(1), arrived);
         }
         // An answer that the peer has held back proves that the link worked then, not that it does now.
         let proven = now - hold;
@@ -320,9 +318,16 @@ impl Link {
         let quiet = |srtt: Span| now.since(self.last_tx) > srtt.times(2) + Span::from_millis(2);
         // What a dead link swallows says nothing of how much it loses when it works.
         if self.state == LinkState::Up && self.rtt.srtt().is_some_and(quiet) {
-            self.tx_loss.pair(now, self.counted_tx(), arrived);
-            self.load.shed(now);
+            self.pair_sent(now, self.counted_tx(), arrived);
+            self.shed(now);
         }
+    }
+
+    /// Gives back what a link without data does not need.
+    fn shed(&mut self, now: Time) {
+        self.load.shed(now);
+        self.shed_faults();
+        self.mtu.shed(now);
     }
 
     /// The peer tells its view of this link.

@@ -1,8 +1,9 @@
 //! What is remembered of a link that has been in doubt, or given reason to be. Most never are.
 
-use super::flap_damping::FlapDamping;
+use super::{flap_damping::FlapDamping, quality::Quality};
 use crate::{
-    status::Verdicts,
+    on_demand::OnDemand,
+    status::{Traffic, Verdicts},
     time::{Span, Time},
 };
 
@@ -16,12 +17,16 @@ const SUSPICIONS: u8 = 6;
 const SUSPICIONS_WITHIN: Span = Span::from_secs(60);
 
 /// The troubles of one link.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Troubles {
     /// Flap damping.
     pub(super) damping: FlapDamping,
     /// How it has been judged so far.
     pub(super) verdicts: Verdicts,
+    /// Whether it exceeds its limits.
+    pub(super) quality: Quality,
+    /// Its traffic when somebody set the counters to zero.
+    pub(super) cleared: OnDemand<(Traffic, Traffic)>,
     /// While it is suspect: when that left which had no answer in time.
     pub(super) doubted_from: Time,
     /// And so long what goes out over another link goes out over it as well.

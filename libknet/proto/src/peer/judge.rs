@@ -133,13 +133,13 @@ impl Peer {
         let Some(link) = self.link_mut(id).filter(|l| l.state() == LinkState::Up) else {
             return false;
         };
-        let (loss_ppm, srtt) = (link.tx_loss.recent_ppm(), link.rtt.srtt());
+        let (loss_ppm, srtt) = (link.recent_loss_ppm(), link.rtt.srtt());
         let mut limits = link.config.limits;
         let too_far = nearest.map(|rtt| rtt + ROUND_ROBIN_SKEW);
         limits.rtt = limits.rtt.into_iter().chain(too_far).min();
-        let changed = link.quality.judge(env.now, &limits, loss_ppm, srtt);
+        let changed = link.judge_quality(env.now, &limits, loss_ppm, srtt);
         if changed {
-            let poor = link.quality.is_poor();
+            let poor = link.is_poor();
             let far = poor && too_far.is_some_and(|limit| srtt.is_some_and(|s| s > limit));
             env.event(Event::LinkQuality {
                 peer: self.id,

@@ -490,10 +490,10 @@ impl Peer {
                 fresh: doubt.is_some_and(|since| l.proven_since(since)),
                 answers: l.answers(),
                 mirror: l.mirror(env.now),
-                poor: l.quality.is_poor(),
+                poor: l.is_poor(),
                 cost: l.config.cost,
                 rtt: l.rtt.srtt(),
-                loss_ppm: l.tx_loss.ppm(),
+                loss_ppm: l.tx_loss_ppm(),
             })
             .collect();
         let set = policy::choose(self.config.policy, env.now, &views, self.set, &mut self.candidate);

@@ -154,7 +154,7 @@ impl Peer {
                 self.accept_ctrl(header);
                 self.heard_on(env, Some(link), bytes);
                 if let Some(l) = self.link_mut(link) {
-                    l.reordered.count(env.now, 1, u32::from(!newest));
+                    l.control_arrived(env.now, !newest);
                 }
                 self.receive_records(env, link, path, serial, records);
                 self.judge_what_was_learned(env, link);
@@ -296,7 +296,7 @@ impl Peer {
         let now = env.now;
         let Some(l) = self.link_mut(link) else { return };
         l.jitter.arrival(now, ping.t_tx_us);
-        l.rx_loss.pair(now, ping.tx_pkts, l.counted_rx());
+        l.pair_received(now, ping.tx_pkts, l.counted_rx());
         l.peer_announces(ping.hb_ms);
         if ping.urgent {
             // The peer may need it.

@@ -3,7 +3,7 @@
 use super::Peer;
 use crate::{
     ids::LinkId,
-    link::{Link, PingDue},
+    link::{Link, PingDue, sent_log::DataSeq},
     shard::env::Env,
     status::LinkState,
 };
@@ -12,7 +12,7 @@ impl Peer {
     /// Links were chosen: some may rest now, and one that has rested and is needed says at once what it is worth.
     pub(super) fn let_rest(&mut self, env: &mut Env) {
         let set = self.set;
-        let works = |l: &&Link| set.contains(l.id) && l.state() == LinkState::Up && !l.quality.is_poor();
+        let works = |l: &&Link| set.contains(l.id) && l.state() == LinkState::Up && !l.is_poor();
         let cheapest = self.links().filter(works).map(|l| l.config.cost).min();
         for id in LinkId::all() {
             let Some(link) = self.link_mut(id) else { continue };
@@ -25,7 +25,13 @@ impl Peer {
     /// A link that rests and brings data does not rest for the peer.
     pub(super) fn note_data(&mut self, env: &Env, id: LinkId) {
         let Some(session) = &self.current else { return };
-        let newest = session.newest(id).map(|counter| (session.serial, counter));
+        let Some(counter) = session.newest(id) else {
+            return;
+        };
+        let newest = DataSeq {
+            session: session.serial,
+            counter,
+        };
         if let Some(link) = self.link_mut(id) {
             link.data_came(env.now, newest);
         }

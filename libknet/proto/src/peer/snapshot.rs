@@ -126,8 +126,8 @@ impl Peer {
             rttvar: l.rtt.rttvar(),
             rx_quality: l.receive_quality(),
             tx_quality: l.peer_quality,
-            tx_loss_ppm: l.tx_loss.ppm(),
-            rx_loss_ppm: l.rx_loss.ppm(),
+            tx_loss_ppm: l.tx_loss_ppm(),
+            rx_loss_ppm: l.rx_loss_ppm(),
             tx,
             rx,
             report_timeout: if l.rtt.srtt().is_some() {

@@ -53,13 +53,34 @@ pub struct Limits {
     pub largest_datagram: u16,
 }
 
-impl Limits {
+/// [`Limits`] in a third of the room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackedLimits {
+    /// More than that is no limit: no IP packet is longer. 0 while it is not known.
+    interface_mtu: u16,
+    pub(super) largest_datagram: u16,
+}
+
+impl From<Limits> for PackedLimits {
+    fn from(limits: Limits) -> Self {
+        let packed = |mtu| u16::try_from(mtu).unwrap_or(u16::MAX).max(1);
+        Self {
+            interface_mtu: limits.interface_mtu.map_or(0, packed),
+            largest_datagram: limits.largest_datagram,
+        }
+    }
+}
+
+impl PackedLimits {
+    /// MTU of the local interface, if it is known.
+    pub(super) fn interface(self) -> Option<u16> {
+        (self.interface_mtu > 0).then_some(self.interface_mtu)
+    }
+
     /// The largest datagram that they allow, in bytes of UDP payload.
-    pub(super) fn datagram(&self, ipv6: bool) -> u16 {
-        let room = |mtu: u32| mtu.saturating_sub(u32::from(headers(ipv6)));
-        let local = self.interface_mtu.map_or(u32::MAX, room);
-        let largest = u32::from(self.largest_datagram);
-        u16::try_from(largest.min(local)).unwrap_or(u16::MAX)
+    pub(super) fn datagram(self, ipv6: bool) -> u16 {
+        let room = |mtu: u16| mtu.saturating_sub(headers(ipv6));
+        self.largest_datagram.min(self.interface().map_or(u16::MAX, room))
     }
 }
 

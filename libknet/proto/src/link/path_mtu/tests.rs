@@ -45,7 +45,7 @@ impl Model {
 
     /// The leap is behind it, and was not answered.
     fn climbing(mut self) -> Self {
-        self.path.leap = false;
+        self.path.search.make().leap = false;
         self
     }
 
@@ -297,7 +297,7 @@ fn it_is_measured_when_a_search_has_ended_and_until_it_is_disproved() {
     assert!(model.path.is_measured());
     // Trying once more what did not pass is no doubt in what does.
     let probed = model.probes.len();
-    while model.probes.len() == probed || !model.path.searching {
+    while model.probes.len() == probed || !model.path.is_searching() {
         model.run(Span::from_secs(1));
         assert!(model.path.is_measured());
     }
@@ -440,7 +440,7 @@ fn what_the_kernel_refuses_counts_at_once() {
     model.run(PROBE_TIMER_MIN + RTT.times(7));
     for (refused, goes_on) in [(8_973, true), (5_000, false)] {
         model.path.too_big(refused);
-        assert_eq!(model.path.pending.is_some(), goes_on);
+        assert_eq!(model.path.pending().is_some(), goes_on);
     }
     // Data: what is in use falls, to the base and then to the floor.
     let mut model = settled(1_500);
@@ -505,7 +505,7 @@ fn limits_are_obeyed_and_explained() {
 #[test]
 fn a_late_answer_is_an_answer() {
     let mut path = PathMtu::new(Time::ZERO, false, JUMBO);
-    path.leap = false;
+    path.search.make().leap = false;
     let mut now = Time::from_nanos(1_000_000_000);
     let first = path.poll(now, None, RT).unwrap();
     assert_eq!(first.size, 1_200);
@@ -603,14 +603,14 @@ fn a_probe_of_the_search_waits_as_long_as_an_answer_may_take() {
         let now = Time::from_nanos(1_000_000_000);
         for (leap, size) in [(true, 9_168), (false, 1_352)] {
             let mut path = PathMtu::new(Time::ZERO, true, JUMBO);
-            path.leap = leap;
+            path.search.make().leap = leap;
             assert_eq!(path.poll(now, srtt, rt).map(|p| p.size), Some(size));
             assert_eq!(path.deadline(), now + wait);
         }
     }
     // What is in use waits for RT only.
     let mut path = PathMtu::new(Time::ZERO, false, JUMBO);
-    path.leap = false;
+    path.search.make().leap = false;
     assert!(path.poll(Time::ZERO, Some(ms(50)), ms(60)).is_some());
     assert_eq!(path.deadline(), Time::ZERO + ms(60));
 }
@@ -621,7 +621,7 @@ fn giving_up_a_size_needs_no_allowance() {
     model.mtu = 1_400;
     model.path.black_hole(model.now);
     model.run(RT.times(2));
-    model.path.paid = model.now + Span::from_secs(60);
+    model.path.search.make().paid = model.now + Span::from_secs(60);
     model.run(RT);
     assert_eq!(model.path.current(), 1_200);
 }
@@ -631,7 +631,7 @@ fn only_an_answer_for_the_size_in_use_settles_a_doubt() {
     let mut model = settled(1_500);
     let at = model.now;
     // An answer to something smaller, which came late, and one that is counted a second time.
-    model.path.sent[1] = Size::of(1_464);
+    model.path.search.make().sent[1] = Size::of(1_464);
     model.path.black_hole(at);
     let probe = model.path.poll(at, Some(RTT), RT).unwrap();
     model.path.acked(at, 1_464, model.path.next_id.wrapping_sub(3));
@@ -663,7 +663,7 @@ fn vanished_data_does_not_wait_for_the_search() {
     let mut model = settled(1_500);
     model.path.restart();
     model.run(RTT.times(2));
-    assert!(model.path.pending.is_some_and(|p| p.size > 1_472));
+    assert!(model.path.pending().is_some_and(|p| p.size > 1_472));
     model.now = model.now + DATA_GRACE;
     model.path.black_hole(model.now);
     assert_eq!(sizes(&mut model.path, model.now), [1_472]);
@@ -677,13 +677,13 @@ fn a_late_answer_goes_beyond_what_was_given_up() {
     assert_eq!(probe.size, 8_972);
     model.loss = 100;
     model.run(Span::from_millis(300));
-    assert_eq!(model.path.refused.get(), Some(8_972));
+    assert_eq!(model.path.refused(), Some(8_972));
     model
         .path
         .acked(model.now, probe.size, model.path.next_id.wrapping_sub(4));
     model.loss = 0;
     model.run(RTT.times(2));
-    assert_eq!((model.path.current(), model.path.refused.get()), (9_188, None));
+    assert_eq!((model.path.current(), model.path.refused()), (9_188, None));
 
     // And a hole that was none is not spoken of any more.
     model.path.black_hole(model.now + Span::from_secs(1));
@@ -694,7 +694,23 @@ fn a_late_answer_goes_beyond_what_was_given_up() {
     assert_eq!(model.path.limit_reason(), LimitReason::BlackHole { at: 9_216 });
     model.path.acked(model.now, probe.size, probe.id);
     assert_eq!(model.path.current(), 9_188);
-    assert_eq!(model.path.limit_reason(), LimitReason::Searching);
+    assert_eq!(model.path.limit_reason(), LimitReason::Interface { mtu: 9_216 });
+}
+
+#[test]
+fn a_limit_that_passes_leaves_nothing_to_remember() {
+    assert!(size_of::<PathMtu>() <= 32, "{}", size_of::<PathMtu>());
+    let mut model = Model::new(9_216, false, JUMBO);
+    model.run(RTT.times(3));
+    assert!(model.path.search.get().is_none() && model.path.is_measured());
+    model.path.black_hole(model.now + Span::from_secs(1));
+    model.run(RTT.times(3));
+    assert!(model.path.search.get().is_none() && model.path.proven && !model.path.doubt);
+    assert_eq!(model.probes.len(), 2);
+    let mut model = Model::new(1_492, false, JUMBO);
+    model.run(Span::from_secs(100));
+    model.path.shed(model.now);
+    assert!(model.path.search.get().is_some() && model.path.is_measured());
 }
 
 #[test]
@@ -725,7 +741,7 @@ fn a_hole_is_forgotten_when_what_passes_is_known() {
 fn raising_begins_with_what_failed_and_at_once_after_a_success() {
     let mut model = settled(1_400);
     model.run(Span::from_secs(7_200));
-    let refused = model.path.refused.get().unwrap();
+    let refused = model.path.refused().unwrap();
     model.mtu = 1_500;
     model.probes.clear();
     while model.path.current() == 1_372 {
@@ -757,7 +773,7 @@ fn at_the_limit_there_is_nothing_to_raise() {
     model.run(RTT.times(2));
     assert_eq!(model.path.deadline(), Time::NEVER, "confirmed");
     let confirmed = model.path.confirmed;
-    model.path.raise_at = confirmed;
+    model.path.search.make().raise_at = confirmed;
     model.path.used();
     assert_eq!(model.path.deadline(), confirmed + CONFIRM);
 }
@@ -771,18 +787,22 @@ fn what_the_kernel_says_is_remembered() {
         assert_eq!(model.path.current(), 1_444);
         model.path.pause();
         model.path.too_big(refused);
-        assert_eq!(model.path.refused.get(), Some(refused));
+        assert_eq!(model.path.refused(), Some(refused));
         assert_eq!(sizes(&mut model.path, model.now), [next]);
         model.path.too_big(next + 1);
         model.path.too_big(1_472);
-        assert_eq!(model.path.refused.get(), Some(next + 1), "the smallest counts");
+        assert_eq!(model.path.refused(), Some(next + 1), "the smallest counts");
     }
     // The size that a search begins with.
     let mut model = settled(1_500);
-    let retry = model.path.refused.get().unwrap();
+    let retry = model.path.refused().unwrap();
     model.path.restart();
     model.path.too_big(retry + 1);
-    assert_eq!(model.path.retry.get(), Some(retry), "it may pass still");
+    assert_eq!(
+        model.path.search.make().retry.get(),
+        Some(retry),
+        "it may pass still"
+    );
     model.path.too_big(retry);
     model.run(RTT.times(2));
     assert!(model.probes.iter().all(|(_, size)| *size < retry));
@@ -790,10 +810,10 @@ fn what_the_kernel_says_is_remembered() {
     let mut model = settled(1_500);
     model.run(Span::from_secs(2_000));
     model.path.restart();
-    assert!(model.path.retry.get().is_some());
+    assert!(model.path.search.make().retry.get().is_some());
     model.path.too_big(1_464);
     assert_eq!(model.path.limit_reason(), LimitReason::Base);
-    assert_eq!(model.path.retry.get(), None);
+    assert_eq!(model.path.search.make().retry.get(), None);
     model.probes.clear();
     model.run(Span::from_secs(5));
     assert_eq!(model.probes[0].1, 1_200);
@@ -809,13 +829,13 @@ fn what_the_kernel_says_is_remembered() {
     model.run(Span::from_secs(2_000));
     model.path.restart();
     model.run(RTT.times(2));
-    assert!(model.path.pending.is_some_and(|p| p.size > 1_472));
+    assert!(model.path.pending().is_some_and(|p| p.size > 1_472));
     model.path.too_big(1_472);
     assert_eq!(sizes(&mut model.path, model.now), [1_200]);
     // The floor: the search goes on from there.
     let mut model = settled(1_500);
     model.path.too_big(548);
-    assert_eq!((model.path.current(), model.path.refused.get()), (548, None));
+    assert_eq!((model.path.current(), model.path.refused()), (548, None));
     model.run(RTT);
     assert_eq!(model.probes[0].1, 1_200, "there is nothing below to be verified");
 }
@@ -824,7 +844,8 @@ fn what_the_kernel_says_is_remembered() {
 fn the_search_ends_below_eight_bytes() {
     for (refused, next) in [(1_480, &[1_476][..]), (1_479, &[])] {
         let mut model = settled(1_500);
-        (model.path.refused, model.path.searching) = (Size::of(refused), true);
+        let search = model.path.search.make();
+        (search.refused, search.active) = (Size::of(refused), true);
         assert_eq!(sizes(&mut model.path, model.now), next);
     }
 }
@@ -836,23 +857,23 @@ fn a_limit_that_moves_does_not_restart_the_search() {
         ..JUMBO
     };
     let mut model = settled(1_500);
-    let refused = model.path.refused.get().unwrap();
+    let refused = model.path.refused().unwrap();
     model.path.set_limits(limit(refused));
-    assert!(!model.path.searching, "that size was refused already");
+    assert!(!model.path.is_searching(), "that size was refused already");
     model.path.set_limits(limit(refused - 1));
-    assert!(model.path.searching, "nothing below it was");
+    assert!(model.path.is_searching(), "nothing below it was");
     // What is under way stays if it is still allowed, and goes otherwise.
     for (moved, stays) in [(0, true), (1, false)] {
         let mut model = settled(1_500);
-        let refused = model.path.refused.get().unwrap();
+        let refused = model.path.refused().unwrap();
         model.path.restart();
         model.path.set_limits(limit(refused - moved));
-        assert_eq!(model.path.retry.get().is_some(), stays);
+        assert_eq!(model.path.search.make().retry.get().is_some(), stays);
         model.path.set_limits(JUMBO);
         model.run(RTT.times(2));
-        let pending = model.path.pending.unwrap().size;
+        let pending = model.path.pending().unwrap().size;
         model.path.set_limits(limit(pending - moved));
-        assert_eq!(model.path.pending.is_some(), stays);
+        assert_eq!(model.path.pending().is_some(), stays);
     }
 }
 
