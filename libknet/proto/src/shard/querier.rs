@@ -28,49 +28,74 @@ const VLANS_OF_PORT: usize = 8;
 const WITHIN_OF_PORT: Span = Span::from_secs(1);
 
 /// How and as whom we ask.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asking {
     igmp: Option<QuerierConfig>,
     mld: Option<QuerierConfig>,
     tap_address: Option<Ipv4Addr>,
+    /// In which VLAN it has that.
+    untagged: Option<VlanId>,
     /// The TAP's.
     mac: Option<MacAddr>,
 }
 
+impl Asking {
+    const fn asks(&self, protocol: Protocol) -> Option<QuerierConfig> {
+        match protocol {
+            Protocol::Igmp => self.igmp,
+            Protocol::Mld => self.mld,
+        }
+    }
+
+    /// The part that one protocol has to do with.
+    fn of(self, protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Igmp => Self { mld: None, ..self },
+            Protocol::Mld => Self {
+                mld: self.mld,
+                mac: self.mac,
+                ..Self::default()
+            },
+        }
+    }
+}
+
 impl Shard {
-    /// Changes how we ask. What does not change goes on.
+    /// Changes how we ask. As another one than before we begin anew: what we have asked so far may be better than what we
+    /// would.
     pub(super) fn set_querier(&mut self, domain: &DomainConfig) {
+        let asking = Asking {
+            igmp: domain.igmp_querier,
+            mld: domain.mld_querier,
+            tap_address: domain.tap_address,
+            untagged: domain.tap.untagged(),
+            mac: self.asking.mac,
+        };
+        self.ask_as(asking);
+    }
+
+    /// Says as whom we ask: the TAP.
+    pub(super) fn set_querier_mac(&mut self, mac: Option<MacAddr>) {
+        self.ask_as(Asking { mac, ..self.asking });
+    }
+
+    fn ask_as(&mut self, asking: Asking) {
         let (now, here) = (self.env.real, self.seat.me.index() == 0);
-        self.asking.tap_address = domain.tap_address;
-        (self.asking.igmp, self.asking.mld) = (domain.igmp_querier, domain.mld_querier);
+        let before = core::mem::replace(&mut self.asking, asking);
         for protocol in [Protocol::Igmp, Protocol::Mld] {
-            let asks = self.asks(protocol).filter(|_| self.listeners.reads(protocol));
+            if before.of(protocol) != asking.of(protocol) {
+                self.listeners.set_querier(now, protocol, None, here);
+            }
+            let asks = asking.asks(protocol).filter(|_| self.listeners.reads(protocol));
             let interval = asks.map(|asks| asks.interval);
             self.listeners.set_querier(now, protocol, interval, here);
         }
     }
 
-    /// Says as whom we ask: the TAP.
-    pub(super) fn set_querier_mac(&mut self, mac: Option<MacAddr>) {
-        if core::mem::replace(&mut self.asking.mac, mac) != mac {
-            self.listeners.rounds().restart();
-        }
-    }
-
-    const fn asks(&self, protocol: Protocol) -> Option<QuerierConfig> {
-        match protocol {
-            Protocol::Igmp => self.asking.igmp,
-            Protocol::Mld => self.asking.mld,
-        }
-    }
-
     /// What we ask in a VLAN, if we do.
     fn own_query(&self, vlan: VlanId, protocol: Protocol) -> Option<Query> {
-        let (asks, mac) = (self.asks(protocol)?, self.asking.mac?);
-        let is_untagged = || {
-            let tap = self.bridge.switchport(Port::Tap);
-            vlan == VlanId::NONE || tap.is_some_and(|tap| !tap.is_tagged(vlan))
-        };
+        let (asks, mac) = (self.asking.asks(protocol)?, self.asking.mac?);
+        let is_untagged = || vlan == VlanId::NONE || self.asking.untagged == Some(vlan);
         let source = match protocol {
             Protocol::Igmp => {
                 let of_tap = || self.asking.tap_address.filter(|_| is_untagged());

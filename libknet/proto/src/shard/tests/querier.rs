@@ -233,6 +233,23 @@ fn a_router_asks_in_our_place_until_it_does_not_any_more() {
     }
 }
 
+/// A better address that we had is no reason not to ask from another one.
+#[test]
+fn from_another_address_it_is_asked_at_once() {
+    let mut net = hub(2, 2, &domain());
+    net.pass(Span::from_secs(40));
+    let nowhere = DomainConfig {
+        tap_address: None,
+        ..domain()
+    };
+    set(&mut net, &nowhere);
+    net.take();
+    let asked = asked(&mut net, Span::from_secs(3));
+    let sources: Vec<_> = asked[1].iter().map(|(_, query)| query.source).collect();
+    assert_eq!(sources, [Ipv4Addr::UNSPECIFIED], "that of IPv6 has not changed");
+    assert_eq!(ours(&net), [2, 2]);
+}
+
 #[test]
 fn who_comes_later_is_asked_at_once() {
     for workers in 1..=3 {
