@@ -85,10 +85,16 @@ pub struct Session {
 struct Line {
     next_ctrl: u32,
     ctrl_window: CtrlWindow,
-    /// The highest data counter that came over it.
-    highest: Option<u32>,
-    /// When `highest` was last proven, in judged time.
-    proven: Time,
+    /// When data came over it last, in judged time.
+    proven: Option<Time>,
+    /// The highest data counter that has come over it, if any has.
+    highest: u32,
+}
+
+impl Line {
+    fn newest(&self) -> Option<u32> {
+        self.proven.map(|_| self.highest)
+    }
 }
 
 /// What became of a data datagram.
@@ -315,7 +321,7 @@ impl Session {
 
     /// The highest data counter that arrived over `link`.
     pub fn newest(&self, link: LinkId) -> Option<u32> {
-        self.line(link).and_then(|l| l.highest)
+        self.line(link).and_then(Line::newest)
     }
 
     /// The links to report now; they count as reported.
@@ -379,9 +385,11 @@ impl Session {
     }
 
     fn is_evidence(&self, link: LinkId, counter: u32, now: Time, after: Span) -> bool {
-        self.line(link)
-            .is_none_or(|l| l.highest.is_none_or(|h| counter > h) && now.since(l.proven) >= after)
-            && self.has_window(counter)
+        let later = |line: &Line| {
+            line.proven
+                .is_none_or(|proven| counter > line.highest && now.since(proven) >= after)
+        };
+        self.line(link).is_none_or(later) && self.has_window(counter)
     }
 
     /// Whether the window still reaches back to `counter`: older copies prove nothing.
@@ -394,10 +402,8 @@ impl Session {
     fn note_arrival(&mut self, link: Option<LinkId>, counter: u32, now: Time) {
         let Some(link) = link else { return };
         let line = self.line_mut(link);
-        line.proven = now;
-        if line.highest.is_none_or(|h| counter > h) {
-            line.highest = Some(counter);
-        }
+        line.highest = line.newest().map_or(counter, |h| h.max(counter));
+        line.proven = Some(now);
         self.unreported = self.unreported.with(link);
     }
 

@@ -66,6 +66,8 @@ pub struct Setup {
     pub hubs: usize,
     /// Data workers of each host.
     pub workers: Workers,
+    /// No host wants heartbeats closer together than this, in ms, as a hub of tens of thousands does not.
+    pub heartbeats_apart_ms: u16,
 }
 
 impl Default for Setup {
@@ -77,6 +79,7 @@ impl Default for Setup {
             policy: PolicyKind::Passive,
             hubs: 0,
             workers: Workers::ONE,
+            heartbeats_apart_ms: 0,
         }
     }
 }
@@ -175,7 +178,11 @@ impl World {
             setup,
         };
         for n in 0..world.setup.nodes {
-            let node = Node::new(&mut world.rng, world.setup.workers);
+            let node = Node::new(
+                &mut world.rng,
+                world.setup.workers,
+                world.setup.heartbeats_apart_ms,
+            );
             world.nodes.push(node);
             for l in 0..world.setup.links {
                 world.network.attach(n, l);

@@ -36,6 +36,8 @@ pub(super) struct Life {
 pub(super) struct Node {
     key: PrivateKey,
     workers: Workers,
+    /// As its hosts were set up.
+    heartbeats_apart_ms: u16,
     life: Option<Life>,
     lives: u32,
     /// By worker: since when it stands still, what has come for it meanwhile, and when it is to be woken.
@@ -138,11 +140,12 @@ impl Life {
 }
 
 impl Node {
-    pub(super) fn new(rng: &mut dyn Entropy, workers: Workers) -> Self {
+    pub(super) fn new(rng: &mut dyn Entropy, workers: Workers, heartbeats_apart_ms: u16) -> Self {
         let key = PrivateKey::generate(rng);
         Self {
             key,
             workers,
+            heartbeats_apart_ms,
             life: None,
             lives: 0,
             turns: workers.all().map(|_| Turn::default()).collect(),
@@ -193,7 +196,7 @@ impl Node {
                 suites,
                 partial_checksums,
                 lanes_max: 1,
-                hb_min_ms: 0,
+                hb_min_ms: self.heartbeats_apart_ms,
                 workers,
             },
             Box::new(SeededEntropy::new(other_seed)),

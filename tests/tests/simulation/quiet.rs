@@ -70,6 +70,46 @@ fn eight_links_without_an_answer_are_asked_as_often_as_two() {
     );
 }
 
+/// What a hub with tens of thousands of peers can answer is what it has asked them for. When none hears it any more all of
+/// them are in doubt together, and what they ask then must not keep it from answering.
+#[test]
+fn a_crowd_that_hears_nothing_asks_as_rarely_as_it_beats() {
+    let count = |heartbeats_apart_ms: u16| {
+        let mut world = World::new(Setup {
+            heartbeats_apart_ms,
+            ..Setup::default()
+        });
+        world.run(secs(30));
+        for link in 0..2 {
+            world.network.cut(link, 0, 1, true);
+        }
+        // Until both have noticed, and have had the probes with which a link would fail over to another.
+        world.run(secs(10));
+        let sent = |world: &World| {
+            let by = |a, b| world.peer(a, b).links.iter().map(|l| l.tx.packets).sum::<u64>();
+            [by(0, 1), by(1, 0)]
+        };
+        let before = sent(&world);
+        world.run(secs(20));
+        let after = sent(&world);
+        for link in 0..2 {
+            world.network.cut(link, 0, 1, false);
+        }
+        world.run(secs(30));
+        let up = world.peer(0, 1).links.iter().all(|l| l.state == LinkState::Up);
+        assert!(up, "{}", world.state_line(0, 1));
+        assert_sound(&world, 1);
+        // Whoever was asked when the session began heeds it; the other one would be the hub.
+        (after[0] - before[0]).min(after[1] - before[1])
+    };
+    let (few, crowd) = (count(0), count(4_000));
+    assert!(crowd <= 20 / 4 + 3, "{crowd} datagrams in 20 s");
+    assert!(
+        few >= 2 * crowd,
+        "{few} datagrams where there is no crowd, {crowd} where there is"
+    );
+}
+
 #[test]
 fn a_question_has_three_answers_over_however_many_links() {
     let mut world = World::new(Setup {

@@ -21,6 +21,7 @@ fn two_hours(policy: PolicyKind, seed: u64) {
         policy,
         hubs: 0,
         workers: Workers::ONE,
+        ..Setup::default()
     });
     world.run(secs(5));
     let begin = world.now;

@@ -18,6 +18,7 @@ fn hub(seed: u64, workers: u8, links: u8, policy: PolicyKind) -> World {
         policy,
         hubs: 1,
         workers: Workers::new(workers).expect("a few"),
+        ..Setup::default()
     });
     world.network.default.delay = ms(1);
     world.run(secs(12));

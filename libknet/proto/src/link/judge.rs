@@ -64,15 +64,6 @@ pub struct Surroundings {
     pub driver: bool,
 }
 
-impl Surroundings {
-    /// The pause between two probes of a link where it should be `pause` for one of a peer with two. However many links of a peer
-    /// are sick together, they are asked hardly more often than two (three as three, which is the worst): of eight that nothing comes over, the peer or what is in
-    /// front of it is the cause more likely than all eight, and it may be that it has too much to do already.
-    fn among_the_sick(&self, pause: Span) -> Span {
-        pause.times(u64::from(self.sick / 2).max(1))
-    }
-}
-
 impl Link {
     /// When [`Link::timeout`] wants to be called next. `driver`: as in [`Surroundings`].
     pub fn deadline(&self, now: Time, driver: bool) -> Time {
@@ -144,14 +135,14 @@ impl Link {
         match self.state {
             LinkState::Up => self.judge_up(now, ping),
             LinkState::Suspect => self.judge_suspect(now, around, probes, ping),
-            LinkState::Probing => self.judge_probing(now, probes, ping),
+            LinkState::Probing => self.judge_probing(now, around, probes, ping),
             LinkState::Down => {
                 if self.step_at <= now && self.turn(now, probes).is_some() {
                     let pause = self.back_off.span();
                     self.back_off = ShortSpan::of(pause.times(2).min(self.longest_back_off()));
                     self.step_at = now
                         + if around.alone {
-                            around.among_the_sick(pause)
+                            self.among_the_sick(around, pause)
                         } else {
                             pause
                         };
@@ -160,6 +151,20 @@ impl Link {
                 (None, ping)
             }
             LinkState::AdminDown | LinkState::LocalDown => (None, None),
+        }
+    }
+
+    /// The pause between two probes of this link where it should be `pause` for one of a peer with two. However many links of a
+    /// peer are sick together, they are asked hardly more often than two (three as three, which is the worst): of eight that
+    /// nothing comes over, the peer or what is in front of it is the cause more likely than all eight, and it may be that it has too
+    /// much to do already. While nothing else of the peer is up all of them together are asked no more often than it wants
+    /// heartbeats: so often it can answer a crowd all of whose members are in the same state.
+    fn among_the_sick(&self, around: &Surroundings, pause: Span) -> Span {
+        let pause = pause.times(u64::from(around.sick / 2).max(1));
+        if around.alone {
+            pause.max(self.least_interval.span().times(around.sick.into()))
+        } else {
+            pause
         }
     }
 
@@ -291,13 +296,14 @@ impl Link {
             verdicts.spared = verdicts.spared.saturating_add(1);
         }
         let end = self.config.timers.timeout - silent + Span::from_millis(1);
-        self.step_at = now + around.among_the_sick(SLOW_PROBE).min(end);
+        self.step_at = now + self.among_the_sick(around, SLOW_PROBE).min(end);
         (None, Some(probe))
     }
 
     fn judge_probing(
         &mut self,
         now: Time,
+        around: &Surroundings,
         probes: &mut ProbeQueue,
         ping: Option<PingDue>,
     ) -> (Option<Transition>, Option<PingDue>) {
@@ -313,15 +319,18 @@ impl Link {
         if self.turn(now, probes).is_none() {
             return (None, ping);
         }
-        if self.missed > 0 {
-            self.tally = 0;
-        }
-        self.missed += 1;
-        let pause = if self.tally >= self.pongs_needed() {
+        let mut pause = if self.tally >= self.pongs_needed() {
             SLOW_PROBE
         } else {
             Span::from_millis(20)
         };
+        if self.missed > 0 {
+            self.tally = 0;
+            if around.alone {
+                pause = self.among_the_sick(around, pause);
+            }
+        }
+        self.missed += 1;
         self.step_at = now + pause.max(self.report_timeout());
         (None, Some(PingDue::PROBE))
     }

@@ -39,6 +39,7 @@ impl Churn {
             policy: PolicyKind::Passive,
             hubs: 1,
             workers,
+            ..Setup::default()
         });
         world.run(Span::from_secs(12));
         Self {

@@ -253,6 +253,7 @@ impl Play {
             policy,
             hubs,
             workers: self.workers,
+            ..Setup::default()
         });
         world.network.default.delay = Span::from_micros(100 + self.pick.below(20_000));
         world.network.default.jitter = Span::from_micros(self.pick.below(1_000));
