@@ -302,6 +302,10 @@ impl Session {
             Command::ClearArp { interface } => {
                 self.client.call(RequestBody::ClearNeighbors { interface })?;
             }
+            Command::ClearLoopGuard { peer, interface } => {
+                self.client
+                    .call(RequestBody::ClearLoopGuard { interface, peer })?;
+            }
             Command::WriteMemory => self.write_memory()?,
             Command::Ping {
                 peer,

@@ -1,14 +1,18 @@
 //! From the data plane's state to the rows of the control messages.
 
+mod listeners;
+
+pub(crate) use listeners::listener;
+
 use std::{net::SocketAddr, time::Instant};
 
 use libknet::{
     InterfaceReport, SocketDown, WorkerReport,
     api::{
         message::{
-            DropRow, GuardRow, InterfaceRow, LinkCountsRow, LinkRow, ListenerRow, LocalRow, MacRow,
-            NeighborRow, OrderRow, PeerAsHubRow, PeerRow, PiecesRow, ResendRow, SessionRow, StormRow,
-            SwitchportRow, SystemCallsRow, Traffic, VlanRow, WorkerRow,
+            DropRow, GuardRow, InterfaceRow, LinkCountsRow, LinkRow, LocalRow, MacRow, NeighborRow, OrderRow,
+            PeerAsHubRow, PeerRow, PiecesRow, ResendRow, SessionRow, StormRow, SwitchportRow, SystemCallsRow,
+            Traffic, VlanRow, WorkerRow,
         },
         model,
     },
@@ -17,14 +21,12 @@ use libknet::{
         handshake::message::{Role, Suite},
         l2::{
             mac_table::MAX_MACS_PER_PEER,
-            multicast::{Heard, Protocol},
             storm::{COPIES, FLOODED_FRAMES},
             vlan::VlanId,
         },
         link::path_mtu::LimitReason,
         status::{
-            self, LinkCounts, LinkState, LinkStatus, ListenerEntry, MacEntry, NeighborEntry, PeerStatus,
-            Port, VlanEntry,
+            self, LinkCounts, LinkState, LinkStatus, MacEntry, NeighborEntry, PeerStatus, Port, VlanEntry,
         },
         time::Span,
     },
@@ -364,6 +366,8 @@ fn guard(config: &model::PeerConfig, status: Option<&PeerStatus>) -> Option<Box<
         dropped_sources: drops.sources,
         dropped_claims: drops.claims,
         validate_source_mac: said.validate_source_mac,
+        router_guard: said.router_guard,
+        dropped_routers: drops.routers,
     }))
 }
 
@@ -544,23 +548,6 @@ pub(crate) fn vlan(interface: &str, entry: &VlanEntry) -> VlanRow {
         tagged: entry.tagged,
         up: entry.up,
         macs: entry.macs,
-    }
-}
-
-pub(crate) fn listener(interface: &str, overlay: &Overlay, entry: &ListenerEntry) -> ListenerRow {
-    let (role, protocol, group) = match entry.heard {
-        Heard::Listener(group) => ("listener", Protocol::of(group), Some(group.to_string())),
-        Heard::Router(protocol) => ("router", protocol, None),
-        Heard::Querier(protocol) => ("querier", protocol, None),
-    };
-    ListenerRow {
-        interface: interface.into(),
-        role: role.into(),
-        ipv6: protocol == Protocol::Mld,
-        group,
-        vlan: known(entry.vlan),
-        peer: entry.port.and_then(|port| peer_at(overlay, port)),
-        left_ms: entry.left.map(Span::as_millis),
     }
 }
 

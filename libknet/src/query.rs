@@ -68,6 +68,8 @@ pub enum Query {
     ClearMacs,
     /// Forgets the IP addresses of stations.
     ClearNeighbors,
+    /// Opens the port of this peer, or all, that are closed because of a loop.
+    OpenPorts(Option<PeerId>),
 }
 
 impl Query {
@@ -79,7 +81,8 @@ impl Query {
             | Self::HubGroups
             | Self::ClearCounters
             | Self::ClearMacs
-            | Self::ClearNeighbors => true,
+            | Self::ClearNeighbors
+            | Self::OpenPorts(_) => true,
             Self::Peer(_)
             | Self::Macs { .. }
             | Self::Neighbors { .. }
@@ -133,7 +136,8 @@ pub enum Reply {
     },
     /// To [`Query::HubGroups`], by name.
     HubGroups(Vec<HubGroupStatus>),
-    /// To [`Query::ClearCounters`], [`Query::ClearMacs`] and [`Query::ClearNeighbors`].
+    /// To [`Query::ClearCounters`], [`Query::ClearMacs`], [`Query::ClearNeighbors`] and
+    /// [`Query::OpenPorts`].
     Done,
 }
 

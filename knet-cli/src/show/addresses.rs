@@ -148,6 +148,12 @@ pub(super) fn of_peer(row: &PeerRow) -> Vec<String> {
     if guard.validate_source_mac {
         lines.push("  ARP and neighbour discovery name the MAC address of their frame".to_owned());
     }
+    if guard.router_guard {
+        lines.push(format!(
+            "  No multicast router: {} queries and other things that only one sends were dropped",
+            guard.dropped_routers
+        ));
+    }
     let drops = [guard.dropped_macs, guard.dropped_sources, guard.dropped_claims];
     if drops.iter().any(|n| *n > 0) {
         let [macs, sources, claims] = drops;

@@ -39,6 +39,9 @@ fn lines(rows: &[ListenerRow]) -> Vec<String> {
         ("Group", Align::Left),
         ("Role", Align::Left),
         ("Port", Align::Left),
+        ("Address", Align::Left),
+        ("Version", Align::Right),
+        ("Interval", Align::Right),
         ("Left", Align::Right),
     ];
     let cells = |row: &ListenerRow| {
@@ -47,11 +50,14 @@ fn lines(rows: &[ListenerRow]) -> Vec<String> {
             row.vlan.map_or("-".to_owned(), |vlan| vlan.to_string()),
             row.group.as_deref().map_or("-".to_owned(), clean),
             clean(&row.role),
-            if row.role == "querier" {
-                "-".to_owned()
+            if row.own {
+                "this interface".to_owned()
             } else {
                 addresses::behind(row.peer.as_deref())
             },
+            row.address.as_deref().map_or(String::new(), clean),
+            row.version.map_or(String::new(), |version| version.to_string()),
+            row.interval_s.map_or(String::new(), |s| format!("{s}s")),
             row.left_ms.map_or("configured".to_owned(), duration),
         ]
     };

@@ -425,6 +425,7 @@ fn answer(state: &Mutex<State>, body: RequestBody) -> Vec<Answer> {
         }
         RequestBody::ClearCounters { .. }
         | RequestBody::ClearNeighbors { .. }
+        | RequestBody::ClearLoopGuard { .. }
         | RequestBody::Cancel { .. }
         | RequestBody::RemoveMember { .. }
         | RequestBody::ClearIpPoolLease { .. }
@@ -918,6 +919,8 @@ fn lab2() -> PeerRow {
             validate_source_mac: true,
             dropped_macs: 3,
             dropped_sources: 1_412,
+            router_guard: true,
+            dropped_routers: 17,
             ..GuardRow::default()
         })),
         ..PeerRow::default()
@@ -1032,13 +1035,23 @@ fn listeners() -> Vec<ListenerRow> {
         vlan: (role != "router").then_some(10),
         peer: peer.map(str::to_owned),
         left_ms,
+        ..ListenerRow::default()
+    };
+    let querier = |address: &str, peer, own, left_ms| ListenerRow {
+        ipv6: address.contains(':'),
+        address: Some(address.into()),
+        version: Some(if address.contains(':') { 2 } else { 3 }),
+        interval_s: Some(125),
+        own,
+        ..row("querier", None, peer, Some(left_ms))
     };
     vec![
         row("listener", Some("239.1.2.3"), Some("ams1"), Some(259_000)),
         row("listener", Some("239.1.2.3"), None, Some(100_000)),
         row("listener", Some("ff05::7"), Some("ams1"), Some(2_000)),
         row("router", None, Some("lab2"), None),
-        row("querier", None, None, Some(250_000)),
+        querier("10.200.0.1", None, true, 47_000),
+        querier("fe80::7", Some("lab2"), false, 250_000),
     ]
 }
 

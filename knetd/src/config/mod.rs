@@ -5,6 +5,7 @@
 
 pub(crate) mod admissions;
 pub(crate) mod certificate_files;
+mod domain;
 pub(crate) mod history;
 pub(crate) mod impact;
 pub(crate) mod invitations;

@@ -26,11 +26,7 @@ use libknet::{
         },
         handshake::message::{Suite, SuiteSet},
         ids::{LinkId, MacAddr, SocketId, Workers},
-        l2::{
-            first_hop::FirstHop,
-            storm::StormLimits,
-            vlan::{Switchport, VlanId},
-        },
+        l2::storm::StormLimits,
         time::Span,
     },
     stable_mac, suites_of_this_machine,
@@ -38,6 +34,7 @@ use libknet::{
 
 use super::{
     certificate_files::CertificateFiles,
+    domain::{domain, switchport},
     invitations::Invitations,
     keys::{KeyKind, Keys},
     leases::Leases,
@@ -395,32 +392,6 @@ fn suites_of(cipher: model::Cipher) -> Option<SuiteSet> {
         model::Cipher::ChaCha20Poly1305 => Suite::ChaCha20Poly1305,
     };
     can.contains(wanted).then_some(SuiteSet::of(wanted))
-}
-
-fn domain(interface: &model::InterfaceConfig) -> DomainConfig {
-    DomainConfig {
-        first_hop: FirstHop {
-            arp_suppression: interface.arp_suppression,
-            dhcp_snooping: interface.dhcp_snooping,
-            ra_guard: interface.ra_guard,
-        },
-        igmp_snooping: interface.igmp_snooping,
-        mld_snooping: interface.mld_snooping,
-        vlan_filtering: interface.vlan_filtering,
-        tap: switchport(interface.switchport.as_ref()),
-    }
-}
-
-/// A list of VLANs is shared by all who have it from one line.
-fn switchport(switchport: Option<&model::Switchport>) -> Switchport {
-    match switchport {
-        None => Switchport::default(),
-        Some(model::Switchport::Access(vlan)) => Switchport::Access(VlanId(*vlan)),
-        Some(model::Switchport::Trunk { allowed, native }) => Switchport::Trunk {
-            allowed: allowed.ranges(),
-            native: native.map(VlanId),
-        },
-    }
 }
 
 fn socket_setup(local: &model::Local) -> SocketSetup {

@@ -25,6 +25,7 @@ pub(super) fn rules(peer: &PeerConfig, leased: &[IpPrefix]) -> Option<Box<GuardR
         verify_source: said.verify_source,
         arp_inspection: said.arp_inspection,
         validate_source_mac: said.validate_source_mac,
+        router_guard: said.router_guard,
     }))
 }
 

@@ -32,6 +32,7 @@ fn required(request: &RequestBody) -> Privilege {
         | RequestBody::WriteMemory
         | RequestBody::ClearCounters { .. }
         | RequestBody::ClearNeighbors { .. }
+        | RequestBody::ClearLoopGuard { .. }
         | RequestBody::Configure(_)
         | RequestBody::EditCandidate { .. }
         | RequestBody::Commit { .. }

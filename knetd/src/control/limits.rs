@@ -21,7 +21,7 @@ use libknet::{
         ids::MAX_LINKS,
         l2::{
             mac_table::{MAX_MACS, MAX_MACS_PER_PEER, MAX_MOVES},
-            multicast::{MAX_MEMBERSHIPS, MAX_MEMBERSHIPS_PER_PEER},
+            multicast::{MAX_MEMBERSHIPS, MAX_MEMBERSHIPS_PER_PEER, MAX_QUERIED_VLANS},
             neighbor::{MAX_BINDINGS, MAX_BINDINGS_PER_PEER},
             source_guard::{MAX_ALLOWED_MACS, MAX_GIVEN},
             storm::{COPIES, COPIES_TOTAL, FLOODED_BYTES, FLOODED_FRAMES, NEW_MACS},
@@ -196,6 +196,12 @@ fn of_interface(config: &model::InterfaceConfig, report: Option<&InterfaceReport
             "",
             MAX_MEMBERSHIPS_PER_PEER as u64,
             "the peer gets all groups",
+        ),
+        limit(
+            "multicast-queried-vlans",
+            "",
+            MAX_QUERIED_VLANS as u64,
+            "those of the lowest numbers are asked in; in others groups go to everybody, unless somebody else asks",
         ),
         limit(
             "new-mac-addresses",

@@ -200,6 +200,9 @@ impl Session {
             RequestBody::ClearNeighbors { interface } => {
                 tables::clear_neighbors(daemon, interface.as_deref()).await
             }
+            RequestBody::ClearLoopGuard { interface, peer } => {
+                tables::clear_loop_guard(daemon, interface.as_deref(), peer.as_deref()).await
+            }
             RequestBody::Logging { lines } => Ok(Reply::Logging(daemon.borrow().log.latest(lines as usize))),
             RequestBody::History {
                 interface,

@@ -110,6 +110,28 @@ pub(crate) async fn clear_neighbors(daemon: &RefCell<Daemon>, only: Option<&str>
     clear(daemon, only, |_| Query::ClearNeighbors).await
 }
 
+/// `clear loop-guard`.
+pub(crate) async fn clear_loop_guard(
+    daemon: &RefCell<Daemon>,
+    only: Option<&str>,
+    peer: Option<&str>,
+) -> Result<Reply, ApiError> {
+    let Some(peer) = peer else {
+        return clear(daemon, only, |_| Query::OpenPorts(None)).await;
+    };
+    let config = daemon.borrow().in_force().clone();
+    let (interface, ..) = names::peer(&config, only, peer)?;
+    let query = daemon.borrow().overlay(interface).and_then(|overlay| {
+        let id = overlay.slots.id(peer)?;
+        Some(overlay.query(Query::OpenPorts(Some(id))))
+    });
+    // Whoever has no port has none that is closed.
+    if let Some(query) = query {
+        query.await?;
+    }
+    Ok(Reply::Done)
+}
+
 /// A page of the tables of all interfaces. They have no order: whatever order there is is that of a part.
 async fn collect<Row>(
     daemon: &RefCell<Daemon>,

@@ -319,6 +319,14 @@ pub enum Leaf {
     IpNegotiated,
     /// `ipv6 address negotiated`
     Ipv6Negotiated,
+    /// `router-guard ip multicast`
+    RouterGuard,
+    /// `ip igmp snooping querier`
+    IgmpQuerier,
+    /// `ipv6 mld snooping querier`
+    MldQuerier,
+    /// `loop-guard disable`
+    LoopGuard,
 }
 
 /// A place in the configuration's tree, as precise as is known.

@@ -25,7 +25,7 @@ impl PeerConfig {
 }
 
 /// What the port of a group is made of, and the line that says it.
-type Said = [(Leaf, &'static str, String); 15];
+type Said = [(Leaf, &'static str, String); 16];
 
 fn said(peer: &PeerConfig) -> Said {
     let flag = |on: bool| if on { "on" } else { "off" }.to_owned();
@@ -52,6 +52,11 @@ fn said(peer: &PeerConfig) -> Said {
             Leaf::ValidateSourceMac,
             "arp inspection validate source-mac",
             flag(guard.validate_source_mac),
+        ),
+        (
+            Leaf::RouterGuard,
+            "router-guard ip multicast",
+            flag(guard.router_guard),
         ),
         (Leaf::IpBinding, "source binding", list(&guard.bindings, "none")),
         (Leaf::MacLimit, "mac limit", number(peer.mac_limit.map(u32::from))),

@@ -25,7 +25,7 @@ pub use self::{
 pub use crate::rows::*;
 
 /// Version of these messages. The daemon refuses a client of another version.
-pub const API_VERSION: u16 = 12;
+pub const API_VERSION: u16 = 13;
 
 /// First message of the client, and part of the daemon's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -377,6 +377,13 @@ pub enum RequestBody {
         interface: Option<String>,
         /// The name of the peer, which need not be there any more.
         peer: String,
+    },
+    /// Open what is closed because of a loop. Answer: [`Reply::Done`].
+    ClearLoopGuard {
+        /// Only of this interface.
+        interface: Option<String>,
+        /// Only of this peer ([`ErrorCode::NotFound`] if there is none).
+        peer: Option<String>,
     },
 }
 

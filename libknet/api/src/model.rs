@@ -78,6 +78,12 @@ pub struct InterfaceConfig {
     pub igmp_snooping: bool,
     /// Multicast of IPv6 goes to those only who listen, as MLD tells.
     pub mld_snooping: bool,
+    /// It asks who listens to multicast of IPv4.
+    pub igmp_querier: Option<Querier>,
+    /// It asks who listens to multicast of IPv6.
+    pub mld_querier: Option<Querier>,
+    /// Loops through peers are not looked for.
+    pub loop_guard_off: bool,
     /// VLANs are told apart, each a broadcast domain of its own.
     pub vlan_filtering: bool,
     /// The VLANs that the TAP is in, then. `None`: VLAN 1, without tags.
@@ -100,6 +106,20 @@ pub struct InterfaceConfig {
     pub groups: BTreeMap<String, GroupConfig>,
 }
 
+/// How an interface asks who listens to multicast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Querier {
+    /// From which address, of IPv4. `None`: the first one of the TAP, or none.
+    pub address: Option<Ipv4Addr>,
+    /// Every so many seconds, 1..=3600. `None`: 125.
+    pub interval: Option<u16>,
+}
+
+impl Querier {
+    /// Seconds between two questions where that is not said (RFC 3376, 8.2; RFC 3810, 9.2).
+    pub const INTERVAL: u16 = 125;
+}
+
 impl Default for InterfaceConfig {
     fn default() -> Self {
         Self {
@@ -119,6 +139,9 @@ impl Default for InterfaceConfig {
             ra_guard: false,
             igmp_snooping: false,
             mld_snooping: false,
+            igmp_querier: None,
+            mld_querier: None,
+            loop_guard_off: false,
             vlan_filtering: false,
             switchport: None,
             mtu_policy: MtuPolicy::default(),

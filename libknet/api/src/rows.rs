@@ -5,11 +5,13 @@ mod addresses;
 mod certificates;
 mod hubs;
 mod invitations;
+mod listeners;
 mod pools;
 
 pub use addresses::{GuardRow, MacRow, NeighborRow};
 pub use certificates::{AuthoritiesRow, CertificateCounts, CertificateRow, CertificatesReport, RefusalRow};
 pub use invitations::{InvitationRow, InvitationsReport, InvitationsRow, InvitedRow, JoinedRow};
+pub use listeners::ListenerRow;
 pub use pools::{IpPoolLeaseRow, IpPoolLeasesReport, IpPoolRow, NegotiatedRow};
 
 use serde::{Deserialize, Serialize};
@@ -297,25 +299,6 @@ pub struct VlanRow {
     pub up: u32,
     /// MAC addresses learned in it.
     pub macs: u32,
-}
-
-/// Who listens to a multicast group, is a router, or asks who listens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenerRow {
-    /// Of which interface.
-    pub interface: String,
-    /// `listener`, `router` or `querier`.
-    pub role: String,
-    /// Of IPv6, and not of IPv4.
-    pub ipv6: bool,
-    /// The group of a listener.
-    pub group: Option<String>,
-    /// In which VLAN. `None`: in all, or they are not told apart.
-    pub vlan: Option<u16>,
-    /// The peer that it is behind. `None`: this host, or for a querier, anywhere.
-    pub peer: Option<String>,
-    /// Milliseconds for which that holds still. `None`: it is configured.
-    pub left_ms: Option<u64>,
 }
 
 /// A peer.

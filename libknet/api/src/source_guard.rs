@@ -1,5 +1,5 @@
-//! Which addresses a peer may use: `mac allowed`, `mac sticky`, `ip source binding`, `ip verify source`, `arp inspection` and
-//! `ipv6 source binding` of a peer and of a group.
+//! Which addresses a peer may use, and whether it may be a multicast router: `mac allowed`, `mac sticky`, `ip source binding`,
+//! `ip verify source`, `arp inspection`, `ipv6 source binding` and `router-guard ip multicast` of a peer and of a group.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,6 +24,7 @@ static UNGUARDED: SourceGuard = SourceGuard {
     verify_source: false,
     arp_inspection: false,
     validate_source_mac: false,
+    router_guard: false,
 };
 
 /// What a peer may use.
@@ -41,6 +42,8 @@ pub struct SourceGuard {
     pub arp_inspection: bool,
     /// ARP and neighbour discovery name the MAC address that their frame comes from, and no other.
     pub validate_source_mac: bool,
+    /// It is no multicast router: what only such a one sends is dropped.
+    pub router_guard: bool,
 }
 
 /// The same, of which nothing takes memory where nothing is said.
@@ -101,6 +104,7 @@ impl Guard {
                 said.verify_source |= group.verify_source;
                 said.arp_inspection |= group.arp_inspection;
                 said.validate_source_mac |= group.validate_source_mac;
+                said.router_guard |= group.router_guard;
             });
         }
         all

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use crate::{
@@ -245,6 +245,7 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         let place = Place::leaf(report.context(), Leaf::Local);
         report.add(Severity::Incomplete, place, text, "local N ADDRESS port PORT");
     }
+    check_queriers(report, interface);
     let negotiated = [
         (&interface.ip_negotiated, Leaf::IpNegotiated),
         (&interface.ipv6_negotiated, Leaf::Ipv6Negotiated),
@@ -308,6 +309,45 @@ fn check_interface(report: &mut Report<'_>, interface: &InterfaceConfig) {
         let place = Place::object(report.context());
         let text = format!("{} peers", interface.peers.len());
         report.add(Severity::Error, place, text, "at most 65536 peers");
+    }
+}
+
+/// Whoever asks who listens has to read the answers, and is somebody.
+fn check_queriers(report: &mut Report<'_>, interface: &InterfaceConfig) {
+    let queriers = [
+        (
+            interface.igmp_querier,
+            interface.igmp_snooping,
+            Leaf::IgmpQuerier,
+            "ip igmp snooping",
+        ),
+        (
+            interface.mld_querier,
+            interface.mld_snooping,
+            Leaf::MldQuerier,
+            "ipv6 mld snooping",
+        ),
+    ];
+    for (querier, snoops, leaf, line) in queriers {
+        let Some(querier) = querier else { continue };
+        if !snoops {
+            let text = format!(
+                "interface {} is to ask who listens to multicast, and does not read what they answer",
+                report.interface
+            );
+            let place = Place::leaf(report.context(), leaf);
+            report.add(Severity::Incomplete, place, text, line);
+        }
+        let is_host =
+            |a: Ipv4Addr| !(a.is_unspecified() || a.is_loopback() || is_multicast_or_broadcast(a.into()));
+        if let Some(address) = querier.address.filter(|address| !is_host(*address)) {
+            let place = Place {
+                argument: Some(0),
+                ..Place::leaf(report.context(), leaf)
+            };
+            let text = format!("{address} is no address of a host");
+            report.add(Severity::Error, place, text, "an address of this host");
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! What an interface, a peer and a link are told to do: plain values, already validated.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use core::{net::SocketAddr, num::NonZeroU8, ops::Deref};
+use core::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU8,
+    ops::Deref,
+};
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -259,10 +263,28 @@ pub struct DomainConfig {
     pub igmp_snooping: bool,
     /// Whether that of IPv6 does, as MLD tells.
     pub mld_snooping: bool,
+    /// How we ask who listens to multicast of IPv4, where its snooping is on. `None`: we do not.
+    pub igmp_querier: Option<QuerierConfig>,
+    /// The same of IPv6.
+    pub mld_querier: Option<QuerierConfig>,
+    /// The IPv4 address of the TAP, where it is known.
+    pub tap_address: Option<Ipv4Addr>,
+    /// Whether loops are not looked for, and no port is closed because of one.
+    pub loop_guard_off: bool,
     /// Whether VLANs are told apart, each a domain of its own.
     pub vlan_filtering: bool,
     /// Which of them the TAP is in, then.
     pub tap: Switchport,
+}
+
+/// How we ask who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuerierConfig {
+    /// How often, 1 s..=1 h. Default 125 s.
+    pub interval: Span,
+    /// From which address of IPv4. `None`: the TAP's, in the VLAN in which it has no tags; elsewhere, or if that is not known,
+    /// 0.0.0.0. That of IPv6 is always [`link_local`](crate::l2::multicast::query::link_local).
+    pub address: Option<Ipv4Addr>,
 }
 
 /// The hub group that a peer is in. To the bridge its members are one port, so what [`PortRules`] and the like say of

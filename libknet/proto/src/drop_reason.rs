@@ -88,6 +88,7 @@ drop_reasons! {
     FloodQueueFull "flood-queue-full" "Copies of flooded frames that could not be made at once, where too many waited already.",
     DhcpSnooping "dhcp-snooping" "What only a DHCP server says, from a peer that is not trusted to have one behind it.",
     RaGuard "ra-guard" "A router advertisement or a redirect, from a peer that is not trusted to have a router behind it.",
+    RouterGuard "router-guard" "What only a multicast router sends (queries of IGMP and MLD, PIM), from a peer that is to be none (`router-guard ip multicast`).",
     NoListener "no-listener" "Multicast that nobody listens to, where who listens is known.",
     NoPort "no-port" "A frame, and nobody to send it to: a flooded one, or one for a peer that has just been removed.",
     HandoverFull "handover-full" "A frame or datagram for a peer of another worker, which did not keep up.",

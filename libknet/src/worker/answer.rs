@@ -72,6 +72,10 @@ impl Worker {
                 self.shard.clear_macs();
                 Reply::Done
             }
+            Query::OpenPorts(only) => {
+                self.shard.open_ports(now, only);
+                Reply::Done
+            }
             Query::ClearNeighbors => {
                 self.shard.clear_neighbors();
                 Reply::Done

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use knet_proto::{
+    drop_reason::DropReason,
     ids::MacAddr,
     l2::{
         first_hop::{Role, role_of},
@@ -15,6 +16,7 @@ use knet_proto::{
 pub fn first_hop(bytes: &[u8]) {
     check_role(bytes);
     check_guard(bytes);
+    check_router_guard(bytes);
     check_message(bytes);
 }
 
@@ -46,6 +48,19 @@ fn rules(given: &[(IpAddr, u8)]) -> GuardRules {
         arp_inspection: true,
         ..GuardRules::default()
     }
+}
+
+/// Who is no multicast router passes with everything else, and with nothing of that.
+fn check_router_guard(frame: &[u8]) {
+    let mut guard = SourceGuard::new(GuardRules {
+        router_guard: true,
+        ..GuardRules::default()
+    });
+    let admitted = guard.admit(MacAddr([2, 0, 0, 0, 0, 9]), frame);
+    let is_router = matches!(role_of(frame), Some(Role::MulticastRouter | Role::Hidden));
+    assert_eq!(admitted.is_err(), is_router);
+    assert_eq!(guard.drops().routers, u64::from(is_router));
+    assert!(!is_router || admitted == Err(DropReason::RouterGuard));
 }
 
 /// Who must name his own MAC address in what he says of addresses may say less, never more. Who was given nothing claims nothing but a link-local address; who was given all addresses claims what he likes; and a

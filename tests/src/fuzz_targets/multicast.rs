@@ -1,9 +1,13 @@
-//! What hosts say of multicast groups, from a few ports and VLANs, and who gets them then.
+//! What hosts and routers say of multicast groups, from a few ports and VLANs, and who gets them then, while we ask, too.
 
 use knet_proto::{
-    ids::PeerId,
+    ids::{MacAddr, PeerId},
     l2::{
-        multicast::{self, ListenerTable, MAX_MEMBERSHIPS, Protocol, message::Message},
+        multicast::{
+            self, ListenerTable, MAX_MEMBERSHIPS, Protocol,
+            message::Message,
+            query::{INTERVAL, Query},
+        },
         vlan::VlanId,
     },
     status::Port,
@@ -17,6 +21,9 @@ pub fn multicast(bytes: &[u8]) {
     let mut input = Input(bytes);
     let mut table = ListenerTable::default();
     table.set(true, true);
+    for protocol in [Protocol::Igmp, Protocol::Mld] {
+        table.set_querier(Time::ZERO, protocol, Some(INTERVAL), true);
+    }
     let mut now = Time::ZERO;
     while let Some(place) = input.byte() {
         let port = match place & 3 {
@@ -28,6 +35,7 @@ pub fn multicast(bytes: &[u8]) {
         let len = usize::from(input.byte().unwrap_or(0));
         let frame = input.take(len);
         table.expire(now, 1_000);
+        ask(&mut table, now);
         let group = multicast::destination(frame);
         assert!(group.is_none_or(|group| group.is_multicast()));
         let Some(message) = Message::parse(frame) else {
@@ -35,6 +43,12 @@ pub fn multicast(bytes: &[u8]) {
         };
         table.learn(now, vlan, port, &message);
         assert!(table.len() <= MAX_MEMBERSHIPS);
+        // What a peer says too often is not taken in.
+        if let Message::Query(query) = message
+            && port == Port::Tap
+        {
+            check_query(&table, now, vlan, &query);
+        }
         if let Message::Report(report) = message {
             for (group, listens) in report.groups() {
                 assert!(group.is_multicast() && !multicast::is_for_all(group));
@@ -49,4 +63,40 @@ pub fn multicast(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// Asks where it is time, unless somebody else does.
+fn ask(table: &mut ListenerTable, now: Time) {
+    while let Some(protocol) = table.rounds().begin(now) {
+        for vlan in [0, 1] {
+            table.rounds().ask(protocol, VlanId(vlan));
+        }
+    }
+    while let Some((protocol, vlan)) = table.rounds().next(now) {
+        let source = match protocol {
+            Protocol::Igmp => [10, 0, 0, 1].into(),
+            Protocol::Mld => [0xfe80, 0, 0, 0, 0, 0, 0, 1].into(),
+        };
+        let ours = Query::ours(source, MacAddr([2, 0, 0, 0, 0, 1]), INTERVAL);
+        if table.queriers().is_for(now, vlan, &ours) {
+            table.asked(now, vlan, &ours);
+            assert!(table.we_ask(now, vlan, protocol));
+        }
+    }
+}
+
+/// Nobody asks whom the sender of this would silence, and it says what it would say if it were ours.
+fn check_query(table: &ListenerTable, now: Time, vlan: VlanId, query: &Query) {
+    let querier = table.queriers().get(now, vlan, query.protocol());
+    assert!(querier.is_none_or(|querier| querier.query.rank() <= query.rank()));
+    assert!(query.within <= query.interval && query.presence() <= query.membership());
+    let frame = query.frame();
+    let Some(Message::Query(read)) = Message::parse(&frame) else {
+        panic!("{query:?} is not read as one");
+    };
+    assert_eq!(
+        (read.source, read.mac, read.robustness),
+        (query.source, query.mac, query.robustness)
+    );
+    assert!(read.within <= query.within && read.interval <= query.interval);
 }

@@ -186,7 +186,7 @@ fn vlans_of_a_hub_are_networks_apart() -> Result<()> {
 }
 
 /// Sends a question for all listeners of IPv4, which are to answer within a second, as a router does.
-const QUERY: &str = "
+pub(super) const QUERY: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
@@ -366,5 +366,19 @@ fn a_loop_through_two_clients_is_found_and_cut() -> Result<()> {
     assert_lossless(
         Ping::flood(&mesh.lab, C, overlay_v4(hub), &["-c", "200"])?.wait(Duration::from_secs(20))?,
     );
+
+    // Without the cable it is opened by whoever says so.
+    mesh.lab.ip(A, "link delete cable")?;
+    let [peer] = &closed().expect("rows")[..] else {
+        panic!("{:?}", closed())
+    };
+    let clear = |peer: &str| {
+        let line = format!("do clear loop-guard peer {}", peer.trim_matches('"'));
+        mesh.daemon(hub).edit(&[&line])
+    };
+    assert!(clear("nobody").is_err());
+    assert_eq!(closed().as_ref(), Ok(&vec![peer.clone()]));
+    clear(peer)?;
+    assert_eq!(closed(), Ok(Vec::new()));
     Ok(())
 }

@@ -21,6 +21,7 @@ mod mtu;
 mod one_file;
 mod pasting;
 mod programs;
+mod querier;
 mod reach;
 mod roaming;
 mod scripting;

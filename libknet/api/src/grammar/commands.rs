@@ -9,6 +9,7 @@ use crate::{
     value::Value,
 };
 
+mod clear;
 mod domain;
 mod exec;
 mod invitations;
@@ -103,6 +104,13 @@ pub enum Command {
     },
     /// Forget the IP addresses of stations.
     ClearArp {
+        /// Only of this interface.
+        interface: Option<String>,
+    },
+    /// Open what is closed because of a loop.
+    ClearLoopGuard {
+        /// Only of this peer.
+        peer: Option<String>,
         /// Only of this interface.
         interface: Option<String>,
     },
@@ -242,6 +250,7 @@ impl Command {
             Self::Transaction(_)
             | Self::ClearCounters { .. }
             | Self::ClearArp { .. }
+            | Self::ClearLoopGuard { .. }
             | Self::WriteMemory
             | Self::TestLink { .. }
             | Self::Reset { .. }
@@ -321,6 +330,7 @@ pub(super) const fn config(
 pub fn all() -> impl Iterator<Item = &'static CommandDef> + Clone {
     let about_the_daemon = COMMANDS
         .iter()
+        .chain(clear::COMMANDS)
         .chain(domain::COMMANDS)
         .chain(exec::COMMANDS)
         .chain(exec::ACTIONS)
@@ -533,25 +543,6 @@ static COMMANDS: &[CommandDef] = &[
             ("no", "Undo"),
             ("terminal", "This terminal"),
             ("monitor", "Show events as they happen"),
-        ],
-    ),
-    exec(
-        "clear counters [<interface>]",
-        |a| Command::ClearCounters { interface: a.name(0) },
-        &[
-            ("clear", "Reset what harms no traffic"),
-            ("counters", "Counters to zero (default: of all interfaces)"),
-        ],
-    ),
-    exec(
-        "clear arp [<interface>]",
-        |a| Command::ClearArp { interface: a.name(0) },
-        &[
-            ("clear", "Reset what harms no traffic"),
-            (
-                "arp",
-                "Forget IP addresses of stations (default: of all interfaces)",
-            ),
         ],
     ),
     exec(

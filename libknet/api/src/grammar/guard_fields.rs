@@ -139,6 +139,19 @@ guard!(
     }
 );
 
+guard!(
+    router_guard,
+    |said: &SourceGuard| flag(said.router_guard),
+    |said: &mut SourceGuard, values: &[Value]| {
+        said.router_guard = values.is_empty();
+        values.is_empty()
+    },
+    |said: &mut SourceGuard, _: &[Value]| {
+        said.router_guard = false;
+        true
+    }
+);
+
 fn flag(is_said: bool) -> Vec<Vec<Value>> {
     if is_said { vec![Vec::new()] } else { Vec::new() }
 }

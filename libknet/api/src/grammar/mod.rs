@@ -26,6 +26,7 @@ pub mod lexer;
 mod matcher;
 mod member_fields;
 mod negotiated_fields;
+mod querier_fields;
 pub mod schema;
 pub mod spelling;
 mod stuck;

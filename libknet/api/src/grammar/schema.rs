@@ -204,6 +204,7 @@ mod groups;
 mod guards;
 mod links;
 mod meshes;
+mod multicast;
 mod peers;
 
 /// Every line, in the order in which an object is written: settings before what stands inside, so that a line
@@ -395,31 +396,20 @@ static OBJECTS: &[Row] = &[
             ),
         ],
     ),
+    multicast::IGMP_SNOOPING,
+    multicast::IGMP_QUERIER,
+    multicast::MLD_SNOOPING,
+    multicast::MLD_QUERIER,
     leaf(
         (Mode::Interface, Impact::Live),
-        ("ip igmp snooping", ""),
-        Leaf::IgmpSnooping,
-        flag!(Interface.igmp_snooping),
+        ("loop-guard disable", ""),
+        Leaf::LoopGuard,
+        flag!(Interface.loop_guard_off),
         &[
-            ("ip", "IPv4"),
-            ("igmp", "Who listens to multicast groups of IPv4"),
+            ("loop-guard", "Loops through peers (default: looked for, and cut)"),
             (
-                "snooping",
-                "Send groups to those who listen, where somebody asks who does",
-            ),
-        ],
-    ),
-    leaf(
-        (Mode::Interface, Impact::Live),
-        ("ipv6 mld snooping", ""),
-        Leaf::MldSnooping,
-        flag!(Interface.mld_snooping),
-        &[
-            ("ipv6", "IPv6"),
-            ("mld", "Who listens to multicast groups of IPv6"),
-            (
-                "snooping",
-                "Send groups to those who listen, where somebody asks who does",
+                "disable",
+                "Do not look for them, and close no port because of one",
             ),
         ],
     ),

@@ -1,6 +1,7 @@
 //! The types of arguments: how each is read, shown in help, completed, and ranked against the others.
 
 mod forms;
+mod multicast;
 mod table;
 
 use crate::value::Value;

@@ -22,6 +22,8 @@ pub(super) fn example(name: &str) -> &'static str {
         "exposure" => "exposed",
         "device" => "eth1",
         "ageing-time" => "600",
+        "query-interval" => "60",
+        "querier-address" => "10.200.0.1",
         "key" => "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
         "policy" => "flow-hash",
         "remote-address" => "203.0.113.7",

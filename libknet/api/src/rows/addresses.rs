@@ -64,4 +64,8 @@ pub struct GuardRow {
     pub dropped_claims: u64,
     /// ARP and neighbour discovery name the MAC address that their frame comes from; others are among those dropped.
     pub validate_source_mac: bool,
+    /// It is no multicast router.
+    pub router_guard: bool,
+    /// What only a multicast router sends, which was dropped.
+    pub dropped_routers: u64,
 }

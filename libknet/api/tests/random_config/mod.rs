@@ -14,7 +14,7 @@ use knet_api::{
     model::{
         Cipher, Config, GroupConfig, Guard, HubMember, InterfaceConfig, IpPrefix, LinkConfig, LinkSettings,
         Local, MacAddr, MemberConfig, MemberLink, MeshConfig, Mtu, MtuPolicy, Negotiated, PeerConfig, Policy,
-        Pools, PublicKey, Remote, SourceGuard, Switchport, Weight,
+        Pools, PublicKey, Querier, Remote, SourceGuard, Switchport, Weight,
     },
 };
 use proptest::{collection, option, prelude::*, sample};
@@ -244,6 +244,7 @@ fn guard([kind, a, b, c]: [u8; 4], own: Option<u8>) -> Guard {
         verify_source: b % 5 == 0,
         arp_inspection: c % 5 == 0,
         validate_source_mac: a % 5 == 0,
+        router_guard: b % 3 == 0,
     })
 }
 
@@ -324,6 +325,15 @@ fn interface(path: &BoxedStrategy<String>) -> impl Strategy<Value = InterfaceCon
                     ra_guard: mtu % 13 < 5,
                     igmp_snooping: mtu % 19 < 9,
                     mld_snooping: mtu % 23 < 9,
+                    igmp_querier: (mtu % 19 < 5).then(|| Querier {
+                        address: (mtu % 2 == 0).then_some([10, 9, 8, 7].into()),
+                        interval: (mtu % 3 == 0).then_some(mtu % 3_600 + 1),
+                    }),
+                    mld_querier: (mtu % 23 < 5).then(|| Querier {
+                        address: None,
+                        interval: (mtu % 5 == 0).then_some(mtu % 3_600 + 1),
+                    }),
+                    loop_guard_off: mtu % 37 < 9,
                     vlan_filtering: mtu % 17 < 9,
                     switchport: switchport(
                         (mtu % 251).to_be_bytes().repeat(2).try_into().unwrap_or_default(),

@@ -1,4 +1,5 @@
-//! What only some stations may tell the others: that they are routers (RFC 6105), or which address to have (DHCP).
+//! What only some stations may tell the others: that they are routers (RFC 6105) or multicast routers, or which address to
+//! have (DHCP).
 //!
 //! It is looked for where a sender could have hidden it: behind VLAN tags, behind extension headers, in fragments (RFC 7113).
 #![deny(
@@ -29,12 +30,25 @@ pub enum Role {
     Router,
     /// It answers as a DHCP server or relay, of either version.
     DhcpServer,
+    /// It asks who listens to multicast, or talks to other multicast routers: queries of IGMP and MLD, for one group as well,
+    /// PIM of both versions (RFC 7761), DVMRP (RFC 1075), advertisements of multicast routers (RFC 4286).
+    MulticastRouter,
+    /// It is IPv6, and ends, or has too many headers, before it says what it is: only who hides something sends that.
+    Hidden,
 }
 
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const DHCPV6_CLIENT: u16 = 546;
 const DHCPV6_SERVER: u16 = 547;
+const IGMP: u8 = 2;
+const PIM: u8 = 103;
+const IGMP_QUERY: u8 = 0x11;
+const IGMP_DVMRP: u8 = 0x13;
+const IGMP_PIM_V1: u8 = 0x14;
+const IGMP_MRD: u8 = 0x30;
+const MLD_QUERY: u8 = 130;
+const MLD_MRD: u8 = 151;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 const REDIRECT: u8 = 137;
 
@@ -52,12 +66,15 @@ pub fn role_of(frame: &[u8]) -> Option<Role> {
             is_of_server(is_v4, u16::from_be_bytes([*d0, *d1]), kind).then_some(Role::DhcpServer)
         }
         (protocol::ICMPV6, [ROUTER_ADVERTISEMENT | REDIRECT, ..]) => Some(Role::Router),
-        // It ends, or has too many headers, before it says what it is: only who hides something sends that.
+        (protocol::ICMPV6, [MLD_QUERY | MLD_MRD, ..]) | (PIM, _) => Some(Role::MulticastRouter),
+        (IGMP, [IGMP_QUERY | IGMP_DVMRP | IGMP_PIM_V1 | IGMP_MRD, ..]) if is_v4 => {
+            Some(Role::MulticastRouter)
+        }
         (protocol::ICMPV6, [])
         | (
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS,
             _,
-        ) if !is_v4 => Some(Role::Router),
+        ) if !is_v4 => Some(Role::Hidden),
         _ => None,
     }
 }

@@ -66,6 +66,8 @@ struct Hold {
 /// What is known of loops.
 #[derive(Debug, Default)]
 pub struct LoopGuard {
+    /// Nothing is probed and nothing closed.
+    is_off: bool,
     rate: TokenBucket,
     /// Those under way, the oldest first.
     probes: VecDeque<Probe>,
@@ -76,10 +78,21 @@ pub struct LoopGuard {
 }
 
 impl LoopGuard {
+    /// Switches it off or on. What is closed stays so: see [`Self::closed`].
+    pub fn set_off(&mut self, is_off: bool) {
+        self.is_off = is_off;
+        if is_off {
+            self.probes.clear();
+        }
+    }
+
     /// An address has moved to `port`. Whether that is to be probed; then [`Self::sent`] says that it was.
     pub fn suspects(&mut self, now: Time, port: PeerId) -> bool {
         let apart = |p: &Probe| p.by != port || now.since(p.sent) >= PROBES_APART;
-        self.probes.iter().all(apart) && !self.is_closed(port) && self.rate.take(PROBES, now, 1)
+        !self.is_off
+            && self.probes.iter().all(apart)
+            && !self.is_closed(port)
+            && self.rate.take(PROBES, now, 1)
     }
 
     /// A probe goes out by `port`.
@@ -88,7 +101,7 @@ impl LoopGuard {
         while self.probes.front().is_some_and(is_old) {
             self.probes.pop_front();
         }
-        if self.probes.len() < MOST_PROBES {
+        if self.probes.len() < MOST_PROBES && !self.is_off {
             self.probes.push_back(Probe {
                 nonce,
                 by: port,
@@ -108,10 +121,10 @@ impl LoopGuard {
         })
     }
 
-    /// Closes a port. Returns for how long, or nothing if it is closed already.
+    /// Closes a port. Returns for how long, or nothing if it is closed already, or nothing is to be closed.
     pub fn close(&mut self, now: Time, port: PeerId) -> Option<Span> {
         let hold = self.holds.get(&port).copied();
-        if hold.is_some_and(|h| h.closed) {
+        if self.is_off || hold.is_some_and(|h| h.closed) {
             return None;
         }
         let span = hold.map_or(FIRST_HOLD, |h| h.span.times(2).min(LONGEST_HOLD));
@@ -125,6 +138,14 @@ impl LoopGuard {
     /// Whether a port is closed.
     pub fn is_closed(&self, port: PeerId) -> bool {
         self.holds.get(&port).is_some_and(|h| h.closed)
+    }
+
+    /// All that are.
+    pub fn closed(&self) -> impl Iterator<Item = PeerId> {
+        self.holds
+            .iter()
+            .filter(|(_, hold)| hold.closed)
+            .map(|(port, _)| *port)
     }
 
     /// For how long it still is, if it is.
@@ -268,6 +289,26 @@ mod tests {
         assert_eq!(guard.close(now, A), Some(FIRST_HOLD));
         guard.forget(A);
         assert_eq!((guard.is_closed(A), guard.deadline()), (false, None));
+    }
+
+    #[test]
+    fn switched_off_it_probes_and_closes_nothing() {
+        let mut guard = LoopGuard::default();
+        guard.sent(at(0), [1; 16], A);
+        guard.close(at(0), B);
+        guard.set_off(true);
+        assert!(!guard.suspects(at(1), A));
+        guard.sent(at(1), [2; 16], A);
+        for nonce in [[1; 16], [2; 16]] {
+            assert_eq!(guard.returned(at(2), nonce, Port::Peer(B)), None);
+        }
+        assert_eq!(guard.close(at(2), A), None, "as another worker may still say");
+        assert_eq!(guard.closed().collect::<Vec<_>>(), [B], "until it is opened");
+        guard.forget(B);
+        assert_eq!((guard.closed().count(), guard.deadline()), (0, None));
+        guard.set_off(false);
+        assert!(guard.suspects(at(2), A));
+        assert_eq!(guard.close(at(2), B), Some(FIRST_HOLD));
     }
 
     #[test]

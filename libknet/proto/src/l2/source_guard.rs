@@ -1,4 +1,5 @@
-//! Which addresses a peer may use, as a switch says it of a port (port security, IP source guard, dynamic ARP inspection).
+//! Which addresses a peer may use, and whether it may be a multicast router, as a switch says it of a port (port security, IP
+//! source guard, dynamic ARP inspection, router guard).
 //!
 //! What is said is the same at every worker. Which MAC addresses stick is found out where the frames of the peer come in, by
 //! the worker that owns it.
@@ -9,7 +10,11 @@ mod given;
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::net::IpAddr;
 
-use crate::{drop_reason::DropReason, ids::MacAddr};
+use crate::{
+    drop_reason::DropReason,
+    ids::MacAddr,
+    l2::first_hop::{self, Role},
+};
 
 pub use given::Given;
 
@@ -72,6 +77,8 @@ pub struct GuardRules {
     pub arp_inspection: bool,
     /// ARP and neighbour discovery name the MAC address that their frame comes from, and no other.
     pub validate_source_mac: bool,
+    /// It is no multicast router: see [`Role::MulticastRouter`].
+    pub router_guard: bool,
 }
 
 impl GuardRules {
@@ -90,6 +97,21 @@ impl GuardRules {
         self.sticky > 0 || !self.allowed_macs.is_empty()
     }
 
+    /// # Errors
+    /// [`DropReason::RouterGuard`].
+    fn check_role(&self, frame: &[u8]) -> Result<(), DropReason> {
+        let is_guarded = self.router_guard
+            && matches!(
+                first_hop::role_of(frame),
+                Some(Role::MulticastRouter | Role::Hidden)
+            );
+        if is_guarded {
+            Err(DropReason::RouterGuard)
+        } else {
+            Ok(())
+        }
+    }
+
     fn allows(&self, mac: MacAddr) -> bool {
         self.allowed_macs.is_empty() || self.allowed_macs.binary_search(&mac).is_ok()
     }
@@ -104,6 +126,8 @@ pub struct GuardDrops {
     pub sources: u64,
     /// ARP and neighbour discovery that claimed addresses that were not given to it.
     pub claims: u64,
+    /// What only a multicast router sends.
+    pub routers: u64,
 }
 
 /// What is to become of a MAC address that may be used.
@@ -166,14 +190,17 @@ impl SourceGuard {
     /// Whether a frame may come from the peer, and what becomes of its `source`; counted where it may not.
     ///
     /// # Errors
-    /// [`DropReason::PortSecurity`], [`DropReason::SourceGuard`] or [`DropReason::ArpInspection`].
+    /// [`DropReason::PortSecurity`], [`DropReason::RouterGuard`], [`DropReason::SourceGuard`] or [`DropReason::ArpInspection`].
     pub fn admit(&mut self, source: MacAddr, frame: &[u8]) -> Result<Admitted, DropReason> {
         let admitted = self.judge(source).ok_or(DropReason::PortSecurity);
-        let admitted = admitted.and_then(|admitted| self.rules.check(frame).map(|()| admitted));
+        let checked = |()| self.rules.check(frame);
+        let admitted =
+            admitted.and_then(|admitted| self.rules.check_role(frame).and_then(checked).map(|()| admitted));
         let count = match admitted {
             Ok(_) => return admitted,
             Err(DropReason::PortSecurity) => &mut self.drops.macs,
             Err(DropReason::ArpInspection) => &mut self.drops.claims,
+            Err(DropReason::RouterGuard) => &mut self.drops.routers,
             Err(_) => &mut self.drops.sources,
         };
         *count = count.saturating_add(1);

@@ -123,6 +123,8 @@ impl Shard {
         self.set_first_hop(domain.first_hop);
         self.listeners.set(domain.igmp_snooping, domain.mld_snooping);
         self.set_vlans(now, domain.vlan_filtering, domain.tap.clone());
+        self.set_querier(domain);
+        self.set_loop_guard_off(domain.loop_guard_off);
     }
 
     /// Changes how long learned addresses are kept.
@@ -152,7 +154,9 @@ impl Shard {
     /// # Errors
     /// An address that is configured behind a peer; nothing is changed then.
     pub fn set_tap_macs(&mut self, now: Time, macs: &[MacAddr]) -> Result<(), StaticMacError> {
-        self.bridge.set_tap_macs(now, macs)
+        self.bridge.set_tap_macs(now, macs)?;
+        self.set_querier_mac(macs.first().copied());
+        Ok(())
     }
 
     /// The local address or interface of a socket came or went (netlink). A socket is taken to be up before

@@ -72,7 +72,9 @@ impl Shard {
         };
         let trust = self.bridge.trust(peer);
         let (is_guarded, reason) = match role {
-            Role::Router => (self.first_hop.ra_guard && !trust.router, DropReason::RaGuard),
+            Role::Router | Role::Hidden => (self.first_hop.ra_guard && !trust.router, DropReason::RaGuard),
+            // That is said of single peers, and their guards look for it.
+            Role::MulticastRouter => return false,
             Role::DhcpServer => (
                 self.first_hop.dhcp_snooping && !trust.dhcp_server,
                 DropReason::DhcpSnooping,

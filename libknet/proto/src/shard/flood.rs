@@ -276,10 +276,14 @@ impl Shard {
         let here = self.targets(from, &frame, audience, self.seat.me);
         let mut targets = here + elsewhere.iter().sum::<u32>();
         if targets == 0 {
-            if audience != Audience::All && !to_tap {
-                self.count_drops(DropReason::NoListener, frame.count().into());
-            } else if from == Port::Tap {
-                self.env.drop(DropReason::NoPort);
+            match audience {
+                // An answer to who asks, which may be we: it has come to whom it is for.
+                Audience::Listeners(_, None) => {}
+                Audience::Listeners(_, Some(_)) if !to_tap => {
+                    self.count_drops(DropReason::NoListener, frame.count().into());
+                }
+                _ if from == Port::Tap => self.env.drop(DropReason::NoPort),
+                _ => {}
             }
             return to_tap;
         }

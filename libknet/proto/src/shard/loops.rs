@@ -10,6 +10,7 @@ use crate::{
     },
     offload::Frame,
     status::Port,
+    time::Time,
 };
 
 impl Shard {
@@ -63,6 +64,24 @@ impl Shard {
             if Port::Peer(peer) != from {
                 self.send(peer, from, frame);
             }
+        }
+    }
+
+    /// Somebody says that there is no loop, at this peer or anywhere: what is closed is open again. To be said to all workers.
+    pub fn open_ports(&mut self, now: Time, only: Option<PeerId>) {
+        self.tick(now);
+        for peer in self.bridge.open_ports(only) {
+            if self.seat.owns(peer) {
+                self.env.event(Event::LoopOpened { peer });
+            }
+        }
+    }
+
+    /// Switches off what finds and cuts loops, or on again. What is closed is open then.
+    pub(super) fn set_loop_guard_off(&mut self, is_off: bool) {
+        self.bridge.set_loop_guard_off(is_off);
+        if is_off {
+            self.open_ports(self.env.real, None);
         }
     }
 

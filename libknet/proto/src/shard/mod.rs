@@ -18,6 +18,7 @@ mod news;
 pub mod outbox;
 mod parcel;
 pub mod places;
+mod querier;
 pub mod tap_mtu;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,7 @@ pub use news::{News, PeerFacts};
 pub use outbox::{Class, Outbox, ProbeReply, TapFrame, TapMtuWish, Transmit};
 pub use parcel::Parcel;
 use places::Places;
+use querier::Asking;
 use tap_mtu::AutoMtu;
 
 /// Peers whose time has come, per call of [`Shard::handle_timeout`]: keeps a turn short.
@@ -93,6 +95,7 @@ pub struct Shard {
     neighbors: NeighborTable,
     /// Who listens to which group.
     listeners: ListenerTable,
+    asking: Asking,
     first_hop: FirstHop,
     /// Whether frames pass it.
     bridged: bool,
@@ -135,6 +138,7 @@ impl Shard {
             hubs: Hubs::default(),
             neighbors,
             listeners,
+            asking: Asking::default(),
             first_hop: FirstHop::default(),
             bridged: true,
             mtu_policy: config.mtu_policy,
@@ -265,7 +269,10 @@ impl Shard {
             self.tell_of_bridge();
         }
         self.neighbors.expire(now, MACS_PER_TURN);
-        self.listeners.expire(now, MACS_PER_TURN);
+        if self.listeners.is_on() {
+            self.listeners.expire(now, MACS_PER_TURN);
+            self.ask_who_listens();
+        }
     }
 
     /// When [`Shard::handle_timeout`] wants to be called, in the caller's time.
@@ -477,7 +484,8 @@ impl Shard {
         let attachment = peer.take_attachment();
         let in_group = peer.config.hub.is_some();
         let is_up = peer.is_up();
-        if is_up != peer.counted_up {
+        let changes = is_up != peer.counted_up;
+        if changes {
             peer.counted_up = is_up;
             self.count_up(id, is_up);
         }
@@ -490,6 +498,9 @@ impl Shard {
         }
         if in_group {
             self.hub_settled(id);
+        }
+        if changes && is_up {
+            self.ask_port(id);
         }
     }
 
@@ -517,6 +528,7 @@ impl Shard {
     fn attached(&mut self, id: PeerId, attached: bool) {
         if attached {
             self.bridge.welcome(self.env.real, id);
+            self.ask_port(id);
         } else {
             self.bridge.dismiss(id);
         }

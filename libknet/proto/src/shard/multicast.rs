@@ -37,16 +37,16 @@ impl Shard {
             return Audience::All;
         };
         let protocol = Protocol::of(group);
-        if !self.listeners.is_known(self.env.real, frame.vlan, protocol) {
-            return Audience::All;
-        }
+        let now = self.env.real;
+        let is_known = self.listeners.is_known(now, frame.vlan, protocol);
+        let we_ask = self.listeners.we_ask(now, frame.vlan, protocol);
         // Hosts are not to hear what others listen to: else they need not say it themselves (RFC 4541, 2.1.1).
-        if let Some(Message::Report(_)) = Message::parse(frame.bytes)
-            && self.listeners.has_router(frame.vlan, protocol)
+        if (we_ask || is_known && self.listeners.has_router(frame.vlan, protocol))
+            && let Some(Message::Report(_)) = Message::parse(frame.bytes)
         {
             return Audience::Listeners(protocol, None);
         }
-        if multicast::is_for_all(group) {
+        if !is_known || multicast::is_for_all(group) {
             return Audience::All;
         }
         Audience::Listeners(protocol, Some(group))
@@ -60,6 +60,11 @@ impl Shard {
             return;
         };
         self.listeners.learn(self.env.real, frame.vlan, from, &message);
+        self.tell_of_listeners(from);
+    }
+
+    /// Tells the other workers what is new of those behind `from`.
+    pub(super) fn tell_of_listeners(&mut self, from: Port) {
         let Some(generation) = self.bridge.generation(from) else {
             return;
         };

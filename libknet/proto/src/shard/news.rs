@@ -211,7 +211,7 @@ impl Shard {
             }
             News::Listener(news) => {
                 if self.bridge.generation(news.port) == Some(news.generation) {
-                    self.listeners.hear(&news);
+                    self.listeners.hear(self.env.real, &news);
                 }
             }
             News::Peer(facts) => self.learn_of(facts),

@@ -268,6 +268,7 @@ pub(super) static GROUPS: &[Row] = &[
     guards::group::VERIFY_SOURCE,
     guards::group::ARP_INSPECTION,
     guards::group::VALIDATE_SOURCE_MAC,
+    guards::group::ROUTER_GUARD,
     guards::group::IP_BINDING,
     guards::group::IPV6_BINDING,
     guards::group::MAC_STICKY,

@@ -102,6 +102,20 @@ macro_rules! rows {
                 ),
             ],
         );
+        pub(in crate::grammar::schema) const ROUTER_GUARD: Row = leaf(
+            (Mode::$mode, Impact::Live),
+            ("router-guard ip multicast", ""),
+            Leaf::RouterGuard,
+            Access::$mode(guard_fields::router_guard::$accessor),
+            &[
+                ("router-guard", "Drop what only a router sends"),
+                ("ip", "IP, of both versions"),
+                (
+                    "multicast",
+                    concat!("Queries of IGMP and MLD, and PIM, of ", $who),
+                ),
+            ],
+        );
         pub(in crate::grammar::schema) const MAC_STICKY: Row = leaf(
             (Mode::$mode, Impact::Live),
             ("mac sticky", "[<mac-limit>]"),

@@ -227,6 +227,7 @@ pub(super) static PEERS: &[Row] = &[
     guards::peer::VERIFY_SOURCE,
     guards::peer::ARP_INSPECTION,
     guards::peer::VALIDATE_SOURCE_MAC,
+    guards::peer::ROUTER_GUARD,
     guards::peer::IP_BINDING,
     guards::peer::IPV6_BINDING,
     guards::peer::MAC_STICKY,

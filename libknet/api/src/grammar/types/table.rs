@@ -1,6 +1,6 @@
 //! Every type of argument.
 
-use super::{ArgumentType, Form, Live};
+use super::{ArgumentType, Form, Live, multicast};
 use crate::metrics::EXPOSED;
 
 /// Every argument type.
@@ -171,6 +171,8 @@ pub const TYPES: &[ArgumentType] = &[
         help: "How long an address is kept without traffic from it",
         live: None,
     },
+    multicast::QUERY_INTERVAL,
+    multicast::QUERIER_ADDRESS,
     ArgumentType {
         name: "key",
         forms: &[Form::Key],

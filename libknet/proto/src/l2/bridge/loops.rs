@@ -47,6 +47,21 @@ impl Bridge {
         self.loops.closed_for(now, peer)
     }
 
+    /// Opens this port, or all that are closed, and returns which. What was known of loops there is forgotten.
+    pub fn open_ports(&mut self, only: Option<PeerId>) -> Vec<PeerId> {
+        let is_wanted = |peer: &PeerId| only.is_none_or(|only| only == *peer);
+        let closed: Vec<PeerId> = self.loops.closed().filter(is_wanted).collect();
+        for peer in &closed {
+            self.forget_loops(*peer);
+        }
+        closed
+    }
+
+    /// Switches off what finds and cuts loops, or on again.
+    pub fn set_loop_guard_off(&mut self, is_off: bool) {
+        self.loops.set_off(is_off);
+    }
+
     pub(super) fn open_again(&mut self, now: Time) {
         if let Some(peer) = self.loops.open(now) {
             self.change_role(peer, |port| port.closed = false);

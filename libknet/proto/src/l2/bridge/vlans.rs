@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::Bridge;
+use super::{Bridge, PeerPort};
 use crate::{
     drop_reason::DropReason,
     ids::PeerId,
@@ -19,7 +19,7 @@ impl Bridge {
         self.membership = filtering.then(|| {
             let mut members = Membership::new(self.flood_list.seat());
             for (slot, port) in self.peers.iter().enumerate() {
-                if let Some(port) = port.as_ref().filter(|port| port.up) {
+                if let Some(port) = port.as_ref().filter(|port| port.is_open()) {
                     members.enter(&port.switchport, PeerId(slot as u16), port.role());
                 }
             }
@@ -73,7 +73,23 @@ impl Bridge {
     pub fn reaches(&self, ingress: Port, vlan: VlanId, peer: PeerId) -> bool {
         self.may_flood_to(ingress, peer)
             && self.is_in(Port::Peer(peer), vlan)
-            && self.peer(peer).is_some_and(|port| port.up)
+            && self.peer(peer).is_some_and(PeerPort::is_open)
+    }
+
+    /// The VLANs that the TAP is in without a tag or that a peer which is up names, at most `most`; [`VlanId::NONE`] where they
+    /// are not told apart.
+    pub fn named_vlans(&self, most: usize) -> Vec<VlanId> {
+        let Some(members) = &self.membership else {
+            return [VlanId::NONE].into();
+        };
+        let mut named = members.named(most);
+        if let Some(vlan) = self.tap.untagged()
+            && let Err(at) = named.binary_search(&vlan)
+        {
+            named.insert(at, vlan);
+            named.truncate(most);
+        }
+        named
     }
 
     /// VLANs from `from` on, at most `limit` of them, and where to go on: those that a port names, or in which an address was

@@ -1,6 +1,6 @@
 #![allow(clippy::indexing_slicing)]
 
-use std::vec::Vec;
+use std::{vec, vec::Vec};
 
 use proptest::prelude::*;
 
@@ -47,19 +47,42 @@ fn who_is_a_router() {
         ))
     };
     for kind in 0..=255 {
-        let expected = matches!(kind, 134 | 137).then_some(Role::Router);
+        let expected = match kind {
+            130 | 151 => Some(Role::MulticastRouter),
+            134 | 137 => Some(Role::Router),
+            _ => None,
+        };
         assert_eq!(icmp(kind), expected, "type {kind}");
     }
     let tcp = build::ipv6(TCP, &build::tcp(0, &[], &[]));
     assert_eq!(role_of(&build::frame(&[], &tcp)), None);
 }
 
+#[test]
+fn who_is_a_multicast_router() {
+    let v4 = |protocol, payload: &[u8]| role_of(&build::frame(&[], &build::ipv4(protocol, payload)));
+    for kind in 0..=255 {
+        let expected = matches!(kind, 0x11 | 0x13 | 0x14 | 0x30).then_some(Role::MulticastRouter);
+        assert_eq!(v4(2, &[kind, 0, 0, 0, 239, 1, 2, 3]), expected, "type {kind}");
+    }
+    assert_eq!(v4(103, &[0x20, 0, 0, 0]), Some(Role::MulticastRouter));
+    let pim = build::frame(&[], &build::ipv6(103, &[0x20, 0, 0, 0]));
+    assert_eq!(role_of(&pim), Some(Role::MulticastRouter));
+    // The number of IGMP is nothing in IPv6.
+    let igmp = build::frame(&[], &build::ipv6(2, &[0x11, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(role_of(&igmp), None);
+    let query = [build::extension(ICMPV6, 0), vec![130, 0, 0, 0]].concat();
+    let alerted = build::frame(&[[0x8100, 5]], &build::ipv6(HOP_BY_HOP, &query));
+    assert_eq!(role_of(&alerted), Some(Role::MulticastRouter));
+}
+
 /// RFC 7113, 2: how it has been tried to get past.
 #[test]
 fn nobody_hides_behind_headers() {
     let advertisement = [134, 0, 0, 0, 0, 0, 0, 0];
-    let router =
-        |tags: &[[u16; 2]], packet: &[u8]| role_of(&build::frame(tags, packet)) == Some(Role::Router);
+    let is = |role, tags: &[[u16; 2]], packet: &[u8]| role_of(&build::frame(tags, packet)) == Some(role);
+    let router = |tags: &[[u16; 2]], packet: &[u8]| is(Role::Router, tags, packet);
+    let hidden = |packet: &[u8]| is(Role::Hidden, &[], packet);
     let plain = build::ipv6(ICMPV6, &advertisement);
     assert!(router(&[[0x8100, 0]], &plain), "a priority tag");
     assert!(router(&[[0x88a8, 5], [0x8100, 7]], &plain), "two tags");
@@ -77,25 +100,23 @@ fn nobody_hides_behind_headers() {
     let whole = [build::extension(ICMPV6, 0), advertisement.to_vec()].concat();
     assert!(router(&[], &fragment(true, &whole)), "the first fragment");
     assert!(
-        router(&[], &fragment(true, &build::extension(ICMPV6, 0))),
+        hidden(&fragment(true, &build::extension(ICMPV6, 0))),
         "what it is comes in the second"
     );
     assert!(
-        router(&[], &fragment(true, &build::extension(ICMPV6, 3)[..8])),
+        hidden(&fragment(true, &build::extension(ICMPV6, 3)[..8])),
         "half a header"
     );
     let many: Vec<u8> = (0..20)
         .flat_map(|_| build::extension(DESTINATION_OPTIONS, 0))
         .collect();
     assert!(
-        router(&[], &build::ipv6(DESTINATION_OPTIONS, &many)),
+        hidden(&build::ipv6(DESTINATION_OPTIONS, &many)),
         "too many headers"
     );
     let later = [&build::fragment(ICMPV6, 1, false)[..], &advertisement].concat();
-    assert!(
-        !router(&[], &build::ipv6(FRAGMENT, &later)),
-        "nothing without its beginning"
-    );
+    let later = role_of(&build::frame(&[], &build::ipv6(FRAGMENT, &later)));
+    assert_eq!(later, None, "nothing without its beginning");
 }
 
 proptest! {

@@ -19,8 +19,12 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Protocol, is_for_all};
+use super::{
+    Protocol, is_for_all,
+    query::{INTERVAL, Query, ROBUSTNESS, expanded},
+};
 use crate::{
+    ids::MacAddr,
     internet_checksum::InternetChecksum,
     l2::ip_packet::{Addresses, IpPacket, Part, protocol},
     time::Span,
@@ -35,12 +39,7 @@ const MAX_RECORDS: u16 = 183;
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'a> {
     /// A router, or a switch in its place, asks who listens to anything.
-    Query {
-        /// Of which of the two.
-        protocol: Protocol,
-        /// How long hosts may take to answer.
-        within: Span,
-    },
+    Query(Query),
     /// A host says what it listens to.
     Report(Report<'a>),
     /// A multicast router says that it is there (PIM, RFC 7761).
@@ -68,10 +67,11 @@ impl<'a> Message<'a> {
     pub fn parse(frame: &'a [u8]) -> Option<Self> {
         let packet = IpPacket::in_frame(frame).filter(|packet| packet.part == Part::Whole)?;
         let payload = packet.bytes.get(packet.payload_at..)?;
+        let mac = MacAddr(*frame.get(6..)?.first_chunk()?);
         match (packet.addresses, packet.protocol) {
-            (Addresses::V4 { .. }, IGMP) => {
+            (Addresses::V4 { src, .. }, IGMP) => {
                 (InternetChecksum::default().add(payload).finish() == 0).then_some(())?;
-                igmp(payload)
+                igmp(src, mac, payload)
             }
             (Addresses::V4 { .. }, PIM) => is_hello(payload).then_some(Self::Router(Protocol::Igmp)),
             (Addresses::V6 { .. }, PIM) => is_hello(payload).then_some(Self::Router(Protocol::Mld)),
@@ -81,7 +81,7 @@ impl<'a> Message<'a> {
                 let len = u16::try_from(payload.len()).ok()?;
                 let sum = InternetChecksum::default().add_pseudo_header(addresses, protocol::ICMPV6, len);
                 (sum.add(payload).finish() == 0).then_some(())?;
-                mld(src, payload)
+                mld(src, mac, payload)
             }
             _ => None,
         }
@@ -93,7 +93,7 @@ fn is_hello(pim: &[u8]) -> bool {
     pim.first() == Some(&0x20)
 }
 
-fn igmp(payload: &[u8]) -> Option<Message<'_>> {
+fn igmp(src: Ipv4Addr, mac: MacAddr, payload: &[u8]) -> Option<Message<'_>> {
     let ([kind, code, _, _, group @ ..], rest) = payload.split_first_chunk::<8>()?;
     let group = Ipv4Addr::from(*group);
     let protocol = Protocol::Igmp;
@@ -103,14 +103,15 @@ fn igmp(payload: &[u8]) -> Option<Message<'_>> {
     };
     match kind {
         // Those for one group are no news of anybody.
-        0x11 => group.is_unspecified().then(|| Message::Query {
-            protocol,
-            within: match code {
-                // Version 1.
-                0 => Span::from_secs(10),
-                code => Span::from_millis(100).times(expanded(u32::from(*code), 8)),
-            },
-        }),
+        0x11 => {
+            let (version, within) = match (code, Query::read_rest(rest)) {
+                (0, None) => (1, Span::from_secs(10)),
+                (code, None) => (2, Span::from_millis(100).times((*code).into())),
+                (code, Some(_)) => (3, Span::from_millis(100).times(expanded(u32::from(*code), 8))),
+            };
+            let is_sound = group.is_unspecified() && !src.is_multicast() && !src.is_broadcast();
+            is_sound.then(|| query(src.into(), mac, version, within, rest))
+        }
         0x12 | 0x16 => one(true),
         0x17 => one(false),
         0x22 => {
@@ -122,7 +123,7 @@ fn igmp(payload: &[u8]) -> Option<Message<'_>> {
     }
 }
 
-fn mld(src: Ipv6Addr, payload: &[u8]) -> Option<Message<'_>> {
+fn mld(src: Ipv6Addr, mac: MacAddr, payload: &[u8]) -> Option<Message<'_>> {
     let ([kind, _, _, _, m0, m1, n0, n1], rest) = payload.split_first_chunk::<8>()?;
     let protocol = Protocol::Mld;
     let group = rest.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes));
@@ -133,11 +134,13 @@ fn mld(src: Ipv6Addr, payload: &[u8]) -> Option<Message<'_>> {
     match kind {
         130 => {
             let is_sound = group?.is_unspecified() && src.is_unicast_link_local();
-            let code = u16::from_be_bytes([*m0, *m1]);
-            is_sound.then(|| Message::Query {
-                protocol,
-                within: Span::from_millis(expanded(u32::from(code), 16)),
-            })
+            let code = u32::from(u16::from_be_bytes([*m0, *m1]));
+            let behind = rest.get(16..)?;
+            let (version, within) = match Query::read_rest(behind) {
+                None => (1, code.into()),
+                Some(_) => (2, expanded(code, 16)),
+            };
+            is_sound.then(|| query(src.into(), mac, version, Span::from_millis(within), behind))
         }
         131 => one(true),
         132 => one(false),
@@ -149,17 +152,18 @@ fn mld(src: Ipv6Addr, payload: &[u8]) -> Option<Message<'_>> {
     }
 }
 
-/// A number that is written in so many bits, from the half of them on with a mantissa and three bits of exponent (RFC 3376,
-/// 4.1.1; RFC 3810, 5.1.3).
-fn expanded(code: u32, bits: u32) -> u64 {
-    let half = 1_u32 << bits.saturating_sub(1);
-    if code < half {
-        return code.into();
-    }
-    let mantissa_bits = bits.saturating_sub(4);
-    let implied = 1_u32 << mantissa_bits;
-    let mantissa = u64::from(code & implied.saturating_sub(1) | implied);
-    mantissa << (code >> mantissa_bits & 7).saturating_add(3)
+/// What a question for all groups says; `rest` is what only that of the latest version has.
+fn query<'a>(source: IpAddr, mac: MacAddr, version: u8, within: Span, rest: &[u8]) -> Message<'a> {
+    let (robustness, interval) = Query::read_rest(rest).unwrap_or((ROBUSTNESS, INTERVAL));
+    Message::Query(Query {
+        source,
+        mac,
+        version,
+        // Longer than the interval makes no sense (RFC 3376, 8.3).
+        within: within.min(interval),
+        interval,
+        robustness,
+    })
 }
 
 /// The group, if it is one that somebody can be told not to want.

@@ -1,7 +1,10 @@
 //! Multicast that goes where it is wanted: what IGMP (RFC 2236, 3376) and MLD (RFC 2710, 3810) say is read on its way
 //! (RFC 4541), so that a group is sent to those who listen, and to routers.
 
+pub mod election;
 pub mod message;
+pub mod query;
+pub mod rounds;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests_frames;
@@ -10,6 +13,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ip_packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6};
 use crate::wire::ethernet::{ETHERNET_HEADER_LEN, EthernetFrame};
+pub use rounds::MAX_QUERIED_VLANS;
 pub use table::{Heard, ListenerNews, ListenerTable, MAX_MEMBERSHIPS, MAX_MEMBERSHIPS_PER_PEER};
 
 /// Which of the two it is about.

@@ -2,7 +2,7 @@
 //!
 //! A group is kept from those who do not listen only where somebody asks regularly who does (a querier), because only then do
 //! those who listen say so again. Until the first answers to a querier are in, and where there is none, groups go to
-//! everybody. What there is no room for is not forgotten: a port with more groups than it may have gets all of them, as a
+//! everybody. We may ask ourselves. What there is no room for is not forgotten: a port with more groups than it may have gets all of them, as a
 //! router does.
 
 use alloc::{
@@ -13,7 +13,10 @@ use core::net::IpAddr;
 
 use super::{
     Protocol,
+    election::Queriers,
     message::{Message, Report},
+    query::Query,
+    rounds::Rounds,
 };
 use crate::{
     ids::PeerId,
@@ -27,13 +30,11 @@ use crate::{
 pub const MAX_MEMBERSHIPS: usize = 131_072;
 /// Those of one peer. The TAP has no limit of its own.
 pub const MAX_MEMBERSHIPS_PER_PEER: usize = 128;
-/// For so long who listens counts as listening: twice the usual time between two questions, and that for an answer (RFC 3376,
-/// 8.4).
+/// For so long who listens counts as listening, where nobody asks: twice the usual time between two questions, and that for an
+/// answer (RFC 3376, 8.4).
 const MEMBERSHIP: Span = Span::from_secs(260);
-/// For so long who asks counts as somebody who asks (RFC 3376, 8.5).
-const QUERIER: Span = Span::from_secs(255);
-/// For so long after the first question everybody gets everything, at most: one and a half times as long as there is to answer.
-const SETTLING: Span = Span::from_secs(45);
+/// For so long a router that says that it is there counts as being there, and who asks the usual question.
+const ROUTER: Span = Span::from_secs(255);
 /// For so long who has left still listens, unless another station behind the same port says that it does: two questions (RFC
 /// 3376, 8.8), and what they are late.
 const LEAVING: Span = Span::from_secs(3);
@@ -50,23 +51,18 @@ enum Key {
     Listener(VlanId, IpAddr, Port),
     /// In this VLAN, or for an unspecific reason in all of them.
     Router(VlanId, Protocol, Port),
-    /// In this VLAN somebody asks.
-    Querier(VlanId, Protocol),
 }
 
 impl Key {
-    const fn port(&self) -> Option<Port> {
+    const fn port(&self) -> Port {
         match self {
-            Self::Listener(_, _, port) | Self::Router(_, _, port) => Some(*port),
-            Self::Querier(..) => None,
+            Self::Listener(_, _, port) | Self::Router(_, _, port) => *port,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    /// From when on it counts; of no matter but for queriers.
-    since: Time,
     until: Time,
     told: Time,
 }
@@ -82,7 +78,7 @@ pub struct ListenerNews {
     pub port: Port,
     /// Which of the peers that had this slot one after the other.
     pub generation: u16,
-    /// From when on it counts.
+    /// From when on it counts; of no matter but for who asks.
     pub since: Time,
     /// Until when it holds.
     pub until: Time,
@@ -96,7 +92,9 @@ pub enum Heard {
     /// There is a router.
     Router(Protocol),
     /// Somebody asks.
-    Querier(Protocol),
+    Querier(Query),
+    /// We ask.
+    Ourselves(Query),
 }
 
 /// The table of one interface, or a worker's copy of it.
@@ -107,6 +105,9 @@ pub struct ListenerTable {
     rows: BTreeMap<Key, Row>,
     due: BTreeSet<(Time, Key)>,
     by_port: BTreeSet<(Port, Key)>,
+    queriers: Queriers,
+    /// When we ask, if we do and are who does it of several workers.
+    rounds: Rounds,
     said: BTreeMap<Port, TokenBucket>,
     listeners: usize,
     /// Groups for which there was no room.
@@ -161,7 +162,7 @@ impl ListenerTable {
     pub fn set_router(&mut self, port: Port, protocol: Protocol, given: bool) {
         let key = Key::Router(VlanId::NONE, protocol, port);
         if given {
-            self.put(Time::ZERO, key, Time::NEVER);
+            self.put(key, Time::NEVER);
         } else if self.rows.get(&key).is_some_and(|row| row.until == Time::NEVER) {
             self.remove(key);
         }
@@ -171,13 +172,13 @@ impl ListenerTable {
     pub fn learn(&mut self, now: Time, vlan: VlanId, port: Port, message: &Message<'_>) {
         match message {
             // Whoever asks wants to hear the answers, and what is wanted of whoever is behind him.
-            Message::Query { protocol, within } if self.reads(*protocol) => {
-                let settled = now + within.times(3).divided_by(2).min(SETTLING);
-                self.hear_here(settled, vlan, port, Heard::Querier(*protocol), now + QUERIER);
-                self.hear_here(now, vlan, port, Heard::Router(*protocol), now + QUERIER);
+            Message::Query(query) if self.reads(query.protocol()) && self.may_say(now, port) => {
+                let until = now + query.presence();
+                self.hear_here(vlan, port, Heard::Router(query.protocol()), until);
+                self.hear_querier(now, vlan, Some(port), query);
             }
             Message::Router(protocol) if self.reads(*protocol) => {
-                self.hear_here(now, vlan, port, Heard::Router(*protocol), now + QUERIER);
+                self.hear_here(vlan, port, Heard::Router(*protocol), now + ROUTER);
             }
             Message::Report(report) if self.reads(report.protocol) => {
                 self.take_report(now, vlan, port, report);
@@ -186,19 +187,67 @@ impl ListenerTable {
         }
     }
 
+    /// We have asked.
+    pub fn asked(&mut self, now: Time, vlan: VlanId, query: &Query) {
+        self.hear_querier(now, vlan, None, query);
+        self.rounds.asked(now);
+    }
+
+    /// `port`: `None` where it is ourselves.
+    fn hear_querier(&mut self, now: Time, vlan: VlanId, port: Option<Port>, query: &Query) {
+        let told = self.queriers.hear(now, vlan, port, *query);
+        if let Some((since, until)) = told.filter(|_| self.is_shared) {
+            self.news.push(ListenerNews {
+                vlan,
+                heard: port.map_or(Heard::Ourselves(*query), |_| Heard::Querier(*query)),
+                port: port.unwrap_or(Port::Tap),
+                generation: 0,
+                since,
+                until,
+            });
+        }
+    }
+
+    /// Says how often we ask who listens. `None`: we do not. `here`: of several workers it is this one who does it.
+    pub fn set_querier(&mut self, now: Time, protocol: Protocol, interval: Option<Span>, here: bool) {
+        if interval.is_none() {
+            self.queriers.remove_ours(protocol);
+        }
+        if here {
+            self.rounds.set(now, protocol, interval);
+        }
+    }
+
+    /// When we ask.
+    pub fn rounds(&mut self) -> &mut Rounds {
+        &mut self.rounds
+    }
+
+    /// Who asks.
+    pub const fn queriers(&self) -> &Queriers {
+        &self.queriers
+    }
+
+    /// Whether what comes from a port is taken in: a host does not say so much.
+    fn may_say(&mut self, now: Time, port: Port) -> bool {
+        let bucket = self.said.entry(port).or_insert(TokenBucket::FULL);
+        port == Port::Tap || bucket.take(SAID, now, 1)
+    }
+
     fn take_report(&mut self, now: Time, vlan: VlanId, port: Port, report: &Report<'_>) {
+        let querier = self.queriers.get(now, vlan, report.protocol);
+        let membership = querier.map_or(MEMBERSHIP, |querier| querier.query.membership());
         for (group, listens) in report.groups() {
-            let bucket = self.said.entry(port).or_insert(TokenBucket::FULL);
-            if port != Port::Tap && !bucket.take(SAID, now, 1) {
+            if !self.may_say(now, port) {
                 return self.overflow(now, port, report.protocol);
             }
             let key = Key::Listener(vlan, group, port);
             let known = self.rows.get(&key).copied();
             match (listens, known) {
                 (true, None) if self.is_full(port) => self.overflow(now, port, report.protocol),
-                (true, _) => self.hear_here(now, vlan, port, Heard::Listener(group), now + MEMBERSHIP),
+                (true, _) => self.hear_here(vlan, port, Heard::Listener(group), now + membership),
                 (false, Some(row)) if row.until > now + LEAVING => {
-                    self.hear_here(now, vlan, port, Heard::Listener(group), now + LEAVING);
+                    self.hear_here(vlan, port, Heard::Listener(group), now + LEAVING);
                 }
                 (false, _) => {}
             }
@@ -208,7 +257,7 @@ impl ListenerTable {
     /// The port gets all groups: what it wants is not known.
     fn overflow(&mut self, now: Time, port: Port, protocol: Protocol) {
         self.overflows += 1;
-        self.hear_here(now, VlanId::NONE, port, Heard::Router(protocol), now + MEMBERSHIP);
+        self.hear_here(VlanId::NONE, port, Heard::Router(protocol), now + MEMBERSHIP);
     }
 
     fn is_full(&self, port: Port) -> bool {
@@ -225,11 +274,11 @@ impl ListenerTable {
         of_port.map(|(_, key)| *key)
     }
 
-    fn hear_here(&mut self, since: Time, vlan: VlanId, port: Port, heard: Heard, until: Time) {
-        let key = key(vlan, heard, port);
-        if !self.put(since, key, until) || !self.is_shared {
+    /// Somebody listens, or is a router.
+    fn hear_here(&mut self, vlan: VlanId, port: Port, heard: Heard, until: Time) {
+        let Some(key) = key(vlan, heard, port).filter(|key| self.put(*key, until) && self.is_shared) else {
             return;
-        }
+        };
         let Some(row) = self.rows.get_mut(&key) else {
             return;
         };
@@ -240,7 +289,7 @@ impl ListenerTable {
                 heard,
                 port,
                 generation: 0,
-                since: row.since,
+                since: Time::ZERO,
                 until,
             });
         }
@@ -252,23 +301,36 @@ impl ListenerTable {
     }
 
     /// Another worker says this of a port that is there.
-    pub fn hear(&mut self, news: &ListenerNews) {
-        let protocol = match news.heard {
-            Heard::Listener(group) => Protocol::of(group),
-            Heard::Router(protocol) | Heard::Querier(protocol) => protocol,
+    pub fn hear(&mut self, now: Time, news: &ListenerNews) {
+        let ListenerNews {
+            vlan, since, until, ..
+        } = *news;
+        let (protocol, querier) = match news.heard {
+            Heard::Listener(group) => (Protocol::of(group), None),
+            Heard::Router(protocol) => (protocol, None),
+            Heard::Querier(query) => (query.protocol(), Some((Some(news.port), query))),
+            Heard::Ourselves(query) => (query.protocol(), Some((None, query))),
         };
-        if self.reads(protocol) {
-            self.put(news.since, key(news.vlan, news.heard, news.port), news.until);
+        if !self.reads(protocol) {
+            return;
+        }
+        if let Some((port, query)) = querier {
+            self.queriers.put(now, vlan, port, query, since, until);
+        } else if let Some(key) = key(vlan, news.heard, news.port) {
+            self.put(key, until);
         }
     }
 
     /// Whether groups of this VLAN go to those only who want them.
     pub fn is_known(&self, now: Time, vlan: VlanId, protocol: Protocol) -> bool {
-        self.reads(protocol)
-            && self
-                .rows
-                .get(&Key::Querier(vlan, protocol))
-                .is_some_and(|row| (row.since..row.until).contains(&now))
+        let querier = self.queriers.get(now, vlan, protocol);
+        self.reads(protocol) && querier.is_some_and(|querier| querier.since <= now)
+    }
+
+    /// Whether it is we who ask in the VLAN.
+    pub fn we_ask(&self, now: Time, vlan: VlanId, protocol: Protocol) -> bool {
+        let querier = self.queriers.get(now, vlan, protocol);
+        querier.is_some_and(|querier| querier.port.is_none())
     }
 
     /// Whether there is a router in the VLAN.
@@ -302,14 +364,14 @@ impl ListenerTable {
     fn first_listener(&self, vlan: VlanId, group: IpAddr, from: Port) -> Option<Port> {
         let last = Key::Listener(vlan, group, Port::Peer(PeerId(u16::MAX)));
         let mut range = self.rows.range(Key::Listener(vlan, group, from)..=last);
-        range.next().and_then(|(key, _)| key.port())
+        range.next().map(|(key, _)| key.port())
     }
 
     fn first_router(&self, vlan: VlanId, protocol: Protocol, from: Port) -> Option<Port> {
         let first = |vlan| {
             let last = Key::Router(vlan, protocol, Port::Peer(PeerId(u16::MAX)));
             let mut range = self.rows.range(Key::Router(vlan, protocol, from)..=last);
-            range.next().and_then(|(key, _)| key.port())
+            range.next().map(|(key, _)| key.port())
         };
         let everywhere = (vlan != VlanId::NONE).then(|| first(VlanId::NONE)).flatten();
         first(vlan).into_iter().chain(everywhere).min()
@@ -318,10 +380,14 @@ impl ListenerTable {
     /// Forgets what was heard from `port`, in time proportional to that. What is given stays.
     pub fn forget_port(&mut self, port: Port) {
         self.remove_where(port, |row| row.until != Time::NEVER);
+        for (vlan, protocol) in self.queriers.remove_port(port) {
+            self.rounds.ask(protocol, vlan);
+        }
     }
 
     /// Forgets `port`.
     pub fn remove_port(&mut self, port: Port) {
+        self.forget_port(port);
         self.said.remove(&port);
         self.remove_where(port, |_| true);
     }
@@ -342,6 +408,8 @@ impl ListenerTable {
         for key in heard {
             self.remove(key);
         }
+        self.queriers.clear();
+        self.rounds.restart();
     }
 
     /// Removes at most `budget` rows whose time is over, and returns how many.
@@ -354,39 +422,62 @@ impl ListenerTable {
             self.remove(key);
             removed += 1;
         }
+        while removed < budget
+            && let Some((vlan, protocol)) = self.queriers.expire(now)
+        {
+            self.rounds.ask(protocol, vlan);
+            removed += 1;
+        }
         removed
     }
 
-    /// When [`Self::expire`] has something to do.
+    /// When [`Self::expire`] has something to do, or is to be asked.
     pub fn next_expiry(&self) -> Option<Time> {
-        self.due.first().map(|(at, _)| *at)
+        if !self.is_on() {
+            return None;
+        }
+        let row = self.due.first().map(|(at, _)| *at);
+        let others = [self.queriers.next_expiry(), self.rounds.deadline()];
+        row.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Rows for display from `cursor` on (0 at first), at most `limit`, and the cursor to go on with.
     pub fn page(&self, now: Time, cursor: u32, limit: usize) -> (Vec<ListenerEntry>, Option<u32>) {
-        let mut rest = self.rows.iter().skip(cursor as usize);
-        let page = rest.by_ref().take(limit.max(1)).map(|(key, row)| {
+        let rows = self.rows.iter().map(|(key, row)| {
             let (vlan, heard) = match *key {
                 Key::Listener(vlan, group, _) => (vlan, Heard::Listener(group)),
                 Key::Router(vlan, protocol, _) => (vlan, Heard::Router(protocol)),
-                Key::Querier(vlan, protocol) => (vlan, Heard::Querier(protocol)),
             };
             ListenerEntry {
                 vlan,
                 heard,
-                port: key.port(),
+                port: Some(key.port()),
                 left: (row.until != Time::NEVER).then(|| row.until.since(now)),
             }
         });
+        let queriers = self.queriers.iter().map(|(vlan, querier)| {
+            let query = querier.query;
+            let (heard, next) = match querier.port {
+                Some(_) => (Heard::Querier(query), None),
+                None => (Heard::Ourselves(query), self.rounds.next_round(query.protocol())),
+            };
+            ListenerEntry {
+                vlan,
+                heard,
+                port: querier.port,
+                left: Some(next.unwrap_or(querier.until).since(now)),
+            }
+        });
+        let mut rest = rows.chain(queriers).skip(cursor as usize);
+        let page = rest.by_ref().take(limit.max(1));
         let page: Vec<ListenerEntry> = page.collect();
         let next = cursor.saturating_add(page.len() as u32);
         (page, rest.next().map(|_| next))
     }
 
     /// Whether that is something new. Something given is not overruled.
-    fn put(&mut self, since: Time, key: Key, until: Time) -> bool {
+    fn put(&mut self, key: Key, until: Time) -> bool {
         let mut row = Row {
-            since,
             until,
             told: Time::ZERO,
         };
@@ -395,12 +486,10 @@ impl ListenerTable {
                 return false;
             }
             self.due.remove(&(known.until, key));
-            (row.since, row.told) = (known.since, known.told);
+            row.told = known.told;
         } else {
             self.listeners += usize::from(matches!(key, Key::Listener(..)));
-            if let Some(port) = key.port() {
-                self.by_port.insert((port, key));
-            }
+            self.by_port.insert((key.port(), key));
         }
         if until != Time::NEVER {
             self.due.insert((until, key));
@@ -413,17 +502,16 @@ impl ListenerTable {
         let Some(row) = self.rows.remove(&key) else { return };
         self.due.remove(&(row.until, key));
         self.listeners -= usize::from(matches!(key, Key::Listener(..)));
-        if let Some(port) = key.port() {
-            self.by_port.remove(&(port, key));
-        }
+        self.by_port.remove(&(key.port(), key));
     }
 }
 
-const fn key(vlan: VlanId, heard: Heard, port: Port) -> Key {
+/// The key of somebody who listens, or of a router.
+const fn key(vlan: VlanId, heard: Heard, port: Port) -> Option<Key> {
     match heard {
-        Heard::Listener(group) => Key::Listener(vlan, group, port),
-        Heard::Router(protocol) => Key::Router(vlan, protocol, port),
-        Heard::Querier(protocol) => Key::Querier(vlan, protocol),
+        Heard::Listener(group) => Some(Key::Listener(vlan, group, port)),
+        Heard::Router(protocol) => Some(Key::Router(vlan, protocol, port)),
+        Heard::Querier(_) | Heard::Ourselves(_) => None,
     }
 }
 

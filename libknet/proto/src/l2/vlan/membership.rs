@@ -4,14 +4,20 @@
 //! VLANs are in one list. Who has a VLAN is in the list of those that have no other, or in one of those that have several: of
 //! these lists there are few, as many as different lines in the configuration.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::ops::Range;
 
-use super::{Switchport, VlanId, VlanRanges, contains};
+use super::{MAX_VLAN, Switchport, VlanId, VlanRanges, contains};
 use crate::{
     ids::{PeerId, Seat, WorkerId},
     l2::flood_list::{FloodList, Role},
 };
+
+/// Words of a bit for each VLAN.
+const WORDS: usize = 4096 / 64;
 
 /// The peers that are up, by the VLANs that they are in.
 #[derive(Debug)]
@@ -69,6 +75,25 @@ impl Membership {
             .all()
             .map(|worker| self.reached(vlan, Role::Tap, worker))
             .sum()
+    }
+
+    /// The VLANs that one of them names, at most `most` of the lowest numbers. Who may have all names none.
+    pub(in crate::l2) fn named(&self, most: usize) -> Vec<VlanId> {
+        let mut named = [0_u64; WORDS];
+        let access = self.access.keys().map(|vlan| (vlan.0, vlan.0));
+        let trunks = self.trunks.keys().filter(|ranges| ***ranges != [(1, MAX_VLAN)]);
+        let ranges = trunks.flat_map(|ranges| ranges.iter().copied()).chain(access);
+        for (first, last) in ranges {
+            for word in first / 64..=last / 64 {
+                let (low, high) = (first.max(word * 64) % 64, last.min(word * 64 + 63) % 64);
+                let bits = u64::MAX << low & u64::MAX >> (63 - high);
+                if let Some(named) = named.get_mut(usize::from(word)) {
+                    *named |= bits;
+                }
+            }
+        }
+        let is_named = |vlan: &u16| named[usize::from(vlan / 64)] >> (vlan % 64) & 1 == 1;
+        (1..=MAX_VLAN).filter(is_named).take(most).map(VlanId).collect()
     }
 
     fn lists(&self, vlan: VlanId) -> impl Iterator<Item = &Members> {

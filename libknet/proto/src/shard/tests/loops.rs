@@ -131,3 +131,64 @@ fn a_move_closes_nothing_and_nobody_can_make_it_seem_a_loop() {
     let macs = net.hosts[HUB].shards[0].interface_status().macs;
     assert_eq!(macs, 5, "four hosts and the one that moves");
 }
+
+/// Who says that there is no loop any more need not wait; who wants no guard has none.
+#[test]
+fn a_closed_port_is_opened_by_hand_and_nothing_is_closed_where_the_guard_is_off() {
+    use crate::config::DomainConfig;
+    for workers in [1, 2] {
+        let mut net = Net::hub(workers, 3);
+        net.introduce();
+        let shout = frame(BROADCAST, station(C), b"is anybody there?");
+        net.send(C, 0, &shout);
+        go_round(&mut net, (1, 2), 12);
+        assert!(closed_for(&net, 2).is_some());
+        let open = |net: &mut Net, only| {
+            let now = net.now;
+            for shard in &mut net.hosts[HUB].shards {
+                shard.open_ports(now, only);
+            }
+            net.exchange();
+        };
+        open(&mut net, Some(PeerId(0)));
+        assert!(closed_for(&net, 2).is_some(), "that was another one");
+        open(&mut net, Some(PeerId(1)));
+        assert_eq!(closed_for(&net, 2), None);
+        let opened = |e: &&Event| matches!(e, Event::LoopOpened { peer } if *peer == PeerId(1));
+        assert_eq!(net.hosts[HUB].events.iter().filter(opened).count(), 1);
+        net.take();
+        net.send(HUB, 0, &frame(BROADCAST, station(HUB), b"to all"));
+        let taken = net.take();
+        assert_eq!([1, 2].map(|host| payloads(&taken[host]).len()), [1, 1]);
+
+        // The loop is still there: it is found again, and is closed for no longer than the first time.
+        net.pass(Span::from_secs(200));
+        net.take();
+        net.send(C, 0, &shout);
+        go_round(&mut net, (1, 2), 12);
+        assert_eq!(
+            found(&net).last(),
+            Some(&(PeerId(1), Port::Peer(PeerId(0)), FIRST_HOLD))
+        );
+
+        let domain = DomainConfig {
+            loop_guard_off: true,
+            ..DomainConfig::default()
+        };
+        let now = net.now;
+        for shard in &mut net.hosts[HUB].shards {
+            shard.set_domain(now, &domain);
+        }
+        assert_eq!(closed_for(&net, 2), None);
+        net.pass(Span::from_secs(200));
+        net.take();
+        let before = found(&net).len();
+        for n in 0..6 {
+            net.send(1 + n % 2, 0, &frame(BROADCAST, station(9), b"it moves"));
+            net.now = net.now + Span::from_secs(2);
+        }
+        let mut written = net.take().into_iter().skip(1).take(2).flatten();
+        assert!(written.all(|w| loop_guard::nonce_of(&w.bytes).is_none()));
+        assert_eq!(found(&net).len(), before);
+    }
+}

@@ -14,5 +14,6 @@ mod news;
 mod opened;
 mod parcels;
 mod ports;
+mod querier;
 mod rig;
 mod vlan;

@@ -8,6 +8,7 @@ use crate::{
     ids::MacAddr,
     l2::{
         multicast::tests_frames as build,
+        source_guard::GuardRules,
         vlan::{Switchport, VlanId},
     },
 };
@@ -121,6 +122,59 @@ fn what_nobody_wants_is_counted() {
         shard.set_domain(net.now, &DomainConfig::default());
     }
     assert_eq!(heard(&mut net, ROUTER, &stream(ROUTER, GROUP)), [HUB, 1, 2, 3]);
+}
+
+/// What a peer forges that is to be no router is seen by nobody, and is counted.
+#[test]
+fn nobody_becomes_a_router_who_is_not_to_be_one() {
+    const FORGER: usize = 3;
+    for workers in 1..=3 {
+        let mut net = hub(workers);
+        let guard = GuardRules {
+            router_guard: true,
+            ..GuardRules::default()
+        };
+        let rules = PortRules {
+            guard: Some(Box::new(guard)),
+            ..PortRules::default()
+        };
+        let (now, forger) = (net.now, PeerId(FORGER as u16 - 1));
+        for shard in &mut net.hosts[HUB].shards {
+            let port = PortConfig {
+                spoke: true,
+                rules: rules.clone(),
+                ..PortConfig::default()
+            };
+            shard.set_port(now, forger, &port).unwrap();
+        }
+        let forged = [
+            build::igmp(0x11, [0; 4], &[]),
+            build::igmp(0x11, GROUP, &[]),
+            build::mld(130, [0; 16]),
+            build::pim(),
+        ];
+        for (n, frame) in forged.into_iter().enumerate() {
+            assert_eq!(heard(&mut net, FORGER, &from(FORGER, frame)), []);
+            let hub = &net.hosts[HUB];
+            assert_eq!(hub.drops(DropReason::RouterGuard), n as u64 + 1);
+            let seen = hub.shards.iter().map(|shard| shard.peer_status(forger));
+            let seen = seen.flatten().map(|status| status.domain.guard.routers);
+            assert_eq!(seen.sum::<u64>(), n as u64 + 1);
+        }
+        assert!(
+            net.hosts[HUB]
+                .shards
+                .iter()
+                .all(|shard| shard.listeners_page(0, 9).0.is_empty())
+        );
+
+        // It listens as everybody may, and gets what it listens to and no more.
+        heard(&mut net, ROUTER, &query());
+        heard(&mut net, FORGER, &from(FORGER, build::igmp(0x16, GROUP, &[])));
+        net.pass(Span::from_secs(20));
+        assert_eq!(heard(&mut net, 2, &stream(2, GROUP)), [FORGER, ROUTER]);
+        assert_eq!(heard(&mut net, 2, &stream(2, [239, 9, 9, 9])), [ROUTER]);
+    }
 }
 
 /// Each VLAN has its own listeners, and a peer can be given as a router.

@@ -49,7 +49,7 @@ fn hosts_say_what_they_listen_to_in_all_versions() {
 
 #[test]
 fn who_asks_for_all_groups_and_who_is_a_router() {
-    let is_query = |frame: &[u8], of| matches!(Message::parse(frame), Some(Message::Query { protocol, .. }) if protocol == of);
+    let is_query = |frame: &[u8], of| matches!(Message::parse(frame), Some(Message::Query(query)) if query.protocol() == of);
     assert!(is_query(&build::igmp(0x11, [0; 4], &[]), Protocol::Igmp));
     assert!(
         is_query(&build::igmp(0x11, [0; 4], &[2, 125, 0, 0]), Protocol::Igmp),
@@ -67,17 +67,38 @@ fn who_asks_for_all_groups_and_who_is_a_router() {
 }
 
 #[test]
-fn long_times_are_written_with_an_exponent() {
-    let numbers = [
-        (127, 8),
-        (128, 8),
-        (255, 8),
-        (32_767, 16),
-        (32_768, 16),
-        (65_535, 16),
-    ];
-    let expanded = numbers.map(|(code, bits)| expanded(code, bits));
-    assert_eq!(expanded, [127, 128, 31_744, 32_767, 32_768, 8_387_584]);
+fn who_asks_says_how_often_and_how_long_there_is_to_answer() {
+    let asked = |frame: &[u8]| match Message::parse(frame) {
+        Some(Message::Query(query)) => (
+            query.version,
+            query.within.as_millis(),
+            query.interval.as_secs(),
+            query.robustness,
+        ),
+        other => panic!("{other:?}"),
+    };
+    let code = |code, more: &[u8]| {
+        let mut frame = build::igmp(0x11, [0; 4], more);
+        frame[35] = code;
+        build::finish_igmp(&mut frame);
+        asked(&frame)
+    };
+    assert_eq!(code(0, &[]), (1, 10_000, 125, 2));
+    assert_eq!(code(200, &[]), (2, 20_000, 125, 2), "no exponent in this version");
+    assert_eq!(code(100, &[2, 60, 0, 0]), (3, 10_000, 60, 2));
+    assert_eq!(code(0x8f, &[0x0b, 0x80, 0, 0]), (3, 24_800, 128, 3));
+    assert_eq!(
+        code(100, &[0, 0, 0, 0]),
+        (3, 10_000, 125, 2),
+        "as RFC 3376, 4.1.6 and 4.1.7"
+    );
+    assert_eq!(
+        code(255, &[7, 255, 0, 0]),
+        (3, 3_174_400, 3_600, 7),
+        "nor longer than is believed"
+    );
+    assert_eq!(code(255, &[2, 10, 0, 0]), (3, 10_000, 10, 2));
+    assert_eq!(asked(&build::mld(130, [0; 16])), (1, 0, 125, 2));
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn all_workers_know_the_same() {
         learn(&mut here, now, port, frame);
         let news = here.take_news();
         for news in &news {
-            there.hear(news);
+            there.hear(now, news);
         }
         assert_eq!(here.page(now, 0, 100), there.page(now, 0, 100));
         news.len()
