@@ -347,6 +347,7 @@ pub fn replay_window(bytes: &[u8]) {
     };
     let mut link_model = Seen {
         bits: CTRL_BITS,
+        begins_anywhere: true,
         ..Seen::default()
     };
     while let Some(op) = input.byte() {
@@ -385,6 +386,8 @@ struct Seen {
     next: u64,
     bits: u32,
     forgotten: u64,
+    /// What lies before the first one counts as seen.
+    begins_anywhere: bool,
 }
 
 impl Seen {
@@ -404,6 +407,9 @@ impl Seen {
 
     fn commit(&mut self, counter: u32) -> Result<(), DropReason> {
         self.check(counter)?;
+        if self.begins_anywhere && self.next == 0 {
+            self.forgotten = counter.into();
+        }
         self.counters.insert(counter);
         self.next = self.next.max(u64::from(counter) + 1);
         Ok(())

@@ -417,7 +417,7 @@ fn messages_name_the_place_and_the_remedy() {
             None,
             "shwo version",
             Some(
-                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, clear, write, copy, ... (19 more, see `?`); did you mean `show`?",
+                "  ^\n% Invalid input detected at '^' marker.\n  expected: show, find, ping, terminal, no, write, copy, enable, ... (19 more, see `?`); did you mean `show`?",
             ),
         ),
         (

@@ -165,8 +165,10 @@ mod tests {
         for name in ["dhcp_offer", "dhcpv6_reply"] {
             assert_eq!(role_of(&read(name)), Some(Role::DhcpServer), "{name}");
         }
-        for name in ["router_advertisement", "router_advertisement_in_pieces"] {
-            assert_eq!(role_of(&read(name)), Some(Role::Router), "{name}");
-        }
+        assert_eq!(role_of(&read("router_advertisement")), Some(Role::Router));
+        assert_eq!(
+            role_of(&read("router_advertisement_in_pieces")),
+            Some(Role::Hidden)
+        );
     }
 }
