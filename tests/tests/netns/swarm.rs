@@ -35,7 +35,10 @@ fn a_thousand_peers_join_and_the_hub_knows_each() -> Result<()> {
 #[test]
 fn a_hub_that_was_killed_gets_all_of_its_peers_back() -> Result<()> {
     needs_root!();
-    let report = swarm("storm", &["--peers", "300", "--links", "2", "--down", "1"])?;
+    let many = ["--peers", "300", "--links", "2", "--pool", "--down", "1"];
+    let report = swarm("storm", &many)?;
+    let leases = &report["findings"]["leases"];
+    assert!(leases["seconds_after_join"].is_number(), "{leases}");
     let storm = &report["findings"]["storm 1"];
     assert_eq!(storm["peer"]["count"], 300, "{storm}");
     Ok(())

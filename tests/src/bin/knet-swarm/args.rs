@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Links of each.
     #[arg(long, global = true, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub(crate) links: u8,
+    /// All peers are of a group with a pool: the hub gives each an address, and each takes it.
+    #[arg(long, global = true)]
+    pub(crate) pool: bool,
     /// How long it may take until all peers are up on all links.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) patience: u32,

@@ -9,6 +9,7 @@ use knet_proto::time::{Span, Time};
 use knet_tests::lab::{LabError, Result};
 
 use crate::{
+    args::Args,
     hub::{Hub, Started},
     network::PORT,
     swarm::{Counts, Swarm, now},
@@ -78,14 +79,18 @@ pub(crate) struct Course {
 
 impl Course {
     /// A hub that runs and knows all peers, none of which has joined but the witnesses.
-    pub(crate) fn start(peers: u32, links: u8, with_witnesses: bool) -> Result<Self> {
+    pub(crate) fn start(args: &Args) -> Result<Self> {
+        let (peers, links) = (args.peers(), args.links);
         let mut hub = Hub::new()?;
-        let swarm = Swarm::new(peers, links, hub.public_key(), PORT)?;
-        let witnesses = with_witnesses
+        let mut swarm = Swarm::new(peers, links, hub.public_key(), PORT)?;
+        swarm.take_addresses(args.pool);
+        let has_witnesses = args.mode.has_witnesses();
+        let witnesses = has_witnesses
             .then(|| Witnesses::start(links, hub.public_key()))
             .transpose()?;
         let others = witnesses.iter().flat_map(Witnesses::public_keys).copied();
-        let bytes = hub.configure(links, swarm.public_keys().chain((0..=u16::MAX).rev().zip(others)))?;
+        let all = swarm.public_keys().chain((0..=u16::MAX).rev().zip(others));
+        let bytes = hub.configure(links, args.pool, all)?;
         let began = Instant::now();
         let started = hub.start(|| {
             std::thread::sleep(Duration::from_millis(10));

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Its interface, and its name.
 pub(crate) const DEVICE: &str = "knet0";
 const HOSTNAME: &str = "hub";
+/// Addresses for all peers that there can be, and as many again.
+const POOL: &str = "10.64.0.0/15";
 
 /// The hub.
 pub(crate) struct Hub {
@@ -70,17 +72,29 @@ impl Hub {
         self.public_key
     }
 
-    /// Writes its configuration: `links` sockets, and these peers. Returns its length in bytes.
+    /// Writes its configuration: `links` sockets, and these peers, of a group with a pool if there is one. Returns its length in
+    /// bytes.
     pub(crate) fn configure(
         &self,
         links: u8,
+        pool: bool,
         peers: impl Iterator<Item = (u16, PublicKey)>,
     ) -> Result<usize> {
+        let group = pool.then(|| format!(" !\n peer-group swarm\n  spoke\n  ip pool {POOL}\n"));
+        let role = if pool { "group swarm" } else { "spoke" };
         let block = |(number, key): (u16, PublicKey)| {
             let key = base64_encode(key.as_bytes());
-            format!(" !\n peer p{number:05}\n  public-key {key}\n  spoke\n")
+            format!(" !\n peer p{number:05}\n  public-key {key}\n  {role}\n")
         };
-        self.configure_blocks(links, peers.map(block))
+        self.configure_blocks(links, group.into_iter().chain(peers.map(block)))
+    }
+
+    /// How many peers it has given an address.
+    pub(crate) fn leased(&self) -> Result<u64> {
+        let shown = self.daemon.show("show ip pool")?;
+        shown["ip_pools"][0]["leased"]
+            .as_u64()
+            .ok_or_else(|| LabError::new(format!("`show ip pool` printed other fields: {shown}")))
     }
 
     /// The same with the lines of each peer.

@@ -78,7 +78,7 @@ fn run(args: &Args) -> Result<bool> {
     if let Mode::Configure { called } = args.mode {
         return configure::run(args, called, &args.output);
     }
-    let mut course = Course::start(args.peers(), args.links, args.mode.has_witnesses())?;
+    let mut course = Course::start(args)?;
     let mut findings = Findings::default();
     let played = modes::play(&mut course, args, &mut findings);
     if let Err(error) = &played {

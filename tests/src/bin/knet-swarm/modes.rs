@@ -1,12 +1,12 @@
 //! What the swarm does in each mode, and what is made of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use knet_proto::{
     rng::{Entropy, SeededEntropy},
     time::{Span, Time},
 };
-use knet_tests::lab::Result;
+use knet_tests::lab::{LabError, Result};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -72,6 +72,9 @@ fn play_mode(course: &mut Course, args: &Args, findings: &mut Findings) -> Resul
     let began = now();
     let phase = join(course, args, rate)?;
     tell_join(course, findings, "join", &phase, began);
+    if args.pool {
+        wait_for_leases(course, args, findings)?;
+    }
     match args.mode {
         Mode::Join { .. } => tell_commands(course, findings)?,
         Mode::Storm { times, down } => storm(course, args, findings, times, down)?,
@@ -99,6 +102,35 @@ fn play_mode(course: &mut Course, args: &Args, findings: &mut Findings) -> Resul
         Mode::Configure { .. } => {}
     }
     Ok(())
+}
+
+/// Until each has been given an address. Whether it has taken it is not looked at.
+fn wait_for_leases(course: &mut Course, args: &Args, findings: &mut Findings) -> Result<()> {
+    let (wanted, began) = (args.peers() - u32::from(comes_later(args)), Instant::now());
+    let before = course.hub.usage().unwrap_or_default();
+    loop {
+        let leased = course.hub.leased()?;
+        let passed = began.elapsed().as_secs_f64();
+        if leased >= u64::from(wanted) {
+            let used = course.hub.usage().unwrap_or_default();
+            let cpu = (used.cpu.saturating_sub(before.cpu)).as_secs_f64();
+            findings.add(
+                "leases",
+                json!({ "seconds_after_join": passed, "hub_cpu_seconds": cpu, "hub_mib": used.mib() }),
+                format!(
+                    "pool: all {leased} have been given an address {passed:.2} s after the last has joined, {cpu:.2} s of the hub's processor time, {:.0} MiB",
+                    used.mib()
+                ),
+            );
+            return Ok(());
+        }
+        if passed > f64::from(args.patience) {
+            return Err(LabError::new(format!(
+                "{leased} of {wanted} peers have been given an address after {passed:.0} s"
+            )));
+        }
+        wait(course, "leases", 1)?;
+    }
 }
 
 fn patience(args: &Args) -> Duration {

@@ -50,6 +50,8 @@ pub(crate) struct Swarm {
     peers: Vec<Peer>,
     hub: PublicKey,
     links: u8,
+    /// They take addresses of their TAPs from the hub.
+    takes: bool,
     /// Whose session has this index at the hub.
     by_index: HashMap<u32, u16>,
     awake: Time,
@@ -119,6 +121,7 @@ impl Swarm {
             peers: vec![Peer::default(); count as usize],
             hub,
             links,
+            takes: false,
             by_index: HashMap::new(),
             awake: now(),
             counts: Counts::default(),
@@ -126,6 +129,11 @@ impl Swarm {
             done: Vec::new(),
             overheard: Vec::new(),
         })
+    }
+
+    /// Whether those that join from now on take addresses from the hub.
+    pub(crate) fn take_addresses(&mut self, takes: bool) {
+        self.takes = takes;
     }
 
     /// How many peers there are, joined or not.
@@ -190,7 +198,7 @@ impl Swarm {
             links: LinkId::all().take(self.links.into()).map(link).collect(),
             opened: LinkConfigs::default(),
             gives: AddressList::default(),
-            takes: false,
+            takes: self.takes,
         };
         // Fails only where static addresses are taken, and there are none.
         let _ = self.shard.set_peer(now, PeerId(number), config);
