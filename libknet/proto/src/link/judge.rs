@@ -319,18 +319,19 @@ impl Link {
         if self.turn(now, probes).is_none() {
             return (None, ping);
         }
+        let unanswered = self.missed > 0;
+        if unanswered {
+            self.tally = 0;
+        }
+        self.missed += 1;
         let mut pause = if self.tally >= self.pongs_needed() {
             SLOW_PROBE
         } else {
             Span::from_millis(20)
         };
-        if self.missed > 0 {
-            self.tally = 0;
-            if around.alone {
-                pause = self.among_the_sick(around, pause);
-            }
+        if unanswered && around.alone {
+            pause = self.among_the_sick(around, pause);
         }
-        self.missed += 1;
         self.step_at = now + pause.max(self.report_timeout());
         (None, Some(PingDue::PROBE))
     }
@@ -342,4 +343,38 @@ fn jittered(interval: Span, entropy: &mut dyn Entropy) -> Span {
     let spread = interval.times(15).divided_by(100);
     let pause = interval.times(95).divided_by(100) + Span::from_nanos(entropy.below(spread.as_nanos()));
     pause.min(ANNOUNCEABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::tests::link;
+
+    /// A link that has answered often enough waits for its hold-down at leisure, until an answer is missing.
+    #[test]
+    fn a_link_that_waits_is_asked_again_at_once_where_an_answer_is_missing() {
+        let around = Surroundings {
+            alone: true,
+            sick: 1,
+            peer_heard: Time::ZERO,
+            driver: true,
+        };
+        let pause = |missed: u8, least_interval: Span| {
+            let mut link = link();
+            for _ in 0..50 {
+                link.rtt.sample(Span::from_millis(1));
+            }
+            link.keep_apart(least_interval);
+            (link.state, link.tally, link.missed) = (LinkState::Probing, u8::MAX, missed);
+            link.step_at = Time::ZERO;
+            let (_, probe) = link.judge_probing(Time::ZERO, &around, &mut ProbeQueue::default(), None);
+            assert_eq!(probe, Some(PingDue::PROBE));
+            link.step_at.since(Time::ZERO)
+        };
+        assert_eq!(pause(0, Span::ZERO), SLOW_PROBE);
+        assert!(pause(1, Span::ZERO) < SLOW_PROBE.divided_by(4));
+        let crowd = Span::from_secs(4);
+        assert_eq!(pause(0, crowd), SLOW_PROBE);
+        assert_eq!(pause(1, crowd), crowd);
+    }
 }
