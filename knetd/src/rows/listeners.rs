@@ -14,21 +14,16 @@ use crate::overlay::Overlay;
 
 /// A row of `show ip igmp snooping` or `show ipv6 mld snooping`.
 pub(crate) fn listener(interface: &str, overlay: &Overlay, entry: &ListenerEntry) -> ListenerRow {
-    let (role, protocol) = match entry.heard {
-        Heard::Listener(group) => ("listener", Protocol::of(group)),
-        Heard::Router(protocol) => ("router", protocol),
-        Heard::Querier(query) | Heard::Ourselves(query) => ("querier", query.protocol()),
-    };
-    let (group, query) = match entry.heard {
-        Heard::Listener(group) => (Some(group.to_string()), None),
-        Heard::Router(_) => (None, None),
-        Heard::Querier(query) | Heard::Ourselves(query) => (None, Some(query)),
+    let (role, protocol, group, query) = match entry.heard {
+        Heard::Listener(group) => ("listener", Protocol::of(group), Some(group), None),
+        Heard::Router(protocol) => ("router", protocol, None, None),
+        Heard::Querier(query) | Heard::Ourselves(query) => ("querier", query.protocol(), None, Some(query)),
     };
     ListenerRow {
         interface: interface.into(),
         role: role.into(),
         ipv6: protocol == Protocol::Mld,
-        group,
+        group: group.map(|group| group.to_string()),
         vlan: known(entry.vlan),
         peer: entry.port.and_then(|port| peer_at(overlay, port)),
         left_ms: entry.left.map(Span::as_millis),

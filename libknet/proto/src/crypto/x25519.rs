@@ -81,6 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{assembly, portable};
+    use crate::crypto::tests::hex_array;
 
     /// Numbers at which a reduction modulo 2^255 - 19, or a limb of a number, may go wrong: 32 bytes that are mostly all ones or
     /// all zeros, and end close to p, to zero or to a power of two.
@@ -118,15 +119,9 @@ mod tests {
     /// Both are there to be tested: with the test above passing because one of them is never called, nobody would notice.
     #[test]
     fn rfc_7748_by_each() {
-        let scalar = crate::crypto::tests::hex_array(
-            "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
-        );
-        let u = crate::crypto::tests::hex_array(
-            "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
-        );
-        let shared = crate::crypto::tests::hex_array(
-            "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
-        );
+        let scalar = hex_array("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
+        let u = hex_array("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
+        let shared = hex_array("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
         assert_eq!(*portable::times(&scalar, &u).unwrap(), shared);
         if assembly::is_supported() {
             assert_eq!(*assembly::times(&scalar, &u).unwrap(), shared);

@@ -34,8 +34,7 @@
 )]
 
 mod limits;
-
-use core::num::NonZeroU16;
+mod search;
 
 use crate::{
     on_demand::OnDemand,
@@ -43,6 +42,7 @@ use crate::{
 };
 pub use limits::{LimitReason, Limits, base, floor};
 use limits::{PackedLimits, headers};
+use search::{Pending, Search, Size};
 
 /// Probes of one size that go unanswered before it is taken not to pass (RFC 8899 section 5.1.2).
 pub const MAX_PROBES: u8 = 3;
@@ -69,8 +69,6 @@ const PROBE_BURST: u64 = 16;
 const RUNGS: [u16; 7] = [1_280, 1_400, 1_420, 1_472, 1_492, 1_500, 9_000];
 /// The search ends when it knows the size to within this.
 const RESOLUTION: u16 = 8;
-/// Probes whose acknowledgement is accepted even if it is late.
-const REMEMBERED: usize = 4;
 
 /// A probe to be sent now, as [`crate::wire::control_record::Record::PmtuProbe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,93 +101,6 @@ pub struct PathMtu {
     search: OnDemand<Search>,
 }
 
-/// The search for a better size, and what it has found to be too large.
-#[derive(Clone, Debug)]
-struct Search {
-    /// The limit is to be tried once before anything else.
-    leap: bool,
-    active: bool,
-    /// So many times the pause before a larger size is tried again has doubled.
-    raise_doublings: u8,
-    /// The smallest size above the current one that is taken not to pass.
-    refused: Size,
-    /// What did not pass last time: the first to try in this search.
-    retry: Size,
-    /// The proven size that stopped passing.
-    hole: Size,
-    pending: Option<Pending>,
-    /// The sizes of the last probes whose acknowledgement is still accepted, the latest first: their ids are those before
-    /// the next one.
-    sent: [Size; REMEMBERED],
-    /// Probes are paid for up to then.
-    paid: Time,
-    raise_at: Time,
-}
-
-impl Default for Search {
-    fn default() -> Self {
-        Self {
-            leap: false,
-            active: false,
-            raise_doublings: 0,
-            refused: Size::NONE,
-            retry: Size::NONE,
-            hole: Size::NONE,
-            pending: None,
-            sent: [Size::NONE; REMEMBERED],
-            paid: Time::ZERO,
-            raise_at: Time::NEVER,
-        }
-    }
-}
-
-impl Search {
-    fn again(&mut self) {
-        self.active = true;
-        let refused = core::mem::take(&mut self.refused);
-        if refused.get().is_some() {
-            self.retry = refused;
-        }
-    }
-}
-
-/// A size, or none, which is 0, in the room of one.
-#[derive(Clone, Copy, Debug, Default)]
-struct Size(Option<NonZeroU16>);
-
-impl Size {
-    const NONE: Self = Self(None);
-
-    const fn of(size: u16) -> Self {
-        Self(NonZeroU16::new(size))
-    }
-
-    fn get(self) -> Option<u16> {
-        self.0.map(NonZeroU16::get)
-    }
-
-    fn filter(self, keep: impl Fn(u16) -> bool) -> Self {
-        Self(self.0.filter(|size| keep(size.get())))
-    }
-}
-
-/// The probe that waits for its answer.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    size: u16,
-    tries: u8,
-    /// Nothing follows from it if it is not answered.
-    leap: bool,
-    answer_by: Time,
-}
-
-impl Pending {
-    /// Whether it is not sent again.
-    const fn is_last(&self) -> bool {
-        self.leap || self.tries >= MAX_PROBES
-    }
-}
-
 impl PathMtu {
     /// A link whose path nothing is known of.
     pub fn new(now: Time, ipv6: bool, limits: Limits) -> Self {
@@ -217,7 +128,7 @@ impl PathMtu {
         self.measured = false;
         self.used = false;
         self.confirmed = now;
-        let paid = self.search.get().map_or(Time::ZERO, |search| search.paid);
+        let paid = self.paid();
         *self.search.make() = Search {
             leap: true,
             active: true,
@@ -484,9 +395,13 @@ impl PathMtu {
         floor(self.ipv6).min(self.limit())
     }
 
+    /// Up to when probes are paid for.
+    fn paid(&self) -> Time {
+        self.search.get().map_or(Time::ZERO, |search| search.paid)
+    }
+
     fn allowed_at(&self) -> Time {
-        let paid = self.search.get().map_or(Time::ZERO, |search| search.paid);
-        paid - PROBE_INTERVAL.times(PROBE_BURST.saturating_sub(1))
+        self.paid() - PROBE_INTERVAL.times(PROBE_BURST.saturating_sub(1))
     }
 
     fn confirm_at(&self) -> Time {

@@ -14,15 +14,15 @@ use crate::{
 };
 
 const ROUTER: usize = 4;
-const GROUP: [u8; 4] = [239, 1, 2, 3];
+pub(super) const GROUP: [u8; 4] = [239, 1, 2, 3];
 
 /// Of the station behind a host.
-fn from(host: usize, mut frame: Vec<u8>) -> Vec<u8> {
+pub(super) fn from(host: usize, mut frame: Vec<u8>) -> Vec<u8> {
     frame[6..12].copy_from_slice(&station(host).0);
     frame
 }
 
-fn stream(host: usize, group: [u8; 4]) -> Vec<u8> {
+pub(super) fn stream(host: usize, group: [u8; 4]) -> Vec<u8> {
     // Not IGMP, but to the same group.
     let mut frame = from(host, build::igmp(0x16, group, &[]));
     frame[23] = 17;
@@ -48,7 +48,7 @@ fn hub(workers: u8) -> Net {
 }
 
 /// Who gets a frame of this host.
-fn heard(net: &mut Net, host: usize, frame: &[u8]) -> Vec<usize> {
+pub(super) fn heard(net: &mut Net, host: usize, frame: &[u8]) -> Vec<usize> {
     net.send(host, 0, frame);
     let written = net.take();
     let hosts = written.iter().enumerate();

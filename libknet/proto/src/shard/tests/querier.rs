@@ -2,7 +2,11 @@
 
 use std::{net::Ipv4Addr, vec, vec::Vec};
 
-use super::{super::*, rig::*};
+use super::{
+    super::*,
+    multicast::{GROUP, from, stream},
+    rig::*,
+};
 use crate::{
     config::{DomainConfig, PortConfig, PortRules, QuerierConfig},
     l2::{
@@ -16,7 +20,6 @@ use crate::{
     },
 };
 
-const GROUP: [u8; 4] = [239, 1, 2, 3];
 const OTHER: [u8; 4] = [239, 1, 2, 4];
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const INTERVAL: Span = Span::from_secs(100);
@@ -79,30 +82,13 @@ fn times(queries: &[(u64, Query)], protocol: Protocol) -> Vec<u64> {
     of.map(|(at, _)| *at).collect()
 }
 
-fn from(host: usize, mut frame: Vec<u8>) -> Vec<u8> {
-    frame[6..12].copy_from_slice(&station(host).0);
-    frame
-}
-
-fn stream(host: usize, group: [u8; 4]) -> Vec<u8> {
-    let mut frame = from(host, build::igmp(0x16, group, &[]));
-    frame[23] = 17;
-    frame
-}
-
 fn join(host: usize) -> Vec<u8> {
     from(host, build::igmp_records(&[(2, GROUP, 0)]))
 }
 
 fn heard(net: &mut Net, host: usize, frame: &[u8]) -> Vec<usize> {
     net.take();
-    net.send(host, 0, frame);
-    let written = net.take();
-    let hosts = written.iter().enumerate();
-    hosts
-        .filter(|(_, w)| !w.is_empty())
-        .map(|(host, _)| host)
-        .collect()
+    super::multicast::heard(net, host, frame)
 }
 
 fn ours(net: &Net) -> Vec<usize> {
