@@ -470,6 +470,7 @@ mod tests {
             send: key(send),
             receive: key(receive),
             path,
+            proven: false,
             hb_min_ms: 0,
             observed: None,
             reply: None,

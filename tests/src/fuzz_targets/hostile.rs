@@ -267,6 +267,7 @@ impl Attack {
             send: direction(1),
             receive: direction(2),
             path: path(0),
+            proven: false,
             hb_min_ms: 0,
             observed: None,
             reply: None,

@@ -68,6 +68,8 @@ pub struct Setup {
     pub workers: Workers,
     /// No host wants heartbeats closer together than this, in ms, as a hub of tens of thousands does not.
     pub heartbeats_apart_ms: u16,
+    /// So many handshakes wait at each host, as it thinks: from 128 on it wants cookies.
+    pub handshakes_waiting: usize,
 }
 
 impl Default for Setup {
@@ -80,6 +82,7 @@ impl Default for Setup {
             hubs: 0,
             workers: Workers::ONE,
             heartbeats_apart_ms: 0,
+            handshakes_waiting: 0,
         }
     }
 }
@@ -178,11 +181,7 @@ impl World {
             setup,
         };
         for n in 0..world.setup.nodes {
-            let node = Node::new(
-                &mut world.rng,
-                world.setup.workers,
-                world.setup.heartbeats_apart_ms,
-            );
+            let node = Node::new(&mut world.rng, &world.setup);
             world.nodes.push(node);
             for l in 0..world.setup.links {
                 world.network.attach(n, l);

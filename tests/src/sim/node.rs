@@ -18,7 +18,7 @@ use knet_proto::{
     wire::header::TransportHeader,
 };
 
-use super::{SHORT, mail::Mail, steps::What};
+use super::{SHORT, Setup, mail::Mail, steps::What};
 
 /// One life of the process on a host.
 pub(super) struct Life {
@@ -36,8 +36,9 @@ pub(super) struct Life {
 pub(super) struct Node {
     key: PrivateKey,
     workers: Workers,
-    /// As its hosts were set up.
+    /// These two as the hosts were set up.
     heartbeats_apart_ms: u16,
+    handshakes_waiting: usize,
     life: Option<Life>,
     lives: u32,
     /// By worker: since when it stands still, what has come for it meanwhile, and when it is to be woken.
@@ -140,12 +141,13 @@ impl Life {
 }
 
 impl Node {
-    pub(super) fn new(rng: &mut dyn Entropy, workers: Workers, heartbeats_apart_ms: u16) -> Self {
-        let key = PrivateKey::generate(rng);
+    pub(super) fn new(rng: &mut dyn Entropy, setup: &Setup) -> Self {
+        let (key, workers) = (PrivateKey::generate(rng), setup.workers);
         Self {
             key,
             workers,
-            heartbeats_apart_ms,
+            heartbeats_apart_ms: setup.heartbeats_apart_ms,
+            handshakes_waiting: setup.handshakes_waiting,
             life: None,
             lives: 0,
             turns: workers.all().map(|_| Turn::default()).collect(),
@@ -275,7 +277,8 @@ impl Node {
         let seconds = 1_800_000_000 + (now.as_nanos() / 1_000_000_000) as i64 + self.wall_offset;
         let wall = WallClock::from_unix(seconds, (now.as_nanos() % 1_000_000_000) as u32);
         if let Some(life) = self.life.as_mut() {
-            life.handshaker.handle(now, wall, 0, input, &mut out);
+            life.handshaker
+                .handle(now, wall, self.handshakes_waiting, input, &mut out);
         }
         out
     }

@@ -235,7 +235,7 @@ impl Handshaker {
         }
     }
 
-    /// Erases what has come to its end: attempts and cached answers after 5 s, cookie secrets. Every
+    /// Erases what has come to its end: attempts after 8 s, cached answers after 5, cookie secrets. Every
     /// [`Self::handle`] does it too; call it once a second or so while there is no input.
     pub fn expire(&mut self, now: Time) {
         self.cookies.rotate(&mut *self.entropy, now);

@@ -31,8 +31,9 @@ use crate::{
     },
 };
 
-/// How long a first message may be answered.
-const ATTEMPT_LIFETIME: Span = Span::from_secs(5);
+/// How long a first message may be answered: its last copy leaves before [`REPEATED_FOR`], and may wait for three seconds and
+/// more where all peers of a hub come back at once. An answer that is none any more has cost the hub an exchange of keys.
+const ATTEMPT_LIFETIME: Span = Span::from_secs(8);
 /// A first message goes out again, as it was, for so long after it was made. Whoever has answered it answers a copy in
 /// that time too, without a new exchange of keys; an older one is not taken twice, or its answer comes too late.
 const REPEATED_FOR: Span = Span::from_millis(4_500);
@@ -262,6 +263,7 @@ impl Handshaker {
             send: direction_key(&split.initiator_to_responder, payload.suite),
             receive: direction_key(&split.responder_to_initiator, payload.suite),
             path,
+            proven: false,
             hb_min_ms: payload.hb_min_ms,
             observed: observed(payload.observed_address, payload.observed_port),
             reply: None,

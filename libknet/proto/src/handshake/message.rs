@@ -39,7 +39,7 @@ pub enum Input {
     /// in use until each is released.
     RemovePeer(PeerId),
     /// Begin a handshake with this peer now, over all of these paths. Sent again for each retry; an older
-    /// attempt that is still unanswered stays valid until it is 5 s old or two newer ones exist.
+    /// attempt that is still unanswered stays valid until it is 8 s old or two newer ones exist.
     Start {
         /// Whom to greet.
         peer: PeerId,
@@ -216,6 +216,8 @@ pub struct NewSession {
     /// The path on which the message that completed the handshake arrived. For the initiator this path is
     /// proven to work both ways.
     pub path: Path,
+    /// That message carried a cookie of ours: whoever sent it receives at the remote address of `path` (responder only).
+    pub proven: bool,
     /// The shortest heartbeat interval that the responder wishes for, in ms (initiator only, else 0).
     pub hb_min_ms: u16,
     /// Our own address as the responder saw it (initiator only).

@@ -211,6 +211,7 @@ impl Handshaker {
             our_index,
             version,
             suite,
+            proven,
         };
         let answered = self.accept(&accepted, noise, &init, &offer, path);
         let (session, bytes) = match answered {
@@ -336,6 +337,7 @@ impl Handshaker {
             send: direction_key(&split.responder_to_initiator, accepted.suite),
             receive: direction_key(&split.initiator_to_responder, accepted.suite),
             path,
+            proven: accepted.proven,
             hb_min_ms: 0,
             observed: None,
             reply: Some((path, bytes.to_vec())),
@@ -380,6 +382,8 @@ struct Accepted {
     our_index: ReceiverIndex,
     version: u8,
     suite: Suite,
+    /// Its sender receives where it came from.
+    proven: bool,
 }
 
 /// The common one, AES-256-GCM rather than ChaCha20-Poly1305: it is offered only by who has the hardware for it.

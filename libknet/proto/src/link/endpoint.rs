@@ -152,6 +152,17 @@ impl Endpoint {
         Arrival::Elsewhere
     }
 
+    /// A datagram came from `path`. If that is `proven`, an address that the peer has been shown to receive at, and the link
+    /// leads nowhere yet, it leads there from now on. Returns whether that is so.
+    pub fn begins_at(&mut self, proven: &Path, path: &Path) -> bool {
+        let begins = !self.is_known() && same(proven, path);
+        if begins {
+            self.moves.clear();
+            self.current = Some(PackedPath::from(*path));
+        }
+        begins
+    }
+
     /// A datagram with the highest counter so far came from `path`, which is not the address in use.
     /// Returns the challenges to send, if a validation is due.
     pub fn challenge(
@@ -306,6 +317,20 @@ mod tests {
     }
 
     /// Each move has everything measured anew, and what is under way sent again.
+    #[test]
+    fn it_begins_at_a_proven_address_where_it_leads_nowhere_and_only_then() {
+        let (a, b) = (path("192.0.2.1:1000"), path("192.0.2.2:1000"));
+        let mut rng = SeededEntropy::new([1; 32]);
+        let mut e = dynamic();
+        let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
+        assert!(!e.begins_at(&b, &a), "another address has been proven");
+        assert!(e.begins_at(&a, &a) && e.current() == Some(a));
+        assert!(e.response(&a, &c.token).is_none(), "nobody is asked any more");
+        assert!(!e.begins_at(&b, &b) && e.current() == Some(a));
+        let mut home = pinned_to(a);
+        assert!(!home.begins_at(&b, &b) && home.current() == Some(a));
+    }
+
     #[test]
     fn a_peer_that_moves_all_the_time_moves_ten_times_a_second() {
         let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));

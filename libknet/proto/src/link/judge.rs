@@ -77,7 +77,7 @@ impl Link {
         if self.receiving {
             at = at.min(self.deaf_at(driver));
         }
-        if self.state >= LinkState::Suspect {
+        if self.may_probe_mtu(driver) {
             at = at.min(self.mtu.deadline());
         }
         match self.state {
@@ -95,6 +95,13 @@ impl Link {
             _ => {}
         }
         at
+    }
+
+    /// Whether a probe of the path MTU makes sense. Who began the session (`driver`) waits for a first answer over this link:
+    /// until the peer knows where the link leads it takes nothing that comes over it, and a size that passes would have to be
+    /// searched for. (The peer knows that we take what it sends once it knows where to.)
+    pub fn may_probe_mtu(&self, driver: bool) -> bool {
+        self.state >= LinkState::Suspect && (!driver || self.rtt.srtt().is_some())
     }
 
     /// The earliest time at which the data sent so far can make this link suspect: all that the fast path

@@ -308,6 +308,11 @@ impl Link {
         self.last_proof > then
     }
 
+    /// Whether a probe waits for its answer.
+    pub const fn is_waiting(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether it is being probed and answers.
     pub fn answers(&self) -> bool {
         self.state == LinkState::Probing && self.tally > 0

@@ -44,7 +44,7 @@ use crate::{
 use addresses::Addresses;
 use hub::Attachments;
 use mirror_budget::MirrorBudget;
-use sessions::{Attempt, YOUNG};
+use sessions::{Attempt, Next, YOUNG};
 
 /// A peer.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub struct Peer {
     pub timer: Option<(TimerId, Time)>,
     previous: Option<Box<Session>>,
     current: Option<Box<Session>>,
-    next: Option<Box<Session>>,
+    next: Option<Box<Next>>,
     links: [Option<Box<Link>>; MAX_LINKS],
     /// Where they lead, as the shard has noted it down; none beyond the last that has ever led anywhere.
     pub places: Vec<Option<Place>>,
@@ -269,7 +269,8 @@ impl Peer {
 
     /// The indices by which it knows our sessions with it.
     pub fn their_indices(&self) -> [Option<ReceiverIndex>; 3] {
-        [&self.current, &self.previous, &self.next].map(|s| s.as_ref().map(|s| s.their_index()))
+        let next = self.next.as_ref().map(|next| &next.session);
+        [self.current.as_ref(), self.previous.as_ref(), next].map(|s| s.map(|s| s.their_index()))
     }
 
     /// The state of each of its links.

@@ -33,8 +33,8 @@ pub(super) fn carries(datagram: usize) -> u16 {
 impl Peer {
     /// Sends the probe of the path MTU of `id` that is due, if one is.
     pub(super) fn probe_mtu(&mut self, env: &mut Env, id: LinkId) {
-        let now = env.now;
-        let Some(link) = self.link_mut(id).filter(|l| l.state() >= LinkState::Suspect) else {
+        let (now, driver) = (env.now, self.drives());
+        let Some(link) = self.link_mut(id).filter(|l| l.may_probe_mtu(driver)) else {
             return;
         };
         let (srtt, rt) = (link.rtt.srtt(), link.report_timeout());

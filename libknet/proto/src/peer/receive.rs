@@ -124,9 +124,10 @@ impl Peer {
             Ok(records) => records,
             Err(reason) => return env.drop(reason),
         };
-        if which == Which::Next {
-            self.promote(env);
-        }
+        let proven = match which {
+            Which::Next => self.promote(env),
+            Which::Previous | Which::Current => None,
+        };
         if self.link(link).is_none() {
             if !self.config.accepts_any_link() {
                 return env.drop(DropReason::LinkUnknown);
@@ -138,28 +139,30 @@ impl Peer {
             return env.drop(DropReason::LinkUnknown);
         }
         match l.endpoint.arrival(path) {
-            Arrival::WrongSocket => env.drop(DropReason::LinkMismatch),
+            Arrival::WrongSocket => return env.drop(DropReason::LinkMismatch),
+            Arrival::Known => {}
+            Arrival::Adopted => self.path_moved(env, link, None, *path),
+            Arrival::Elsewhere if proven.is_some_and(|proven| l.endpoint.begins_at(&proven, path)) => {
+                self.path_moved(env, link, None, *path);
+            }
+            Arrival::Elsewhere if self.follow(env, link, path, records.clone()) => {}
             Arrival::Elsewhere => {
                 if self.receive_elsewhere(env, link, path, bytes, newest, records) {
                     self.accept_ctrl(header);
                 } else {
-                    // Whoever copies what passes and is faster than it must not take its counter away.
+                    // Whoever copies what passes and is faster must not take its counter away.
                     env.drop(DropReason::LinkMismatch);
                 }
-            }
-            arrival @ (Arrival::Known | Arrival::Adopted) => {
-                if arrival == Arrival::Adopted {
-                    self.path_moved(env, link, None, *path);
-                }
-                self.accept_ctrl(header);
-                self.heard_on(env, Some(link), bytes);
-                if let Some(l) = self.link_mut(link) {
-                    l.control_arrived(env.now, !newest);
-                }
-                self.receive_records(env, link, path, serial, records);
-                self.judge_what_was_learned(env, link);
+                return;
             }
         }
+        self.accept_ctrl(header);
+        self.heard_on(env, Some(link), bytes);
+        if let Some(l) = self.link_mut(link) {
+            l.control_arrived(env.now, !newest);
+        }
+        self.receive_records(env, link, path, serial, records);
+        self.judge_what_was_learned(env, link);
     }
 
     fn accept_ctrl(&mut self, header: &TransportHeader) {
@@ -185,8 +188,30 @@ impl Peer {
         }
     }
 
+    /// If `records` answer our challenge from `path`, `link` leads there from now on. Returns whether that is so.
+    fn follow(
+        &mut self,
+        env: &mut Env,
+        link: LinkId,
+        path: &Path,
+        records: control_record::Records<'_>,
+    ) -> bool {
+        let Some(l) = self.link_mut(link) else {
+            return false;
+        };
+        let response = |record| match record {
+            Record::PathResponse(token) => l.endpoint.response(path, &token),
+            _ => None,
+        };
+        let Some(from) = records.into_iter().find_map(response) else {
+            return false;
+        };
+        self.path_moved(env, link, from, *path);
+        true
+    }
+
     /// A control datagram of `link` from an address that is not the link's: only challenges count. Returns whether it
-    /// had one, or the answer to ours.
+    /// had one.
     fn receive_elsewhere(
         &mut self,
         env: &mut Env,
@@ -198,30 +223,18 @@ impl Peer {
     ) -> bool {
         let mut challenged = false;
         for record in records {
-            match record {
-                Record::PathResponse(token) => {
-                    let Some(l) = self.link_mut(link) else {
-                        return false;
-                    };
-                    if let Some(from) = l.endpoint.response(path, &token) {
-                        self.path_moved(env, link, from, *path);
-                        return true;
-                    }
-                }
-                Record::PathChallenge(token) => {
-                    challenged = true;
-                    self.send_ctrl_to(env, link, *path, |out| {
-                        out.push(&Record::PathResponse(token));
-                    });
-                }
-                _ => {}
+            if let Record::PathChallenge(token) = record {
+                challenged = true;
+                self.send_ctrl_to(env, link, *path, |out| {
+                    out.push(&Record::PathResponse(token));
+                });
             }
         }
         if !newest {
             return challenged;
         }
         let Some(l) = self.link_mut(link) else {
-            return false;
+            return challenged;
         };
         let Some(challenge) = l.endpoint.challenge(env.now, path, bytes, &mut *env.entropy) else {
             return challenged;
@@ -261,9 +274,7 @@ impl Peer {
                 Record::Ping(ping) => self.receive_ping(env, link, &ping),
                 Record::Pong(pong) => self.receive_pong(env, link, &pong, arrived),
                 Record::LinkState(state) => self.receive_link_state(env, link, state),
-                Record::PathChallenge(token) => self.send_ctrl_to(env, link, *path, |out| {
-                    out.push(&Record::PathResponse(token));
-                }),
+                Record::PathChallenge(token) => self.answer_challenge(env, link, *path, token),
                 Record::PathResponse(token) => {
                     if let Some(l) = self.link_mut(link) {
                         l.endpoint.response(path, &token);
@@ -290,6 +301,20 @@ impl Peer {
                 Record::AddressesAck(changes) => self.addresses_acknowledged(changes),
             }
         }
+    }
+
+    /// Who challenges did not take what came from here before: a question that waits for its answer is asked again along with
+    /// the answer.
+    fn answer_challenge(&mut self, env: &mut Env, link: LinkId, path: Path, token: [u8; 16]) {
+        let now = env.now;
+        let waiting = self.link_mut(link).filter(|l| l.is_waiting());
+        let again = waiting.map(|l| l.ping(now, PingDue::HEARTBEAT, false));
+        self.send_ctrl_to(env, link, path, |out| {
+            out.push(&Record::PathResponse(token));
+            if let Some(ping) = again {
+                out.push(&Record::Ping(ping));
+            }
+        });
     }
 
     fn receive_ping(&mut self, env: &mut Env, link: LinkId, ping: &Ping) {
@@ -413,7 +438,7 @@ impl Peer {
         [
             (Which::Current, self.current.as_deref_mut()),
             (Which::Previous, self.previous.as_deref_mut()),
-            (Which::Next, self.next.as_deref_mut()),
+            (Which::Next, self.next.as_mut().map(|next| &mut *next.session)),
         ]
         .into_iter()
         .find_map(|(which, s)| s.filter(|s| s.our_index == index).map(|s| (which, s)))

@@ -393,7 +393,7 @@ impl Peer {
 
 impl Link {
     /// The PING that leaves now.
-    fn ping(&mut self, now: Time, due: PingDue, deferred: bool) -> Ping {
+    pub(super) fn ping(&mut self, now: Time, due: PingDue, deferred: bool) -> Ping {
         let Probe { id, tx_pkts, .. } = self.probe(now, deferred);
         Ping {
             id,

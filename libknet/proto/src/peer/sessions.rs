@@ -117,6 +117,14 @@ impl Attempt {
     }
 }
 
+/// A session that the peer has not used yet.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) session: Box<Session>,
+    /// Where the peer is known to receive: there it got the cookie with which it asked for the session.
+    proven: Option<Path>,
+}
+
 impl Peer {
     /// A handshake was completed: takes the session in. What makes the other side use it (`reply`) leaves
     /// right after.
@@ -137,17 +145,20 @@ impl Peer {
             Role::Initiator => {
                 self.adopt(env, session, Some(new.path));
             }
-            Role::Responder => release(env, self.next.replace(session)),
+            Role::Responder => {
+                let proven = new.proven.then_some(new.path);
+                let before = self.next.replace(Box::new(Next { session, proven }));
+                release(env, before.map(|next| next.session));
+            }
         }
     }
 
-    /// The first authentic datagram of `next` has come: the peer has its keys.
-    pub(super) fn promote(&mut self, env: &mut Env) {
-        let Some(mut session) = self.next.take() else {
-            return;
-        };
+    /// The first authentic datagram of `next` has come: the peer has its keys. Returns where it is known to receive.
+    pub(super) fn promote(&mut self, env: &mut Env) -> Option<Path> {
+        let Next { mut session, proven } = *self.next.take()?;
         session.confirmed = true;
         self.adopt(env, session, None);
+        proven
     }
 
     /// Makes `session` the one that is used, unless it crossed with a better one.
@@ -225,7 +236,8 @@ impl Peer {
     pub(super) fn end_session(&mut self, env: &mut Env, reason: SessionDownReason) {
         let was_up = self.is_up();
         self.keep_for_other_hub(env);
-        for session in [self.current.take(), self.previous.take(), self.next.take()] {
+        let next = self.next.take().map(|next| next.session);
+        for session in [self.current.take(), self.previous.take(), next] {
             release(env, session);
         }
         self.report_at = None;
@@ -257,9 +269,9 @@ impl Peer {
         if self
             .next
             .as_ref()
-            .is_some_and(|s| real.since(s.established) >= Span::from_secs(10))
+            .is_some_and(|n| real.since(n.session.established) >= Span::from_secs(10))
         {
-            release(env, self.next.take());
+            release(env, self.next.take().map(|next| next.session));
         }
         if let Some(session) = &self.current {
             if !session.is_alive(real) {
@@ -293,8 +305,8 @@ impl Peer {
         if let Some(ends) = self.previous_ends() {
             at = at.min(env.judged(ends));
         }
-        if let Some(s) = &self.next {
-            at = at.min(env.judged(s.established + Span::from_secs(10)));
+        if let Some(next) = &self.next {
+            at = at.min(env.judged(next.session.established + Span::from_secs(10)));
         }
         if let Some(s) = &self.current {
             at = at.min(env.judged(s.established + REJECT_AFTER));

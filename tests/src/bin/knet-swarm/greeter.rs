@@ -162,7 +162,9 @@ impl Greeter {
             }
             (peer, Input::Datagram { path, bytes })
         } else if let Some((peer, paths)) = self.starts.pop_front() {
-            self.waiting.remove(&peer);
+            if !self.waiting.remove(&peer) {
+                return;
+            }
             self.attempts += 1;
             (peer, start(peer, paths))
         } else {
@@ -184,6 +186,8 @@ impl Greeter {
                 // Two peers may have drawn the same index: the second one tries again.
                 Output::Session(mut session) => {
                     if self.indices.insert(session.our_index.0) {
+                        // On a machine of its own the peer would not have had to wait with that until now.
+                        self.waiting.remove(&peer);
                         engaged.until = now + KEEP_DONE;
                         self.order.push(Reverse((engaged.until, peer)));
                         session.peer = PeerId(peer);

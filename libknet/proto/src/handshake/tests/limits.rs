@@ -14,7 +14,7 @@ fn under_load_a_cookie_is_demanded_and_opens_the_door() {
     let (mut a, mut b) = pair();
     b.queue_depth = 127;
     let init = a.start(0, b.address);
-    session(b.receive(0, a.address, &init));
+    assert!(!session(b.receive(0, a.address, &init)).proven);
 
     b.queue_depth = 128;
     let init = a.start(1_000, b.address);
@@ -39,6 +39,7 @@ fn under_load_a_cookie_is_demanded_and_opens_the_door() {
         "identical but for MAC2"
     );
     let theirs = session(b.receive(1_250, a.address, &out[0].1));
+    assert!(theirs.proven, "it receives where the cookie went to");
     session(a.receive(1_250, b.address, &theirs.reply.unwrap().1));
 }
 

@@ -266,18 +266,18 @@ fn the_index_of_a_session_stays_in_use_until_it_is_released() {
 }
 
 #[test]
-fn an_attempt_ends_after_five_seconds() {
+fn an_attempt_ends_after_eight_seconds() {
     let (mut a, mut b) = pair();
     let init = a.start(0, b.address);
     let resp = sent(&b.receive(0, a.address, &init));
     assert_eq!(a.machine.indices.in_use(), 1);
     let mut other = a;
-    other.machine.expire(at(4_999));
+    other.machine.expire(at(7_999));
     assert_eq!(other.machine.indices.in_use(), 1);
-    other.machine.expire(at(5_000));
+    other.machine.expire(at(8_000));
     assert_eq!(other.machine.indices.in_use(), 0);
     assert_dropped(
-        &other.receive(5_000, b.address, &resp),
+        &other.receive(8_000, b.address, &resp),
         DropReason::HandshakeUnexpected,
     );
 }
