@@ -44,6 +44,17 @@ fn a_hub_that_was_killed_gets_all_of_its_peers_back() -> Result<()> {
     Ok(())
 }
 
+/// It has no word of any of them: each shows its certificate, before and after.
+#[test]
+fn a_hub_that_was_killed_knows_by_their_certificates_who_comes() -> Result<()> {
+    needs_root!();
+    let many = ["--peers", "300", "--links", "2", "--certificates", "--down", "1"];
+    let report = swarm("storm", &many)?;
+    let storm = &report["findings"]["storm 1"];
+    assert_eq!(storm["peer"]["count"], 300, "{storm}");
+    Ok(())
+}
+
 #[test]
 fn peers_that_come_and_go_leave_nothing_behind() -> Result<()> {
     needs_root!();

@@ -17,8 +17,9 @@ use crate::{
     token_bucket::{Rate, TokenBucket},
 };
 
-/// Credentials of strangers that are told of: so many of all of them together.
-pub const TOLD: Rate = Rate::new(1_000, 256);
+/// Credentials of strangers that are told of: so many of all of them together. Where many come at once they come in waves, as
+/// often as they try again.
+pub const TOLD: Rate = Rate::new(2_000, 1_024);
 /// A first message of a stranger is told of once in this span, however many copies of it come.
 const TOLD_FOR: Span = Span::from_secs(5);
 

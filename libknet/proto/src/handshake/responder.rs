@@ -55,7 +55,7 @@ const KEPT_FOR_FIRST: u64 = REPLIES.burst() / 2;
 /// Diffie-Hellman exchanges made for anybody (limits: row 7).
 const EXCHANGES: Rate = Rate::new(5_000, 256);
 /// Heartbeats that all peers together may send in a second, on the link that each uses (limits: row 24). With more than
-/// sixteen thousand peers they become rarer than the usual one per second.
+/// eight thousand peers they become rarer than the usual one per second.
 const HEARTBEATS_PER_SECOND: usize = 8_000;
 /// How long cookies are demanded after that was too little.
 const OVERLOAD: Span = Span::from_secs(1);

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// All peers are of a group with a pool: the hub gives each an address, and each takes it.
     #[arg(long, global = true)]
     pub(crate) pool: bool,
+    /// The hub knows no peer: each comes with a certificate.
+    #[arg(long, global = true)]
+    pub(crate) certificates: bool,
     /// How long it may take until all peers are up on all links.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub(crate) patience: u32,

@@ -10,6 +10,7 @@ use knet_tests::lab::{LabError, Result};
 
 use crate::{
     args::Args,
+    authority::Authority,
     hub::{Hub, Started},
     network::PORT,
     swarm::{Counts, Swarm, now},
@@ -82,22 +83,24 @@ impl Course {
     pub(crate) fn start(args: &Args) -> Result<Self> {
         let (peers, links) = (args.peers(), args.links);
         let mut hub = Hub::new()?;
-        let mut swarm = Swarm::new(peers, links, hub.public_key(), PORT)?;
+        let authority = args.certificates.then(Authority::new).transpose()?;
+        let mut swarm = Swarm::new(peers, links, hub.public_key(), PORT, authority.as_ref())?;
         swarm.take_addresses(args.pool);
         let has_witnesses = args.mode.has_witnesses();
         let witnesses = has_witnesses
             .then(|| Witnesses::start(links, hub.public_key()))
             .transpose()?;
         let others = witnesses.iter().flat_map(Witnesses::public_keys).copied();
-        let all = swarm.public_keys().chain((0..=u16::MAX).rev().zip(others));
-        let bytes = hub.configure(links, args.pool, all)?;
+        let known = swarm.public_keys().filter(|_| authority.is_none());
+        let all = known.chain((0..=u16::MAX).rev().zip(others));
+        let bytes = hub.configure(links, args.pool, authority.as_ref(), all)?;
         let began = Instant::now();
         let started = hub.start(|| {
             std::thread::sleep(Duration::from_millis(10));
             Ok(())
         })?;
         eprintln!(
-            "the hub has read {peers} peers ({:.1} MB) and answers after {:.2} s, {:.2} s of processor time, {:.1} MiB",
+            "the hub has read its configuration for {peers} peers ({:.1} MB) and answers after {:.2} s, {:.2} s of processor time, {:.1} MiB",
             bytes as f64 / 1e6,
             started.after.as_secs_f64(),
             started.usage.cpu.as_secs_f64(),

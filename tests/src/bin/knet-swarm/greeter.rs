@@ -7,7 +7,7 @@ use std::{
 };
 
 use knet_proto::{
-    config::{PresharedKey, PrivateKey, PublicKey},
+    config::{Credential, PresharedKey, PrivateKey, PublicKey},
     handshake::{
         Handshaker, HandshakerConfig,
         message::{Input, NewSession, Output, SuiteSet},
@@ -33,6 +33,8 @@ pub(crate) struct Identity {
     pub(crate) key: PrivateKey,
     /// Names its present life: it has lost its state in between.
     pub(crate) instance: u64,
+    /// What it presents.
+    pub(crate) credential: Option<Credential>,
 }
 
 /// Something that leaves the greeter.
@@ -240,7 +242,7 @@ impl Engaged {
             peer: HUB,
             public_key: hub,
             preshared_key: PresharedKey::default(),
-            credential: None,
+            credential: identity.credential.clone(),
         };
         handshaker.handle(Time::ZERO, WallClock::default(), 0, set, &mut Vec::new());
         Self {

@@ -14,6 +14,7 @@ use knet_tests::lab::{
 use libknet::{OsEntropy, api::value::base64_encode};
 
 use crate::{
+    authority::{Authority, GROUP},
     network::{self, HUB, PORT},
     terminal::Terminal,
     usage::Usage,
@@ -26,6 +27,14 @@ pub(crate) const DEVICE: &str = "knet0";
 const HOSTNAME: &str = "hub";
 /// Addresses for all peers that there can be, and as many again.
 const POOL: &str = "10.64.0.0/15";
+
+/// The file of the authority that it believes, beside its configuration.
+const AUTHORITY: &str = "ca.pub";
+
+/// What peer `number` is called.
+pub(crate) fn name(number: u16) -> String {
+    format!("p{number:05}")
+}
 
 /// The hub.
 pub(crate) struct Hub {
@@ -72,19 +81,30 @@ impl Hub {
         self.public_key
     }
 
-    /// Writes its configuration: `links` sockets, and these peers, of a group with a pool if there is one. Returns its length in
-    /// bytes.
+    /// Writes its configuration: `links` sockets, and these peers, of a group if that has a pool or an authority. Returns its
+    /// length in bytes.
     pub(crate) fn configure(
         &self,
         links: u8,
         pool: bool,
+        authority: Option<&Authority>,
         peers: impl Iterator<Item = (u16, PublicKey)>,
     ) -> Result<usize> {
-        let group = pool.then(|| format!(" !\n peer-group swarm\n  spoke\n  ip pool {POOL}\n"));
-        let role = if pool { "group swarm" } else { "spoke" };
+        let mut lines = Vec::new();
+        lines.extend(pool.then(|| format!("  ip pool {POOL}\n")));
+        if let Some(authority) = authority {
+            std::fs::write(self.file(AUTHORITY), authority.line() + "\n")?;
+            lines.push(format!("  certificate-authority {AUTHORITY}\n"));
+        }
+        let group =
+            (!lines.is_empty()).then(|| format!(" !\n peer-group {GROUP}\n  spoke\n{}", lines.concat()));
+        let role = match group {
+            Some(_) => format!("group {GROUP}"),
+            None => "spoke".to_owned(),
+        };
         let block = |(number, key): (u16, PublicKey)| {
-            let key = base64_encode(key.as_bytes());
-            format!(" !\n peer p{number:05}\n  public-key {key}\n  {role}\n")
+            let (name, key) = (name(number), base64_encode(key.as_bytes()));
+            format!(" !\n peer {name}\n  public-key {key}\n  {role}\n")
         };
         self.configure_blocks(links, group.into_iter().chain(peers.map(block)))
     }

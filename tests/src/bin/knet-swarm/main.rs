@@ -4,6 +4,7 @@
 //! docs/scale.md.
 
 mod args;
+mod authority;
 mod configure;
 mod course;
 mod flood;

@@ -27,6 +27,7 @@ use knet_tests::lab::Result;
 use libknet::{OsEntropy, suites_of_this_machine};
 
 use crate::{
+    authority::Authority,
     greeter::{Done, Greeter, Identity},
     network,
     wire::{Parcel, Wire},
@@ -93,9 +94,15 @@ pub(crate) struct Counts {
 pub(crate) type Arrived<'a> = &'a mut dyn FnMut(Time, &[u8]);
 
 impl Swarm {
-    /// `count` peers with new keys, none of which has joined. They use this UDP port for link 0, and those that follow it for
+    /// `count` peers with new keys, and certificates if there is an authority, none of which has joined. They use this UDP port for link 0, and those that follow it for
     /// the others.
-    pub(crate) fn new(count: u32, links: u8, hub: PublicKey, port: u16) -> Result<Self> {
+    pub(crate) fn new(
+        count: u32,
+        links: u8,
+        hub: PublicKey,
+        port: u16,
+        authority: Option<&Authority>,
+    ) -> Result<Self> {
         let mut entropy = OsEntropy;
         let suites = suites_of_this_machine();
         let config = InterfaceConfig {
@@ -109,15 +116,21 @@ impl Swarm {
         };
         let mut shard = Shard::new(&config, Box::new(OsEntropy), now());
         shard.do_without_bridge();
-        let identities = (0..count).map(|_| Identity {
-            key: PrivateKey::generate(&mut entropy),
-            instance: entropy.next_u64(),
-        });
+        let mut identities = Vec::new();
+        for number in (0..=u16::MAX).take(count as usize) {
+            let key = PrivateKey::generate(&mut entropy);
+            let sign = |authority: &Authority| authority.sign(number, key.public_key());
+            identities.push(Identity {
+                credential: authority.map(sign).transpose()?,
+                key,
+                instance: entropy.next_u64(),
+            });
+        }
         Ok(Self {
             shard,
             wire: Wire::new(links, port)?,
             greeter: Greeter::new(hub, suites),
-            identities: identities.collect(),
+            identities,
             peers: vec![Peer::default(); count as usize],
             hub,
             links,

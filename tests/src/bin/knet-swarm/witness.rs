@@ -59,7 +59,7 @@ impl Witnesses {
         let (questions, asked) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let mut swarm = Swarm::new(WITNESSES, links, hub, WITNESS_PORT)?;
+            let mut swarm = Swarm::new(WITNESSES, links, hub, WITNESS_PORT, None)?;
             // Fails only when nobody waits for it any more.
             let _ = tell.send(swarm.public_keys().map(|(_, key)| key).collect());
             stay_awake(&mut swarm, &asked)

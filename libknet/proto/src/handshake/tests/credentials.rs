@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    handshake::credential::Presented,
+    handshake::credential::{Presented, TOLD},
     wire::header::{HS_INIT_LEN, MAX_CREDENTIAL, MessageType},
 };
 
@@ -209,8 +209,8 @@ fn so_many_strangers_are_told_of_and_no_more_and_peers_do_not_suffer() {
     let mut c = Host::new(3).knows(2, [0; 32]);
     let (mut told, mut refused) = (0, 0);
     // Each from an address of its own, at more than twice the rate that is allowed.
-    for n in 0..1_000_u64 {
-        let ms = n / 3;
+    for n in 0..3_000_u64 {
+        let ms = n * 2 / 9;
         let join = a.start(ms, b.address);
         let out = b.receive(ms, address(1_000 + n as u32), &join);
         match &out[..] {
@@ -219,10 +219,11 @@ fn so_many_strangers_are_told_of_and_no_more_and_peers_do_not_suffer() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(told + refused, 1_000);
-    assert!((256..=256 + 334).contains(&told), "{told}");
-    complete(340, &mut c, &mut b);
-    assert!(b.machine.told.len() <= 256 + 5_000);
-    b.machine.expire(at(340 + 5_000));
+    assert_eq!(told + refused, 3_000);
+    let (burst, rate) = (TOLD.burst(), TOLD.per_second());
+    assert!((burst..=burst + rate * 2 / 3).contains(&told), "{told}");
+    complete(670, &mut c, &mut b);
+    assert!(b.machine.told.len() as u64 <= burst + 5 * rate);
+    b.machine.expire(at(670 + 5_000));
     assert_eq!(b.machine.told.len(), 0);
 }
