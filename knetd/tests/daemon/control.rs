@@ -344,7 +344,7 @@ fn limits_are_told_with_what_is_used_of_them() {
     assert_eq!(row(Some("kd0"), "peers").limit, 65_536);
     assert!(row(Some("kd0"), "peers").used > Some(1));
     let credentials = row(Some("kd0"), "credentials-of-strangers");
-    assert_eq!((credentials.limit, credentials.refused), (1_000, Some(0)));
+    assert_eq!((credentials.limit, credentials.refused), (2_000, Some(0)));
     let clients = row(None, "control-clients");
     assert_eq!((clients.limit, clients.refused), (32, Some(0)));
     assert!(
