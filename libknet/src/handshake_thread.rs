@@ -27,7 +27,8 @@ use crate::time::{now, wall_clock};
 
 /// Datagrams that may wait for the thread: anybody can send them. Those of strangers are dealt with in microseconds
 /// once cookies are demanded. Where all peers of a hub come back at once it has work for two seconds or three: an answer
-/// that comes later than eight after the first message was made is none any more, and who finds the queue full waits until his next retry.
+/// that comes later than eight after the first message was made is none any more, and who finds the queue full waits until
+/// his next retry.
 pub const HANDSHAKE_QUEUE: usize = 16_384;
 /// Attempts of our own that may wait. A peer whose attempt is discarded tries again by itself.
 const STARTS: usize = 4096;

@@ -40,7 +40,7 @@ struct Candidate {
 pub enum Arrival {
     /// From the link's own address: all of it counts.
     Known,
-    /// From the configured address, which the link now uses (again).
+    /// From the configured address, which the link now uses (again), or from a proven one, where it begins.
     Adopted,
     /// From elsewhere: only challenges and their answers count.
     Elsewhere,
@@ -126,8 +126,9 @@ impl Endpoint {
         self.moves.get_mut()?.candidate.as_deref_mut()
     }
 
-    /// An authenticated control datagram of this link came over `path`.
-    pub fn arrival(&mut self, path: &Path) -> Arrival {
+    /// An authenticated control datagram of this link came over `path`. The peer has been shown to receive at `proven`: there
+    /// a link that leads nowhere yet may begin.
+    pub fn arrival(&mut self, path: &Path, proven: Option<&Path>) -> Arrival {
         if self.pinned.is_some_and(|socket| socket != path.socket) {
             return Arrival::WrongSocket;
         }
@@ -149,18 +150,12 @@ impl Endpoint {
             self.current = Some(configured.into());
             return Arrival::Adopted;
         }
-        Arrival::Elsewhere
-    }
-
-    /// A datagram came from `path`. If that is `proven`, an address that the peer has been shown to receive at, and the link
-    /// leads nowhere yet, it leads there from now on. Returns whether that is so.
-    pub fn begins_at(&mut self, proven: &Path, path: &Path) -> bool {
-        let begins = !self.is_known() && same(proven, path);
-        if begins {
+        if !self.is_known() && proven.is_some_and(|proven| same(proven, path)) {
             self.moves.clear();
             self.current = Some(PackedPath::from(*path));
+            return Arrival::Adopted;
         }
-        begins
+        Arrival::Elsewhere
     }
 
     /// A datagram with the highest counter so far came from `path`, which is not the address in use.
@@ -303,7 +298,7 @@ mod tests {
     fn a_new_address_is_used_only_after_it_answered() {
         let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
         let a = path("192.0.2.1:7");
-        assert_eq!(e.arrival(&a), Arrival::Elsewhere);
+        assert_eq!(e.arrival(&a, None), Arrival::Elsewhere);
         let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
         assert!(e.current().is_none());
         assert!(
@@ -316,21 +311,28 @@ mod tests {
         assert!(e.response(&a, &c.token).is_none(), "an old challenge");
     }
 
-    /// Each move has everything measured anew, and what is under way sent again.
     #[test]
     fn it_begins_at_a_proven_address_where_it_leads_nowhere_and_only_then() {
         let (a, b) = (path("192.0.2.1:1000"), path("192.0.2.2:1000"));
         let mut rng = SeededEntropy::new([1; 32]);
         let mut e = dynamic();
         let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
-        assert!(!e.begins_at(&b, &a), "another address has been proven");
-        assert!(e.begins_at(&a, &a) && e.current() == Some(a));
+        assert_eq!(
+            e.arrival(&a, Some(&b)),
+            Arrival::Elsewhere,
+            "another has been proven"
+        );
+        assert_eq!(e.current(), None);
+        assert_eq!(e.arrival(&a, Some(&a)), Arrival::Adopted);
+        assert_eq!(e.current(), Some(a));
         assert!(e.response(&a, &c.token).is_none(), "nobody is asked any more");
-        assert!(!e.begins_at(&b, &b) && e.current() == Some(a));
-        let mut home = pinned_to(a);
-        assert!(!home.begins_at(&b, &b) && home.current() == Some(a));
+        for mut known in [e, pinned_to(a)] {
+            assert_eq!(known.arrival(&b, Some(&b)), Arrival::Elsewhere);
+            assert_eq!(known.current(), Some(a));
+        }
     }
 
+    /// Each move has everything measured anew, and what is under way sent again.
     #[test]
     fn a_peer_that_moves_all_the_time_moves_ten_times_a_second() {
         let (mut e, mut rng) = (dynamic(), SeededEntropy::new([1; 32]));
@@ -443,15 +445,15 @@ mod tests {
         let [home, away, third] = ["192.0.2.1:7", "192.0.2.2:7", "192.0.2.3:7"].map(path);
         let (mut e, mut rng) = (pinned_to(home), SeededEntropy::new([1; 32]));
         assert_eq!((e.current(), e.configured()), (Some(home), Some(home)));
-        assert_eq!(e.arrival(&away), Arrival::Elsewhere);
+        assert_eq!(e.arrival(&away, None), Arrival::Elsewhere);
         let c = e.challenge(Time::ZERO, &away, 66, &mut rng).expect("a challenge");
         assert_eq!(e.response(&away, &c.token), Some(Some(home)));
         assert_eq!((e.current(), e.configured()), (Some(away), Some(home)));
-        assert_eq!(e.arrival(&away), Arrival::Known);
+        assert_eq!(e.arrival(&away, None), Arrival::Known);
         let c = e
             .challenge(Time::ZERO + START_INTERVAL, &third, 66, &mut rng)
             .expect("a challenge");
-        assert_eq!(e.arrival(&home), Arrival::Adopted);
+        assert_eq!(e.arrival(&home, None), Arrival::Adopted);
         assert_eq!(e.response(&third, &c.token), None);
         assert!(e.is_current(&home));
     }
@@ -477,12 +479,12 @@ mod tests {
         let c = e.challenge(Time::ZERO, &a, 66, &mut rng).expect("a challenge");
         e.response(&a, &c.token);
         for (told, used) in [(local(8), local(8)), (None, local(8)), (local(9), local(9))] {
-            assert_eq!(e.arrival(&Path { local: told, ..a }), Arrival::Known);
+            assert_eq!(e.arrival(&Path { local: told, ..a }, None), Arrival::Known);
             assert_eq!(e.current().and_then(|p| p.local), used);
         }
         // Where the address is configured, the kernel chooses.
         let mut e = pinned_to(a);
-        assert_eq!(e.arrival(&Path { local: local(8), ..a }), Arrival::Known);
+        assert_eq!(e.arrival(&Path { local: local(8), ..a }, None), Arrival::Known);
         assert_eq!(e.current(), Some(a));
     }
 
@@ -494,7 +496,7 @@ mod tests {
             ..home
         };
         let mut e = pinned_to(other);
-        assert_eq!(e.arrival(&home), Arrival::WrongSocket);
-        assert_eq!(e.arrival(&other), Arrival::Known);
+        assert_eq!(e.arrival(&home, None), Arrival::WrongSocket);
+        assert_eq!(e.arrival(&other, None), Arrival::Known);
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     drop_reason::DropReason,
     event::{Event, SessionDownReason},
     ids::{LinkId, ReceiverIndex},
-    link::{HeldPong, PingDue, endpoint::Arrival, sent_log::DataSeq},
+    link::{HeldPong, Link, PingDue, endpoint::Arrival, sent_log::DataSeq},
     path::Path,
     session::{Data, Session},
     shard::{env::Env, outbox::ProbeReply},
@@ -138,13 +138,10 @@ impl Peer {
         if l.config.shutdown {
             return env.drop(DropReason::LinkUnknown);
         }
-        match l.endpoint.arrival(path) {
+        match l.endpoint.arrival(path, proven.as_ref()) {
             Arrival::WrongSocket => return env.drop(DropReason::LinkMismatch),
             Arrival::Known => {}
             Arrival::Adopted => self.path_moved(env, link, None, *path),
-            Arrival::Elsewhere if proven.is_some_and(|proven| l.endpoint.begins_at(&proven, path)) => {
-                self.path_moved(env, link, None, *path);
-            }
             Arrival::Elsewhere if self.follow(env, link, path, records.clone()) => {}
             Arrival::Elsewhere => {
                 if self.receive_elsewhere(env, link, path, bytes, newest, records) {
@@ -225,9 +222,7 @@ impl Peer {
         for record in records {
             if let Record::PathChallenge(token) = record {
                 challenged = true;
-                self.send_ctrl_to(env, link, *path, |out| {
-                    out.push(&Record::PathResponse(token));
-                });
+                self.answer_challenge(env, link, path, token);
             }
         }
         if !newest {
@@ -274,7 +269,7 @@ impl Peer {
                 Record::Ping(ping) => self.receive_ping(env, link, &ping),
                 Record::Pong(pong) => self.receive_pong(env, link, &pong, arrived),
                 Record::LinkState(state) => self.receive_link_state(env, link, state),
-                Record::PathChallenge(token) => self.answer_challenge(env, link, *path, token),
+                Record::PathChallenge(token) => self.answer_challenge(env, link, path, token),
                 Record::PathResponse(token) => {
                     if let Some(l) = self.link_mut(link) {
                         l.endpoint.response(path, &token);
@@ -303,13 +298,14 @@ impl Peer {
         }
     }
 
-    /// Who challenges did not take what came from here before: a question that waits for its answer is asked again along with
-    /// the answer.
-    fn answer_challenge(&mut self, env: &mut Env, link: LinkId, path: Path, token: [u8; 16]) {
+    /// Who challenges the address in use did not take what came from it before: a question that waits for its answer is asked
+    /// again along with the answer.
+    fn answer_challenge(&mut self, env: &mut Env, link: LinkId, path: &Path, token: [u8; 16]) {
         let now = env.now;
-        let waiting = self.link_mut(link).filter(|l| l.is_waiting());
-        let again = waiting.map(|l| l.ping(now, PingDue::HEARTBEAT, false));
-        self.send_ctrl_to(env, link, path, |out| {
+        let waits = |l: &&mut Link| l.is_waiting() && l.endpoint.is_current(path);
+        let again = self.link_mut(link).filter(waits);
+        let again = again.map(|l| l.ping(now, PingDue::HEARTBEAT, false));
+        self.send_ctrl_to(env, link, *path, |out| {
             out.push(&Record::PathResponse(token));
             if let Some(ping) = again {
                 out.push(&Record::Ping(ping));

@@ -16,6 +16,8 @@ use libknet::{
     },
 };
 
+use crate::hub;
+
 /// The only group.
 pub(crate) const GROUP: &str = "swarm";
 /// For so long a certificate is valid, from an hour ago, in seconds.
@@ -57,7 +59,7 @@ impl Authority {
             public_key: model::PublicKey(*public_key.as_bytes()),
             not_before: self.now - 3_600,
             not_after: self.now + DAY,
-            name: super::hub::name(number),
+            name: hub::name(number),
             groups: vec![GROUP.to_owned()],
             addresses: Vec::new(),
         };

@@ -165,6 +165,7 @@ impl Greeter {
             (peer, Input::Datagram { path, bytes })
         } else if let Some((peer, paths)) = self.starts.pop_front() {
             if !self.waiting.remove(&peer) {
+                // It has got a session since.
                 return;
             }
             self.attempts += 1;

@@ -109,14 +109,6 @@ impl Hub {
         self.configure_blocks(links, group.into_iter().chain(peers.map(block)))
     }
 
-    /// How many peers it has given an address.
-    pub(crate) fn leased(&self) -> Result<u64> {
-        let shown = self.daemon.show("show ip pool")?;
-        shown["ip_pools"][0]["leased"]
-            .as_u64()
-            .ok_or_else(|| LabError::new(format!("`show ip pool` printed other fields: {shown}")))
-    }
-
     /// The same with the lines of each peer.
     pub(crate) fn configure_blocks(&self, links: u8, blocks: impl Iterator<Item = String>) -> Result<usize> {
         let mut text = ConfigFile {
@@ -134,6 +126,14 @@ impl Hub {
         text.extend(blocks);
         self.daemon.configure(&text)?;
         Ok(text.len())
+    }
+
+    /// How many peers it has given an address.
+    pub(crate) fn leased(&self) -> Result<u64> {
+        let shown = self.daemon.show("show ip pool")?;
+        shown["ip_pools"][0]["leased"]
+            .as_u64()
+            .ok_or_else(|| LabError::new(format!("`show ip pool` printed other fields: {shown}")))
     }
 
     /// Starts it, and lets `meanwhile` go on until it answers.

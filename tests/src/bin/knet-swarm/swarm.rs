@@ -94,8 +94,8 @@ pub(crate) struct Counts {
 pub(crate) type Arrived<'a> = &'a mut dyn FnMut(Time, &[u8]);
 
 impl Swarm {
-    /// `count` peers with new keys, and certificates if there is an authority, none of which has joined. They use this UDP port for link 0, and those that follow it for
-    /// the others.
+    /// `count` peers with new keys, and certificates if there is an authority, none of which has joined. They use this UDP
+    /// port for link 0, and those that follow it for the others.
     pub(crate) fn new(
         count: u32,
         links: u8,
